@@ -1,0 +1,2 @@
+//! The `lorica` command.
+fn main() {}

@@ -1,1 +1,5 @@
 //! Models as exact integers.
+
+pub mod float;
+pub mod import;
+pub mod integer;

@@ -1,0 +1,140 @@
+//! From a float LoRA adapter to integer cells at a base model's scales.
+
+use lorica_circuits::architecture::{BLOCK, LABELS};
+use lorica_circuits::column::Column;
+
+use super::error::QuantiseError;
+use super::model::{
+    ABSENT_LABEL, AdapterModel, BIAS_BITS, BaseModel, LOGIT_BITS, WEIGHT_BITS, lora_ranges, site_index,
+};
+use super::quantise::{divisor, integer};
+use crate::import::{FloatAdapter, Head, LoraPair, Site};
+
+/// Room above the bound of a hidden value: an adapter moves the inputs of later layers.
+const HEADROOM: f64 = 2.0;
+/// Scale exponent of pooled values.
+const POOLED_BITS: i32 = 14;
+/// log2 of the exclusive bound of real logits; absent labels have `-2^45`.
+const LOGIT_BOUND_BITS: u32 = 44;
+
+/// Quantises an adapter for a base model.
+///
+/// The scale of the hidden values of a site follows from a bound, not from texts: `|h_k| <= Σ_i |A_ki|·peak_i` with the
+/// calibrated peaks of the site's input channels.
+///
+/// # Errors
+/// [`QuantiseError`] names the tensor or what does not fit.
+pub fn quantise_adapter(base: &BaseModel, adapter: &FloatAdapter) -> Result<AdapterModel, QuantiseError> {
+    let a = &base.architecture;
+    if adapter.rank == 0 || adapter.rank > a.r_max {
+        let reason = format!("rank {} is not 1 to the base model's r_max {}", adapter.rank, a.r_max);
+        return Err(QuantiseError::Adapter { reason });
+    }
+    let mut model = AdapterModel::null(a);
+    for (&(layer, site), pair) in &adapter.sites {
+        if layer >= a.layers {
+            let reason = format!("layer {layer} of a model with {} layers", a.layers);
+            return Err(QuantiseError::Adapter { reason });
+        }
+        quantise_site(base, adapter, &mut model, layer, site, pair)?;
+    }
+    if let Some(head) = &adapter.head {
+        if !base.meta.has_pooler {
+            return Err(QuantiseError::Adapter { reason: "it classifies, but the base model has no pooler".into() });
+        }
+        quantise_head(a.hidden, head, &mut model)?;
+    }
+    model.validate(a)?;
+    Ok(model)
+}
+
+fn expect_length(tensor: &str, got: usize, expected: usize) -> Result<(), QuantiseError> {
+    if got == expected { Ok(()) } else { Err(QuantiseError::Shape { tensor: tensor.into(), expected, got }) }
+}
+
+fn quantise_site(
+    base: &BaseModel,
+    adapter: &FloatAdapter,
+    model: &mut AdapterModel,
+    layer: usize,
+    site: Site,
+    pair: &LoraPair,
+) -> Result<(), QuantiseError> {
+    let (arch, rank) = (&base.architecture, adapter.rank);
+    let peaks = base.input_peaks(layer, site);
+    let inputs = peaks.len();
+    let outputs = if site == Site::Intermediate { arch.intermediate } else { arch.hidden };
+    let name = |part: &str| format!("encoder.layer.{layer}.{site}.lora_{part}.weight");
+    expect_length(&name("A"), pair.a.len(), rank * inputs)?;
+    expect_length(&name("B"), pair.b.len(), outputs * rank)?;
+
+    let (x, y) = (base.input_exponent(layer, site), base.output_exponent(layer, site));
+    let hidden = hidden_exponent(&pair.a, peaks, x);
+    let [(column_a, range_a), (column_b, range_b)] = lora_ranges(arch, layer, site_index(site));
+
+    // [input block][rank][128]
+    if let Some(cells) = model.columns.get_mut(&column_a) {
+        let (cells, factor) = (&mut cells[range_a], 2f64.powi(16 + hidden - x));
+        for (k, row) in pair.a.chunks_exact(inputs).enumerate() {
+            for (i, &w) in row.iter().enumerate() {
+                cells[((i / BLOCK) * arch.r_max + k) * BLOCK + i % BLOCK] =
+                    integer(&name("A"), w, factor, WEIGHT_BITS)?;
+            }
+        }
+    }
+    // [output][rank]: output blocks follow each other.
+    if let Some(cells) = model.columns.get_mut(&column_b) {
+        let factor = f64::from(adapter.scaling) * 2f64.powi(16 + y - hidden) / divisor(site, arch);
+        for (row, weights) in cells[range_b].chunks_exact_mut(arch.r_max).zip(pair.b.chunks_exact(rank)) {
+            for (cell, &w) in row.iter_mut().zip(weights) {
+                *cell = integer(&name("B"), w, factor, WEIGHT_BITS)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Scale exponent of the hidden values of a site.
+fn hidden_exponent(a: &[f32], peaks: &[u32], x: i32) -> i32 {
+    const FINEST: i32 = 16;
+    let bound = |row: &[f32]| row.iter().zip(peaks).map(|(w, &p)| f64::from(w.abs()) * f64::from(p)).sum::<f64>();
+    let largest = a.chunks_exact(peaks.len()).map(bound).fold(0.0, f64::max) * 2f64.powi(-x);
+    if largest <= 0.0 {
+        return FINEST;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "logarithms of finite f64 are small; NaN becomes 0")]
+    let exponent = (32767.0 / (largest * HEADROOM)).log2().floor() as i32;
+    exponent.clamp(-64, FINEST)
+}
+
+fn quantise_head(hidden: usize, head: &Head, model: &mut AdapterModel) -> Result<(), QuantiseError> {
+    let labels = head.labels.len();
+    if labels == 0 || labels > LABELS {
+        return Err(QuantiseError::Adapter { reason: format!("{labels} labels, expected 1 to {LABELS}") });
+    }
+    expect_length("classifier.weight", head.weight.len(), labels * hidden)?;
+    expect_length("classifier.bias", head.bias.len(), labels)?;
+    let factor = 2f64.powi(LOGIT_BITS - POOLED_BITS);
+    let mut bias = vec![ABSENT_LABEL; LABELS];
+    let mut cells = vec![0; LABELS * hidden];
+    for (j, (row, &b)) in head.weight.chunks_exact(hidden).zip(&head.bias).enumerate() {
+        bias[j] = integer("classifier.bias", b, 2f64.powi(LOGIT_BITS), BIAS_BITS)?;
+        let mut largest = bias[j].unsigned_abs();
+        for (i, &w) in row.iter().enumerate() {
+            let w_integer = integer("classifier.weight", w, factor, WEIGHT_BITS)?;
+            cells[((i / BLOCK) * LABELS + j) * BLOCK + i % BLOCK] = w_integer;
+            largest += w_integer.unsigned_abs() << POOLED_BITS;
+        }
+        if largest >> LOGIT_BOUND_BITS != 0 {
+            return Err(QuantiseError::Scale {
+                tensor: "classifier".into(),
+                reason: format!("logits of label {j} could exceed 2^{LOGIT_BOUND_BITS}"),
+            });
+        }
+    }
+    model.columns.insert(Column::Classifier, cells);
+    model.columns.insert(Column::ClassifierBias, bias);
+    model.labels.clone_from(&head.labels);
+    model.has_head = true;
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! What the executor takes and gives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lorica_circuits::architecture::{LABELS, Shape};
+use lorica_circuits::column::Column;
+
+use super::model::AdapterModel;
+
+/// One request of a batch.
+#[derive(Clone, Debug)]
+pub struct RequestInput {
+    /// Token ids, special tokens included.
+    pub ids: Vec<u32>,
+    /// The request's adapter; `None` is the null adapter.
+    pub adapter: Option<Arc<AdapterModel>>,
+}
+
+/// A batch: at most `shape.requests` requests; absent ones repeat request 0.
+#[derive(Clone, Debug)]
+pub struct BatchInput {
+    /// The requests.
+    pub requests: Vec<RequestInput>,
+    /// Padded sizes and kind of output.
+    pub shape: Shape,
+}
+
+/// The answer to one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestOutput {
+    /// Per channel the sum over the real tokens of the last layer, at [`BaseMeta::output_exponent`]; and their number.
+    ///
+    /// [`BaseMeta::output_exponent`]: super::model::BaseMeta::output_exponent
+    Embed {
+        /// `hidden` sums.
+        sums: Vec<i64>,
+        /// Number of tokens.
+        length: usize,
+    },
+    /// Logits at scale exponent [`LOGIT_BITS`](super::model::LOGIT_BITS) and the lowest index of the largest.
+    Classify {
+        /// One logit per label; labels that the adapter lacks have the smallest.
+        logits: [i64; LABELS],
+        /// Index of the label.
+        label: usize,
+    },
+}
+
+/// Everything that was computed for a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Every witness column of the shape's kind of output, in logical order, multiplicities included.
+    pub columns: BTreeMap<Column, Vec<i64>>,
+    /// One answer per request given (absent requests have none).
+    pub outputs: Vec<RequestOutput>,
+}

@@ -1,0 +1,169 @@
+//! The one way by which values enter the witness: checked against the column's declared range.
+//!
+//! Stages compute the distinct rows only (real tokens of the requests given) and hand them over packed by request; the
+//! recorder checks every value and, where a trace is wanted, copies row 0 to padding rows and request 0 to absent
+//! requests.
+
+use std::collections::BTreeMap;
+
+use lorica_circuits::architecture::{Architecture, Shape};
+use lorica_circuits::column::{Axis, Column, ColumnSpec, Lookup, Region, Table};
+use rayon::prelude::*;
+
+use crate::integer::error::RangeError;
+
+/// Values of the keys beyond the real tokens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Padding {
+    /// Those of key 0.
+    Repeat,
+    /// Zero: the column reads the mask.
+    Zero,
+}
+
+/// Checks values and keeps them as columns.
+pub struct Recorder {
+    specs: BTreeMap<Column, ColumnSpec>,
+    lengths: Vec<usize>,
+    requests: usize,
+    columns: Option<BTreeMap<Column, Vec<i64>>>,
+}
+
+impl Recorder {
+    /// For requests of these lengths; keeps columns only if `record`.
+    pub fn new(architecture: &Architecture, shape: &Shape, lengths: Vec<usize>, record: bool) -> Self {
+        let specs: BTreeMap<_, _> =
+            Column::all(Region::Witness, shape.output).into_iter().map(|c| (c, c.spec(architecture, shape))).collect();
+        let columns = record.then(|| specs.values().map(|s| (s.column, vec![0; s.len()])).collect());
+        Self { specs, lengths, requests: shape.requests, columns }
+    }
+
+    /// Whether columns are kept; if not, columns that carry no range error (remainders) need not be computed.
+    pub fn records(&self) -> bool {
+        self.columns.is_some()
+    }
+
+    /// Stores the blocks `first..` of a column, given by digits in logical order.
+    pub fn store_blocks(&mut self, column: Column, first: usize, blocks: &[Vec<i64>]) -> Result<(), RangeError> {
+        blocks.iter().enumerate().try_for_each(|(i, values)| self.store(column, first + i, values))
+    }
+
+    /// Stores one block of a column: the packed cells of all requests.
+    pub fn store(&mut self, column: Column, block: usize, values: &[i64]) -> Result<(), RangeError> {
+        let spec = &self.specs[&column];
+        if let Some((low, high)) = spec.lookup.bounds() {
+            if let Some(index) = values.iter().position(|v| !(low..=high).contains(v)) {
+                return Err(self.range_error(spec, block, index, values[index], (low, high)));
+            }
+        }
+        let Some(columns) = &mut self.columns else { return Ok(()) };
+        let cells = 1usize << spec.block_bits();
+        let Some(target) = columns.get_mut(&column) else { return Ok(()) };
+        let target = &mut target[block * cells..(block + 1) * cells];
+        let padding = if column == Column::Attain { Padding::Zero } else { Padding::Repeat };
+        let axes: Vec<(Axis, usize)> = spec.lows[1..].iter().map(|&(axis, bits)| (axis, 1 << bits)).collect();
+        let per_request = cells / self.requests;
+        let mut rest = values;
+        for (request, &n) in self.lengths.iter().enumerate() {
+            let (own, others) = rest.split_at(packed(&axes, n));
+            expand(&axes, n, padding, own, &mut target[request * per_request..(request + 1) * per_request]);
+            rest = others;
+        }
+        for request in self.lengths.len()..self.requests {
+            target.copy_within(..per_request, request * per_request);
+        }
+        Ok(())
+    }
+
+    fn range_error(
+        &self,
+        spec: &ColumnSpec,
+        mut block: usize,
+        mut index: usize,
+        value: i64,
+        bounds: (i64, i64),
+    ) -> RangeError {
+        let axes: Vec<(Axis, usize)> = spec.lows[1..].iter().map(|&(axis, bits)| (axis, 1 << bits)).collect();
+        let mut request = 0;
+        for &n in &self.lengths {
+            let size = packed(&axes, n);
+            if index < size {
+                break;
+            }
+            index -= size;
+            request += 1;
+        }
+        let n = self.lengths.get(request).copied().unwrap_or(1);
+        let mut place = Vec::new();
+        for &(axis, full) in axes.iter().rev() {
+            let count = count(axis, full, n);
+            place.push((axis, index % count));
+            index /= count;
+        }
+        for &(axis, count) in spec.digits.iter().rev() {
+            place.push((axis, block % count));
+            block /= count;
+        }
+        place.reverse();
+        RangeError { column: spec.column, request, place, value, bounds }
+    }
+
+    /// The finished columns, with the multiplicities of every table.
+    pub fn finish(self) -> BTreeMap<Column, Vec<i64>> {
+        let Some(mut columns) = self.columns else { return BTreeMap::new() };
+        let counted: Vec<(Table, Vec<u32>)> = columns
+            .par_iter()
+            .filter_map(|(column, cells)| match self.specs[column].lookup {
+                Lookup::None => None,
+                Lookup::Key { table, signed, .. } => {
+                    let mut counts = vec![0u32; 1 << table.bits()];
+                    let offset = if signed { 1 << 15 } else { 0 };
+                    for &cell in cells {
+                        // In range: every cell was checked by `store`, or is a zero that no stage has written.
+                        if let Some(count) = usize::try_from(cell + offset).ok().and_then(|k| counts.get_mut(k)) {
+                            *count += 1;
+                        }
+                    }
+                    Some((table, counts))
+                }
+            })
+            .collect();
+        for (table, counts) in counted {
+            if let Some(total) = columns.get_mut(&table.multiplicities()) {
+                total.iter_mut().zip(counts).for_each(|(t, c)| *t += i64::from(c));
+            }
+        }
+        columns
+    }
+}
+
+/// Packed size of an axis: positions have only the real tokens.
+fn count(axis: Axis, full: usize, n: usize) -> usize {
+    if matches!(axis, Axis::Token | Axis::Key) { n } else { full }
+}
+
+fn packed(axes: &[(Axis, usize)], n: usize) -> usize {
+    axes.iter().map(|&(axis, full)| count(axis, full, n)).product()
+}
+
+/// Copies packed cells of one request to their places, and padding rows.
+fn expand(axes: &[(Axis, usize)], n: usize, padding: Padding, source: &[i64], target: &mut [i64]) {
+    let Some((&(axis, full), rest)) = axes.split_first() else {
+        target.copy_from_slice(source);
+        return;
+    };
+    let real = count(axis, full, n);
+    if rest.is_empty() {
+        target[..real].copy_from_slice(source);
+        target[real..].fill(if padding == Padding::Zero { 0 } else { source[0] });
+        return;
+    }
+    let (from, to) = (source.len() / real, target.len() / full);
+    for (s, t) in source.chunks_exact(from).zip(target.chunks_exact_mut(to)) {
+        expand(rest, n, padding, s, t);
+    }
+    // Query rows beyond the text repeat row 0 whatever the padding of keys.
+    for i in real..full {
+        target.copy_within(..to, i * to);
+    }
+}

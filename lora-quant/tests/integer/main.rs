@@ -1,0 +1,6 @@
+//! The integer model: both executors against each other, invariances, refusals, quality.
+
+mod agreement;
+mod invariance;
+mod minilm;
+mod refusals;

@@ -1,0 +1,1 @@
+//! The real model. Its folder is named by `LORICA_MINILM`.

@@ -1,0 +1,224 @@
+//! What is refused, and that nothing panics: hostile adapters, broken models, inputs that do not fit.
+
+use std::sync::Arc;
+
+use lorica_circuits::architecture::{OutputKind, Shape};
+use lorica_circuits::column::{Axis, Column};
+use lorica_quant::integer::synthetic::{Random, SMALL, Sizes, Synthetic};
+use lorica_quant::integer::{
+    AdapterModel, BatchInput, ExecuteError, Executor, ModelError, QuantiseError, RequestInput, calibrate, naive,
+    quantise_adapter, synthetic,
+};
+
+fn shape(requests: usize, output: OutputKind) -> Shape {
+    Shape { requests, tokens: 16, log_tile: 20, output }
+}
+
+fn small() -> (Synthetic, Executor) {
+    let synthetic = Synthetic::new(Sizes { layers: 2, ..SMALL }, 9).unwrap();
+    let executor = Executor::new(Arc::new(synthetic.base.clone())).unwrap();
+    (synthetic, executor)
+}
+
+fn batch(requests: Vec<(Vec<u32>, Option<AdapterModel>)>, shape: Shape) -> BatchInput {
+    let request = |(ids, adapter): (_, Option<AdapterModel>)| RequestInput { ids, adapter: adapter.map(Arc::new) };
+    BatchInput { requests: requests.into_iter().map(request).collect(), shape }
+}
+
+#[test]
+fn inputs_that_do_not_fit() {
+    let (synthetic, executor) = small();
+    let embed = shape(2, OutputKind::Embed);
+    let ids = |n| synthetic.ids(1, n);
+    let refuse = |requests, shape| executor.execute(&batch(requests, shape)).unwrap_err();
+    assert_eq!(refuse(vec![], embed), ExecuteError::Requests { most: 2, got: 0 });
+    assert_eq!(refuse(vec![(ids(3), None); 3], embed), ExecuteError::Requests { most: 2, got: 3 });
+    for n in [0, 1, 17] {
+        let expected = ExecuteError::Length { request: 1, most: 16, got: n };
+        assert_eq!(refuse(vec![(ids(3), None), (ids(n), None)], embed), expected);
+    }
+    let expected = ExecuteError::Vocabulary { request: 0, position: 2, id: 40, vocab: 40 };
+    assert_eq!(refuse(vec![(vec![0, 39, 40], None)], embed), expected);
+    let classify = shape(1, OutputKind::Classify);
+    assert_eq!(refuse(vec![(ids(3), None)], classify), ExecuteError::NoHead { request: 0 });
+    let headless = synthetic.adapter(1, 0).unwrap();
+    assert_eq!(refuse(vec![(ids(3), Some(headless))], classify), ExecuteError::NoHead { request: 0 });
+    let broken = Shape { tokens: 20, ..embed };
+    assert!(matches!(refuse(vec![(ids(3), None)], broken), ExecuteError::Circuit(_)));
+}
+
+#[test]
+fn without_pooler_no_classification() {
+    let mut encoder = synthetic::encoder(SMALL, 3);
+    encoder.pooler = None;
+    let base = calibrate(&encoder, &[vec![1, 2, 3]], 4).unwrap();
+    assert!(base.columns[&Column::WeightPooler].iter().chain(&base.columns[&Column::BiasPooler]).all(|&w| w == 0));
+    let with_head = Synthetic::new(SMALL, 3).unwrap().float_adapter(1, 2);
+    assert!(matches!(quantise_adapter(&base, &with_head), Err(QuantiseError::Adapter { .. })));
+    let executor = Executor::new(Arc::new(base)).unwrap();
+    assert_eq!(executor.infer(&[1, 2], None, OutputKind::Classify), Err(ExecuteError::NoPooler));
+}
+
+/// A hostile adapter file: any cells at all. Either it runs as the reference does, or there is a typed error.
+#[test]
+fn hostile_adapters() {
+    let (synthetic, executor) = small();
+    let honest = synthetic.adapter(4, 3).unwrap();
+    let random = &mut Random::new(8);
+    for magnitude in [1i64 << 8, 1 << 16, (1 << 31) - 1, 1 << 31, i64::MAX, i64::MIN] {
+        for column in honest.columns.keys() {
+            let mut adapter = honest.clone();
+            let cells = adapter.columns.get_mut(column).unwrap();
+            for cell in cells.iter_mut() {
+                *cell = if random.below(2) == 0 { magnitude } else { magnitude.wrapping_neg() };
+            }
+            let input = batch(vec![(synthetic.ids(2, 5), Some(adapter))], shape(1, OutputKind::Classify));
+            match (executor.execute(&input), naive::execute(&synthetic.base, &input)) {
+                (Ok(fast), Ok(reference)) => assert_eq!(fast, reference),
+                (Err(ExecuteError::Range(a)), Err(ExecuteError::Range(b))) => assert_eq!(a.column, b.column),
+                (Err(a), Err(b)) => {
+                    assert_eq!(a, b);
+                    assert!(matches!(a, ExecuteError::Adapter { request: 0, source: ModelError::Bound { .. } }));
+                }
+                (a, b) => panic!("{column:?} {magnitude}: {:?} but {:?}", a.err(), b.err()),
+            }
+        }
+    }
+}
+
+/// The same for base models: whatever passes validation runs without a panic.
+#[test]
+fn hostile_base_models() {
+    let (synthetic, _) = small();
+    let random = &mut Random::new(8);
+    for magnitude in [1i64 << 12, 1 << 20, (1 << 31) - 1, (1 << 46) - 1, i64::MIN] {
+        for column in synthetic.base.columns.keys() {
+            let mut base = synthetic.base.clone();
+            for cell in base.columns.get_mut(column).unwrap().iter_mut() {
+                *cell = if random.below(2) == 0 { magnitude } else { magnitude.wrapping_neg() };
+            }
+            let Ok(executor) = Executor::new(Arc::new(base.clone())) else {
+                assert!(magnitude > 1 << 12, "{column:?}");
+                continue;
+            };
+            let adapter = synthetic.adapter(4, 3).unwrap();
+            let input = batch(vec![(synthetic.ids(2, 5), Some(adapter))], shape(1, OutputKind::Classify));
+            match (executor.execute(&input), naive::execute(&base, &input)) {
+                (Ok(fast), Ok(reference)) => assert_eq!(fast, reference),
+                (Err(ExecuteError::Range(_)), Err(ExecuteError::Range(_))) => {}
+                (a, b) => panic!("{column:?} {magnitude}: {:?} but {:?}", a.err(), b.err()),
+            }
+        }
+    }
+}
+
+#[test]
+fn scales_at_their_limits() {
+    let (synthetic, _) = small();
+    let random = &mut Random::new(3);
+    for _ in 0..40 {
+        let mut base = synthetic.base.clone();
+        let norm = random.below(base.scales.norms.len());
+        let scale = &mut base.scales.norms[norm];
+        match random.below(4) {
+            0 => scale.root = [0, 34, 60, 79][random.below(4)],
+            1 => scale.shift = [17, 20, 32][random.below(3)],
+            2 => scale.epsilon = (1 << 32) - 1,
+            _ => (scale.stream, scale.branch) = (random.below(5) as u32, random.below(13) as u32),
+        }
+        base.scales.scores[0] = random.below(17) as u32;
+        let Ok(executor) = Executor::new(Arc::new(base.clone())) else { continue };
+        let input = batch(vec![(synthetic.ids(2, 5), None)], shape(1, OutputKind::Embed));
+        match (executor.execute(&input), naive::execute(&base, &input)) {
+            (Ok(fast), Ok(reference)) => assert_eq!(fast, reference),
+            (Err(ExecuteError::Range(_)), Err(ExecuteError::Range(_))) => {}
+            (a, b) => panic!("{:?} but {:?}", a.err(), b.err()),
+        }
+    }
+}
+
+#[test]
+fn range_errors_name_the_place() {
+    let (synthetic, _) = small();
+    let mut base = synthetic.base.clone();
+    // Channel 130 - 128 = 2 of block 1 of the feed-forward layer of layer 1.
+    let bias = base.columns.get_mut(&Column::BiasIntermediate).unwrap();
+    bias[256 + 130] = 1 << 40;
+    let executor = Executor::new(Arc::new(base.clone())).unwrap();
+    let requests = vec![(synthetic.ids(2, 5), None), (synthetic.ids(3, 4), None)];
+    let input = batch(requests, shape(2, OutputKind::Embed));
+    for result in [executor.execute(&input), naive::execute(&base, &input)] {
+        let Err(ExecuteError::Range(error)) = result else { panic!("{:?}", result.err()) };
+        assert_eq!((error.column, error.request, error.bounds), (Column::Intermediate, 0, (-32768, 32767)));
+        let place = vec![(Axis::Layer, 1), (Axis::FfnBlock, 1), (Axis::Token, 0), (Axis::Channel, 2)];
+        assert_eq!(error.place, place);
+        assert!(error.value > 1 << 23);
+        assert!(error.to_string().starts_with("request 0: Intermediate Layer 1 FfnBlock 1 Token 0 Channel 2 is 16"));
+    }
+}
+
+#[test]
+fn broken_models() {
+    let (synthetic, _) = small();
+    let refuse = |change: &dyn Fn(&mut lorica_quant::integer::BaseModel)| {
+        let mut base = synthetic.base.clone();
+        change(&mut base);
+        Executor::new(Arc::new(base)).unwrap_err()
+    };
+    assert_eq!(refuse(&|b| drop(b.columns.remove(&Column::Gamma))), ModelError::Missing { column: Column::Gamma });
+    assert_eq!(
+        refuse(&|b| drop(b.columns.insert(Column::Residual, vec![]))),
+        ModelError::Foreign { column: Column::Residual }
+    );
+    assert_eq!(
+        refuse(&|b| drop(b.columns.insert(Column::BiasPooler, vec![0; 7]))),
+        ModelError::Length { column: Column::BiasPooler, expected: 128, got: 7 }
+    );
+    assert!(matches!(
+        refuse(&|b| b.columns.get_mut(&Column::Word).unwrap()[5] = 1 << 30),
+        ModelError::NormOverflow { norm: 0, .. }
+    ));
+    assert!(matches!(refuse(&|b| b.scales.norms[1].shift = 16), ModelError::Circuit(_)));
+    assert!(matches!(refuse(&|b| b.meta.exponents.mid.clear()), ModelError::Meta { .. }));
+    assert!(matches!(refuse(&|b| b.meta.input_peaks[3].clear()), ModelError::Meta { .. }));
+}
+
+#[test]
+fn float_models_without_an_integer_form() {
+    let encoder = synthetic::encoder(SMALL, 3);
+    let texts = [vec![1, 2, 3]];
+    assert_eq!(calibrate(&encoder, &[], 4), Err(QuantiseError::NoTexts));
+    assert!(matches!(calibrate(&encoder, &[vec![1]], 4), Err(QuantiseError::Text { text: 0, .. })));
+    assert!(matches!(calibrate(&encoder, &[vec![1, 2], vec![1, 40]], 4), Err(QuantiseError::Text { text: 1, .. })));
+    assert!(matches!(calibrate(&encoder, &texts, 5), Err(QuantiseError::Circuit(_))));
+    let refuse = |change: &dyn Fn(&mut lorica_quant::import::FloatEncoder)| {
+        let mut encoder = encoder.clone();
+        change(&mut encoder);
+        calibrate(&encoder, &texts, 4).unwrap_err().to_string()
+    };
+    let huge = refuse(&|e| e.layers[0].output.weight[7] = 1e30);
+    assert!(huge.contains("encoder.layer.0") || huge.contains("LayerNorm"), "{huge}");
+    let short = refuse(&|e| drop(e.layers[0].key.bias.pop()));
+    assert!(short.contains("encoder.layer.0.attention.self.key.bias"), "{short}");
+    let eps = refuse(&|e| e.config.layer_norm_eps = 1e6);
+    assert!(eps.contains("LayerNorm 0"), "{eps}");
+}
+
+#[test]
+fn adapters_without_an_integer_form() {
+    let synthetic = Synthetic::new(SMALL, 3).unwrap();
+    let refuse = |change: &dyn Fn(&mut lorica_quant::import::FloatAdapter)| {
+        let mut adapter = synthetic.float_adapter(1, 3);
+        change(&mut adapter);
+        quantise_adapter(&synthetic.base, &adapter).unwrap_err().to_string()
+    };
+    assert!(refuse(&|a| a.rank = 5).contains("rank 5"));
+    assert!(refuse(&|a| a.rank = 0).contains("rank 0"));
+    assert!(refuse(&|a| a.sites.values_mut().for_each(|p| p.b[0] = f32::NAN)).contains("lora_B"));
+    assert!(refuse(&|a| a.sites.values_mut().for_each(|p| drop(p.a.pop()))).contains("lora_A"));
+    assert!(refuse(&|a| a.scaling = 1e20).contains("lora_B"));
+    assert!(refuse(&|a| a.head.as_mut().unwrap().weight[3] = 1e5).contains("classifier"));
+    assert!(refuse(&|a| drop(a.head.as_mut().unwrap().bias.pop())).contains("classifier.bias"));
+    let pair = synthetic.float_adapter(1, 3).sites.into_values().next().unwrap();
+    assert!(refuse(&|a| drop(a.sites.insert((1, lorica_quant::import::Site::Key), pair.clone()))).contains("layer 1"));
+}

@@ -1,0 +1,528 @@
+//! Complete for honest provers, and closed to dishonest ones.
+
+use std::sync::LazyLock;
+
+use lorica_circuits::bn254::{Curve, G1Affine, PrimeCurveAffine};
+use lorica_verifier::arithmetic::ArithmeticError;
+use lorica_verifier::arithmetic::recorder::{Recorder, Taped};
+use lorica_verifier::group::{GroupClaim, GroupError, VerifierKey};
+use lorica_verifier::mercury::{MercuryMessages, mercury_field_part};
+use lorica_verifier::transcript::Event;
+
+use super::*;
+
+static SRS: LazyLock<Srs> = LazyLock::new(|| Srs::dev(10).unwrap());
+static KEY: LazyLock<VerifierKey> = LazyLock::new(|| SRS.verifier_key());
+
+/// A fixed sequence of field elements.
+fn scalars(seed: u64, count: usize) -> Vec<Fr> {
+    let mut state = Fr::from(seed) + Fr::from(3).pow_vartime([200]);
+    (0..count)
+        .map(|index| {
+            state = state.square() + Fr::from(index as u64 + 1);
+            state
+        })
+        .collect()
+}
+
+/// A statement: f, its commitment, a point, the value.
+struct Statement {
+    coefficients: Vec<Fr>,
+    commitment: G1Affine,
+    point: Vec<Fr>,
+    value: Fr,
+}
+
+impl Statement {
+    fn new(variables: usize, cells: usize, blinding: usize) -> Self {
+        let mut coefficients = scalars(1, cells);
+        let point = scalars(2, variables);
+        let value = evaluate_multilinear(&coefficients, &point);
+        if blinding > 0 {
+            coefficients.resize(1 << variables, Fr::ZERO);
+            coefficients.extend(scalars(3, blinding));
+        }
+        let commitment = crate::commit::commit(&SRS, &coefficients).unwrap();
+        Self { coefficients, commitment, point, value }
+    }
+
+    fn transcript(&self) -> Transcript<Native> {
+        let mut transcript = Transcript::new(&mut Native, Fr::from(99));
+        transcript.absorb(&mut Native, "commitment", &digest_points(&[self.commitment]));
+        transcript.absorb_all(&mut Native, "point", &self.point);
+        transcript
+    }
+
+    fn open(&self) -> MercuryProof {
+        open(&SRS, &self.coefficients, &self.point, &self.value, &mut self.transcript()).unwrap()
+    }
+
+    fn open_with(&self, value: Fr, mut deviation: impl Deviation) -> MercuryProof {
+        open_with(&SRS, &self.coefficients, &self.point, &value, &mut self.transcript(), &mut deviation).unwrap()
+    }
+
+    fn claim(&self, value: &Fr, proof: &MercuryProof) -> Result<GroupClaim, ArithmeticError> {
+        let messages = proof.messages();
+        let outcome = mercury_field_part(&mut Native, &mut self.transcript(), &self.point, value, &messages)?;
+        Ok(GroupClaim { variables: self.point.len(), outcome, messages, terms: vec![(Fr::ONE, self.commitment)] })
+    }
+
+    fn verify(&self, value: &Fr, proof: &MercuryProof) -> Result<(), GroupError> {
+        self.claim(value, proof).unwrap().check(&KEY, proof)
+    }
+}
+
+#[test]
+fn the_value_is_the_sum_over_the_hypercube() {
+    let point = scalars(5, 5);
+    let values = scalars(6, 27);
+    let direct: Fr = values
+        .iter()
+        .enumerate()
+        .map(|(index, value)| {
+            let eq: Fr = point
+                .iter()
+                .enumerate()
+                .map(|(bit, u)| if index >> bit & 1 == 1 { *u } else { Fr::ONE - u })
+                .product();
+            eq * value
+        })
+        .sum();
+    assert_eq!(evaluate_multilinear(&values, &point), direct);
+    // Lowest bit first: f = (1 − u₀) a + u₀ b at the corner (1, 0).
+    assert_eq!(evaluate_multilinear(&values[..4], &[Fr::ONE, Fr::ZERO]), values[1]);
+}
+
+#[test]
+fn honest_openings_are_accepted() {
+    for variables in 0..=10 {
+        let cells = 1 << variables;
+        for (cells, blinding) in [(cells, 0), (cells, 1), (cells, 8), (cells, 63), (cells, 64), (1, 0), (cells / 2 + 1, 3)] {
+            let statement = Statement::new(variables, cells, blinding);
+            let proof = statement.open();
+            assert_eq!(statement.verify(&statement.value, &proof), Ok(()), "{variables} {cells} {blinding}");
+        }
+    }
+}
+
+#[test]
+fn points_on_the_hypercube_and_zero_polynomials_are_accepted() {
+    let mut statement = Statement::new(6, 64, 8);
+    for corner in [0usize, 1, 37, 63] {
+        statement.point = (0..6).map(|bit| Fr::from((corner >> bit & 1) as u64)).collect();
+        statement.value = statement.coefficients[corner];
+        assert_eq!(statement.verify(&statement.value, &statement.open()), Ok(()));
+    }
+    let mut zero = Statement::new(6, 64, 0);
+    zero.coefficients = vec![Fr::ZERO; 64];
+    (zero.commitment, zero.value) = (G1Affine::identity(), Fr::ZERO);
+    assert_eq!(zero.verify(&Fr::ZERO, &zero.open()), Ok(()));
+    assert_eq!(zero.verify(&Fr::ONE, &zero.open()), Err(GroupError::Pairing));
+}
+
+#[test]
+fn blinding_changes_the_proof_and_not_the_value() {
+    let plain = Statement::new(8, 256, 0);
+    let blinded = Statement::new(8, 256, 9);
+    assert_eq!(plain.value, blinded.value);
+    let (plain, blinded) = (plain.open(), blinded.open());
+    assert_ne!(plain.h, blinded.h);
+    assert_ne!(plain.q, blinded.q);
+    for (plain, blinded) in plain.evaluations.as_array().iter().zip(blinded.evaluations.as_array()) {
+        assert_ne!(*plain, blinded);
+    }
+}
+
+#[test]
+fn a_combination_of_commitments_is_opened() {
+    let (first, second) = (Statement::new(6, 64, 8), Statement::new(6, 40, 2));
+    let factor = Fr::from(77);
+    let mut combined = Statement::new(6, 64, 8);
+    combined.coefficients = first.coefficients.clone();
+    add_scaled(&mut combined.coefficients, &second.coefficients, &factor);
+    combined.value = first.value + factor * second.value;
+    let proof = combined.open();
+    let mut claim = combined.claim(&combined.value, &proof).unwrap();
+    claim.terms = vec![(Fr::ONE, first.commitment), (factor, second.commitment)];
+    assert_eq!(claim.check(&KEY, &proof), Ok(()));
+    claim.terms[1].0 += Fr::ONE;
+    assert_eq!(claim.check(&KEY, &proof), Err(GroupError::Pairing));
+    claim.terms.pop();
+    assert_eq!(claim.check(&KEY, &proof), Err(GroupError::Pairing));
+}
+
+#[test]
+fn callers_mistakes_are_refused() {
+    let statement = Statement::new(6, 64, 0);
+    let attempt = |coefficients: &[Fr], point: &[Fr], value: &Fr| {
+        open(&SRS, coefficients, point, value, &mut statement.transcript()).unwrap_err()
+    };
+    let wrong = statement.value + Fr::ONE;
+    assert!(matches!(attempt(&statement.coefficients, &statement.point, &wrong), MercuryError::WrongValue));
+    let long = scalars(1, 129);
+    let error = attempt(&long, &statement.point, &Fr::ZERO);
+    assert!(matches!(error, MercuryError::TooManyCoefficients { found: 129, most: 128, variables: 6 }));
+    let error = attempt(&scalars(1, 2000), &scalars(2, 11), &Fr::ZERO);
+    assert!(matches!(error, MercuryError::Srs(SrsError::TooSmall { needed: 2000, available: 1088 })));
+}
+
+/// Every field of the proof has a case: the pattern without `..` makes a new field fail to compile here.
+fn tampered(proof: &MercuryProof) -> Vec<(String, MercuryProof)> {
+    let MercuryProof { h, q, g, s, d, quot, w, w_prime, evaluations: _ } = proof;
+    let points: [(&str, &G1Affine, fn(&mut MercuryProof) -> &mut G1Affine); 8] = [
+        ("h", h, |proof| &mut proof.h),
+        ("q", q, |proof| &mut proof.q),
+        ("g", g, |proof| &mut proof.g),
+        ("s", s, |proof| &mut proof.s),
+        ("d", d, |proof| &mut proof.d),
+        ("quot", quot, |proof| &mut proof.quot),
+        ("w", w, |proof| &mut proof.w),
+        ("w_prime", w_prime, |proof| &mut proof.w_prime),
+    ];
+    let mut cases = Vec::new();
+    for (name, point, field) in &points {
+        let replacements = [
+            ("another point", (**point + G1Affine::generator()).to_affine()),
+            ("the opposite", -**point),
+            ("the identity", G1Affine::identity()),
+        ];
+        for (how, replacement) in replacements {
+            let mut proof = proof.clone();
+            *field(&mut proof) = replacement;
+            cases.push((format!("{name}: {how}"), proof));
+        }
+        for (other, value, _) in &points {
+            if other != name {
+                let mut proof = proof.clone();
+                *field(&mut proof) = **value;
+                cases.push((format!("{name}: {other}"), proof));
+            }
+        }
+    }
+    for changed in 0..6 {
+        let mut place = 0;
+        let mut proof = proof.clone();
+        proof.evaluations = proof.evaluations.map(|value| {
+            place += 1;
+            if place == changed + 1 { value + Fr::ONE } else { value }
+        });
+        cases.push((format!("evaluation {changed}"), proof));
+    }
+    let mut swap = |name: &str, edit: fn(&mut Evaluations<Fr>)| {
+        let mut proof = proof.clone();
+        edit(&mut proof.evaluations);
+        cases.push((format!("swapped {name}"), proof));
+    };
+    swap("g", |e| std::mem::swap(&mut e.g, &mut e.g_inverse));
+    swap("h", |e| std::mem::swap(&mut e.h, &mut e.h_inverse));
+    swap("s", |e| std::mem::swap(&mut e.s, &mut e.s_inverse));
+    swap("g and h", |e| std::mem::swap(&mut e.g, &mut e.h));
+    cases
+}
+
+#[test]
+fn tampered_proofs_are_rejected() {
+    let statement = Statement::new(8, 256, 8);
+    let proof = statement.open();
+    let cases = tampered(&proof);
+    assert_eq!(cases.len(), 8 * 10 + 10);
+    for (name, tampered) in cases {
+        // With a transcript of its own, and with the honest one's field part.
+        assert_eq!(statement.verify(&statement.value, &tampered), Err(GroupError::Pairing), "{name}");
+        let claim = statement.claim(&statement.value, &proof).unwrap();
+        let replayed = claim.check(&KEY, &tampered);
+        if tampered.evaluations != proof.evaluations {
+            // The points are the honest ones, and so is the claim: evaluations are words, not the group part's.
+            assert_eq!(replayed, Ok(()));
+        } else if tampered.w_prime != proof.w_prime {
+            assert_eq!(replayed, Err(GroupError::Pairing), "{name}");
+        } else {
+            assert!(matches!(replayed, Err(GroupError::Digest { .. })), "{name}");
+        }
+    }
+}
+
+#[test]
+fn wrong_statements_are_rejected() {
+    let statement = Statement::new(7, 128, 8);
+    let proof = statement.open();
+    assert_eq!(statement.verify(&(statement.value + Fr::ONE), &proof), Err(GroupError::Pairing));
+    for coordinate in 0..7 {
+        let mut other = Statement::new(7, 128, 8);
+        other.point[coordinate] += Fr::ONE;
+        assert_eq!(other.verify(&statement.value, &proof), Err(GroupError::Pairing));
+    }
+    let mut other = Statement::new(7, 128, 8);
+    other.commitment = (other.commitment + G1Affine::generator()).to_affine();
+    assert_eq!(other.verify(&statement.value, &proof), Err(GroupError::Pairing));
+    // Other shapes, same coordinates.
+    for variables in [6, 8] {
+        let mut other = Statement::new(7, 128, 8);
+        other.point.resize(variables, Fr::ZERO);
+        assert_eq!(other.verify(&statement.value, &proof), Err(GroupError::Pairing));
+        let mut claim = statement.claim(&statement.value, &proof).unwrap();
+        claim.variables = variables;
+        // 7 and 8 variables have the same number of columns.
+        let expected = if variables == 8 { Ok(()) } else { Err(GroupError::Pairing) };
+        assert_eq!(claim.check(&KEY, &proof), expected);
+    }
+    let foreign = VerifierKey::new(*SRS.g2(), (*SRS.tau_g2() + *SRS.g2()).to_affine());
+    let claim = statement.claim(&statement.value, &proof).unwrap();
+    assert_eq!(claim.check(&foreign, &proof), Err(GroupError::Pairing));
+}
+
+#[test]
+fn changed_words_are_rejected() {
+    let statement = Statement::new(6, 64, 8);
+    let proof = statement.open();
+    let claim = statement.claim(&statement.value, &proof).unwrap();
+    for changed in 0..5 {
+        let mut place = 0;
+        let mut claim = claim.clone();
+        claim.outcome = claim.outcome.map(|word| {
+            place += 1;
+            if place == changed + 1 { word + Fr::ONE } else { word }
+        });
+        assert_eq!(claim.check(&KEY, &proof), Err(GroupError::Pairing), "word {changed}");
+    }
+}
+
+/// A prover that departs in one closure.
+#[derive(Default)]
+struct Forger<'a> {
+    rows: Option<Box<dyn FnOnce(&mut Vec<Fr>) + 'a>>,
+    #[expect(clippy::type_complexity, reason = "each closure takes what its step makes")]
+    divided: Option<Box<dyn FnOnce(Fr, &mut Vec<Fr>, &mut Vec<Fr>) + 'a>>,
+    #[expect(clippy::type_complexity, reason = "each closure takes what its step makes")]
+    inner_products: Option<Box<dyn FnOnce(Fr, &mut Vec<Fr>, &mut Vec<Fr>) + 'a>>,
+    #[expect(clippy::type_complexity, reason = "each closure takes what its step makes")]
+    evaluated: Option<Box<dyn FnOnce(Fr, &mut Evaluations<Fr>) + 'a>>,
+}
+
+impl Deviation for Forger<'_> {
+    fn rows(&mut self, h: &mut Vec<Fr>) {
+        if let Some(edit) = self.rows.take() {
+            edit(h);
+        }
+    }
+
+    fn divided(&mut self, alpha: Fr, q: &mut Vec<Fr>, g: &mut Vec<Fr>) {
+        if let Some(edit) = self.divided.take() {
+            edit(alpha, q, g);
+        }
+    }
+
+    fn inner_products(&mut self, gamma: Fr, s: &mut Vec<Fr>, d: &mut Vec<Fr>) {
+        if let Some(edit) = self.inner_products.take() {
+            edit(gamma, s, d);
+        }
+    }
+
+    fn evaluated(&mut self, zeta: Fr, evaluations: &mut Evaluations<Fr>) {
+        if let Some(edit) = self.evaluated.take() {
+            edit(zeta, evaluations);
+        }
+    }
+}
+
+#[test]
+fn a_forger_who_does_nothing_is_honest() {
+    let statement = Statement::new(6, 64, 8);
+    let proof = statement.open_with(statement.value, Forger::default());
+    assert_eq!(proof, statement.open());
+}
+
+#[test]
+fn a_wrong_value_carried_through_honestly_is_rejected() {
+    let statement = Statement::new(6, 64, 8);
+    let wrong = statement.value + Fr::ONE;
+    let proof = statement.open_with(wrong, Forger::default());
+    assert_eq!(statement.verify(&wrong, &proof), Err(GroupError::Pairing));
+}
+
+#[test]
+fn rows_of_another_polynomial_are_rejected() {
+    // ⟨h, eq(u_hi)⟩ is the wrong value; only h(α) = ⟨g, eq(u_lo)⟩ is against it.
+    let statement = Statement::new(6, 64, 8);
+    let eq_high = eq_table(&statement.point[3..]);
+    let wrong = statement.value + eq_high[5];
+    let rows = Box::new(|h: &mut Vec<Fr>| h[5] += Fr::ONE);
+    let proof = statement.open_with(wrong, Forger { rows: Some(rows), ..Forger::default() });
+    assert_eq!(statement.verify(&wrong, &proof), Err(GroupError::Pairing));
+}
+
+#[test]
+fn g_of_degree_b_is_rejected() {
+    // f = (X^b − α)(q − t) + (g + (X^b − α) t) holds for any t, and g's coefficients change as the forger likes: with
+    // this t, ⟨g, eq(u_lo)⟩ is what the wrong rows need. Only d, the reversal of g, is against it.
+    let statement = Statement::new(6, 64, 8);
+    let (eq_low, eq_high) = (eq_table(&statement.point[..3]), eq_table(&statement.point[3..]));
+    let wrong = statement.value + eq_high[2];
+    for reversed_beyond_b in [false, true] {
+        let rows = Box::new(|h: &mut Vec<Fr>| h[2] += Fr::ONE);
+        let divided = Box::new(|alpha: Fr, q: &mut Vec<Fr>, g: &mut Vec<Fr>| {
+            let t = -alpha.square() * (alpha * eq_low[0]).invert().unwrap();
+            q[0] -= t;
+            g[0] -= alpha * t;
+            g.push(t);
+        });
+        let inner_products = Box::new(move |_: Fr, _: &mut Vec<Fr>, d: &mut Vec<Fr>| {
+            // `open_with` cut the top coefficient off; the other try is X^b g(1/X), which has degree b.
+            if reversed_beyond_b {
+                let constant = d[7];
+                d.push(constant);
+            }
+        });
+        let forger = Forger {
+            rows: Some(rows),
+            divided: Some(divided),
+            inner_products: Some(inner_products),
+            ..Forger::default()
+        };
+        let proof = statement.open_with(wrong, forger);
+        assert_eq!(statement.verify(&wrong, &proof), Err(GroupError::Pairing));
+    }
+}
+
+#[test]
+fn forged_inner_products_are_rejected() {
+    let statement = Statement::new(6, 64, 8);
+    let wrong = statement.value + Fr::ONE;
+    for place in [0, 3, 20] {
+        let inner_products = Box::new(move |gamma: Fr, s: &mut Vec<Fr>, _: &mut Vec<Fr>| {
+            if s.len() <= place {
+                s.resize(place + 1, Fr::ZERO);
+            }
+            s[place] += gamma;
+        });
+        let proof =
+            statement.open_with(wrong, Forger { inner_products: Some(inner_products), ..Forger::default() });
+        assert_eq!(statement.verify(&wrong, &proof), Err(GroupError::Pairing));
+    }
+}
+
+#[test]
+fn forged_evaluations_are_rejected() {
+    // The identity at ζ is made to hold for the wrong value by one evaluation; its opening is against it.
+    let statement = Statement::new(6, 64, 8);
+    let wrong = statement.value + Fr::ONE;
+    for which in 0..6 {
+        let gamma = std::cell::Cell::new(Fr::ZERO);
+        let (low, high) = statement.point.split_at(3);
+        let forger = Forger {
+            inner_products: Some(Box::new(|drawn, _, _| gamma.set(drawn))),
+            evaluated: Some(Box::new(|zeta, evaluations| {
+                let inverse = zeta.invert().unwrap();
+                let (low_0, low_1) = (evaluate(&eq_table(low), &zeta), evaluate(&eq_table(low), &inverse));
+                let (high_0, high_1) = (evaluate(&eq_table(high), &zeta), evaluate(&eq_table(high), &inverse));
+                let missing = gamma.get().double();
+                let correction = |factor: Fr| missing * factor.invert().unwrap();
+                match which {
+                    0 => evaluations.g += correction(low_1),
+                    1 => evaluations.g_inverse += correction(low_0),
+                    2 => evaluations.h += correction(gamma.get() * high_1),
+                    3 => evaluations.h_inverse += correction(gamma.get() * high_0),
+                    4 => evaluations.s -= correction(zeta),
+                    _ => evaluations.s_inverse -= correction(inverse),
+                }
+            })),
+            ..Forger::default()
+        };
+        let proof = statement.open_with(wrong, forger);
+        assert_eq!(statement.verify(&wrong, &proof), Err(GroupError::Pairing), "evaluation {which}");
+    }
+}
+
+#[test]
+fn blinding_passed_off_as_cells_is_rejected() {
+    // A value that counts the blinding row as if it were row 0.
+    let statement = Statement::new(6, 64, 8);
+    let (eq_low, eq_high) = (eq_table(&statement.point[..3]), eq_table(&statement.point[3..]));
+    let wrong = statement.value + eq_high[0] * dot(&statement.coefficients[64..], &eq_low);
+    for edit in [false, true] {
+        let rows = Box::new(move |h: &mut Vec<Fr>| {
+            if edit {
+                let blinding = h.pop().unwrap();
+                h[0] += blinding;
+            }
+        });
+        let proof = statement.open_with(wrong, Forger { rows: Some(rows), ..Forger::default() });
+        assert_eq!(statement.verify(&wrong, &proof), Err(GroupError::Pairing));
+    }
+}
+
+#[test]
+fn the_field_part_depends_on_the_shape_alone() {
+    let tape = |statement: &Statement| {
+        let proof = statement.open();
+        let mut taped = Taped::new(Native);
+        let mut transcript = Transcript::new(&mut taped, Fr::from(99));
+        let point: Vec<_> = statement.point.iter().map(|scalar| taped.input(*scalar)).collect();
+        let value = taped.input(statement.value);
+        let messages = proof.messages().map(|scalar| taped.input(scalar));
+        mercury_field_part(&mut taped, &mut transcript, &point, &value, &messages).unwrap();
+        (taped.tape(), taped.cost())
+    };
+    let mut zero = Statement::new(6, 64, 0);
+    zero.coefficients = vec![Fr::ZERO; 64];
+    (zero.commitment, zero.value) = (G1Affine::identity(), Fr::ZERO);
+    let expected = tape(&zero);
+    assert_eq!(tape(&Statement::new(6, 64, 8)), expected);
+
+    let mut recorder = Recorder::default();
+    let mut transcript = Transcript::new(&mut recorder, Fr::from(99));
+    let point: Vec<_> = (0..6).map(|_| recorder.input(())).collect();
+    let value = recorder.input(());
+    let evaluations = Evaluations { g: (), g_inverse: (), h: (), h_inverse: (), s: (), s_inverse: () };
+    let messages = MercuryMessages { d_h: (), d_qg: (), d_sd: (), evaluations, d_quot: (), d_w: () };
+    let messages = messages.map(|()| recorder.input(()));
+    mercury_field_part(&mut recorder, &mut transcript, &point, &value, &messages).unwrap();
+    assert_eq!((recorder.tape(), recorder.cost()), expected);
+    assert_eq!(recorder.cost().permutations, 8);
+    let draws: Vec<&str> = transcript
+        .events()
+        .iter()
+        .filter_map(|event| match event {
+            Event::Challenge(label) => Some(*label),
+            Event::Absorb(_) => None,
+        })
+        .collect();
+    assert_eq!(draws, ["mercury alpha", "mercury gamma", "mercury zeta", "mercury beta", "mercury z"]);
+}
+
+#[test]
+fn prover_and_verifier_make_the_same_calls() {
+    let statement = Statement::new(6, 64, 8);
+    let mut prover = statement.transcript();
+    let proof = open(&SRS, &statement.coefficients, &statement.point, &statement.value, &mut prover).unwrap();
+    let mut verifier = statement.transcript();
+    mercury_field_part(&mut Native, &mut verifier, &statement.point, &statement.value, &proof.messages()).unwrap();
+    assert_eq!(prover.events(), verifier.events());
+    assert_eq!(prover.challenge(&mut Native, "next"), verifier.challenge(&mut Native, "next"));
+}
+
+#[test]
+fn every_message_changes_the_challenges_after_it() {
+    let statement = Statement::new(6, 64, 8);
+    let proof = statement.open();
+    let run = |value: &Fr, messages: &MercuryMessages<Fr>| {
+        let outcome =
+            mercury_field_part(&mut Native, &mut statement.transcript(), &statement.point, value, messages).unwrap();
+        [outcome.alpha, outcome.zeta, outcome.beta, outcome.z]
+    };
+    let honest = run(&statement.value, &proof.messages());
+    // How many of the four challenges come before the message.
+    let first_changed = [0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3];
+    for (place, unchanged) in first_changed.into_iter().enumerate() {
+        let mut index = 0;
+        let messages = proof.messages().map(|scalar| {
+            index += 1;
+            if index == place + 1 { scalar + Fr::ONE } else { scalar }
+        });
+        let changed = run(&statement.value, &messages);
+        for (challenge, (new, old)) in changed.iter().zip(&honest).enumerate() {
+            assert_eq!(new == old, challenge < unchanged, "message {place}, challenge {challenge}");
+        }
+    }
+    assert!(run(&(statement.value + Fr::ONE), &proof.messages()).iter().zip(&honest).all(|(new, old)| new != old));
+}

@@ -1,0 +1,143 @@
+//! Multi-scalar multiplication: small integers by one window of signed buckets, scalars by several.
+//!
+//! Pippenger's bucket method with signed digits. The points of a window are sorted by digit, added up per bucket as
+//! affine points with shared inversions (about six multiplications an addition), and the buckets are summed as a
+//! matrix: `Σ_v v·B_v` needs only the sums of its rows and of its columns. Eight additions run at once where the
+//! processor has AVX-512 IFMA.
+//!
+//! Bases may repeat, cancel or be the identity, and results are exact for any input: equal x is recognised in every
+//! addition. Running time depends on the values; nothing here is constant-time.
+
+mod addition;
+mod buckets;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+mod point;
+
+use lorica_circuits::bn254::{Fr, G1, G1Affine, Group, PrimeField, msm_best};
+use rayon::prelude::*;
+
+/// A value that [`commit_small`] takes: any integer of up to 63 bits and a sign.
+pub trait SmallInteger: Copy + Into<i64> + Send + Sync {}
+
+impl<T: Copy + Into<i64> + Send + Sync> SmallInteger for T {}
+
+/// Below this many terms the bucket sum costs more than it saves.
+const FEW: usize = 256;
+
+/// Widest window: 2^15 buckets, 2 MB of points.
+const WIDEST: usize = 16;
+
+/// `Σ values_i · bases_i`. Costs about one addition per non-zero 16-bit digit.
+///
+/// # Panics
+/// If there are more values than bases, or 2^31 of them.
+pub fn commit_small<T: SmallInteger>(bases: &[G1Affine], values: &[T]) -> G1 {
+    assert!(values.len() <= bases.len(), "{} values for {} bases", values.len(), bases.len());
+    // Values by length in bits, the sign included: a window of c bits holds lengths up to c.
+    let mut lengths = [0usize; 65];
+    for value in values {
+        let value: i64 = (*value).into();
+        if value != 0 {
+            lengths[65 - (value ^ (value >> 63)).leading_zeros() as usize] += 1;
+        }
+    }
+    let Some(longest) = lengths.iter().rposition(|count| *count != 0) else {
+        return G1::identity();
+    };
+    let longer_than = |bits: usize| lengths.iter().skip(bits + 1).sum::<usize>();
+    let width = (1..=WIDEST)
+        .min_by_key(|width| {
+            (0..longest.div_ceil(*width)).map(|window| longer_than(window * width) + window_overhead(*width)).sum::<usize>()
+        })
+        .unwrap_or(WIDEST);
+    // One window holds two's complement exactly; the carry of several can lengthen the highest digit.
+    let windows = longest.div_ceil(width);
+    let windows = windows + usize::from(windows > 1 && longest.is_multiple_of(width));
+    let offset: i128 = (0..windows).map(|window| 1i128 << (window * width + width - 1)).sum();
+    sum_of_windows(windows, width, |window| {
+        buckets::window_sum(bases, values.len(), width, |index| {
+            let value: i64 = values[index].into();
+            digit(((i128::from(value) + offset) >> (window * width)) as u64, width)
+        })
+    })
+}
+
+/// `Σ scalars_i · bases_i`.
+///
+/// # Panics
+/// If there are more scalars than bases, or 2^31 of them.
+pub fn msm(scalars: &[Fr], bases: &[G1Affine]) -> G1 {
+    assert!(scalars.len() <= bases.len(), "{} scalars for {} bases", scalars.len(), bases.len());
+    if scalars.len() < FEW {
+        return few(scalars.iter().copied().zip(bases.iter().copied()));
+    }
+    let bits = Fr::NUM_BITS as usize + 1;
+    let width = (4..=WIDEST)
+        .min_by_key(|width| bits.div_ceil(*width) * (scalars.len() + window_overhead(*width)))
+        .unwrap_or(WIDEST);
+    let windows = bits.div_ceil(width);
+    let shifted = shift_digits(scalars, windows, width);
+    sum_of_windows(windows, width, |window| {
+        let (limb, shift) = (window * width / 64, window * width % 64);
+        buckets::window_sum(bases, scalars.len(), width, |index| {
+            let limbs = &shifted[index];
+            let high = limbs.get(limb + 1).copied().unwrap_or(0);
+            let bits = (u128::from(limbs[limb]) | (u128::from(high) << 64)) >> shift;
+            digit(bits as u64, width)
+        })
+    })
+}
+
+/// Additions that a window costs whatever it holds.
+fn window_overhead(width: usize) -> usize {
+    (1 << width) + 512
+}
+
+/// The signed digit in the lowest `width` bits of a number to which half a window was added at each digit.
+fn digit(shifted: u64, width: usize) -> i32 {
+    let mask = (1u64 << width) - 1;
+    (shifted & mask) as i32 - (1 << (width - 1))
+}
+
+/// Scalars plus `Σ_window 2^(window·width + width − 1)`: their plain digits less half a window are the signed ones.
+fn shift_digits(scalars: &[Fr], windows: usize, width: usize) -> Vec<[u64; 5]> {
+    let mut offset = [0u64; 5];
+    for window in 0..windows {
+        let bit = window * width + width - 1;
+        offset[bit / 64] |= 1 << (bit % 64);
+    }
+    scalars
+        .par_iter()
+        .map(|scalar| {
+            let bytes = scalar.to_repr();
+            let mut limbs = [0u64; 5];
+            let mut carry = false;
+            for (index, limb) in limbs.iter_mut().enumerate() {
+                let mut own = [0u8; 8];
+                own.copy_from_slice(bytes.get(8 * index..8 * index + 8).unwrap_or(&[0; 8]));
+                let (sum, first) = u64::from_le_bytes(own).overflowing_add(offset[index]);
+                let (sum, second) = sum.overflowing_add(u64::from(carry));
+                (*limb, carry) = (sum, first | second);
+            }
+            limbs
+        })
+        .collect()
+}
+
+/// `Σ_window 2^(window·width) · sum(window)`.
+fn sum_of_windows(windows: usize, width: usize, sum: impl Fn(usize) -> G1 + Send + Sync) -> G1 {
+    let sums: Vec<G1> = (0..windows).into_par_iter().map(sum).collect();
+    sums.iter().rev().fold(G1::identity(), |total, sum| (0..width).fold(total, |total, _| total.double()) + sum)
+}
+
+/// The sum of a few terms.
+fn few(terms: impl Iterator<Item = (Fr, G1Affine)>) -> G1 {
+    let (scalars, bases): (Vec<Fr>, Vec<G1Affine>) = terms.unzip();
+    msm_best(&scalars, &bases)
+}
+
+/// Which arithmetic the additions run on, for reports: `"avx512-ifma"` or `"portable"`.
+pub fn backend() -> &'static str {
+    if addition::has_ifma() { "avx512-ifma" } else { "portable" }
+}

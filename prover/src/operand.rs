@@ -1,0 +1,413 @@
+//! Materialising a form over the variables of a product: the prover's side of [`lorica_circuits::form`].
+
+use rayon::prelude::*;
+
+use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::column::{Axis, Column, Region};
+use lorica_circuits::error::CircuitError;
+use lorica_circuits::form::{Coefficient, Form, FormTerm, LowWeight, ScaleRef};
+use lorica_circuits::layout::Layout;
+use lorica_verifier::arithmetic::Native;
+use lorica_verifier::multilinear::{eq_table, integer};
+use lorica_verifier::weight::Points;
+use std::collections::BTreeMap;
+
+use crate::cells::Cells;
+use crate::wide::{Limbs, Wide};
+
+/// Ids and lengths of a batch as plain numbers, one entry per request of the shape.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// Real tokens.
+    pub length: usize,
+    /// T ids; padding repeats the first.
+    pub ids: Vec<u32>,
+}
+
+impl Text {
+    /// The position of row t.
+    #[must_use]
+    pub fn position(&self, t: usize) -> usize {
+        if t < self.length { t } else { 0 }
+    }
+}
+
+/// What forms are read from.
+#[derive(Debug)]
+pub struct Reader<'r> {
+    /// Address space.
+    pub layout: &'r Layout,
+    /// Committed integers.
+    pub cells: &'r Cells<'r>,
+    /// Base scales.
+    pub scales: BTreeMap<ScaleRef, Fr>,
+    /// Texts.
+    pub texts: Vec<Text>,
+}
+
+/// Index bits of a product's variables.
+struct Variables {
+    shifts: Vec<(Axis, usize, usize)>,
+    total: usize,
+}
+
+impl Variables {
+    fn new(layout: &Layout, axes: &[Axis]) -> Self {
+        let total: usize = axes.iter().map(|&a| layout.axis_bits(a) as usize).sum();
+        let mut rest = total;
+        let shifts = axes
+            .iter()
+            .map(|&axis| {
+                let bits = layout.axis_bits(axis) as usize;
+                rest -= bits;
+                (axis, rest, bits)
+            })
+            .collect();
+        Self { shifts, total }
+    }
+    fn shift(&self, axis: Axis) -> Option<usize> {
+        self.shifts.iter().find(|(a, _, _)| *a == axis).map(|&(_, shift, _)| shift)
+    }
+    fn mask(&self, axis: Axis) -> usize {
+        self.shifts.iter().find(|(a, _, _)| *a == axis).map_or(0, |&(_, shift, bits)| ((1 << bits) - 1) << shift)
+    }
+}
+
+/// One option of a digit axis: digit, contribution to the output index, weight.
+type Choice = (usize, usize, Fr);
+
+/// A group of low bits: either free in the output or weighted.
+enum Piece {
+    Bound { shift: usize, bits: usize },
+    Weighted(Vec<Fr>),
+}
+
+impl Piece {
+    fn bits(&self) -> usize {
+        match self {
+            Self::Bound { bits, .. } => *bits,
+            Self::Weighted(weights) => weights.len().trailing_zeros() as usize,
+        }
+    }
+}
+
+impl Reader<'_> {
+    pub(crate) fn coefficient(&self, c: Coefficient) -> Result<Fr, CircuitError> {
+        match c {
+            Coefficient::Integer(value) => Ok(integer(value)),
+            Coefficient::Scale(scale) => self
+                .scales
+                .get(&scale)
+                .copied()
+                .ok_or_else(|| CircuitError::Compile { what: format!("no scale {scale:?}") }),
+        }
+    }
+
+    /// The values of a form on the hypercube of `variables` (first axis most significant), other axes at the outer
+    /// points.
+    ///
+    /// # Errors
+    /// If the form does not fit the layout.
+    pub fn materialise(&self, form: &Form, variables: &[Axis], outer: &Points<Fr>) -> Result<Vec<Fr>, CircuitError> {
+        let variables = Variables::new(self.layout, variables);
+        let mut out = vec![Fr::ZERO; 1 << variables.total];
+        for term in &form.terms {
+            self.term(term, &variables, outer, &mut out)?;
+        }
+        Ok(out)
+    }
+
+    /// The value of a form at the outer points.
+    ///
+    /// # Errors
+    /// As [`Self::materialise`].
+    pub fn evaluate(&self, form: &Form, outer: &Points<Fr>) -> Result<Fr, CircuitError> {
+        Ok(self.materialise(form, &[], outer)?[0])
+    }
+
+    fn choices(
+        &self,
+        axis: Option<Axis>,
+        entries: impl Iterator<Item = (usize, usize, Coefficient)>,
+        variables: &Variables,
+        outer: &Points<Fr>,
+    ) -> Result<Vec<Choice>, CircuitError> {
+        let bound = axis.and_then(|a| variables.shift(a));
+        let table = match (axis, bound) {
+            (Some(axis), None) => Some(eq_table(&mut Native, &outer.get(axis)?)),
+            _ => None,
+        };
+        entries
+            .map(|(point, digit, coefficient)| {
+                let mut weight = self.coefficient(coefficient)?;
+                if let Some(table) = &table {
+                    weight *= table[point];
+                }
+                Ok((digit, bound.map_or(0, |shift| point << shift), weight))
+            })
+            .collect()
+    }
+
+    fn term(
+        &self,
+        term: &FormTerm,
+        variables: &Variables,
+        outer: &Points<Fr>,
+        out: &mut [Fr],
+    ) -> Result<(), CircuitError> {
+        let placement = self.layout.placement(term.column)?;
+        let spec = &placement.spec;
+        let mut present = 0usize;
+        // Digit axes, then factors, then an adapter's request.
+        let mut digit_choices = Vec::new();
+        for weight in &term.digits {
+            let entries = weight.entries.iter().map(|e| (e.point, e.digit, e.coefficient));
+            digit_choices.push(self.choices(weight.axis, entries, variables, outer)?);
+            present |= weight.axis.map_or(0, |a| variables.mask(a));
+        }
+        let mut factor_choices = Vec::new();
+        for factor in &term.factors {
+            let entries = factor.entries.iter().map(|&(index, c)| (index, 0, c));
+            factor_choices.push(self.choices(Some(factor.axis), entries, variables, outer)?);
+            present |= variables.mask(factor.axis);
+        }
+        let requests = if spec.region == Region::Adapter {
+            present |= variables.mask(Axis::Request);
+            let entries = (0..self.layout.shape.requests).map(|m| (m, m, Coefficient::Integer(1)));
+            self.choices(Some(Axis::Request), entries, variables, outer)?
+        } else {
+            vec![(0, 0, Fr::ONE)]
+        };
+
+        // Low axes; a gathered table becomes rows of (request, token).
+        let gather = term.lows.iter().find(|l| matches!(l, LowWeight::WordOf | LowWeight::PositionOf)).copied();
+        let mut pieces = Vec::new();
+        let mut request_at: Option<(usize, usize)> = None;
+        let mut masked_at: Option<(usize, usize, bool)> = None;
+        for (weight, &(axis, bits)) in term.lows.iter().zip(&spec.lows) {
+            let own: Vec<Piece> = match weight {
+                LowWeight::WordOf | LowWeight::PositionOf => {
+                    present |= variables.mask(Axis::Request) | variables.mask(Axis::Token);
+                    vec![self.piece(Axis::Request, variables, outer)?, self.piece(Axis::Token, variables, outer)?]
+                }
+                LowWeight::Axis(a) => {
+                    present |= variables.mask(*a);
+                    let split = [Axis::Head, Axis::Depth];
+                    if *a == Axis::Channel
+                        && variables.shift(*a).is_none()
+                        && split.iter().any(|&s| variables.shift(s).is_some())
+                    {
+                        let mut both = Vec::new();
+                        for s in split {
+                            present |= variables.mask(s);
+                            both.push(self.piece(s, variables, outer)?);
+                        }
+                        both
+                    } else {
+                        vec![self.piece(*a, variables, outer)?]
+                    }
+                }
+                LowWeight::Ones | LowWeight::Masked => vec![Piece::Weighted(vec![Fr::ONE; 1 << bits])],
+                LowWeight::Unmasked(a) => vec![self.piece(*a, variables, outer)?],
+                LowWeight::First => {
+                    let mut one = vec![Fr::ZERO; 1 << bits];
+                    one[0] = Fr::ONE;
+                    vec![Piece::Weighted(one)]
+                }
+            };
+            if axis == Axis::Request {
+                request_at = Some((pieces.len(), bits as usize));
+            }
+            match weight {
+                LowWeight::Masked => masked_at = Some((pieces.len(), bits as usize, true)),
+                LowWeight::Unmasked(_) => masked_at = Some((pieces.len(), bits as usize, false)),
+                _ => {}
+            }
+            pieces.extend(own);
+        }
+        let low_bits: usize = pieces.iter().map(Piece::bits).sum();
+        // Where each piece's bits start in the low index.
+        let mut starts = vec![0usize; pieces.len()];
+        let mut at = low_bits;
+        for (start, piece) in starts.iter_mut().zip(&pieces) {
+            at -= piece.bits();
+            *start = at;
+        }
+        let mask = match (masked_at, request_at) {
+            (Some((piece, bits, real)), Some((request, request_bits))) => {
+                Some((starts[piece], bits, real, starts[request], request_bits))
+            }
+            (Some(_), None) => {
+                return Err(CircuitError::Compile { what: format!("{:?}: a mask without requests", term.column) });
+            }
+            _ => None,
+        };
+        // Per low index: compact output index and weight. Compact indices are numbered in the order of the low index.
+        let bound_bits: usize = pieces.iter().map(|p| if let Piece::Bound { bits, .. } = p { *bits } else { 0 }).sum();
+        let size = 1usize << low_bits;
+        let weighted = mask.is_some() || pieces.iter().any(|p| matches!(p, Piece::Weighted(w) if w.len() > 1));
+        let single: Fr = pieces
+            .iter()
+            .map(|p| if let Piece::Weighted(w) = p { if w.len() == 1 { w[0] } else { Fr::ONE } } else { Fr::ONE })
+            .product();
+        let mut compact = vec![0u32; size];
+        let mut weights = if weighted { vec![Limbs::default(); size] } else { Vec::new() };
+        let mut global = vec![0usize; 1 << bound_bits];
+        let weight_of = |low: usize| {
+            let mut weight = single;
+            for (piece, start) in pieces.iter().zip(&starts) {
+                if let Piece::Weighted(w) = piece
+                    && w.len() > 1
+                {
+                    weight *= w[(low >> start) & (w.len() - 1)];
+                }
+            }
+            if let Some((start, bits, real, request_start, request_bits)) = mask {
+                let index = (low >> start) & ((1 << bits) - 1);
+                let request = (low >> request_start) & ((1 << request_bits) - 1);
+                if (index < self.texts[request].length) != real {
+                    weight = Fr::ZERO;
+                }
+            }
+            weight
+        };
+        for (low, slot) in compact.iter_mut().enumerate() {
+            let (mut own, mut target) = (0usize, 0usize);
+            for (piece, start) in pieces.iter().zip(&starts) {
+                if let Piece::Bound { shift, bits } = piece {
+                    let index = (low >> start) & ((1 << bits) - 1);
+                    own = (own << bits) | index;
+                    target |= index << shift;
+                }
+            }
+            *slot = own as u32;
+            global[own] = target;
+        }
+        if weighted {
+            weights.par_iter_mut().enumerate().for_each(|(low, slot)| *slot = Limbs::from(&weight_of(low)));
+        }
+        let scalar = if weighted { Fr::ONE } else { single };
+
+        // All blocks with their coefficients.
+        let coefficient = self.coefficient(term.coefficient)? * scalar;
+        let mut blocks: Vec<(usize, usize, usize, Fr)> = Vec::new();
+        for &(request, request_out, request_weight) in &requests {
+            let mut partial = vec![(0usize, request_out, coefficient * request_weight)];
+            for (choices, &(_, count)) in digit_choices.iter().zip(&spec.digits) {
+                partial = partial
+                    .iter()
+                    .flat_map(|&(index, target, weight)| {
+                        choices.iter().map(move |&(digit, o, w)| (index * count + digit, target | o, weight * w))
+                    })
+                    .collect();
+            }
+            for choices in &factor_choices {
+                partial = partial
+                    .iter()
+                    .flat_map(|&(index, target, weight)| {
+                        choices.iter().map(move |&(_, o, w)| (index, target | o, weight * w))
+                    })
+                    .collect();
+            }
+            blocks.extend(
+                partial
+                    .into_iter()
+                    .filter(|(_, _, w)| !bool::from(w.is_zero()))
+                    .map(|(index, target, weight)| (request, index, target, weight)),
+            );
+        }
+        let gathered = match gather {
+            Some(weight) => Some(self.gather(term.column, weight)?),
+            None => None,
+        };
+        let results: Vec<(usize, Vec<Fr>)> = blocks
+            .par_iter()
+            .map(|&(request, index, target, coefficient)| {
+                let column = match &gathered {
+                    Some(rows) => rows.as_slice(),
+                    None => self.cells.column(self.layout, term.column, request)?,
+                };
+                if column.is_empty() {
+                    return Ok((target, Vec::new()));
+                }
+                let cells = &column[index << low_bits..(index + 1) << low_bits];
+                let values = if weighted {
+                    let mut sums = vec![Wide::default(); 1 << bound_bits];
+                    for ((cell, weight), own) in cells.iter().zip(&weights).zip(&compact) {
+                        if *cell != 0 {
+                            sums[*own as usize].add_product(*cell, weight);
+                        }
+                    }
+                    sums.iter().map(|sum| sum.reduce() * coefficient).collect()
+                } else {
+                    let mut values = vec![Fr::ZERO; 1 << bound_bits];
+                    for (cell, own) in cells.iter().zip(&compact) {
+                        if *cell != 0 {
+                            values[*own as usize] += integer(*cell) * coefficient;
+                        }
+                    }
+                    values
+                };
+                Ok((target, values))
+            })
+            .collect::<Result<_, CircuitError>>()?;
+
+        // Axes that the term lacks: the value is constant along them.
+        let missing = (out.len() - 1) & !present;
+        let mut buffer = Vec::new();
+        let target: &mut [Fr] = if missing == 0 {
+            out
+        } else {
+            buffer.resize(out.len(), Fr::ZERO);
+            &mut buffer
+        };
+        for (offset, values) in &results {
+            for (value, index) in values.iter().zip(&global) {
+                target[offset | index] += value;
+            }
+        }
+        if missing != 0 {
+            for (index, value) in out.iter_mut().enumerate() {
+                *value += buffer[index & present];
+            }
+        }
+        Ok(())
+    }
+
+    fn piece(&self, axis: Axis, variables: &Variables, outer: &Points<Fr>) -> Result<Piece, CircuitError> {
+        match variables.shift(axis) {
+            Some(shift) => Ok(Piece::Bound { shift, bits: self.layout.axis_bits(axis) as usize }),
+            None => Ok(Piece::Weighted(eq_table(&mut Native, &outer.get(axis)?))),
+        }
+    }
+
+    /// Row of an embedding table for (request, token).
+    pub(crate) fn gathered_row(&self, weight: LowWeight, m: usize, t: usize) -> usize {
+        match weight {
+            LowWeight::WordOf => self.texts[m].ids[t] as usize,
+            _ => self.texts[m].position(t),
+        }
+    }
+
+    /// The rows of an embedding table that the texts use, as a column with low axes (request, token, channel).
+    fn gather(&self, column: Column, weight: LowWeight) -> Result<Vec<i64>, CircuitError> {
+        let spec = &self.layout.placement(column)?.spec;
+        let cells = self.cells.column(self.layout, column, 0)?;
+        let shape = &self.layout.shape;
+        let row = 1usize << lorica_circuits::architecture::BLOCK_BITS;
+        let mut rows = Vec::with_capacity(spec.blocks() * shape.requests * shape.tokens * row);
+        for block in 0..spec.blocks() {
+            let start = block << spec.block_bits();
+            for m in 0..shape.requests {
+                for t in 0..shape.tokens {
+                    let at = start + self.gathered_row(weight, m, t) * row;
+                    match cells.get(at..at + row) {
+                        Some(own) => rows.extend_from_slice(own),
+                        None => rows.extend(std::iter::repeat_n(0, row)),
+                    }
+                }
+            }
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,287 @@
+//! The prover of a batch of inferences: the stages in the order of the transcript.
+
+use std::time::{Duration, Instant};
+
+use lorica_circuits::bn254::{Field, Fr, FromUniformBytes, G1Affine};
+use lorica_circuits::column::{Column, Region};
+use lorica_circuits::error::CircuitError;
+use lorica_circuits::layout::Layout;
+use lorica_verifier::arithmetic::Native;
+use lorica_verifier::field::{Messages, message_shape, outer_points, powers, proof_transcript, public_value};
+use lorica_verifier::keccak::digest_points;
+use lorica_verifier::key::BaseCommitments;
+use lorica_verifier::lookup::{leaf_challenges, leaf_terms};
+use lorica_verifier::multilinear::integer;
+use lorica_verifier::proof::{InferenceProof, Statement};
+use lorica_verifier::statement::{StatementError, absorb};
+use lorica_verifier::verify::{Circuit, VerifyError, inputs};
+use lorica_verifier::weight::{RequestBits, Weights, scale_values};
+
+use crate::cells::{Cells, place};
+use crate::commit::{Tile, commit_tiles};
+use crate::lookup::prove_tree;
+use crate::mercury::{MercuryError, open};
+use crate::operand::{Reader, Text};
+use crate::reduction::{OpenClaim, combine_tiles, reduce};
+use crate::relation::{Tables, prove_relations};
+use crate::srs::{Srs, SrsError};
+
+/// Why no proof could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ProveError {
+    /// The columns do not fit the layout.
+    #[error(transparent)]
+    Circuit(#[from] CircuitError),
+    /// The statement is one that the verifier refuses.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The statement is one that the field part refuses.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// The SRS is too small.
+    #[error(transparent)]
+    Srs(#[from] SrsError),
+    /// The opening.
+    #[error(transparent)]
+    Opening(#[from] MercuryError),
+    /// No randomness.
+    #[error("the operating system gives no randomness: {0}")]
+    Randomness(getrandom::Error),
+}
+
+/// Time of each stage.
+pub type Phases = Vec<(&'static str, Duration)>;
+
+/// A uniform scalar from the operating system.
+///
+/// # Errors
+/// [`ProveError::Randomness`].
+pub fn random_scalar() -> Result<Fr, ProveError> {
+    let mut bytes = [0u8; 64];
+    getrandom::fill(&mut bytes).map_err(ProveError::Randomness)?;
+    Ok(Fr::from_uniform_bytes(&bytes))
+}
+
+/// The mask tile's coefficients: 64 random ones on an 8 x 8 grid of rows and columns of Mercury's matrix, none in row 0
+/// (protocol section 7).
+fn random_mask(log_tile: u32) -> Result<Vec<(usize, Fr)>, ProveError> {
+    let columns = 1usize << log_tile.div_ceil(2);
+    let mut mask = Vec::new();
+    for row in 1..=8 {
+        for column in 0..8 {
+            mask.push((row * columns + column, random_scalar()?));
+        }
+    }
+    Ok(mask)
+}
+
+/// Splits a region's cells into tiles and commits to the occupied ones.
+///
+/// # Errors
+/// If the SRS is too small.
+pub fn commit_region(srs: &Srs, layout: &Layout, region: Region, cells: &[i64]) -> Result<Vec<G1Affine>, SrsError> {
+    let size = 1usize << layout.shape.log_tile;
+    let tiles: Vec<Tile<'_, i64>> = layout
+        .occupied(region)
+        .into_iter()
+        .enumerate()
+        .filter(|(_, occupied)| *occupied)
+        .map(|(index, _)| {
+            let start = (index * size).min(cells.len());
+            let end = (start + size).min(cells.len());
+            Tile { cells: &cells[start..end], field_coefficients: &[] }
+        })
+        .collect();
+    commit_tiles(srs, &tiles)
+}
+
+/// Everything that a batch proves about, besides its statement.
+#[derive(Debug)]
+pub struct Batch<'b> {
+    /// Cells of the base region.
+    pub base: &'b [i64],
+    /// Cells of the table region.
+    pub tables: &'b [i64],
+    /// Cells of each stated request's adapter; empty for none.
+    pub adapters: Vec<&'b [i64]>,
+    /// Witness columns in logical order.
+    pub columns: &'b std::collections::BTreeMap<Column, Vec<i64>>,
+}
+
+/// Proves a batch.
+///
+/// # Errors
+/// [`ProveError`]; a witness that breaks a relation is not noticed here: its proof is rejected.
+pub fn prove(
+    srs: &Srs,
+    base: &BaseCommitments,
+    batch: &Batch<'_>,
+    statement: &Statement,
+) -> Result<(InferenceProof, Phases), ProveError> {
+    let mut phases = Phases::new();
+    let mut clock = Instant::now();
+    let mut lap = |name: &'static str| {
+        phases.push((name, clock.elapsed()));
+        clock = Instant::now();
+    };
+    let a = &mut Native;
+    let circuit = Circuit::new(base, &statement.shape)?;
+    let layout = &circuit.layout;
+    let log_tile = layout.shape.log_tile;
+    let witness = place(layout, Region::Witness, batch.columns)?;
+    let mut adapters = batch.adapters.clone();
+    let first = adapters.first().copied().unwrap_or(&[]);
+    adapters.resize(layout.shape.requests, first);
+    let cells = Cells { base: batch.base, tables: batch.tables, adapters, witness: &witness };
+    lap("witness");
+
+    // (1) Witness and mask tiles.
+    let tile = 1usize << log_tile;
+    let mask = random_mask(log_tile)?;
+    let count = layout.tiles(Region::Witness, 0).count;
+    let mut blinding = Vec::new();
+    for _ in 0..count {
+        blinding.push([(tile, random_scalar()?)]);
+    }
+    let mut tiles: Vec<Tile<'_, i64>> = blinding
+        .iter()
+        .enumerate()
+        .map(|(index, blinding)| {
+            let start = (index * tile).min(witness.len());
+            let end = (start + tile).min(witness.len());
+            Tile { cells: &witness[start..end], field_coefficients: blinding }
+        })
+        .collect();
+    tiles.push(Tile { cells: &[], field_coefficients: &mask });
+    let commitments = commit_tiles(srs, &tiles)?;
+    lap("commit");
+
+    let prover_salt = random_scalar()?;
+    let inputs = inputs(layout, base, statement, digest_points(&commitments), prover_salt)?;
+    let mut transcript = proof_transcript(a);
+    let bound = absorb(a, &mut transcript, layout, &inputs)?;
+    let leaf = leaf_challenges(a, &mut transcript);
+    let outer = outer_points(a, &mut transcript, layout);
+
+    // (3) Lookups, relations, reduction.
+    let (lookup, tree) = prove_tree(&mut transcript, layout, &cells, &leaf)?;
+    lap("lookups");
+    let reader = reader(layout, &cells, base, statement);
+    let weights = weights(layout, base, bound.bits);
+    let shape = message_shape(layout, &circuit.relations);
+    let mut publics = Vec::new();
+    for relation in &circuit.relations {
+        let mut value = weights.constants(a, &relation.constants, &outer)?;
+        if let Some(public) = relation.public {
+            value += public_value(a, public, &inputs, &outer)?;
+        }
+        publics.push(value);
+    }
+    let own = prove_relations(&mut transcript, &reader, &circuit.relations, &publics, &outer, shape.rounds)?;
+    lap("relations");
+    let (multiplicities, values) = leaf_terms(layout, &Fr::ONE, &leaf.b)?;
+    let mut claims: Vec<OpenClaim<'_>> =
+        own.claims.iter().map(|(form, points, _)| OpenClaim::Form(form, points.clone())).collect();
+    claims.push(OpenClaim::Leaves(multiplicities));
+    claims.push(OpenClaim::Leaves(values));
+    let mu = transcript.challenge(a, "reduction combine");
+    let combine = powers(a, &mu, claims.len());
+    let reduced = reduce(&mut transcript, &reader, &claims, &combine, &tree.point, &mask)?;
+    lap("reduction");
+
+    // (4) to (9) The opening.
+    let (low, high) = reduced.point.split_at(log_tile as usize);
+    let mut combined = combine_tiles(&reader, high, &mask);
+    let eq = crate::lookup::eq_low_first(high);
+    let first_witness = layout.tiles(Region::Witness, 0).first;
+    let value = crate::mercury::evaluate_multilinear(&combined, low);
+    let mut extra = Fr::ZERO;
+    for (index, blinding) in blinding.iter().enumerate() {
+        extra += eq[first_witness + index] * blinding[0].1;
+    }
+    combined.push(extra);
+    lap("combine tiles");
+    let opening = open(srs, &combined, low, &value, &mut transcript)?;
+    lap("opening");
+
+    let messages = Messages {
+        lookup,
+        forms: own.forms,
+        rounds: own.rounds,
+        operands: own.operands,
+        reduction: reduced.messages,
+        value,
+        mercury: opening.messages(),
+    };
+    let proof = InferenceProof { statement: statement.clone(), prover_salt, witness: commitments, messages, opening };
+    Ok((proof, phases))
+}
+
+/// The texts of a statement for the rows of its shape; requests beyond the stated ones repeat the first.
+fn texts(layout: &Layout, statement: &Statement) -> Vec<Text> {
+    let tokens = layout.shape.tokens;
+    let mut texts: Vec<Text> = statement
+        .requests
+        .iter()
+        .map(|request| {
+            let first = request.ids.first().copied().unwrap_or(0);
+            let mut ids = request.ids.clone();
+            ids.resize(tokens, first);
+            Text { length: request.ids.len(), ids }
+        })
+        .collect();
+    if let Some(first) = texts.first().cloned() {
+        texts.resize(layout.shape.requests, first);
+    }
+    texts
+}
+
+fn reader<'r>(layout: &'r Layout, cells: &'r Cells<'r>, base: &BaseCommitments, statement: &Statement) -> Reader<'r> {
+    Reader { layout, cells, scales: scale_values(&base.scales).into_iter().collect(), texts: texts(layout, statement) }
+}
+
+fn weights<'l>(layout: &'l Layout, base: &BaseCommitments, requests: Vec<RequestBits<Fr>>) -> Weights<'l, Fr> {
+    Weights { layout, scales: scale_values(&base.scales).into_iter().collect(), requests }
+}
+
+/// Evaluates every relation of a batch at a random point and names those that the witness breaks: for tests of executor
+/// and relations. Not part of proving.
+///
+/// # Errors
+/// If the batch does not fit its shape.
+pub fn broken_relations(
+    base: &BaseCommitments,
+    batch: &Batch<'_>,
+    statement: &Statement,
+) -> Result<Vec<&'static str>, ProveError> {
+    let a = &mut Native;
+    let circuit = Circuit::new(base, &statement.shape)?;
+    let layout = &circuit.layout;
+    let witness = place(layout, Region::Witness, batch.columns)?;
+    let mut adapters = batch.adapters.clone();
+    let first = adapters.first().copied().unwrap_or(&[]);
+    adapters.resize(layout.shape.requests, first);
+    let cells = Cells { base: batch.base, tables: batch.tables, adapters, witness: &witness };
+    let mut transcript = proof_transcript(a);
+    let inputs = inputs(layout, base, statement, random_scalar()?, random_scalar()?)?;
+    let bound = absorb(a, &mut transcript, layout, &inputs)?;
+    let outer = outer_points(a, &mut transcript, layout);
+    let reader = reader(layout, &cells, base, statement);
+    let weights = weights(layout, base, bound.bits);
+    let mut broken = Vec::new();
+    for relation in &circuit.relations {
+        let mut right = weights.constants(a, &relation.constants, &outer)?;
+        if let Some(public) = relation.public {
+            right += public_value(a, public, &inputs, &outer)?;
+        }
+        right += reader.evaluate(&relation.form, &outer)?;
+        let mut left = Fr::ZERO;
+        for product in &relation.products {
+            left += integer(product.coefficient) * Tables::new(&reader, product, &outer)?.sum();
+        }
+        if left != right {
+            broken.push(relation.name);
+        }
+    }
+    Ok(broken)
+}

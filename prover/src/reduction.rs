@@ -1,0 +1,420 @@
+//! The prover of the reduction of all claims to one point of the address space.
+//!
+//! `Σ_claims μ^i·⟨w_i, T⟩` over up to 2^26 small integers T, in two passes (design section 7). An address is (hi, lo) with
+//! [`LOW`] bits in lo. Every weight is a sum of **atoms** `u(hi)·v(lo)`:
+//!
+//! 1. per atom, `g(lo) = Σ_hi u(hi)·T(hi, lo)` by small multiply-accumulate; then LOW rounds of sumcheck over
+//!    `Σ_atoms Σ_lo v(lo)·g(lo)`;
+//! 2. `T'(hi) = Σ_lo eq(ρ_lo, lo)·T(hi, lo)` and `W'(hi) = Σ_atoms v(ρ_lo)·u(hi)`; then the other rounds on these.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::column::{Axis, Region};
+use lorica_circuits::error::CircuitError;
+use lorica_circuits::form::{Form, FormTerm, LowWeight};
+use lorica_circuits::layout::Layout;
+use lorica_verifier::arithmetic::Native;
+use lorica_verifier::multilinear::eq_table;
+use lorica_verifier::transcript::Transcript;
+use lorica_verifier::weight::{LeafTerm, Points};
+
+use crate::lookup::eq_low_first;
+use crate::operand::Reader;
+use crate::wide::{Limbs, Wide};
+
+/// Bits of lo: those of a channel block, so that gathers and masks never straddle the split.
+pub(crate) const LOW: usize = 7;
+
+/// `coefficient·u(hi)·v(lo)`.
+struct Atom {
+    coefficient: Fr,
+    high: Vec<(usize, Fr)>,
+    low: Arc<Vec<Fr>>,
+}
+
+/// A vector over the low cells of a block as a product of vectors, most significant first.
+struct Tensor(Vec<Vec<Fr>>);
+
+impl Tensor {
+    /// Splits into a vector over the bits from LOW up and one over those below.
+    fn split(self, coefficient: Fr) -> (Vec<Fr>, Vec<Fr>) {
+        let mut low = vec![Fr::ONE];
+        let mut high = vec![coefficient];
+        let product = |upper: &[Fr], lower: &[Fr]| -> Vec<Fr> {
+            upper.iter().flat_map(|u| lower.iter().map(move |l| *u * l)).collect()
+        };
+        for own in self.0.into_iter().rev() {
+            let room = (1usize << LOW) / low.len();
+            if high.len() == 1 && own.len() <= room {
+                low = product(&own, &low);
+            } else if high.len() == 1 && room > 1 {
+                // Straddles: an eq table splits into the table of its low bits times that of its high bits.
+                let (upper, lower) = split_eq(&own, room);
+                low = product(&lower, &low);
+                high = upper.into_iter().map(|u| u * high[0]).collect();
+            } else {
+                high = product(&own, &high);
+            }
+        }
+        (high, low)
+    }
+}
+
+/// Writes `own[h·room + l]` as `upper[h]·lower[l]`; holds for `eq` tables and constant ones.
+fn split_eq(own: &[Fr], room: usize) -> (Vec<Fr>, Vec<Fr>) {
+    let upper: Vec<Fr> = own.chunks(room).map(|chunk| chunk.iter().sum()).collect();
+    let total: Fr = upper.iter().sum();
+    let lower: Vec<Fr> = (0..room).map(|l| own.iter().skip(l).step_by(room).sum::<Fr>()).collect();
+    // upper·lower sums to total², own to total.
+    match Option::<Fr>::from(total.invert()) {
+        Some(inverse) => (upper, lower.into_iter().map(|l| l * inverse).collect()),
+        None => (upper, lower),
+    }
+}
+
+/// A claim to be reduced.
+pub(crate) enum OpenClaim<'r> {
+    Form(&'r Form, Points<Fr>),
+    Leaves(Vec<LeafTerm<Fr>>),
+}
+
+/// Adds the atoms of blocks that share one low tensor.
+fn push_blocks(atoms: &mut Vec<Atom>, coefficient: Fr, blocks: &[(u64, Fr)], bits: usize, tensor: Tensor) {
+    if bits >= LOW {
+        let (within, low) = tensor.split(Fr::ONE);
+        let mut high = Vec::with_capacity(blocks.len() * within.len());
+        for (address, weight) in blocks {
+            let start = (address >> LOW) as usize;
+            for (i, w) in within.iter().enumerate() {
+                if !bool::from(w.is_zero()) {
+                    high.push((start + i, *w * weight));
+                }
+            }
+        }
+        atoms.push(Atom { coefficient, high, low: Arc::new(low) });
+        return;
+    }
+    // Small blocks: one atom for each offset within lo.
+    let (within, low) = tensor.split(Fr::ONE);
+    let scale: Fr = within.iter().product();
+    let lanes = 1u64 << LOW;
+    for offset in (0..lanes).step_by(1 << bits) {
+        let high: Vec<(usize, Fr)> = blocks
+            .iter()
+            .filter(|(address, _)| address % lanes == offset)
+            .map(|(address, weight)| ((address >> LOW) as usize, *weight * scale))
+            .collect();
+        if high.is_empty() {
+            continue;
+        }
+        let mut shifted = vec![Fr::ZERO; 1 << LOW];
+        for (slot, value) in shifted.iter_mut().skip(offset as usize).zip(&low) {
+            *slot = *value;
+        }
+        atoms.push(Atom { coefficient, high, low: Arc::new(shifted) });
+    }
+}
+
+fn leaf_atoms(
+    layout: &Layout,
+    terms: &[LeafTerm<Fr>],
+    point: &[Fr],
+    combine: Fr,
+    atoms: &mut Vec<Atom>,
+) -> Result<(), CircuitError> {
+    for term in terms {
+        let spec = &layout.placement(term.column)?.spec;
+        let bits = spec.block_bits() as usize;
+        let high = eq_low_first(&point[bits..]);
+        let first = (term.leaf >> bits) as usize;
+        let address = layout.address(term.column, 0)?;
+        let blocks: Vec<(u64, Fr)> =
+            (0..spec.blocks()).map(|i| (address + ((i as u64) << bits), high[first + i])).collect();
+        let tensor = Tensor(point[..bits].iter().rev().map(|c| vec![Fr::ONE - c, *c]).collect());
+        push_blocks(atoms, combine * term.coefficient, &blocks, bits, tensor);
+    }
+    Ok(())
+}
+
+fn form_atoms(
+    reader: &Reader<'_>,
+    term: &FormTerm,
+    points: &Points<Fr>,
+    combine: Fr,
+    atoms: &mut Vec<Atom>,
+) -> Result<(), CircuitError> {
+    let layout = reader.layout;
+    let spec = &layout.placement(term.column)?.spec;
+    let bits = spec.block_bits() as usize;
+    let table = |axis: Axis| -> Result<Vec<Fr>, CircuitError> { Ok(eq_table(&mut Native, &points.get(axis)?)) };
+    let mut coefficient = reader.coefficient(term.coefficient)? * combine;
+    for factor in &term.factors {
+        let own = table(factor.axis)?;
+        let mut sum = Fr::ZERO;
+        for (index, c) in &factor.entries {
+            sum += own[*index] * reader.coefficient(*c)?;
+        }
+        coefficient *= sum;
+    }
+    // Blocks: (index, weight) by digits, then per request for adapters.
+    let mut partial = vec![(0usize, Fr::ONE)];
+    for (weight, &(_, count)) in term.digits.iter().zip(&spec.digits) {
+        let own = weight.axis.map(table).transpose()?;
+        let mut choices = Vec::new();
+        for entry in &weight.entries {
+            let value = own.as_ref().map_or(Fr::ONE, |t| t[entry.point]);
+            choices.push((entry.digit, value * reader.coefficient(entry.coefficient)?));
+        }
+        partial = partial
+            .iter()
+            .flat_map(|&(index, w)| choices.iter().map(move |&(digit, c)| (index * count + digit, w * c)))
+            .collect();
+    }
+    let requests = if spec.region == Region::Adapter { table(Axis::Request)? } else { vec![Fr::ONE] };
+    let mut blocks = Vec::new();
+    for (m, request) in requests.iter().enumerate() {
+        let address = layout.address(term.column, m)?;
+        blocks.extend(partial.iter().map(|&(index, w)| (address + ((index as u64) << bits), w * request)));
+    }
+
+    // Gathered rows of 128 channels.
+    if let Some(gather) = term.lows.iter().find(|l| matches!(l, LowWeight::WordOf | LowWeight::PositionOf)) {
+        let low = match term.lows.last() {
+            Some(LowWeight::Axis(axis)) => table(*axis)?,
+            _ => vec![Fr::ONE; 1 << LOW],
+        };
+        let (requests, tokens) = (table(Axis::Request)?, table(Axis::Token)?);
+        let mut high = Vec::new();
+        for (address, weight) in &blocks {
+            for (m, r) in requests.iter().enumerate() {
+                for (t, token) in tokens.iter().enumerate() {
+                    let row = reader.gathered_row(*gather, m, t);
+                    high.push(((address >> LOW) as usize + row, *weight * r * token));
+                }
+            }
+        }
+        atoms.push(Atom { coefficient, high, low: Arc::new(low) });
+        return Ok(());
+    }
+
+    // A mask couples requests and indices: one tensor per request.
+    let mask = term.lows.iter().find(|l| matches!(l, LowWeight::Masked | LowWeight::Unmasked(_)));
+    let cases: Vec<Option<usize>> =
+        if mask.is_some() { (0..layout.shape.requests).map(Some).collect() } else { vec![None] };
+    for request in cases {
+        let mut vectors = Vec::new();
+        for (weight, &(axis, axis_bits)) in term.lows.iter().zip(&spec.lows) {
+            let size = 1usize << axis_bits;
+            let length = request.map_or(0, |m| reader.texts[m].length);
+            vectors.push(match weight {
+                LowWeight::Axis(own) => {
+                    let mut vector = table(*own)?;
+                    if let (Axis::Request, Some(m)) = (axis, request) {
+                        for (i, value) in vector.iter_mut().enumerate() {
+                            if i != m {
+                                *value = Fr::ZERO;
+                            }
+                        }
+                    }
+                    vector
+                }
+                LowWeight::Masked => {
+                    (0..size).map(|i| if i < length { Fr::ONE } else { Fr::ZERO }).collect()
+                }
+                LowWeight::Unmasked(own) => {
+                    table(*own)?.into_iter().enumerate().map(|(i, v)| if i < length { Fr::ZERO } else { v }).collect()
+                }
+                LowWeight::First => (0..size).map(|i| if i == 0 { Fr::ONE } else { Fr::ZERO }).collect(),
+                _ => vec![Fr::ONE; size],
+            });
+        }
+        push_blocks(atoms, coefficient, &blocks, bits, Tensor(vectors));
+    }
+    Ok(())
+}
+
+/// What the reduction leaves: messages, and the tile-inner and tile coordinates of ρ, lowest bit first.
+pub(crate) struct Reduced {
+    pub(crate) messages: Vec<[Fr; 2]>,
+    pub(crate) point: Vec<Fr>,
+}
+
+/// A row of 2^LOW cells of the address space, if it is not all zero by absence.
+fn row<'c>(reader: &Reader<'c>, hi: usize) -> &'c [i64] {
+    let layout = reader.layout;
+    let tile = hi >> (layout.shape.log_tile as usize - LOW);
+    let find = |region: Region, request: usize| {
+        let tiles = layout.tiles(region, request);
+        (tiles.first..tiles.first + tiles.count).contains(&tile).then(|| {
+            let start = (hi << LOW) - layout.region_start(region, request) as usize;
+            let cells = reader.cells.region(region, request);
+            let end = (start + (1 << LOW)).min(cells.len());
+            cells.get(start..end).unwrap_or(&[])
+        })
+    };
+    for region in [Region::Base, Region::Table, Region::Witness] {
+        if let Some(found) = find(region, 0) {
+            return found;
+        }
+    }
+    (0..layout.shape.requests).find_map(|m| find(Region::Adapter, m)).unwrap_or(&[])
+}
+
+fn fold_pairs(values: &[Fr], challenge: &Fr) -> Vec<Fr> {
+    values.par_chunks(2).with_min_len(1 << 11).map(|pair| pair[0] + (pair[1] - pair[0]) * challenge).collect()
+}
+
+/// Absorbs a round polynomial given by its value at 0 and its leading coefficient.
+fn round(transcript: &mut Transcript<Native>, messages: &mut Vec<[Fr; 2]>, message: [Fr; 2]) -> Fr {
+    let a = &mut Native;
+    transcript.absorb(a, "reduction round", &message[0]);
+    transcript.absorb(a, "reduction round", &message[1]);
+    messages.push(message);
+    transcript.challenge(a, "reduction round")
+}
+
+/// Reduces the claims; `mask` are the opening mask's coefficients, which no claim reads.
+pub(crate) fn reduce(
+    transcript: &mut Transcript<Native>,
+    reader: &Reader<'_>,
+    claims: &[OpenClaim<'_>],
+    combine: &[Fr],
+    leaf_point: &[Fr],
+    mask: &[(usize, Fr)],
+) -> Result<Reduced, CircuitError> {
+    let layout = reader.layout;
+    let mut atoms = Vec::new();
+    for (claim, power) in claims.iter().zip(combine) {
+        match claim {
+            OpenClaim::Form(form, points) => {
+                for term in &form.terms {
+                    form_atoms(reader, term, points, *power, &mut atoms)?;
+                }
+            }
+            OpenClaim::Leaves(terms) => leaf_atoms(layout, terms, leaf_point, *power, &mut atoms)?,
+        }
+    }
+    // Pass 1.
+    let mut partial: Vec<(Vec<Fr>, Vec<Fr>)> = atoms
+        .par_iter()
+        .map(|atom| {
+            let sums = atom
+                .high
+                .par_chunks(1 << 10)
+                .map(|chunk| {
+                    let mut sums = vec![Wide::default(); 1 << LOW];
+                    for (hi, weight) in chunk {
+                        let limbs = Limbs::from(weight);
+                        for (sum, cell) in sums.iter_mut().zip(row(reader, *hi)) {
+                            if *cell != 0 {
+                                sum.add_product(*cell, &limbs);
+                            }
+                        }
+                    }
+                    sums.iter().map(Wide::reduce).collect::<Vec<Fr>>()
+                })
+                .reduce(
+                    || vec![Fr::ZERO; 1 << LOW],
+                    |mut left, right| {
+                        left.iter_mut().zip(right).for_each(|(l, r)| *l += r);
+                        left
+                    },
+                );
+            (sums.into_iter().map(|s| s * atom.coefficient).collect(), atom.low.to_vec())
+        })
+        .collect();
+    let mut messages = Vec::new();
+    let mut point = Vec::new();
+    for _ in 0..LOW {
+        let mut message = [Fr::ZERO; 2];
+        for (g, v) in &partial {
+            for (g, v) in g.chunks(2).zip(v.chunks(2)) {
+                message[0] += g[0] * v[0];
+                message[1] += (g[1] - g[0]) * (v[1] - v[0]);
+            }
+        }
+        let challenge = round(transcript, &mut messages, message);
+        point.push(challenge);
+        partial.par_iter_mut().for_each(|(g, v)| {
+            *g = fold_pairs(g, &challenge);
+            *v = fold_pairs(v, &challenge);
+        });
+    }
+    // Pass 2.
+    let eq: Vec<Fr> = eq_low_first(&point);
+    let limbs: Vec<Limbs> = eq.iter().map(Limbs::from).collect();
+    let high_bits = layout.address_bits() as usize - LOW;
+    let mut values: Vec<Fr> = (0..1usize << high_bits)
+        .into_par_iter()
+        .with_min_len(64)
+        .map(|hi| {
+            let cells = row(reader, hi);
+            if cells.is_empty() {
+                return Fr::ZERO;
+            }
+            let mut sum = Wide::default();
+            for (cell, weight) in cells.iter().zip(&limbs) {
+                sum.add_product(*cell, weight);
+            }
+            sum.reduce()
+        })
+        .collect();
+    let mask_start = layout.mask_tile() << layout.shape.log_tile;
+    for (index, coefficient) in mask {
+        let address = mask_start + index;
+        values[address >> LOW] += eq[address & ((1 << LOW) - 1)] * coefficient;
+    }
+    let mut weights = vec![Fr::ZERO; 1 << high_bits];
+    for (atom, (_, v)) in atoms.iter().zip(&partial) {
+        let scale = atom.coefficient * v[0];
+        for (hi, weight) in &atom.high {
+            weights[*hi] += scale * weight;
+        }
+    }
+    for _ in 0..high_bits {
+        let message = (values.par_chunks(2), weights.par_chunks(2))
+            .into_par_iter()
+            .with_min_len(1 << 11)
+            .map(|(v, w)| [v[0] * w[0], (v[1] - v[0]) * (w[1] - w[0])])
+            .reduce(|| [Fr::ZERO; 2], |x, y| [x[0] + y[0], x[1] + y[1]]);
+        let challenge = round(transcript, &mut messages, message);
+        point.push(challenge);
+        values = fold_pairs(&values, &challenge);
+        weights = fold_pairs(&weights, &challenge);
+    }
+    Ok(Reduced { messages, point })
+}
+
+/// `Σ_j eq(ρ_hi, j)·T_j` over all committed tiles, as 2^τ field elements.
+pub(crate) fn combine_tiles(reader: &Reader<'_>, high: &[Fr], mask: &[(usize, Fr)]) -> Vec<Fr> {
+    let layout = reader.layout;
+    let log_tile = layout.shape.log_tile as usize;
+    let eq = eq_low_first(high);
+    let limbs: Vec<Limbs> = eq.iter().map(Limbs::from).collect();
+    let rows = log_tile - LOW;
+    let mut combined: Vec<Fr> = (0..1usize << rows)
+        .into_par_iter()
+        .with_min_len(16)
+        .flat_map_iter(|inner| {
+            let mut sums = [Wide::default(); 1 << LOW];
+            for (tile, weight) in limbs.iter().enumerate().take(layout.mask_tile()) {
+                for (sum, cell) in sums.iter_mut().zip(row(reader, (tile << rows) | inner)) {
+                    if *cell != 0 {
+                        sum.add_product(*cell, weight);
+                    }
+                }
+            }
+            sums.map(|sum| sum.reduce())
+        })
+        .collect();
+    let weight = eq[layout.mask_tile()];
+    for (index, coefficient) in mask {
+        if let Some(cell) = combined.get_mut(*index) {
+            *cell += weight * coefficient;
+        }
+    }
+    combined
+}

@@ -1,0 +1,215 @@
+//! The prover of the relations: one sumcheck over all products (see [`lorica_verifier::field`]).
+
+use rayon::prelude::*;
+
+use lorica_circuits::bn254::{Field, Fr, PrimeField};
+use lorica_circuits::column::Axis;
+use lorica_circuits::error::CircuitError;
+use lorica_circuits::form::Form;
+use lorica_circuits::relation::{Product, Relation};
+use lorica_verifier::arithmetic::Native;
+use lorica_verifier::field::{has_form_value, powers, variables};
+use lorica_verifier::multilinear::{eq_table, integer};
+use lorica_verifier::transcript::Transcript;
+use lorica_verifier::weight::Points;
+
+use crate::operand::Reader;
+
+const CHUNK: usize = 1 << 11;
+
+/// A product's three polynomials over its hypercube, first variable most significant.
+pub(crate) struct Tables {
+    public: Vec<Fr>,
+    left: Vec<Fr>,
+    right: Option<Vec<Fr>>,
+}
+
+/// Doubles a table along new least significant bits.
+fn tensor(table: &[Fr], factor: &[Fr]) -> Vec<Fr> {
+    table.par_iter().with_min_len(64).flat_map_iter(|t| factor.iter().map(move |f| *t * f)).collect()
+}
+
+impl Tables {
+    pub(crate) fn new(reader: &Reader<'_>, product: &Product, outer: &Points<Fr>) -> Result<Self, CircuitError> {
+        let mut public = vec![Fr::ONE];
+        for &axis in &product.variables {
+            let bits = reader.layout.axis_bits(axis) as usize;
+            let masked = product.masked && matches!(axis, Axis::Request | Axis::Key);
+            let factor = if product.equal.contains(&axis) || (masked && axis == Axis::Request) {
+                eq_table(&mut Native, &outer.get(axis)?)
+            } else {
+                vec![Fr::ONE; 1 << bits]
+            };
+            public = tensor(&public, &factor);
+        }
+        if product.masked {
+            let mut shift = public.len().trailing_zeros() as usize;
+            let (mut request, mut key) = ((0, 0), (0, 0));
+            for &axis in &product.variables {
+                let bits = reader.layout.axis_bits(axis) as usize;
+                shift -= bits;
+                match axis {
+                    Axis::Request => request = (shift, (1usize << bits) - 1),
+                    Axis::Key => key = (shift, (1usize << bits) - 1),
+                    _ => {}
+                }
+            }
+            for (i, value) in public.iter_mut().enumerate() {
+                if (i >> key.0) & key.1 >= reader.texts[(i >> request.0) & request.1].length {
+                    *value = Fr::ZERO;
+                }
+            }
+        }
+        let left = reader.materialise(&product.left, &product.variables, outer)?;
+        let right = match &product.right {
+            Some(form) => Some(reader.materialise(form, &product.variables, outer)?),
+            None => None,
+        };
+        Ok(Self { public, left, right })
+    }
+
+    fn right(&self) -> &[Fr] {
+        self.right.as_deref().unwrap_or(&self.left)
+    }
+
+    pub(crate) fn sum(&self) -> Fr {
+        (&self.public, &self.left, self.right())
+            .into_par_iter()
+            .with_min_len(CHUNK)
+            .map(|(p, l, r)| if bool::from(l.is_zero()) { Fr::ZERO } else { *p * l * r })
+            .reduce(|| Fr::ZERO, |x, y| x + y)
+    }
+
+    /// Values of the round polynomial at 0, 1, -1 and its leading coefficient.
+    fn round(&self) -> [Fr; 4] {
+        let half = self.public.len() / 2;
+        let right = self.right();
+        (0..half)
+            .into_par_iter()
+            .with_min_len(CHUNK)
+            .map(|i| {
+                let [p0, p1] = [self.public[i], self.public[i + half]];
+                let [l0, l1] = [self.left[i], self.left[i + half]];
+                let [r0, r1] = [right[i], right[i + half]];
+                let (dp, dl, dr) = (p1 - p0, l1 - l0, r1 - r0);
+                [p0 * l0 * r0, p1 * l1 * r1, (p0 - dp) * (l0 - dl) * (r0 - dr), dp * dl * dr]
+            })
+            .reduce(|| [Fr::ZERO; 4], |x, y| [x[0] + y[0], x[1] + y[1], x[2] + y[2], x[3] + y[3]])
+    }
+
+    fn fold(&mut self, challenge: &Fr) {
+        let fold = |table: &mut Vec<Fr>| {
+            let half = table.len() / 2;
+            let (low, high) = table.split_at_mut(half);
+            low.par_iter_mut().zip(high).with_min_len(CHUNK).for_each(|(l, h)| *l += (*h - *l) * challenge);
+            table.truncate(half);
+        };
+        fold(&mut self.public);
+        fold(&mut self.left);
+        if let Some(right) = &mut self.right {
+            fold(right);
+        }
+    }
+}
+
+/// A claim with its value: form and points.
+pub(crate) type FormClaim<'r> = (&'r Form, Points<Fr>, Fr);
+
+/// The messages of the relations.
+pub(crate) struct RelationMessages<'r> {
+    pub(crate) forms: Vec<Fr>,
+    pub(crate) rounds: Vec<[Fr; 3]>,
+    pub(crate) operands: Vec<Fr>,
+    pub(crate) claims: Vec<FormClaim<'r>>,
+}
+
+/// Proves all relations. `publics` are the values of each relation's constants and published integers at the outer
+/// points.
+pub(crate) fn prove_relations<'r>(
+    transcript: &mut Transcript<Native>,
+    reader: &Reader<'_>,
+    relations: &'r [Relation],
+    publics: &[Fr],
+    outer: &Points<Fr>,
+    rounds: usize,
+) -> Result<RelationMessages<'r>, CircuitError> {
+    let a = &mut Native;
+    let layout = reader.layout;
+    let mut claims: Vec<FormClaim<'r>> = Vec::new();
+    let mut forms = Vec::new();
+    let mut tables = Vec::new();
+    for (relation, public) in relations.iter().zip(publics) {
+        if relation.products.is_empty() {
+            claims.push((&relation.form, outer.clone(), -public));
+            continue;
+        }
+        let mut total = Fr::ZERO;
+        for product in &relation.products {
+            let own = Tables::new(reader, product, outer)?;
+            let sum = own.sum();
+            total += integer(product.coefficient) * sum;
+            tables.push((own, sum));
+        }
+        if has_form_value(relation) {
+            let value = total - public;
+            forms.push(value);
+            claims.push((&relation.form, outer.clone(), value));
+        }
+    }
+    transcript.absorb_all(a, "form values", &forms);
+    let lambda = transcript.challenge(a, "relation combine");
+    let with_products = || relations.iter().filter(|r| !r.products.is_empty());
+    let combine = powers(a, &lambda, with_products().count());
+    let weights: Vec<(Fr, usize)> = with_products()
+        .zip(&combine)
+        .flat_map(|(relation, weight)| {
+            relation.products.iter().map(move |p| (*weight * integer(p.coefficient), rounds - variables(layout, p)))
+        })
+        .collect();
+
+    let mut messages = Vec::with_capacity(rounds);
+    let mut challenges = Vec::with_capacity(rounds);
+    for round in 0..rounds {
+        let mut coefficients = [Fr::ZERO; 3];
+        for ((own, sum), (weight, skipped)) in tables.iter().zip(&weights) {
+            if round < *skipped {
+                // Constant: half of what is left.
+                coefficients[0] += *weight * sum * Fr::TWO_INV.pow([round as u64 + 1]);
+                continue;
+            }
+            let [at_zero, at_one, at_minus_one, cube] = own.round();
+            let square = (at_one + at_minus_one) * Fr::TWO_INV - at_zero;
+            let scale = *weight * Fr::TWO_INV.pow([*skipped as u64]);
+            for (total, own) in coefficients.iter_mut().zip([at_zero, square, cube]) {
+                *total += scale * own;
+            }
+        }
+        transcript.absorb_all(a, "relation round", &coefficients);
+        let challenge = transcript.challenge(a, "relation round");
+        messages.push(coefficients);
+        challenges.push(challenge);
+        for ((own, _), (_, skipped)) in tables.iter_mut().zip(&weights) {
+            if round >= *skipped {
+                own.fold(&challenge);
+            }
+        }
+    }
+
+    let mut operands = Vec::new();
+    let mut finished = tables.iter();
+    for relation in with_products() {
+        for product in &relation.products {
+            let skipped = rounds - variables(layout, product);
+            let bound = outer.bind(layout, &product.variables, &challenges[skipped..]);
+            let Some((own, _)) = finished.next() else { continue };
+            operands.push(own.left[0]);
+            claims.push((&product.left, bound.clone(), own.left[0]));
+            if let (Some(form), Some(right)) = (&product.right, &own.right) {
+                operands.push(right[0]);
+                claims.push((form, bound, right[0]));
+            }
+        }
+    }
+    transcript.absorb_all(a, "operand values", &operands);
+    Ok(RelationMessages { forms, rounds: messages, operands, claims })
+}

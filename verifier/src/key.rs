@@ -1,0 +1,236 @@
+//! Verifying keys: what registration of a base or an adapter leaves for whoever checks proofs. No weights.
+
+use lorica_circuits::architecture::{Activation, Architecture, OutputKind, Scales, Shape};
+use lorica_circuits::bn254::{Fr, G1Affine, PrimeCurveAffine};
+use lorica_circuits::column::Region;
+use lorica_circuits::error::CircuitError;
+use lorica_circuits::layout::Layout;
+
+use crate::arithmetic::Native;
+use crate::codec::{CodecError, Reader, Writer};
+use crate::keccak::keccak_bytes;
+use crate::statement::{DOMAIN_SCALES, hash};
+use crate::weight::scale_values;
+
+/// Why a key is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Architecture or scales out of range.
+    #[error(transparent)]
+    Circuit(#[from] CircuitError),
+    /// The number of commitments does not fit the architecture.
+    #[error("{what}: expected {expected} commitments, got {got}")]
+    Tiles {
+        /// Which tiles.
+        what: &'static str,
+        /// By the layout.
+        expected: usize,
+        /// In the key.
+        got: usize,
+    },
+    /// The point at infinity where a tile may not be zero.
+    #[error("commitment {index} of {what} is the point at infinity")]
+    Infinity {
+        /// Which tiles.
+        what: &'static str,
+        /// Index among the occupied tiles.
+        index: usize,
+    },
+}
+
+/// Commitments and constants of a base model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseCommitments {
+    /// The architecture.
+    pub architecture: Architecture,
+    /// The model's small integers.
+    pub scales: Scales,
+    /// τ.
+    pub log_tile: u32,
+    /// Digest of the SRS.
+    pub srs: Fr,
+    /// Commitments to the table tiles.
+    pub tables: Vec<G1Affine>,
+    /// Commitments to the occupied base tiles, by index.
+    pub tiles: Vec<G1Affine>,
+}
+
+/// A shape that only serves to lay out regions that do not depend on it.
+fn any_shape(log_tile: u32) -> Shape {
+    Shape { requests: 1, tokens: 16, log_tile, output: OutputKind::Embed }
+}
+
+fn check_tiles(what: &'static str, expected: usize, points: &[G1Affine], may_vanish: bool) -> Result<(), KeyError> {
+    if points.len() != expected {
+        return Err(KeyError::Tiles { what, expected, got: points.len() });
+    }
+    match points.iter().position(|p| bool::from(p.is_identity())) {
+        Some(index) if !may_vanish => Err(KeyError::Infinity { what, index }),
+        _ => Ok(()),
+    }
+}
+
+/// Writes an architecture.
+pub fn write_architecture(writer: &mut Writer, a: &Architecture) {
+    for value in [a.hidden, a.layers, a.heads, a.intermediate, a.vocab, a.r_max] {
+        writer.count(value);
+    }
+    writer.u8(match a.activation {
+        Activation::Gelu => 0,
+        Activation::GeluNew => 1,
+        Activation::Relu => 2,
+    });
+    for value in [a.score_bits, a.activation_bits, a.tanh_bits] {
+        writer.u32(value);
+    }
+}
+
+/// Reads an architecture; its ranges are checked by [`Architecture::validate`].
+///
+/// # Errors
+/// [`CodecError`].
+pub fn read_architecture(reader: &mut Reader<'_>) -> Result<Architecture, CodecError> {
+    let mut number = |what| reader.u32(what).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    let (hidden, layers, heads) = (number("hidden")?, number("layers")?, number("heads")?);
+    let (intermediate, vocab, r_max) = (number("intermediate")?, number("vocab")?, number("r_max")?);
+    let activation = match reader.u8("activation")? {
+        0 => Activation::Gelu,
+        1 => Activation::GeluNew,
+        2 => Activation::Relu,
+        got => return Err(CodecError::Value { what: "activation", got: got.into() }),
+    };
+    let (score_bits, activation_bits, tanh_bits) =
+        (reader.u32("score bits")?, reader.u32("activation bits")?, reader.u32("tanh bits")?);
+    Ok(Architecture {
+        hidden,
+        layers,
+        heads,
+        intermediate,
+        vocab,
+        activation,
+        r_max,
+        score_bits,
+        activation_bits,
+        tanh_bits,
+    })
+}
+
+impl BaseCommitments {
+    /// Checks architecture, scales and the number of commitments.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn validate(&self) -> Result<(), KeyError> {
+        let layout = Layout::new(&self.architecture, &any_shape(self.log_tile))?;
+        self.scales.validate(&self.architecture)?;
+        let occupied = |region| layout.occupied(region).iter().filter(|&&o| o).count();
+        check_tiles("tables", occupied(Region::Table), &self.tables, false)?;
+        check_tiles("base", occupied(Region::Base), &self.tiles, true)
+    }
+
+    /// Digest of architecture, τ and tables: `keccak(encoding ‖ table points)` mod r.
+    #[must_use]
+    pub fn architecture_digest(&self) -> Fr {
+        let mut writer = Writer::default();
+        writer.bytes(b"lorica architecture 1");
+        write_architecture(&mut writer, &self.architecture);
+        writer.u32(self.log_tile);
+        writer.points(&self.tables);
+        keccak_bytes(writer.content())
+    }
+
+    /// Poseidon word of the scales.
+    #[must_use]
+    pub fn scales_word(&self) -> Fr {
+        let values: Vec<Fr> = scale_values(&self.scales).into_iter().map(|(_, value)| value).collect();
+        hash(&mut Native, DOMAIN_SCALES, &values)
+    }
+
+    /// `keccak(architecture ‖ tile points ‖ scales word)` mod r.
+    #[must_use]
+    pub fn id(&self) -> Fr {
+        let mut writer = Writer::default();
+        writer.scalar(&self.architecture_digest());
+        self.tiles.iter().for_each(|p| writer.point(p));
+        writer.scalar(&self.scales_word());
+        keccak_bytes(writer.content())
+    }
+
+    /// Writes all fields.
+    pub fn write(&self, writer: &mut Writer) {
+        write_architecture(writer, &self.architecture);
+        writer.u32(self.log_tile);
+        writer.count(self.scales.norms.len());
+        for n in &self.scales.norms {
+            for value in [n.stream, n.branch, n.root, n.shift] {
+                writer.u32(value);
+            }
+            writer.u64(n.epsilon);
+        }
+        writer.count(self.scales.scores.len());
+        self.scales.scores.iter().for_each(|&s| writer.u32(s));
+        writer.scalar(&self.srs);
+        writer.points(&self.tables);
+        writer.points(&self.tiles);
+    }
+
+    /// Reads what [`Self::write`] wrote; [`Self::validate`] is still owed.
+    ///
+    /// # Errors
+    /// [`CodecError`].
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let architecture = read_architecture(reader)?;
+        let log_tile = reader.u32("tau")?;
+        let norms = (0..reader.count("norm scales", 64, 24)?)
+            .map(|_| {
+                Ok(lorica_circuits::architecture::NormScale {
+                    stream: reader.u32("norm scale")?,
+                    branch: reader.u32("norm scale")?,
+                    root: reader.u32("norm scale")?,
+                    shift: reader.u32("norm scale")?,
+                    epsilon: reader.u64("norm scale")?,
+                })
+            })
+            .collect::<Result<_, CodecError>>()?;
+        let scores = (0..reader.count("score scales", 64, 4)?)
+            .map(|_| reader.u32("score scale"))
+            .collect::<Result<_, CodecError>>()?;
+        Ok(Self {
+            architecture,
+            scales: Scales { norms, scores },
+            log_tile,
+            srs: reader.scalar("srs digest")?,
+            tables: reader.points("table commitments", 64)?,
+            tiles: reader.points("base commitments", 1 << 14)?,
+        })
+    }
+}
+
+/// Commitments of an adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterCommitments {
+    /// Id of the base that it adapts.
+    pub base: Fr,
+    /// Commitments to its tiles.
+    pub tiles: Vec<G1Affine>,
+}
+
+impl AdapterCommitments {
+    /// `keccak(base id ‖ tile points)` mod r.
+    #[must_use]
+    pub fn id(&self) -> Fr {
+        let mut writer = Writer::default();
+        writer.scalar(&self.base);
+        self.tiles.iter().for_each(|p| writer.point(p));
+        keccak_bytes(writer.content())
+    }
+
+    /// Checks the number of commitments for a base's architecture.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn validate(&self, base: &BaseCommitments) -> Result<(), KeyError> {
+        let layout = Layout::new(&base.architecture, &any_shape(base.log_tile))?;
+        check_tiles("adapter", layout.tiles(Region::Adapter, 0).count, &self.tiles, true)
+    }
+}

@@ -1,0 +1,238 @@
+//! Multilinear extensions that the field part evaluates: `eq`, prefixes, and points of the address space.
+//!
+//! Points of axes are most significant coordinate first; points of the address space and of the lookup tree are lowest
+//! bit first.
+
+use std::collections::BTreeMap;
+
+use lorica_circuits::bn254::{Field, Fr};
+
+use crate::arithmetic::Arithmetic;
+
+/// A small integer as a field element.
+#[must_use]
+pub fn integer(value: i64) -> Fr {
+    let magnitude = Fr::from(value.unsigned_abs());
+    if value < 0 { -magnitude } else { magnitude }
+}
+
+/// `eq(left, right)` of two coordinates: `1 - l - r + 2·l·r`.
+fn eq_one<A: Arithmetic>(a: &mut A, left: &A::Scalar, right: &A::Scalar) -> A::Scalar {
+    let product = a.mul(left, right);
+    let twice = a.add(&product, &product);
+    let sum = a.add(left, right);
+    let one = a.one();
+    let rest = a.sub(&one, &sum);
+    a.add(&rest, &twice)
+}
+
+/// `eq(left, right)` of two points of equal length.
+pub fn eq<'s, A: Arithmetic>(
+    a: &mut A,
+    left: impl IntoIterator<Item = &'s A::Scalar>,
+    right: impl IntoIterator<Item = &'s A::Scalar>,
+) -> A::Scalar
+where
+    A::Scalar: 's,
+{
+    let mut product: Option<A::Scalar> = None;
+    for (l, r) in left.into_iter().zip(right) {
+        let factor = eq_one(a, l, r);
+        product = Some(match product {
+            None => factor,
+            Some(p) => a.mul(&p, &factor),
+        });
+    }
+    product.unwrap_or_else(|| a.one())
+}
+
+/// `eq(point, i)` for all i below 2^n; the point's first coordinate is the most significant bit.
+pub fn eq_table<A: Arithmetic>(a: &mut A, point: &[A::Scalar]) -> Vec<A::Scalar> {
+    let mut table = vec![a.one()];
+    for coordinate in point {
+        let mut next = Vec::new();
+        for entry in &table {
+            let high = a.mul(entry, coordinate);
+            next.push(a.sub(entry, &high));
+            next.push(high);
+        }
+        table = next;
+    }
+    table
+}
+
+/// `Σ_i left_i·right_i`.
+pub fn dot<'s, A: Arithmetic>(
+    a: &mut A,
+    left: impl IntoIterator<Item = &'s A::Scalar>,
+    right: impl IntoIterator<Item = &'s A::Scalar>,
+) -> A::Scalar
+where
+    A::Scalar: 's,
+{
+    let mut sum = a.zero();
+    for (l, r) in left.into_iter().zip(right) {
+        let term = a.mul(l, r);
+        sum = a.add(&sum, &term);
+    }
+    sum
+}
+
+/// `Σ_{i <= last} Π_j weight_j(i_j)` for a private `last` given in bits: bit j of i selects the pair's first (0) or second
+/// (1) entry. Bits and weights are most significant first.
+pub fn prefix_sum<A: Arithmetic>(
+    a: &mut A,
+    last: &[A::Scalar],
+    weights: &[(A::Scalar, A::Scalar)],
+) -> A::Scalar {
+    // From the least significant bit up: `all` is the sum over all suffixes, `below` over those not above `last`.
+    let mut all = a.one();
+    let mut below = a.one();
+    for (bit, (zero, one)) in last.iter().zip(weights).rev() {
+        // bit 1: everything below digit 0, and the rest at digit 1; bit 0: the rest at digit 0.
+        let full_zero = a.mul(zero, &all);
+        let rest_one = a.mul(one, &below);
+        let if_one = a.add(&full_zero, &rest_one);
+        let if_zero = a.mul(zero, &below);
+        below = a.select(bit, &if_one, &if_zero);
+        let both = a.add(zero, one);
+        all = a.mul(&all, &both);
+    }
+    below
+}
+
+/// The MLE of `[i <= last]` at a point.
+pub fn prefix_indicator<A: Arithmetic>(a: &mut A, last: &[A::Scalar], point: &[A::Scalar]) -> A::Scalar {
+    let one = a.one();
+    let weights: Vec<_> = point.iter().map(|c| (a.sub(&one, c), c.clone())).collect();
+    prefix_sum(a, last, &weights)
+}
+
+/// `Σ_{i <= last} eq(left, i)·eq(right, i)`.
+pub fn prefix_eq<A: Arithmetic>(
+    a: &mut A,
+    last: &[A::Scalar],
+    left: &[A::Scalar],
+    right: &[A::Scalar],
+) -> A::Scalar {
+    let one = a.one();
+    let weights: Vec<_> = left
+        .iter()
+        .zip(right)
+        .map(|(l, r)| {
+            let both = a.mul(l, r);
+            let sum = a.add(l, r);
+            let rest = a.sub(&one, &sum);
+            (a.add(&rest, &both), both)
+        })
+        .collect();
+    prefix_sum(a, last, &weights)
+}
+
+/// A point with lowest bit first, and the `eq` values of its high parts that were asked for so far.
+#[derive(Clone, Debug)]
+pub struct AddressPoint<S> {
+    coordinates: Vec<S>,
+    memo: BTreeMap<(usize, u64), S>,
+}
+
+impl<S: Clone + core::fmt::Debug> AddressPoint<S> {
+    /// A point, lowest bit first.
+    #[must_use]
+    pub fn new(coordinates: Vec<S>) -> Self {
+        Self { coordinates, memo: BTreeMap::new() }
+    }
+    /// The coordinates, lowest bit first.
+    #[must_use]
+    pub fn coordinates(&self) -> &[S] {
+        &self.coordinates
+    }
+    /// The coordinates of bits `from..from + count`, most significant first.
+    #[must_use]
+    pub fn segment(&self, from: usize, count: usize) -> Vec<S> {
+        self.coordinates.iter().skip(from).take(count).rev().cloned().collect()
+    }
+    /// `eq(bits from.. of the point, index)`.
+    pub fn eq_high<A: Arithmetic<Scalar = S>>(&mut self, a: &mut A, from: usize, index: u64) -> S {
+        let Some(coordinate) = self.coordinates.get(from).cloned() else { return a.one() };
+        if let Some(known) = self.memo.get(&(from, index)) {
+            return known.clone();
+        }
+        let parent = self.eq_high(a, from.saturating_add(1), index >> 1);
+        let high = a.mul(&parent, &coordinate);
+        let low = a.sub(&parent, &high);
+        let (even, odd) = (index & !1, index | 1);
+        self.memo.insert((from, even), low.clone());
+        self.memo.insert((from, odd), high.clone());
+        if index & 1 == 1 { high } else { low }
+    }
+    /// `Σ_{start <= i < end} eq(point, i)`.
+    pub fn range<A: Arithmetic<Scalar = S>>(&mut self, a: &mut A, start: u64, end: u64) -> S {
+        let mut sum = a.zero();
+        let (mut at, bits) = (start, self.coordinates.len());
+        while at < end {
+            // The largest aligned block that starts here and ends in the range.
+            let mut size = 0usize;
+            while size < bits && at.trailing_zeros() > u32::try_from(size).unwrap_or(u32::MAX) {
+                match at.checked_add(2u64 << size) {
+                    Some(next) if next <= end => size = size.saturating_add(1),
+                    _ => break,
+                }
+            }
+            let block = self.eq_high(a, size, at >> size);
+            sum = a.add(&sum, &block);
+            at = at.saturating_add(1 << size);
+        }
+        sum
+    }
+}
+
+/// The value of the multilinear extension of `values` at a point, most significant coordinate first.
+#[must_use]
+pub fn evaluate(values: &[Fr], point: &[Fr]) -> Fr {
+    let mut native = crate::arithmetic::Native;
+    let table = eq_table(&mut native, point);
+    table.iter().zip(values).fold(Fr::ZERO, |sum, (weight, value)| sum + *weight * value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arithmetic::Native;
+
+    fn point(n: u64) -> Vec<Fr> {
+        (0..n).map(|i| Fr::from(1_000_003 * (i + 1)).square()).collect()
+    }
+
+    fn bits(value: u64, count: u32) -> Vec<Fr> {
+        (0..count).rev().map(|i| Fr::from((value >> i) & 1)).collect()
+    }
+
+    #[test]
+    fn prefixes_equal_their_sums() {
+        let (u, v) = (point(4), point(5)[1..].to_vec());
+        let (eq_u, eq_v) = (eq_table(&mut Native, &u), eq_table(&mut Native, &v));
+        for last in 0..16usize {
+            let indicator: Fr = eq_u[..=last].iter().sum();
+            assert_eq!(prefix_indicator(&mut Native, &bits(last as u64, 4), &u), indicator);
+            let product: Fr = (0..=last).map(|i| eq_u[i] * eq_v[i]).sum();
+            assert_eq!(prefix_eq(&mut Native, &bits(last as u64, 4), &u, &v), product);
+        }
+    }
+
+    #[test]
+    fn address_points_agree_with_the_table() {
+        let u = point(6);
+        let table = eq_table(&mut Native, &u);
+        let mut address = AddressPoint::new(u.iter().rev().copied().collect());
+        for (i, expected) in table.iter().enumerate() {
+            assert_eq!(address.eq_high(&mut Native, 0, i as u64), *expected);
+        }
+        for (start, end) in [(0, 64), (0, 0), (3, 17), (8, 16), (63, 64), (5, 6)] {
+            let sum: Fr = table[start as usize..end as usize].iter().sum();
+            assert_eq!(address.range(&mut Native, start, end), sum, "{start}..{end}");
+        }
+        let high = eq_table(&mut Native, &u[..4]);
+        assert_eq!(address.eq_high(&mut Native, 2, 9), high[9]);
+    }
+}

@@ -1,0 +1,282 @@
+//! What a proof says, as scalars: the words that enter the transcript before any challenge.
+//!
+//! Order (protocol section 6): (0) version, architecture, shape, SRS, base, scales word, adapters' word, number of
+//! requests, context; (1) digest of the witness tiles; (2) prover salt, and per request input digest, label and output
+//! digest, which are computed here from ids, length, salt and outputs.
+
+use lorica_circuits::architecture::{LABELS, MAX_TOKENS, OutputKind};
+use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::error::CircuitError;
+use lorica_circuits::layout::Layout;
+
+use crate::arithmetic::{Arithmetic, ArithmeticError};
+use crate::multilinear::{eq_table, integer};
+use crate::transcript::Transcript;
+use crate::weight::RequestBits;
+
+/// Capacity of the proof's transcript: "lorica inference 1".
+pub const DOMAIN_PROOF: u64 = 0x6c6f_7269_6361_0001;
+/// Capacity of the input digest.
+pub const DOMAIN_INPUT: u64 = 0x6c6f_7269_6361_0002;
+/// Capacity of the output digest.
+pub const DOMAIN_OUTPUT: u64 = 0x6c6f_7269_6361_0003;
+/// Capacity of the scales word.
+pub const DOMAIN_SCALES: u64 = 0x6c6f_7269_6361_0004;
+/// Ids of 20 bits in one element of the input digest.
+pub const IDS_PER_ELEMENT: usize = 12;
+/// Sums of 24 bits in one element of the output digest.
+pub const SUMS_PER_ELEMENT: usize = 10;
+/// Bits within which the difference of two logits must lie.
+pub const LOGIT_BITS: usize = 48;
+/// Bits of an id.
+pub const ID_BITS: usize = 20;
+
+/// One request's private and public scalars.
+#[derive(Clone, Debug)]
+pub struct RequestInputs<S> {
+    /// 128 ids, zero beyond the length.
+    pub ids: Vec<S>,
+    /// Tokens.
+    pub length: S,
+    /// Input salt, below 2^248.
+    pub salt: S,
+    /// Sums per channel, or logits.
+    pub outputs: Vec<S>,
+    /// Lowest index of the largest logit; zero for embeddings.
+    pub label: S,
+}
+
+/// All scalars of a statement. Requests beyond `count` repeat the first; the caller arranges that.
+#[derive(Clone, Debug)]
+pub struct Inputs<S> {
+    /// Digest of architecture and table commitments.
+    pub architecture: S,
+    /// Requests, tokens, τ and kind of output of the shape, in this order.
+    pub shape: [S; 4],
+    /// Digest of the SRS.
+    pub srs: S,
+    /// Base id.
+    pub base: S,
+    /// Keccak word of the adapter ids in request order.
+    pub adapters: S,
+    /// Requests that are really meant.
+    pub count: S,
+    /// The 32-byte context that binds the proof to its use.
+    pub context: S,
+    /// Keccak digest of witness and mask tiles.
+    pub witness: S,
+    /// Fresh private salt.
+    pub prover_salt: S,
+    /// Scale values in their order.
+    pub scales: Vec<S>,
+    /// As many as the shape has.
+    pub requests: Vec<RequestInputs<S>>,
+}
+
+/// Public words of one request, computed by the field part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestWords<S> {
+    /// Poseidon digest of salt, length and ids.
+    pub input_digest: S,
+    /// The label.
+    pub label: S,
+    /// Poseidon digest of salt and outputs.
+    pub output_digest: S,
+}
+
+/// What the statement leaves for the relations.
+#[derive(Debug)]
+pub struct Bound<S> {
+    /// Poseidon word of the scales.
+    pub scales_word: S,
+    /// Words per request.
+    pub words: Vec<RequestWords<S>>,
+    /// Lengths and ids in bits.
+    pub bits: Vec<RequestBits<S>>,
+}
+
+/// A Poseidon digest under a domain.
+pub fn hash<A: Arithmetic>(a: &mut A, domain: u64, scalars: &[A::Scalar]) -> A::Scalar {
+    let mut sponge = Transcript::new(a, Fr::from(domain));
+    sponge.absorb_all(a, "hash", scalars);
+    sponge.challenge(a, "hash")
+}
+
+/// Packs scalars of `bits` bits, `per` to an element, the first lowest.
+fn pack<A: Arithmetic>(a: &mut A, scalars: &[A::Scalar], per: usize, bits: u64) -> Vec<A::Scalar> {
+    let shift = Fr::from(2).pow([bits]);
+    scalars
+        .chunks(per)
+        .map(|chunk| {
+            let shift = a.constant(shift);
+            let mut element = a.zero();
+            for scalar in chunk.iter().rev() {
+                let moved = a.mul(&element, &shift);
+                element = a.add(&moved, scalar);
+            }
+            element
+        })
+        .collect()
+}
+
+/// Poseidon(domain, salt, length, 128 ids of 20 bits packed 12 to an element).
+pub fn input_digest<A: Arithmetic>(a: &mut A, salt: &A::Scalar, length: &A::Scalar, ids: &[A::Scalar]) -> A::Scalar {
+    let mut scalars = vec![salt.clone(), length.clone()];
+    scalars.extend(pack(a, ids, IDS_PER_ELEMENT, 20));
+    hash(a, DOMAIN_INPUT, &scalars)
+}
+
+/// Poseidon(domain, salt, length, outputs): logits one to an element; sums, which lie within ±2^23, offset by 2^23 and
+/// packed ten to an element.
+pub fn output_digest<A: Arithmetic>(
+    a: &mut A,
+    kind: OutputKind,
+    salt: &A::Scalar,
+    length: &A::Scalar,
+    outputs: &[A::Scalar],
+) -> A::Scalar {
+    let mut scalars = vec![salt.clone(), length.clone()];
+    match kind {
+        OutputKind::Classify => scalars.extend(outputs.iter().cloned()),
+        OutputKind::Embed => {
+            let offset = a.constant(integer(1 << 23));
+            let shifted: Vec<_> = outputs.iter().map(|sum| a.add(sum, &offset)).collect();
+            scalars.extend(pack(a, &shifted, SUMS_PER_ELEMENT, 24));
+        }
+    }
+    hash(a, DOMAIN_OUTPUT, &scalars)
+}
+
+/// Checks a request's scalars and brings ids and length into the form that weights need.
+fn bind_request<A: Arithmetic>(
+    a: &mut A,
+    layout: &Layout,
+    request: &RequestInputs<A::Scalar>,
+) -> Result<(RequestWords<A::Scalar>, RequestBits<A::Scalar>), StatementError> {
+    let shape = &layout.shape;
+    let token_bits = usize::try_from(shape.token_bits()).unwrap_or(0);
+    let vocab_bits = usize::try_from(layout.architecture.vocab_bits()).unwrap_or(0);
+    let expected = match shape.output {
+        OutputKind::Embed => layout.architecture.hidden,
+        OutputKind::Classify => LABELS,
+    };
+    if request.ids.len() != MAX_TOKENS {
+        return Err(CircuitError::Statement { what: "128 ids per request", got: request.ids.len() }.into());
+    }
+    if request.outputs.len() != expected {
+        return Err(CircuitError::Statement { what: "outputs per request", got: request.outputs.len() }.into());
+    }
+    let one = a.one();
+    let two = a.constant(Fr::from(2));
+    let zero = a.zero();
+
+    // 2 <= length <= T
+    let above = a.sub(&request.length, &two);
+    a.bits(&above, token_bits, "statement: length is at least 2")?;
+    let last = a.sub(&request.length, &one);
+    let mut last = a.bits(&last, token_bits, "statement: length is at most T")?;
+    last.reverse();
+    // real[t] = [t < length] = 1 - Σ_{i < t} [length - 1 = i]
+    let last_is = eq_table(a, &last);
+    let mut real = one.clone();
+    let first = request.ids.first().cloned().unwrap_or_else(|| zero.clone());
+    let greatest = a.constant(Fr::from(u64::try_from(layout.architecture.vocab.saturating_sub(1)).unwrap_or(0)));
+    let mut ids = Vec::new();
+    for (t, id) in request.ids.iter().enumerate() {
+        match last_is.get(t) {
+            Some(is_last) => {
+                let room = a.sub(&greatest, id);
+                a.bits(&room, ID_BITS, "statement: id is below the vocabulary")?;
+                let used = a.select(&real, id, &first);
+                let mut bits = a.bits(&used, vocab_bits, "statement: id fits its bits")?;
+                bits.reverse();
+                ids.push(bits);
+                // Zero beyond the length, so that the digest is one of the text alone.
+                let padding = a.sub(&one, &real);
+                let junk = a.mul(&padding, id);
+                a.assert_equal(&junk, &zero, "statement: ids beyond the length are zero")?;
+                real = a.sub(&real, is_last);
+            }
+            None => a.assert_equal(id, &zero, "statement: ids beyond T are zero")?,
+        }
+    }
+
+    match shape.output {
+        OutputKind::Embed => a.assert_equal(&request.label, &zero, "statement: an embedding has no label")?,
+        OutputKind::Classify => label(a, &request.outputs, &request.label)?,
+    }
+    let input_digest = input_digest(a, &request.salt, &request.length, &request.ids);
+    let output_digest = output_digest(a, shape.output, &request.salt, &request.length, &request.outputs);
+    let words = RequestWords { input_digest, label: request.label.clone(), output_digest };
+    Ok((words, RequestBits { last, ids }))
+}
+
+/// The label is the lowest index of the largest logit: `0 <= logit_y - logit_j - [j < y] < 2^48` for all j.
+fn label<A: Arithmetic>(a: &mut A, logits: &[A::Scalar], label: &A::Scalar) -> Result<(), StatementError> {
+    let mut bits = a.bits(label, 4, "statement: label is below 16")?;
+    bits.reverse();
+    let is_label = eq_table(a, &bits);
+    let best = crate::multilinear::dot(a, &is_label, logits);
+    // below[j] = [j < y] = 1 - Σ_{i <= j} [y = i]
+    let mut below = a.one();
+    for (logit, is) in logits.iter().zip(&is_label) {
+        below = a.sub(&below, is);
+        let lead = a.sub(&best, logit);
+        let lead = a.sub(&lead, &below);
+        a.bits(&lead, LOGIT_BITS, "statement: label is the lowest index of the largest logit")?;
+    }
+    Ok(())
+}
+
+/// A statement that is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StatementError {
+    /// A check on scalars.
+    #[error(transparent)]
+    Arithmetic(#[from] ArithmeticError),
+    /// A shape.
+    #[error(transparent)]
+    Circuit(#[from] CircuitError),
+}
+
+/// Absorbs the statement and the witness commitment; nothing has been drawn before.
+///
+/// # Errors
+/// If a length, id, label or output is impossible.
+pub fn absorb<A: Arithmetic>(
+    a: &mut A,
+    transcript: &mut Transcript<A>,
+    layout: &Layout,
+    inputs: &Inputs<A::Scalar>,
+) -> Result<Bound<A::Scalar>, StatementError> {
+    if inputs.requests.len() != layout.shape.requests {
+        return Err(CircuitError::Statement { what: "requests of the shape", got: inputs.requests.len() }.into());
+    }
+    let scales_word = hash(a, DOMAIN_SCALES, &inputs.scales);
+    let one = a.one();
+    let request_bits = usize::try_from(layout.shape.request_bits()).unwrap_or(0);
+    let last = a.sub(&inputs.count, &one);
+    a.bits(&last, request_bits, "statement: between one request and those of the shape")?;
+
+    transcript.absorb(a, "architecture", &inputs.architecture);
+    transcript.absorb_all(a, "shape", &inputs.shape);
+    transcript.absorb(a, "srs", &inputs.srs);
+    transcript.absorb(a, "base", &inputs.base);
+    transcript.absorb(a, "scales", &scales_word);
+    transcript.absorb(a, "adapters", &inputs.adapters);
+    transcript.absorb(a, "count", &inputs.count);
+    transcript.absorb(a, "context", &inputs.context);
+    transcript.absorb(a, "witness", &inputs.witness);
+    transcript.absorb(a, "prover salt", &inputs.prover_salt);
+    let mut words = Vec::new();
+    let mut bits = Vec::new();
+    for request in &inputs.requests {
+        let (own, own_bits) = bind_request(a, layout, request)?;
+        transcript.absorb(a, "input digest", &own.input_digest);
+        transcript.absorb(a, "label", &own.label);
+        transcript.absorb(a, "output digest", &own.output_digest);
+        words.push(own);
+        bits.push(own_bits);
+    }
+    Ok(Bound { scales_word, words, bits })
+}

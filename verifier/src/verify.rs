@@ -1,0 +1,281 @@
+//! The native verifier: field part and group claim of an inference proof.
+
+use lorica_circuits::architecture::{MAX_TOKENS, OutputKind};
+use lorica_circuits::bn254::{Field, Fr, FromUniformBytes, G1Affine};
+use lorica_circuits::column::Region;
+use lorica_circuits::error::CircuitError;
+use lorica_circuits::form::ScaleRef;
+use lorica_circuits::layout::Layout;
+use lorica_circuits::relation::{Relation, relations};
+
+use crate::arithmetic::{Arithmetic, Native};
+use crate::field::{FieldError, Outcome, field_part, proof_transcript};
+use crate::group::{GroupClaim, GroupError, VerifierKey};
+use crate::keccak::{digest_points, encode_scalar, keccak_words};
+use crate::key::{AdapterCommitments, BaseCommitments};
+use crate::multilinear::{eq_table, integer};
+use crate::proof::{InferenceProof, Statement};
+use crate::statement::{Inputs, RequestInputs};
+use crate::transcript::Transcript;
+use crate::weight::scale_values;
+
+/// Why a proof is rejected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The proof is about another base, architecture or SRS.
+    #[error("the proof is for another {what}")]
+    Foreign {
+        /// What differs.
+        what: &'static str,
+    },
+    /// No key for an adapter.
+    #[error("request {request}: no key for its adapter")]
+    UnknownAdapter {
+        /// Index in the batch.
+        request: usize,
+    },
+    /// The statement is not well-formed.
+    #[error("request {request}: {what}")]
+    Request {
+        /// Index in the batch.
+        request: usize,
+        /// The rule that it breaks.
+        what: &'static str,
+    },
+    /// Another context than the caller's.
+    #[error("the proof is bound to another context")]
+    Context,
+    /// A vector of another length.
+    #[error("proof shape: {what}: expected {expected}, got {got}")]
+    Shape {
+        /// Which vector.
+        what: &'static str,
+        /// By the layout.
+        expected: usize,
+        /// In the proof.
+        got: usize,
+    },
+    /// The shape is not offered.
+    #[error(transparent)]
+    Circuit(#[from] CircuitError),
+    /// The field part.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// The group claim.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+}
+
+/// 31 bytes as a scalar, big-endian.
+#[must_use]
+pub fn salt_scalar(salt: &[u8; 31]) -> Fr {
+    let mut wide = [0u8; 64];
+    for (target, source) in wide.iter_mut().zip(salt.iter().rev()) {
+        *target = *source;
+    }
+    Fr::from_uniform_bytes(&wide)
+}
+
+/// Keccak word of the adapter ids in request order.
+#[must_use]
+pub fn adapters_word(statement: &Statement) -> Fr {
+    let ids: Vec<[u8; 32]> = statement.requests.iter().map(|r| encode_scalar(&r.adapter)).collect();
+    keccak_words(&ids)
+}
+
+/// Checks the statement's form and turns it into scalars; requests beyond the stated ones repeat the first.
+///
+/// # Errors
+/// [`VerifyError`] names the request.
+pub fn inputs(
+    layout: &Layout,
+    base: &BaseCommitments,
+    statement: &Statement,
+    witness: Fr,
+    prover_salt: Fr,
+) -> Result<Inputs<Fr>, VerifyError> {
+    let shape = &layout.shape;
+    let count = statement.requests.len();
+    if count == 0 || count > shape.requests {
+        return Err(VerifyError::Shape { what: "requests", expected: shape.requests, got: count });
+    }
+    let mut requests = Vec::new();
+    for (index, request) in statement.requests.iter().enumerate() {
+        let refuse = |what| Err(VerifyError::Request { request: index, what });
+        if request.ids.len() < 2 || request.ids.len() > shape.tokens {
+            return refuse("has fewer than 2 tokens or more than the shape");
+        }
+        if request.output.kind() != shape.output {
+            return refuse("has another kind of output than the batch");
+        }
+        if shape.output == OutputKind::Classify && bool::from(request.adapter.is_zero()) {
+            return refuse("classifies without an adapter");
+        }
+        let bound = if shape.output == OutputKind::Embed { 1i64 << 23 } else { 1 << 47 };
+        if request.output.values().iter().any(|v| !(-bound..bound).contains(v)) {
+            return refuse("publishes an output out of range");
+        }
+        let mut ids: Vec<Fr> = request.ids.iter().map(|&id| Fr::from(u64::from(id))).collect();
+        ids.resize(MAX_TOKENS, Fr::ZERO);
+        requests.push(RequestInputs {
+            ids,
+            length: Fr::from(u64::try_from(request.ids.len()).unwrap_or(0)),
+            salt: salt_scalar(&request.salt),
+            outputs: request.output.values().iter().map(|&v| integer(v)).collect(),
+            label: Fr::from(u64::from(request.output.label())),
+        });
+    }
+    if let Some(first) = requests.first().cloned() {
+        requests.resize(shape.requests, first);
+    }
+    let number = |n: usize| Fr::from(u64::try_from(n).unwrap_or(0));
+    let kind = Fr::from(u64::from(shape.output == OutputKind::Classify));
+    Ok(Inputs {
+        architecture: statement.architecture,
+        shape: [number(shape.requests), number(shape.tokens), Fr::from(u64::from(shape.log_tile)), kind],
+        srs: statement.srs,
+        base: statement.base,
+        adapters: adapters_word(statement),
+        count: number(count),
+        context: statement.context,
+        witness,
+        prover_salt,
+        scales: scale_values(&base.scales).into_iter().map(|(_, value)| value).collect(),
+        requests,
+    })
+}
+
+/// Layout, relations and scale names of a proof's shape under a base.
+#[derive(Debug)]
+pub struct Circuit {
+    /// The address space.
+    pub layout: Layout,
+    /// The relations.
+    pub relations: Vec<Relation>,
+    /// Names of the scales in their order.
+    pub scales: Vec<ScaleRef>,
+}
+
+impl Circuit {
+    /// Compiles the shape of a statement.
+    ///
+    /// # Errors
+    /// If the shape is not offered.
+    pub fn new(base: &BaseCommitments, shape: &lorica_circuits::architecture::Shape) -> Result<Self, CircuitError> {
+        let layout = Layout::new(&base.architecture, shape)?;
+        let relations = relations(&layout)?;
+        let scales = scale_values(&base.scales).into_iter().map(|(name, _)| name).collect();
+        Ok(Self { layout, relations, scales })
+    }
+}
+
+/// Checks a proof against registered keys.
+///
+/// # Soundness
+/// The caller vouches that the keys are the registered ones, and for the SRS points of `srs`. Texts are not checked here:
+/// the statement speaks of token ids.
+///
+/// # Errors
+/// [`VerifyError`] names the first check that fails.
+pub fn verify(
+    srs: &VerifierKey,
+    base: &BaseCommitments,
+    adapters: &[AdapterCommitments],
+    context: &Fr,
+    proof: &InferenceProof,
+) -> Result<Outcome<Fr>, VerifyError> {
+    verify_with(&mut Native, &mut proof_transcript(&mut Native), srs, base, adapters, context, proof)
+}
+
+/// [`verify`] on a given arithmetic over scalars and transcript, for tests that watch them.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_with<A: Arithmetic<Scalar = Fr>>(
+    a: &mut A,
+    transcript: &mut Transcript<A>,
+    srs: &VerifierKey,
+    base: &BaseCommitments,
+    adapters: &[AdapterCommitments],
+    context: &Fr,
+    proof: &InferenceProof,
+) -> Result<Outcome<Fr>, VerifyError> {
+    let statement = &proof.statement;
+    let base_id = base.id();
+    let same = [
+        ("architecture", statement.architecture == base.architecture_digest()),
+        ("SRS", statement.srs == base.srs),
+        ("tile size", statement.shape.log_tile == base.log_tile),
+        ("base", statement.base == base_id),
+    ];
+    if let Some((what, _)) = same.into_iter().find(|(_, same)| !same) {
+        return Err(VerifyError::Foreign { what });
+    }
+    if statement.context != *context {
+        return Err(VerifyError::Context);
+    }
+    let circuit = Circuit::new(base, &statement.shape)?;
+    let layout = &circuit.layout;
+    let known: Vec<(Fr, &AdapterCommitments)> = adapters.iter().map(|k| (k.id(), k)).collect();
+    let mut own: Vec<&[G1Affine]> = Vec::new();
+    let adapter_tiles = layout.tiles(Region::Adapter, 0).count;
+    for (request, record) in statement.requests.iter().enumerate() {
+        if bool::from(record.adapter.is_zero()) {
+            own.push(&[]);
+            continue;
+        }
+        let (_, key) = known
+            .iter()
+            .find(|(id, key)| *id == record.adapter && key.base == base_id && key.tiles.len() == adapter_tiles)
+            .ok_or(VerifyError::UnknownAdapter { request })?;
+        own.push(&key.tiles);
+    }
+    let expected = layout.tiles(Region::Witness, 0).count.saturating_add(1);
+    if proof.witness.len() != expected {
+        return Err(VerifyError::Shape { what: "witness commitments", expected, got: proof.witness.len() });
+    }
+    let inputs = inputs(layout, base, statement, digest_points(&proof.witness), proof.prover_salt)?;
+    let outcome =
+        field_part(a, transcript, layout, &circuit.relations, &circuit.scales, &inputs, &proof.messages)?;
+
+    let first = own.first().copied().unwrap_or(&[]);
+    own.resize(layout.shape.requests, first);
+    let terms = terms(layout, base, &own, &proof.witness, &outcome.rho_high)?;
+    let claim = GroupClaim {
+        variables: usize::try_from(layout.shape.log_tile).unwrap_or(0),
+        outcome: outcome.mercury,
+        messages: proof.messages.mercury.clone(),
+        terms,
+    };
+    claim.check(srs, &proof.opening)?;
+    Ok(outcome)
+}
+
+/// The combined tile as a combination of commitments: tile j with coefficient `eq(ρ_hi, j)`.
+fn terms(
+    layout: &Layout,
+    base: &BaseCommitments,
+    adapters: &[&[G1Affine]],
+    witness: &[G1Affine],
+    rho_high: &[Fr],
+) -> Result<Vec<(Fr, G1Affine)>, VerifyError> {
+    let point: Vec<Fr> = rho_high.iter().rev().copied().collect();
+    let eq = eq_table(&mut Native, &point);
+    let mut terms = Vec::new();
+    let mut push = |first: usize, occupied: Vec<bool>, points: &[G1Affine], what| {
+        let used = occupied.iter().filter(|&&o| o).count();
+        if points.len() != used {
+            return Err(VerifyError::Shape { what, expected: used, got: points.len() });
+        }
+        let tiles = eq.iter().skip(first).zip(occupied).filter(|(_, o)| *o);
+        terms.extend(tiles.zip(points).map(|((weight, _), point)| (*weight, *point)));
+        Ok(())
+    };
+    push(layout.tiles(Region::Base, 0).first, layout.occupied(Region::Base), &base.tiles, "base commitments")?;
+    push(layout.tiles(Region::Table, 0).first, layout.occupied(Region::Table), &base.tables, "table commitments")?;
+    for (m, points) in adapters.iter().enumerate().filter(|(_, points)| !points.is_empty()) {
+        push(layout.tiles(Region::Adapter, m).first, vec![true; points.len()], points, "adapter commitments")?;
+    }
+    push(layout.tiles(Region::Witness, 0).first, vec![true; witness.len()], witness, "witness commitments")?;
+    Ok(terms)
+}

@@ -3,7 +3,7 @@
 //! ```text
 //! [ base tiles | table tile(s) | adapter tiles of request 0 | … of request M-1 | witness tiles | mask tile ]
 //! ```
-//! Tiles hold 2^τ cells. Within a region columns are placed by falling block size, so that every block is aligned to its
+//! Tiles hold 2^τ cells; between regions a few tile indices may stay unused, for alignment. Within a region columns are placed by falling block size, so that every block is aligned to its
 //! size and nothing is padded. A base's tiles depend on architecture and τ only, an adapter's likewise, whatever the
 //! batch. Addresses that no column owns are never given weight by a claim.
 //!
@@ -93,12 +93,22 @@ impl Layout {
         let tile = 1u64 << shape.log_tile;
         let mut columns = BTreeMap::new();
         let tiles = |cells: u64| cells.div_ceil(tile) as usize;
+        // A region starts at a multiple of its largest block, so that blocks are aligned in the address space too.
+        let largest = |specs: &[ColumnSpec]| specs.iter().map(ColumnSpec::block_bits).max().unwrap_or(0);
+        let aligned = |tile: usize, bits: u32| tile.next_multiple_of(1 << bits.saturating_sub(shape.log_tile));
         let base = Tiles { first: 0, count: tiles(place(specs(Region::Base), &mut columns, 0)) };
-        let tables = Tiles { first: base.count, count: tiles(place(specs(Region::Table), &mut columns, 0)) };
-        let adapter = Tiles {
-            first: tables.first + tables.count,
-            count: tiles(place(specs(Region::Adapter), &mut columns, 0)),
+        let table_specs = specs(Region::Table);
+        let tables = Tiles {
+            first: aligned(base.count, largest(&table_specs)),
+            count: tiles(place(table_specs, &mut columns, 0)),
         };
+        let adapter_specs = specs(Region::Adapter);
+        let adapter_bits = largest(&adapter_specs);
+        let adapter = Tiles {
+            first: aligned(tables.first + tables.count, adapter_bits),
+            count: aligned(tiles(place(adapter_specs, &mut columns, 0)), adapter_bits),
+        };
+        let witness_bits = largest(&specs(Region::Witness));
 
         // Leaves first: keys of lookups and multiplicities, by falling block size, then by table.
         let used = Table::used(shape.output);
@@ -126,7 +136,10 @@ impl Layout {
         }
         let leaves = at;
         let length = place(rest, &mut columns, leaves);
-        let witness = Tiles { first: adapter.first + adapter.count * shape.requests, count: tiles(length) };
+        let witness = Tiles {
+            first: aligned(adapter.first + adapter.count * shape.requests, witness_bits),
+            count: tiles(length),
+        };
         Ok(Self {
             architecture: architecture.clone(),
             shape: *shape,

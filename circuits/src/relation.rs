@@ -490,8 +490,8 @@ impl Compiler<'_> {
                 products: vec![same(
                     self.residual(1, Ok)?,
                     None,
-                    vec![A::Norm, A::HiddenBlock, A::Channel],
-                    vec![A::Norm],
+                    vec![A::Norm, A::HiddenBlock, A::Request, A::Token, A::Channel],
+                    rows.clone(),
                 )],
                 form: form([self.read(Column::NormSquares)?]),
                 constants: vec![],

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use lorica_circuits::bn254::{Fr, Field};
+use lorica_circuits::bn254::{Field, Fr};
 use lorica_prover::commit::{Tile, commit_tiles};
 use lorica_prover::mercury::{evaluate_multilinear, open};
 use lorica_prover::msm::{backend, commit_small, msm};

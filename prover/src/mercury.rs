@@ -12,7 +12,7 @@ mod polynomial;
 mod tests;
 
 use lorica_circuits::bn254::{Field, Fr, G1, G1Affine};
-use lorica_verifier::arithmetic::{Arithmetic, Native};
+use lorica_verifier::arithmetic::Native;
 use lorica_verifier::keccak::digest_points;
 use lorica_verifier::mercury::{Evaluations, MercuryProof, OpeningWeights, column_variables};
 use lorica_verifier::transcript::Transcript;

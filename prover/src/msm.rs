@@ -10,6 +10,7 @@
 
 mod addition;
 mod buckets;
+mod fixed_base;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 mod point;
@@ -17,13 +18,15 @@ mod point;
 use lorica_circuits::bn254::{Fr, G1, G1Affine, Group, PrimeField, msm_best};
 use rayon::prelude::*;
 
+pub(crate) use self::fixed_base::generator_multiples;
+
 /// A value that [`commit_small`] takes: any integer of up to 63 bits and a sign.
 pub trait SmallInteger: Copy + Into<i64> + Send + Sync {}
 
 impl<T: Copy + Into<i64> + Send + Sync> SmallInteger for T {}
 
-/// Below this many terms the bucket sum costs more than it saves.
-const FEW: usize = 256;
+/// Below this many scalars halo2curves' sum is as fast.
+const FEW: usize = 128;
 
 /// Widest window: 2^15 buckets, 2 MB of points.
 const WIDEST: usize = 16;
@@ -48,12 +51,17 @@ pub fn commit_small<T: SmallInteger>(bases: &[G1Affine], values: &[T]) -> G1 {
     let longer_than = |bits: usize| lengths.iter().skip(bits + 1).sum::<usize>();
     let width = (1..=WIDEST)
         .min_by_key(|width| {
-            (0..longest.div_ceil(*width)).map(|window| longer_than(window * width) + window_overhead(*width)).sum::<usize>()
+            (0..longest.div_ceil(*width))
+                .map(|window| longer_than(window * width) + window_overhead(*width))
+                .sum::<usize>()
         })
         .unwrap_or(WIDEST);
     // One window holds two's complement exactly; the carry of several can lengthen the highest digit.
     let windows = longest.div_ceil(width);
     let windows = windows + usize::from(windows > 1 && longest.is_multiple_of(width));
+    if windows == 1 {
+        return buckets::window_sum(bases, values.len(), width, |index| values[index].into() as i32);
+    }
     let offset: i128 = (0..windows).map(|window| 1i128 << (window * width + width - 1)).sum();
     sum_of_windows(windows, width, |window| {
         buckets::window_sum(bases, values.len(), width, |index| {
@@ -136,6 +144,16 @@ fn few(terms: impl Iterator<Item = (Fr, G1Affine)>) -> G1 {
     let (scalars, bases): (Vec<Fr>, Vec<G1Affine>) = terms.unzip();
     msm_best(&scalars, &bases)
 }
+
+/// Asks for a base that will soon be read.
+#[cfg(target_arch = "x86_64")]
+fn prefetch(base: &G1Affine) {
+    ifma::prefetch(base);
+}
+
+/// Asks for a base that will soon be read: left to the processor.
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch(_: &G1Affine) {}
 
 /// Which arithmetic the additions run on, for reports: `"avx512-ifma"` or `"portable"`.
 pub fn backend() -> &'static str {

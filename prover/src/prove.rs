@@ -6,23 +6,24 @@ use lorica_circuits::bn254::{Field, Fr, FromUniformBytes, G1Affine};
 use lorica_circuits::column::{Column, Region};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
+use lorica_circuits::relation::Relation;
 use lorica_verifier::arithmetic::Native;
 use lorica_verifier::field::{Messages, message_shape, outer_points, powers, proof_transcript, public_value};
 use lorica_verifier::keccak::digest_points;
 use lorica_verifier::key::BaseCommitments;
-use lorica_verifier::lookup::{leaf_challenges, leaf_terms};
-use lorica_verifier::multilinear::integer;
+use lorica_verifier::lookup::{leaf_challenges, leaf_claims, leaf_terms};
+use lorica_verifier::multilinear::{AddressPoint, integer};
 use lorica_verifier::proof::{InferenceProof, Statement};
-use lorica_verifier::statement::{StatementError, absorb};
+use lorica_verifier::statement::{Inputs, StatementError, absorb};
 use lorica_verifier::verify::{Circuit, VerifyError, inputs};
-use lorica_verifier::weight::{RequestBits, Weights, scale_values};
+use lorica_verifier::weight::{Points, RequestBits, Weights, scale_values};
 
 use crate::cells::{Cells, place};
 use crate::commit::{Tile, commit_tiles};
 use crate::lookup::prove_tree;
 use crate::mercury::{MercuryError, open};
 use crate::operand::{Reader, Text};
-use crate::reduction::{OpenClaim, combine_tiles, reduce};
+use crate::reduction::{OpenClaim, combine_tiles, inspect_claim, reduce};
 use crate::relation::{Tables, prove_relations};
 use crate::srs::{Srs, SrsError};
 
@@ -129,10 +130,7 @@ pub fn prove(
     let layout = &circuit.layout;
     let log_tile = layout.shape.log_tile;
     let witness = place(layout, Region::Witness, batch.columns)?;
-    let mut adapters = batch.adapters.clone();
-    let first = adapters.first().copied().unwrap_or(&[]);
-    adapters.resize(layout.shape.requests, first);
-    let cells = Cells { base: batch.base, tables: batch.tables, adapters, witness: &witness };
+    let cells = cells(layout, batch, &witness);
     lap("witness");
 
     // (1) Witness and mask tiles.
@@ -169,14 +167,7 @@ pub fn prove(
     let reader = reader(layout, &cells, base, statement);
     let weights = weights(layout, base, bound.bits);
     let shape = message_shape(layout, &circuit.relations);
-    let mut publics = Vec::new();
-    for relation in &circuit.relations {
-        let mut value = weights.constants(a, &relation.constants, &outer)?;
-        if let Some(public) = relation.public {
-            value += public_value(a, public, &inputs, &outer)?;
-        }
-        publics.push(value);
-    }
+    let publics = publics(&circuit.relations, &weights, &inputs, &outer)?;
     let own = prove_relations(&mut transcript, &reader, &circuit.relations, &publics, &outer, shape.rounds)?;
     lap("relations");
     let (multiplicities, values) = leaf_terms(layout, &Fr::ONE, &leaf.b)?;
@@ -217,6 +208,34 @@ pub fn prove(
     Ok((proof, phases))
 }
 
+/// All cells of a batch; requests beyond the stated ones repeat the first.
+fn cells<'c>(layout: &Layout, batch: &Batch<'c>, witness: &'c [i64]) -> Cells<'c> {
+    let mut adapters = batch.adapters.clone();
+    let first = adapters.first().copied().unwrap_or(&[]);
+    adapters.resize(layout.shape.requests, first);
+    Cells { base: batch.base, tables: batch.tables, adapters, witness }
+}
+
+/// The public side of each relation at the outer points.
+fn publics(
+    relations: &[Relation],
+    weights: &Weights<'_, Fr>,
+    inputs: &Inputs<Fr>,
+    outer: &Points<Fr>,
+) -> Result<Vec<Fr>, CircuitError> {
+    let a = &mut Native;
+    relations
+        .iter()
+        .map(|relation| {
+            let mut value = weights.constants(a, &relation.constants, outer)?;
+            if let Some(public) = relation.public {
+                value += public_value(a, public, inputs, outer)?;
+            }
+            Ok(value)
+        })
+        .collect()
+}
+
 /// The texts of a statement for the rows of its shape; requests beyond the stated ones repeat the first.
 fn texts(layout: &Layout, statement: &Statement) -> Vec<Text> {
     let tokens = layout.shape.tokens;
@@ -244,6 +263,59 @@ fn weights<'l>(layout: &'l Layout, base: &BaseCommitments, requests: Vec<Request
     Weights { layout, scales: scale_values(&base.scales).into_iter().collect(), requests }
 }
 
+/// Runs the relations of a batch and names the claims whose value is not what their functional gives on the cells, or
+/// whose weights the verifier evaluates otherwise: for tests of layout and claims. Not part of proving.
+///
+/// # Errors
+/// If the batch does not fit its shape.
+pub fn broken_claims(
+    base: &BaseCommitments,
+    batch: &Batch<'_>,
+    statement: &Statement,
+) -> Result<Vec<String>, ProveError> {
+    let a = &mut Native;
+    let circuit = Circuit::new(base, &statement.shape)?;
+    let layout = &circuit.layout;
+    let witness = place(layout, Region::Witness, batch.columns)?;
+    let cells = cells(layout, batch, &witness);
+    let mut transcript = proof_transcript(a);
+    let inputs = inputs(layout, base, statement, random_scalar()?, random_scalar()?)?;
+    let bound = absorb(a, &mut transcript, layout, &inputs)?;
+    let leaf = leaf_challenges(a, &mut transcript);
+    let outer = outer_points(a, &mut transcript, layout);
+    let (_, tree) = prove_tree(&mut transcript, layout, &cells, &leaf)?;
+    let reader = reader(layout, &cells, base, statement);
+    let weights = weights(layout, base, bound.bits);
+    let publics = publics(&circuit.relations, &weights, &inputs, &outer)?;
+    let rounds = message_shape(layout, &circuit.relations).rounds;
+    let own = prove_relations(&mut transcript, &reader, &circuit.relations, &publics, &outer, rounds)?;
+    let leaves = leaf_claims(a, layout, &leaf, &tree)?;
+    let rho = transcript.challenges(a, "test point", layout.address_bits() as usize);
+    let mut address = AddressPoint::new(rho.clone());
+    let mut leaf_point = AddressPoint::new(tree.point.clone());
+    let mut broken = Vec::new();
+    let mut check = |name: String, claimed: Fr, weight: Fr, claim: OpenClaim<'_>| -> Result<(), ProveError> {
+        let (value, own) = inspect_claim(&reader, &claim, &tree.point, &rho)?;
+        if value != claimed {
+            broken.push(format!("{name}: value"));
+        }
+        if own != weight {
+            broken.push(format!("{name}: weight"));
+        }
+        Ok(())
+    };
+    for (form, points, claimed) in &own.claims {
+        let columns: Vec<Column> = form.terms.iter().map(|t| t.column).collect();
+        let weight = weights.form(a, form, points, &mut address)?;
+        check(format!("{columns:?}"), *claimed, weight, OpenClaim::Form(form, points.clone()))?;
+    }
+    for (name, (terms, claimed)) in [("multiplicities", leaves.multiplicities), ("leaves", leaves.values)] {
+        let weight = weights.leaves(a, &terms, &mut leaf_point, &mut address)?;
+        check(name.to_owned(), claimed, weight, OpenClaim::Leaves(terms))?;
+    }
+    Ok(broken)
+}
+
 /// Evaluates every relation of a batch at a random point and names those that the witness breaks: for tests of executor
 /// and relations. Not part of proving.
 ///
@@ -258,10 +330,7 @@ pub fn broken_relations(
     let circuit = Circuit::new(base, &statement.shape)?;
     let layout = &circuit.layout;
     let witness = place(layout, Region::Witness, batch.columns)?;
-    let mut adapters = batch.adapters.clone();
-    let first = adapters.first().copied().unwrap_or(&[]);
-    adapters.resize(layout.shape.requests, first);
-    let cells = Cells { base: batch.base, tables: batch.tables, adapters, witness: &witness };
+    let cells = cells(layout, batch, &witness);
     let mut transcript = proof_transcript(a);
     let inputs = inputs(layout, base, statement, random_scalar()?, random_scalar()?)?;
     let bound = absorb(a, &mut transcript, layout, &inputs)?;
@@ -269,11 +338,8 @@ pub fn broken_relations(
     let reader = reader(layout, &cells, base, statement);
     let weights = weights(layout, base, bound.bits);
     let mut broken = Vec::new();
-    for relation in &circuit.relations {
-        let mut right = weights.constants(a, &relation.constants, &outer)?;
-        if let Some(public) = relation.public {
-            right += public_value(a, public, &inputs, &outer)?;
-        }
+    for (relation, public) in circuit.relations.iter().zip(publics(&circuit.relations, &weights, &inputs, &outer)?) {
+        let mut right = public;
         right += reader.evaluate(&relation.form, &outer)?;
         let mut left = Fr::ZERO;
         for product in &relation.products {

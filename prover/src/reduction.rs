@@ -17,7 +17,7 @@ use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::{Form, FormTerm, LowWeight};
 use lorica_circuits::layout::Layout;
 use lorica_verifier::arithmetic::Native;
-use lorica_verifier::multilinear::eq_table;
+use lorica_verifier::multilinear::{eq_table, integer};
 use lorica_verifier::transcript::Transcript;
 use lorica_verifier::weight::{LeafTerm, Points};
 
@@ -236,6 +236,46 @@ fn form_atoms(
     Ok(())
 }
 
+/// The atoms of one claim, combined with weight `power`.
+fn claim_atoms(
+    reader: &Reader<'_>,
+    claim: &OpenClaim<'_>,
+    leaf_point: &[Fr],
+    power: Fr,
+    atoms: &mut Vec<Atom>,
+) -> Result<(), CircuitError> {
+    match claim {
+        OpenClaim::Form(form, points) => {
+            form.terms.iter().try_for_each(|term| form_atoms(reader, term, points, power, atoms))
+        }
+        OpenClaim::Leaves(terms) => leaf_atoms(reader.layout, terms, leaf_point, power, atoms),
+    }
+}
+
+/// A claim's value on the committed cells, and its weight polynomial at an address point (lowest bit first): what the
+/// prover reduces, to be held against the claimed value and the verifier's weight in tests.
+pub(crate) fn inspect_claim(
+    reader: &Reader<'_>,
+    claim: &OpenClaim<'_>,
+    leaf_point: &[Fr],
+    rho: &[Fr],
+) -> Result<(Fr, Fr), CircuitError> {
+    let mut atoms = Vec::new();
+    claim_atoms(reader, claim, leaf_point, Fr::ONE, &mut atoms)?;
+    let (low, high) = (eq_low_first(&rho[..LOW]), eq_low_first(&rho[LOW..]));
+    let (mut value, mut weight) = (Fr::ZERO, Fr::ZERO);
+    for atom in &atoms {
+        let at: Fr = atom.low.iter().zip(&low).map(|(v, e)| *v * e).sum();
+        for (hi, u) in &atom.high {
+            let cells = row(reader, *hi);
+            let sum: Fr = cells.iter().zip(atom.low.iter()).map(|(c, v)| integer(*c) * v).sum();
+            value += atom.coefficient * u * sum;
+            weight += atom.coefficient * u * at * high[*hi];
+        }
+    }
+    Ok((value, weight))
+}
+
 /// What the reduction leaves: messages, and the tile-inner and tile coordinates of ρ, lowest bit first.
 pub(crate) struct Reduced {
     pub(crate) messages: Vec<[Fr; 2]>,
@@ -288,14 +328,7 @@ pub(crate) fn reduce(
     let layout = reader.layout;
     let mut atoms = Vec::new();
     for (claim, power) in claims.iter().zip(combine) {
-        match claim {
-            OpenClaim::Form(form, points) => {
-                for term in &form.terms {
-                    form_atoms(reader, term, points, *power, &mut atoms)?;
-                }
-            }
-            OpenClaim::Leaves(terms) => leaf_atoms(layout, terms, leaf_point, *power, &mut atoms)?,
-        }
+        claim_atoms(reader, claim, leaf_point, *power, &mut atoms)?;
     }
     // Pass 1.
     let mut partial: Vec<(Vec<Fr>, Vec<Fr>)> = atoms

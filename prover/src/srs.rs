@@ -22,7 +22,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use lorica_circuits::bn254::{
-    Curve, CurveAffine, Field, Fq, Fq2, Fr, G1, G1Affine, G2Affine, Group, PrimeCurveAffine, PrimeField,
+    Curve, CurveAffine, Field, Fq, Fq2, Fr, G1Affine, G2Affine, Group, PrimeCurveAffine, PrimeField,
 };
 use lorica_verifier::group::{VerifierKey, development_trapdoor};
 use lorica_verifier::keccak::reduce;
@@ -30,7 +30,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::commit::normalise;
+use crate::msm::generator_multiples;
 
 /// Powers beyond 2^n.
 pub const EXTRA_POWERS: usize = 64;
@@ -45,6 +45,9 @@ const HEADER_BYTES: usize = 24;
 const G1_BYTES: usize = 64;
 const G2_BYTES: usize = 128;
 const DIGEST_BYTES: usize = 32;
+
+/// Powers of τ in the exponent are products of one of 2^10 low and one of the high ones.
+const STRIDE: usize = 10;
 
 /// Points that are read, hashed and converted at a time.
 const CHUNK: usize = 1 << 15;
@@ -103,20 +106,11 @@ impl Srs {
     pub fn dev(log_size: u32) -> Result<Self, SrsError> {
         let count = power_count(log_size)?;
         let tau = development_trapdoor();
-        let table = FixedBase::new(log_size);
-        let mut g1 = vec![G1Affine::identity(); count];
-        g1.par_chunks_mut(1 << 12).enumerate().for_each(|(index, chunk)| {
-            let mut power = tau.pow_vartime([(index << 12) as u64]);
-            let points: Vec<G1> = chunk
-                .iter()
-                .map(|_| {
-                    let point = table.multiply(&power);
-                    power *= tau;
-                    point
-                })
-                .collect();
-            G1::batch_normalize(&points, chunk);
-        });
+        let strides: Vec<Fr> =
+            (0..=count >> STRIDE).map(|stride| tau.pow_vartime([(stride << STRIDE) as u64])).collect();
+        let small: Vec<Fr> =
+            std::iter::successors(Some(Fr::ONE), |power| Some(power * tau)).take(1 << STRIDE).collect();
+        let g1 = generator_multiples(count, |index| strides[index >> STRIDE] * small[index & ((1 << STRIDE) - 1)]);
         let g2 = G2Affine::generator();
         let tau_g2 = (g2 * tau).to_affine();
         let mut srs = Self { log_size, g1, g2, tau_g2, insecure: true, digest: [0; DIGEST_BYTES] };
@@ -320,45 +314,4 @@ fn decode_g2(bytes: &[u8]) -> Option<G2Affine> {
 
 fn decode_coordinate(bytes: &[u8]) -> Option<Fq> {
     Option::from(Fq::from_repr(bytes.try_into().ok()?))
-}
-
-/// Multiples of the generator by table: `tables[w][d − 1] = d · 2^(w·width) · G`.
-struct FixedBase {
-    width: usize,
-    tables: Vec<Vec<G1Affine>>,
-}
-
-impl FixedBase {
-    fn new(log_size: u32) -> Self {
-        let width = log_size.clamp(7, 17) as usize - 4;
-        let windows = (Fr::NUM_BITS as usize).div_ceil(width);
-        let bases: Vec<G1> =
-            std::iter::successors(Some(G1::generator()), |base| Some((0..width).fold(*base, |base, _| base.double())))
-                .take(windows)
-                .collect();
-        let tables = bases
-            .par_iter()
-            .map(|base| {
-                let multiples: Vec<G1> =
-                    std::iter::successors(Some(*base), |multiple| Some(multiple + base)).take((1 << width) - 1).collect();
-                normalise(&multiples)
-            })
-            .collect();
-        Self { width, tables }
-    }
-
-    fn multiply(&self, scalar: &Fr) -> G1 {
-        let mut bytes = [0u8; 40];
-        bytes[..32].copy_from_slice(&scalar.to_repr());
-        let mut sum = G1::identity();
-        for (window, table) in self.tables.iter().enumerate() {
-            let (byte, shift) = (window * self.width / 8, window * self.width % 8);
-            let bits = u32::from_le_bytes([bytes[byte], bytes[byte + 1], bytes[byte + 2], bytes[byte + 3]]) >> shift;
-            let digit = bits as usize & ((1 << self.width) - 1);
-            if digit != 0 {
-                sum += table[digit - 1];
-            }
-        }
-        sum
-    }
 }

@@ -12,7 +12,7 @@
 use std::sync::LazyLock;
 
 use lorica_circuits::bn254::{
-    Bn256, Curve, Field, Fr, G1, G1Affine, G2Affine, G2Prepared, Group, MillerLoopResult, MultiMillerLoop,
+    Bn256, Curve, Fr, G1, G1Affine, G2Affine, G2Prepared, Group, MillerLoopResult, MultiMillerLoop,
     PrimeCurveAffine, msm_best,
 };
 use thiserror::Error;

@@ -1,7 +1,7 @@
 //! Verifying keys: what registration of a base or an adapter leaves for whoever checks proofs. No weights.
 
 use lorica_circuits::architecture::{Activation, Architecture, OutputKind, Scales, Shape};
-use lorica_circuits::bn254::{Fr, G1Affine, PrimeCurveAffine};
+use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_circuits::column::Region;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
@@ -28,14 +28,6 @@ pub enum KeyError {
         /// In the key.
         got: usize,
     },
-    /// The point at infinity where a tile may not be zero.
-    #[error("commitment {index} of {what} is the point at infinity")]
-    Infinity {
-        /// Which tiles.
-        what: &'static str,
-        /// Index among the occupied tiles.
-        index: usize,
-    },
 }
 
 /// Commitments and constants of a base model.
@@ -60,14 +52,11 @@ fn any_shape(log_tile: u32) -> Shape {
     Shape { requests: 1, tokens: 16, log_tile, output: OutputKind::Embed }
 }
 
-fn check_tiles(what: &'static str, expected: usize, points: &[G1Affine], may_vanish: bool) -> Result<(), KeyError> {
+fn check_tiles(what: &'static str, expected: usize, points: &[G1Affine]) -> Result<(), KeyError> {
     if points.len() != expected {
         return Err(KeyError::Tiles { what, expected, got: points.len() });
     }
-    match points.iter().position(|p| bool::from(p.is_identity())) {
-        Some(index) if !may_vanish => Err(KeyError::Infinity { what, index }),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// Writes an architecture.
@@ -124,8 +113,8 @@ impl BaseCommitments {
         let layout = Layout::new(&self.architecture, &any_shape(self.log_tile))?;
         self.scales.validate(&self.architecture)?;
         let occupied = |region| layout.occupied(region).iter().filter(|&&o| o).count();
-        check_tiles("tables", occupied(Region::Table), &self.tables, false)?;
-        check_tiles("base", occupied(Region::Base), &self.tiles, true)
+        check_tiles("tables", occupied(Region::Table), &self.tables)?;
+        check_tiles("base", occupied(Region::Base), &self.tiles)
     }
 
     /// Digest of architecture, τ and tables: `keccak(encoding ‖ table points)` mod r.
@@ -231,6 +220,6 @@ impl AdapterCommitments {
     /// [`KeyError`].
     pub fn validate(&self, base: &BaseCommitments) -> Result<(), KeyError> {
         let layout = Layout::new(&base.architecture, &any_shape(base.log_tile))?;
-        check_tiles("adapter", layout.tiles(Region::Adapter, 0).count, &self.tiles, true)
+        check_tiles("adapter", layout.tiles(Region::Adapter, 0).count, &self.tiles)
     }
 }

@@ -232,9 +232,7 @@ pub fn mercury_field_part<A: Arithmetic>(
 
     let weights = OpeningWeights::new(a, &alpha, &zeta, &beta, &z);
     let mut total = g.clone();
-    for (weight, value) in
-        [(&weights.g, &g_at_z), (&weights.h, &h_at_z), (&weights.s, &s_at_z), (&weights.d, &d)]
-    {
+    for (weight, value) in [(&weights.g, &g_at_z), (&weights.h, &h_at_z), (&weights.s, &s_at_z), (&weights.d, &d)] {
         let term = a.mul(weight, value);
         total = a.add(&total, &term);
     }

@@ -1,13 +1,14 @@
 //! Fiat–Shamir: a duplex sponge over Poseidon, on any [`Arithmetic`].
 //!
-//! State `(capacity, rate_0, rate_1)`, at first `(domain, 0, 0)`. Absorbed scalars wait until there are two of them and
+//! State `(capacity, rate_0, rate_1)`, at first `(4·domain, 0, 0)`. Absorbed scalars wait until there are two of them and
 //! a third comes, or until a challenge is drawn; then they are added to the rate, a tag is added to the capacity, and
 //! the permutation runs. A challenge is a whole rate element; after two of them the permutation runs again. So a message
 //! of one or two scalars followed by up to two challenges costs one permutation.
 //!
 //! Tags: 1 or 2 for the last block before a challenge, by the scalars in it; 3 for a full block with more to come; 0 for
 //! a permutation that only outputs. The tags make the padding injective: two different histories of scalars, grouped by
-//! the challenges drawn between them, never feed the permutation the same blocks.
+//! the challenges drawn between them, never feed the permutation the same blocks. Tags are below 4: they do not make one
+//! integer domain into another.
 //!
 //! # Soundness
 //! Duplexing the sponge (Bertoni, Daemen, Peeters, Van Assche: "Duplexing the sponge", SAC 2011) with a capacity of one
@@ -41,9 +42,9 @@ pub struct Transcript<A: Arithmetic> {
 }
 
 impl<A: Arithmetic> Transcript<A> {
-    /// A sponge whose capacity starts at `domain`.
+    /// A sponge for one use of it: `domain` is a constant of the protocol, an integer far below r.
     pub fn new(a: &mut A, domain: Fr) -> Self {
-        let capacity = a.constant(domain);
+        let capacity = a.constant(domain.double().double());
         let zero = a.zero();
         Self { state: [capacity, zero.clone(), zero], pending: None, second_is_fresh: false, events: Vec::new() }
     }

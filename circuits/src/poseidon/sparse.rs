@@ -93,7 +93,8 @@ fn full_round(state: [Fr; WIDTH], constants: &[Fr; WIDTH], matrix: &Matrix) -> [
 /// `matrix = S · D`: first row and column of S, and D. The row of S is `(m_00, (m_01, m_02) · M̂⁻¹)`.
 fn split(matrix: &Matrix) -> ([Fr; WIDTH], [Fr; WIDTH - 1], Matrix) {
     let [[corner, right_0, right_1], [below_0, a, b], [below_1, c, d]] = *matrix;
-    let inverse = (a * d - b * c).invert().expect("every minor of a Cauchy matrix, and of its products here, is non-zero");
+    let inverse =
+        (a * d - b * c).invert().expect("every minor of a Cauchy matrix, and of its products here, is non-zero");
     let row = [corner, (right_0 * d - right_1 * c) * inverse, (right_1 * a - right_0 * b) * inverse];
     let dense = [[Fr::ONE, Fr::ZERO, Fr::ZERO], [Fr::ZERO, a, b], [Fr::ZERO, c, d]];
     (row, [below_0, below_1], dense)

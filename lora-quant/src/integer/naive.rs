@@ -211,7 +211,7 @@ impl Naive<'_> {
         let mut next = Vec::new();
         for (t, (x, out)) in mid.iter().zip(&out).enumerate() {
             for (c, &o) in out.iter().enumerate() {
-                self.put(C::OutputHigh, &self.at(&[l], t, c), o.div_euclid(1 << 16) + 2)?;
+                self.put(C::OutputHigh, &self.at(&[l], t, c), o.div_euclid(1 << 16))?;
                 self.put(C::OutputLow, &self.at(&[l], t, c), o.rem_euclid(1 << 16))?;
             }
             next.push(self.norm(j, t, &self.align(j, x, out), C::Residual, j)?);
@@ -395,11 +395,11 @@ impl Naive<'_> {
     fn multiplicities(&mut self) {
         let specs: Vec<ColumnSpec> = self.specs.values().filter(|s| s.region == Region::Witness).cloned().collect();
         for spec in specs {
-            let Lookup::Key { table, signed, .. } = spec.lookup else { continue };
+            let Lookup::Key { table, .. } = spec.lookup else { continue };
             let cells = self.columns[&spec.column].clone();
             let counts = self.columns.entry(table.multiplicities()).or_default();
             for cell in cells {
-                counts[(cell + if signed { 32768 } else { 0 }) as usize] += 1;
+                counts[(cell + spec.lookup.offset()) as usize] += 1;
             }
         }
     }

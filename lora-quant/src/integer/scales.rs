@@ -5,10 +5,28 @@ use lorica_circuits::architecture::{Architecture, NormScale, Scales};
 use super::calibration::Ranges;
 use super::error::QuantiseError;
 use super::model::Exponents;
-use crate::import::FloatEncoder;
+use crate::import::{FloatEncoder, NormWeights};
 
-/// Calibrated ranges are doubled, and scales are powers of two: 1 to 2 bits of headroom.
-const HEADROOM: f64 = 2.0;
+/// Factors on calibrated ranges; scales are powers of two, so a range ends up with the factor's bits to one more.
+///
+/// Adapters move activations beyond what the base model does on any text. On MiniLM a bit more costs no accuracy where
+/// it is generous here; the feed-forward keys are the one tensor where it does.
+mod headroom {
+    /// Attention outputs and values: trained adapters were seen to go to 1.4 times what twice the range allows.
+    pub const ATTENTION: f64 = 8.0;
+    /// Queries and keys; scores.
+    pub const SCORES: f64 = 4.0;
+    /// Outputs of LayerNorms and of the feed-forward.
+    pub const RESIDUAL: f64 = 4.0;
+    /// Keys of the activation table.
+    pub const INTERMEDIATE: f64 = 2.0;
+    /// Keys of the tanh table.
+    pub const POOLER: f64 = 8.0;
+    /// Normalised values and reciprocal roots.
+    pub const NORM: f64 = 4.0;
+    /// The embedding's norm: every word was tried, and adapters do not reach it.
+    pub const EMBEDDING: f64 = 1.25;
+}
 /// Exponent of a tensor that is zero, and the largest exponent: finer scales have no use.
 const FINEST: i32 = 20;
 
@@ -22,14 +40,22 @@ fn exponent(range: f64, limit: f64) -> i32 {
     exponent.min(FINEST)
 }
 
-/// Exponent of a 16-bit activation.
-fn signed16(range: &f64) -> i32 {
-    exponent(range * HEADROOM, 32767.0)
+/// Exponents of 16-bit activations.
+fn signed16(ranges: &[f64], headroom: f64) -> Vec<i32> {
+    ranges.iter().map(|range| exponent(range * headroom, 32767.0)).collect()
+}
+
+/// Exponent of the output of a LayerNorm: a normalised value is at most `sqrt(n)`, so no more room than that.
+fn norm_output(range: f64, norm: &NormWeights) -> i32 {
+    let root = (norm.gamma.len() as f64).sqrt();
+    let bound = |(g, b): (&f32, &f32)| f64::from(g.abs()) * root + f64::from(b.abs());
+    let sound = norm.gamma.iter().zip(&norm.beta).map(bound).fold(0.0, f64::max);
+    exponent((range * headroom::RESIDUAL).min(sound), 32766.0)
 }
 
 /// One of the architecture's exponents, which are 4 to `most`.
-fn table_bits(tensor: &str, range: f64, limit: f64, most: i32) -> Result<u32, QuantiseError> {
-    let bits = exponent(range * HEADROOM, limit).min(most);
+fn table_bits(tensor: &str, range: f64, most: i32) -> Result<u32, QuantiseError> {
+    let bits = exponent(range, 32767.0).min(most);
     u32::try_from(bits).ok().filter(|&b| b >= 4).ok_or_else(|| QuantiseError::Scale {
         tensor: tensor.into(),
         reason: format!("values up to {range} need a scale below 2^4"),
@@ -50,27 +76,30 @@ pub(super) fn choose(
     architecture: Architecture,
 ) -> Result<Chosen, QuantiseError> {
     let mut a = architecture;
-    a.score_bits = table_bits("scores", ranges.score.max(ranges.gap / 2.0), 32767.0, 12)?;
-    a.activation_bits = table_bits("intermediate", ranges.intermediate, 32767.0, 13)?;
-    a.tanh_bits = table_bits("pooler", ranges.pooler, 32767.0, 12)?;
+    // A gap has 16 bits and no sign.
+    a.score_bits = table_bits("scores", ranges.score.max(ranges.gap / 2.0) * headroom::SCORES, 12)?;
+    a.activation_bits = table_bits("intermediate", ranges.intermediate * headroom::INTERMEDIATE, 13)?;
+    a.tanh_bits = table_bits("pooler", ranges.pooler * headroom::POOLER, 12)?;
     a.validate()?;
 
-    let all = |ranges: &[f64]| ranges.iter().map(signed16).collect::<Vec<_>>();
+    let outputs = encoder.layers.iter().map(|l| &l.output_norm);
     let tables = [&encoder.word, &encoder.position, &encoder.token_type];
     let embedding = tables.iter().flat_map(|t| t.iter()).fold(0.0f64, |m, v| m.max(v.abs().into()));
     let mut e = Exponents {
         // Tables are what they are: no headroom.
         embedding: exponent(embedding, 32767.0),
-        residual: all(&ranges.residual),
-        mid: all(&ranges.mid),
-        query: all(&ranges.query),
-        key: all(&ranges.key),
-        value: all(&ranges.value),
-        attention: all(&ranges.attention),
-        output: ranges.output.iter().map(|r| exponent(r * HEADROOM, 131_071.0)).collect(),
+        // Slot 0 is the embedding's norm.
+        residual: [exponent(ranges.residual[0] * headroom::EMBEDDING, 32767.0)]
+            .into_iter()
+            .chain(ranges.residual[1..].iter().zip(outputs).map(|(r, norm)| norm_output(*r, norm)))
+            .collect(),
+        mid: ranges.mid.iter().zip(&encoder.layers).map(|(r, l)| norm_output(*r, &l.attention_norm)).collect(),
+        query: signed16(&ranges.query, headroom::SCORES),
+        key: signed16(&ranges.key, headroom::SCORES),
+        value: signed16(&ranges.value, headroom::ATTENTION),
+        attention: signed16(&ranges.attention, headroom::ATTENTION),
+        output: ranges.output.iter().map(|r| exponent(r * headroom::RESIDUAL, 131_071.0)).collect(),
     };
-    // Every word was tried, and adapters do not reach the embedding: less headroom.
-    e.residual[0] = exponent(ranges.residual[0] * 1.25, 32767.0);
 
     let mut norms = vec![norm_scale(encoder, ranges, &a, 0, Aligned::alone(e.embedding))?];
     for l in 0..a.layers {
@@ -147,12 +176,12 @@ fn norm_scale(
     if epsilon >= 4_294_967_296.0 {
         return Err(refuse(format!("epsilon {eps:e} is {epsilon:e} at the residual's scale, beyond 32 bits")));
     }
-    // sqrt(V) of the calibrated row that varies least, halved: the largest reciprocal root stays below 2^16.
+    // sqrt(V) of the calibrated row that varies least, with headroom: the largest reciprocal root stays below 2^16.
     let deviation = (range.variance.max(0.0) + eps).sqrt() * n * scale;
     #[expect(clippy::cast_possible_truncation, reason = "clamped logarithms")]
-    let root = (2.0 * (65535.0 * deviation / HEADROOM).log2()).floor().clamp(34.0, 79.0) as u32;
+    let root = (2.0 * (65535.0 * deviation / headroom::NORM).log2()).floor().clamp(34.0, 79.0) as u32;
     // A normalised value is at most sqrt(n), whatever the row.
-    let largest = (range.normalised * HEADROOM).min(n.sqrt());
+    let largest = (range.normalised * headroom::NORM).min(n.sqrt());
     #[expect(clippy::cast_possible_truncation, reason = "clamped logarithms")]
     let finest = (2.0 * (32766.0 / largest.max(1.0)).log2()).floor() as u32;
     let shift = root.saturating_sub(finest).div_ceil(2).max(17);

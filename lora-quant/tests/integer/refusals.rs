@@ -98,7 +98,7 @@ fn hostile_base_models() {
                 *cell = if random.below(2) == 0 { magnitude } else { magnitude.wrapping_neg() };
             }
             let Ok(executor) = Executor::new(Arc::new(base.clone())) else {
-                assert!(magnitude > 1 << 12, "{column:?}");
+                assert!(magnitude != 1 << 12, "{column:?}");
                 continue;
             };
             let adapter = synthetic.adapter(4, 3).unwrap();
@@ -198,7 +198,7 @@ fn float_models_without_an_integer_form() {
     };
     let huge = refuse(&|e| e.layers[0].output.weight[7] = 1e30);
     assert!(huge.contains("encoder.layer.0") || huge.contains("LayerNorm"), "{huge}");
-    let short = refuse(&|e| drop(e.layers[0].key.bias.pop()));
+    let short = refuse(&|e| e.layers[0].key.bias.truncate(127));
     assert!(short.contains("encoder.layer.0.attention.self.key.bias"), "{short}");
     let eps = refuse(&|e| e.config.layer_norm_eps = 1e6);
     assert!(eps.contains("LayerNorm 0"), "{eps}");
@@ -215,10 +215,10 @@ fn adapters_without_an_integer_form() {
     assert!(refuse(&|a| a.rank = 5).contains("rank 5"));
     assert!(refuse(&|a| a.rank = 0).contains("rank 0"));
     assert!(refuse(&|a| a.sites.values_mut().for_each(|p| p.b[0] = f32::NAN)).contains("lora_B"));
-    assert!(refuse(&|a| a.sites.values_mut().for_each(|p| drop(p.a.pop()))).contains("lora_A"));
+    assert!(refuse(&|a| a.sites.values_mut().for_each(|p| p.a.truncate(7))).contains("lora_A"));
     assert!(refuse(&|a| a.scaling = 1e20).contains("lora_B"));
     assert!(refuse(&|a| a.head.as_mut().unwrap().weight[3] = 1e5).contains("classifier"));
-    assert!(refuse(&|a| drop(a.head.as_mut().unwrap().bias.pop())).contains("classifier.bias"));
+    assert!(refuse(&|a| a.head.as_mut().unwrap().bias.truncate(2)).contains("classifier.bias"));
     let pair = synthetic.float_adapter(1, 3).sites.into_values().next().unwrap();
     assert!(refuse(&|a| drop(a.sites.insert((1, lorica_quant::import::Site::Key), pair.clone()))).contains("layer 1"));
 }

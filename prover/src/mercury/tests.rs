@@ -80,11 +80,8 @@ fn the_value_is_the_sum_over_the_hypercube() {
         .iter()
         .enumerate()
         .map(|(index, value)| {
-            let eq: Fr = point
-                .iter()
-                .enumerate()
-                .map(|(bit, u)| if index >> bit & 1 == 1 { *u } else { Fr::ONE - u })
-                .product();
+            let eq: Fr =
+                point.iter().enumerate().map(|(bit, u)| if index >> bit & 1 == 1 { *u } else { Fr::ONE - u }).product();
             eq * value
         })
         .sum();
@@ -97,7 +94,9 @@ fn the_value_is_the_sum_over_the_hypercube() {
 fn honest_openings_are_accepted() {
     for variables in 0..=10 {
         let cells = 1 << variables;
-        for (cells, blinding) in [(cells, 0), (cells, 1), (cells, 8), (cells, 63), (cells, 64), (1, 0), (cells / 2 + 1, 3)] {
+        for (cells, blinding) in
+            [(cells, 0), (cells, 1), (cells, 8), (cells, 63), (cells, 64), (1, 0), (cells / 2 + 1, 3)]
+        {
             let statement = Statement::new(variables, cells, blinding);
             let proof = statement.open();
             assert_eq!(statement.verify(&statement.value, &proof), Ok(()), "{variables} {cells} {blinding}");
@@ -395,8 +394,7 @@ fn forged_inner_products_are_rejected() {
             }
             s[place] += gamma;
         });
-        let proof =
-            statement.open_with(wrong, Forger { inner_products: Some(inner_products), ..Forger::default() });
+        let proof = statement.open_with(wrong, Forger { inner_products: Some(inner_products), ..Forger::default() });
         assert_eq!(statement.verify(&wrong, &proof), Err(GroupError::Pairing));
     }
 }

@@ -1,14 +1,20 @@
 //! One window: points sorted by digit, added up per bucket, buckets summed.
 
-use lorica_circuits::bn254::{Fr, G1, G1Affine, Group};
+use lorica_circuits::bn254::{Field, Fr, G1, G1Affine, Group};
 use rayon::prelude::*;
 
 use super::addition::{Pair, Scratch, add_one, add_pairs};
 use super::point::Point;
-use super::{FEW, few};
+use super::{few, prefetch};
 
 /// Sorted entries that one task adds up: their points stay in the second-level cache.
 const SEGMENT: usize = 1 << 14;
+
+/// How many entries ahead a base is asked for: sorted by digit, bases lie all over the memory.
+const AHEAD: usize = 16;
+
+/// Empty buckets that are summed in the time of one multiplication of a point.
+const BUCKETS_PER_TERM: usize = 1024;
 
 /// Fewer buckets than this are summed one after the other.
 const FEW_BUCKETS: usize = 64;
@@ -16,7 +22,7 @@ const FEW_BUCKETS: usize = 64;
 /// `Σ_index digit(index) · bases[index]`, digits within ±2^(width − 1).
 pub(super) fn window_sum(bases: &[G1Affine], count: usize, width: usize, digit: impl Fn(usize) -> i32 + Sync) -> G1 {
     let sorted = Sorted::new(count, 1 << (width - 1), &digit);
-    if sorted.entries.len() < FEW {
+    if sorted.entries.len() * BUCKETS_PER_TERM < sorted.starts.len() {
         return few((0..count).filter_map(|index| {
             let digit = digit(index);
             let magnitude = Fr::from(u64::from(digit.unsigned_abs()));
@@ -47,23 +53,24 @@ impl Sorted {
     /// A counting sort.
     fn new(count: usize, buckets: usize, digit: &impl Fn(usize) -> i32) -> Self {
         assert!(count < 1 << 31, "{count} terms are too many");
+        let digits: Vec<i32> = (0..count).map(digit).collect();
+        // Digit 0 is counted too: that takes no branch.
         let mut starts = vec![0u32; buckets + 1];
-        for index in 0..count {
-            let digit = digit(index);
-            if digit != 0 {
-                starts[digit.unsigned_abs() as usize] += 1;
-            }
+        for digit in &digits {
+            starts[digit.unsigned_abs() as usize] += 1;
         }
-        for bucket in 1..=buckets {
-            starts[bucket] += starts[bucket - 1];
+        let mut sum = 0;
+        starts[0] = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
         }
-        let mut entries = vec![0u32; starts[buckets] as usize];
+        let mut entries = vec![0u32; sum as usize];
         let mut next = starts.clone();
-        for index in 0..count {
-            let digit = digit(index);
-            if digit != 0 {
+        for (index, digit) in (0u32..).zip(&digits) {
+            if *digit != 0 {
                 let position = &mut next[digit.unsigned_abs() as usize - 1];
-                entries[*position as usize] = (index as u32) << 1 | u32::from(digit < 0);
+                entries[*position as usize] = index << 1 | u32::from(*digit < 0);
                 *position += 1;
             }
         }
@@ -76,7 +83,9 @@ impl Sorted {
             .entries
             .par_chunks(SEGMENT)
             .enumerate()
-            .map_init(Scratch::default, |scratch, (index, entries)| self.segment(bases, index * SEGMENT, entries, scratch))
+            .map_init(Scratch::default, |scratch, (index, entries)| {
+                self.segment(bases, index * SEGMENT, entries, scratch)
+            })
             .collect();
         let mut buckets = vec![Point::IDENTITY; self.starts.len() - 1];
         for (bucket, sum) in partial.iter().flatten() {
@@ -89,18 +98,17 @@ impl Sorted {
 
     /// The sums of the buckets that have entries in `first..first + entries.len()`, as far as these go: points next to
     /// each other in a bucket are added, then these sums, and so on.
-    fn segment(
-        &self,
-        bases: &[G1Affine],
-        first: usize,
-        entries: &[u32],
-        scratch: &mut Scratch,
-    ) -> Vec<(u32, Point)> {
+    fn segment(&self, bases: &[G1Affine], first: usize, entries: &[u32], scratch: &mut Scratch) -> Vec<(u32, Point)> {
         let mut current: Vec<Point> = entries
             .iter()
-            .map(|entry| {
-                let point = Point::from(bases[(entry >> 1) as usize]);
-                if entry & 1 == 1 { point.negated() } else { point }
+            .enumerate()
+            .map(|(place, entry)| {
+                if let Some(ahead) = entries.get(place + AHEAD) {
+                    prefetch(&bases[(ahead >> 1) as usize]);
+                }
+                // Signs are random: a branch on them would be mispredicted every other time.
+                let G1Affine { x, y } = bases[(entry >> 1) as usize];
+                Point { x, y: select(&y, &-y, (entry & 1) as u8) }
             })
             .collect();
         let mut runs = self.runs(first, entries.len());
@@ -187,13 +195,13 @@ fn halve(
         let (distance, step) = places(half);
         next.truncate(half);
         pairs.clear();
-        for into in 0..half {
+        for (into, sum) in next.iter_mut().enumerate() {
             let left = into * step;
             let right = left + distance;
             if current[left].is_identity() {
-                next[into] = current[right];
+                *sum = current[right];
             } else if current[right].is_identity() {
-                next[into] = current[left];
+                *sum = current[left];
             } else {
                 pairs.push(Pair { left: left as u32, right: right as u32, into: into as u32 });
             }
@@ -213,4 +221,9 @@ fn running_sum(points: &[Point], from_one: bool) -> G1 {
         total += running;
     }
     total
+}
+
+/// `if_one` for bit 1, `if_zero` for bit 0, without a branch.
+fn select<F: Field>(if_zero: &F, if_one: &F, bit: u8) -> F {
+    F::conditional_select(if_zero, if_one, bit.into())
 }

@@ -14,7 +14,7 @@
 use core::arch::x86_64::*;
 use std::sync::LazyLock;
 
-use lorica_circuits::bn254::{Field, Fq};
+use lorica_circuits::bn254::{Field, Fq, G1Affine};
 
 use super::addition::{Pair, Scratch, add_pairs_portable};
 use super::point::Point;
@@ -80,7 +80,8 @@ fn layout_is_as_assumed() -> bool {
     let sixteenth = Fq::from(16).invert().unwrap_or(Fq::ZERO);
     words(from_words(ONE_WORDS) * sixteenth) == words(Fq::ONE)
         && words(Fq::ZERO) == [0; 4]
-        && words(-from_words([1, 0, 0, 0])) == [MODULUS_WORDS[0] - 1, MODULUS_WORDS[1], MODULUS_WORDS[2], MODULUS_WORDS[3]]
+        && words(-from_words([1, 0, 0, 0]))
+            == [MODULUS_WORDS[0] - 1, MODULUS_WORDS[1], MODULUS_WORDS[2], MODULUS_WORDS[3]]
 }
 
 fn words(element: Fq) -> [u64; 4] {
@@ -91,6 +92,16 @@ fn words(element: Fq) -> [u64; 4] {
 fn from_words(words: [u64; 4]) -> Fq {
     // SAFETY: as above; Fq holds four words and no other invariant of the type system.
     unsafe { core::mem::transmute::<[u64; 4], Fq>(words) }
+}
+
+/// Asks for the one or two cache lines of a base.
+pub(super) fn prefetch(base: &G1Affine) {
+    let first: *const i8 = core::ptr::from_ref(base).cast();
+    // SAFETY: a hint to the cache reads nothing, and both addresses are inside the base.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(first);
+        _mm_prefetch::<_MM_HINT_T0>(first.add(size_of::<G1Affine>() - 1));
+    }
 }
 
 /// `target[into] = source[left] + source[right]` for all pairs.
@@ -120,7 +131,8 @@ fn add_batch(source: &[Point], target: &mut [Point], pairs: &[Pair], lanes: &mut
         let mut run = sub_plus_p(&to_limbs(&right.x), &to_limbs(&left.x));
         let special = any_special(&left, &right);
         if special != 0 {
-            specials.extend(group.iter().enumerate().filter(|(lane, _)| special >> lane & 1 == 1).map(|(_, pair)| *pair));
+            specials
+                .extend(group.iter().enumerate().filter(|(lane, _)| special >> lane & 1 == 1).map(|(_, pair)| *pair));
             let one = splat(ONE);
             for (limb, one) in run.iter_mut().zip(one) {
                 *limb = _mm512_mask_blend_epi64(special, *limb, one);
@@ -298,9 +310,8 @@ fn combine(left: &Element, right: &Element, limb: impl Fn(__m512i, __m512i) -> _
 #[inline]
 fn sub_plus_p(left: &Element, right: &Element) -> Element {
     let modulus = splat(MODULUS);
-    let mut result = combine(&combine(left, right, |l, r| _mm512_sub_epi64(l, r)), &modulus, |l, r| {
-        _mm512_add_epi64(l, r)
-    });
+    let mut result =
+        combine(&combine(left, right, |l, r| _mm512_sub_epi64(l, r)), &modulus, |l, r| _mm512_add_epi64(l, r));
     carry(&mut result);
     result
 }
@@ -417,7 +428,7 @@ fn scalars(element: &Element) -> [Fq; LANES] {
 
 #[cfg(test)]
 mod tests {
-    use lorica_circuits::bn254::{Curve, Fr, G1Affine, PrimeCurveAffine};
+    use lorica_circuits::bn254::{Curve, Fr};
 
     use super::*;
 
@@ -426,8 +437,7 @@ mod tests {
         (0..count)
             .map(|index| {
                 let point: G1Affine = (G1Affine::generator() * Fr::from(index % 97).square()).to_affine();
-                let point = Point::from(point);
-                if index % 5 == 0 { point.negated() } else { point }
+                Point::from(if index % 5 == 0 { -point } else { point })
             })
             .collect()
     }

@@ -16,10 +16,6 @@ impl Point {
     pub(super) fn is_identity(&self) -> bool {
         self.x == Fq::ZERO && self.y == Fq::ZERO
     }
-
-    pub(super) fn negated(self) -> Self {
-        Self { x: self.x, y: -self.y }
-    }
 }
 
 impl From<G1Affine> for Point {

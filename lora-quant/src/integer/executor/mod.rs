@@ -230,10 +230,10 @@ impl Run<'_> {
         self.norm(norm, &self.align(norm, &mid, &out.values))
     }
 
-    /// The feed-forward output has 18 bits: `out = (high - 2)·2^16 + low`.
+    /// The feed-forward output has 18 bits: `out = high·2^16 + low`.
     fn store_output(&mut self, first: usize, blocks: &[Vec<i64>]) -> Result<(), RangeError> {
         for (i, block) in blocks.iter().enumerate() {
-            let high: Vec<i64> = block.iter().map(|&o| (o >> 16) + 2).collect();
+            let high: Vec<i64> = block.iter().map(|&o| o >> 16).collect();
             self.recorder.store(Column::OutputHigh, first + i, &high)?;
             let low: Vec<i64> = block.iter().map(|&o| o & 0xffff).collect();
             self.record(Column::OutputLow, first + i, &low)?;

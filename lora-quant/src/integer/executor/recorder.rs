@@ -115,9 +115,9 @@ impl Recorder {
             .par_iter()
             .filter_map(|(column, cells)| match self.specs[column].lookup {
                 Lookup::None => None,
-                Lookup::Key { table, signed, .. } => {
+                Lookup::Key { table, .. } => {
                     let mut counts = vec![0u32; 1 << table.bits()];
-                    let offset = if signed { 1 << 15 } else { 0 };
+                    let offset = self.specs[column].lookup.offset();
                     for &cell in cells {
                         // In range: every cell was checked by `store`, or is a zero that no stage has written.
                         if let Some(count) = usize::try_from(cell + offset).ok().and_then(|k| counts.get_mut(k)) {

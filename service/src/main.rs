@@ -1,2 +1,7 @@
-//! The `lorica` command.
-fn main() {}
+//! The `lorica` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lorica_service::cli::main(std::env::args_os())
+}

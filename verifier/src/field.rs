@@ -13,7 +13,7 @@ use lorica_circuits::layout::Layout;
 use lorica_circuits::relation::{OUTER, Product, Public, Relation};
 
 use crate::arithmetic::{Arithmetic, ArithmeticError};
-use crate::lookup::{LookupMessages, leaf_challenges, leaf_claims, verify_tree};
+use crate::lookup::{LayerMessages, LookupMessages, leaf_challenges, leaf_claims, verify_tree};
 use crate::mercury::{MercuryMessages, MercuryOutcome, mercury_field_part};
 use crate::multilinear::{AddressPoint, dot, eq, eq_table, integer};
 use crate::statement::{DOMAIN_PROOF, Inputs, RequestWords, StatementError, absorb};
@@ -37,6 +37,33 @@ pub struct Messages<S> {
     pub value: S,
     /// Mercury's digests and evaluations.
     pub mercury: MercuryMessages<S>,
+}
+
+impl<S> Messages<S> {
+    /// Each scalar put through `f`, in the order of the transcript.
+    pub fn map<T>(self, mut f: impl FnMut(S) -> T) -> Messages<T> {
+        let Self { lookup, forms, rounds, operands, reduction, value, mercury } = self;
+        let lookup = LookupMessages {
+            root: lookup.root.map(&mut f),
+            layers: lookup
+                .layers
+                .into_iter()
+                .map(|LayerMessages { rounds, children }| LayerMessages {
+                    rounds: rounds.into_iter().map(|r| r.map(&mut f)).collect(),
+                    children: children.map(&mut f),
+                })
+                .collect(),
+        };
+        Messages {
+            lookup,
+            forms: forms.into_iter().map(&mut f).collect(),
+            rounds: rounds.into_iter().map(|r| r.map(&mut f)).collect(),
+            operands: operands.into_iter().map(&mut f).collect(),
+            reduction: reduction.into_iter().map(|r| r.map(&mut f)).collect(),
+            value: f(value),
+            mercury: mercury.map(&mut f),
+        }
+    }
 }
 
 /// Lengths of the messages' vectors, from the layout alone.

@@ -62,8 +62,8 @@ pub struct LeafChallenges<S> {
 
 /// Draws X and b, after the witness is committed.
 pub fn leaf_challenges<A: Arithmetic>(a: &mut A, transcript: &mut Transcript<A>) -> LeafChallenges<A::Scalar> {
-    // Fractional sum as an identity of rational functions in X: leaves/r. Folding (key, value, id) by powers of b: 2 per
-    // pair of a lookup and an entry, at most 2·lookups·entries/r.
+    // The cleared sum of fractions is a polynomial of total degree at most 2·leaves in (X, b), and not zero if a triple
+    // is not in its table: 2·leaves/r for both.
     let x = transcript.challenge(a, "lookup X");
     let b = transcript.challenge(a, "lookup b");
     LeafChallenges { x, b }

@@ -73,6 +73,47 @@ pub struct Inputs<S> {
     pub requests: Vec<RequestInputs<S>>,
 }
 
+impl<S> Inputs<S> {
+    /// Each scalar put through `f`, in the order of the fields.
+    pub fn map<T>(self, mut f: impl FnMut(S) -> T) -> Inputs<T> {
+        let Self {
+            architecture,
+            shape,
+            srs,
+            base,
+            adapters,
+            count,
+            context,
+            witness,
+            prover_salt,
+            scales,
+            requests,
+        } = self;
+        Inputs {
+            architecture: f(architecture),
+            shape: shape.map(&mut f),
+            srs: f(srs),
+            base: f(base),
+            adapters: f(adapters),
+            count: f(count),
+            context: f(context),
+            witness: f(witness),
+            prover_salt: f(prover_salt),
+            scales: scales.into_iter().map(&mut f).collect(),
+            requests: requests
+                .into_iter()
+                .map(|RequestInputs { ids, length, salt, outputs, label }| RequestInputs {
+                    ids: ids.into_iter().map(&mut f).collect(),
+                    length: f(length),
+                    salt: f(salt),
+                    outputs: outputs.into_iter().map(&mut f).collect(),
+                    label: f(label),
+                })
+                .collect(),
+        }
+    }
+}
+
 /// Public words of one request, computed by the field part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestWords<S> {

@@ -88,8 +88,9 @@ impl Ranges {
                     return Err(refuse(format!("{} tokens, expected 2 to {MAX_TOKENS}", ids.len())));
                 }
                 let mut ranges = Self::new(config);
-                let output = forward_observed(encoder, None, ids, |tap, values| ranges.see(config, ids.len(), tap, values))
-                    .map_err(|e| refuse(e.to_string()))?;
+                let output =
+                    forward_observed(encoder, None, ids, |tap, values| ranges.see(config, ids.len(), tap, values))
+                        .map_err(|e| refuse(e.to_string()))?;
                 if let Some(pooler) = &encoder.pooler {
                     let first = &output.hidden_states[..config.hidden];
                     for (row, bias) in pooler.weight.chunks_exact(config.hidden).zip(&pooler.bias) {

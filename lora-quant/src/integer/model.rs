@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lorica_circuits::architecture::{Architecture, BLOCK, LABELS, OutputKind, Scales, Shape};
 use lorica_circuits::column::{Column, ColumnSpec, Region, SITES};
+use rayon::prelude::*;
 
 use super::error::ModelError;
 use crate::import::Site;
@@ -228,7 +229,7 @@ fn check_columns(columns: &BTreeMap<Column, Vec<i64>>, region: Region, a: &Archi
             return Err(ModelError::Length { column, expected: spec.len(), got: cells.len() });
         }
         let bits = cell_bits(column);
-        if let Some(index) = cells.iter().position(|x| x.unsigned_abs() >> bits != 0) {
+        if let Some(index) = cells.par_iter().with_min_len(1 << 16).position_first(|x| x.unsigned_abs() >> bits != 0) {
             return Err(ModelError::Bound { column, index, value: cells[index], bits });
         }
     }

@@ -112,8 +112,7 @@ fn compare_one(
     text: usize,
     ids: &[u32],
 ) -> Result<Compared, QualityError> {
-    let float =
-        forward(encoder, adapter.map(|a| a.0), ids).map_err(|source| QualityError::Float { text, source })?;
+    let float = forward(encoder, adapter.map(|a| a.0), ids).map_err(|source| QualityError::Float { text, source })?;
     let infer = |kind| match executor.infer(ids, adapter.map(|a| a.1), kind) {
         Ok(output) => Ok(Ok(output)),
         Err(ExecuteError::Range(error)) => Ok(Err(error)),

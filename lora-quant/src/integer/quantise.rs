@@ -57,11 +57,7 @@ pub fn calibrate(encoder: &FloatEncoder, texts: &[Vec<u32>], r_max: usize) -> Re
         let integer = |p: &f64| (p * 2f64.powi(exponent)).ceil().clamp(0.0, 65535.0) as u32;
         peaks.iter().map(integer).collect()
     });
-    let meta = BaseMeta {
-        has_pooler: encoder.pooler.is_some(),
-        input_peaks: input_peaks.collect(),
-        exponents,
-    };
+    let meta = BaseMeta { has_pooler: encoder.pooler.is_some(), input_peaks: input_peaks.collect(), exponents };
     let tokenizer_json = encoder.tokenizer_json.clone();
     let model = BaseModel { architecture, scales, columns: weights.columns, tokenizer_json, meta };
     model.validate()?;
@@ -71,8 +67,7 @@ pub fn calibrate(encoder: &FloatEncoder, texts: &[Vec<u32>], r_max: usize) -> Re
 /// Rounds `value·factor` half away from zero to an integer below `2^bits`.
 pub(super) fn integer(tensor: &str, value: f32, factor: f64, bits: u32) -> Result<i64, QuantiseError> {
     let scaled = libm::round(f64::from(value) * factor);
-    // Also refuses NaN.
-    if !(scaled.abs() < 2f64.powi(bits.cast_signed())) {
+    if scaled.is_nan() || scaled.abs() >= 2f64.powi(bits.cast_signed()) {
         return Err(QuantiseError::TooLarge {
             tensor: tensor.into(),
             value: value.into(),
@@ -237,9 +232,9 @@ impl Weights {
 
     fn norms(&mut self, encoder: &FloatEncoder, scales: &[NormScale], e: &Exponents) -> Result<(), QuantiseError> {
         let layers = encoder.layers.iter().enumerate();
-        let outputs = layers.clone().map(|(l, w)| {
-            (format!("encoder.layer.{l}.output.LayerNorm"), &w.output_norm, e.residual[l + 1])
-        });
+        let outputs = layers
+            .clone()
+            .map(|(l, w)| (format!("encoder.layer.{l}.output.LayerNorm"), &w.output_norm, e.residual[l + 1]));
         let attentions =
             layers.map(|(l, w)| (format!("encoder.layer.{l}.attention.output.LayerNorm"), &w.attention_norm, e.mid[l]));
         let first = [("embeddings.LayerNorm".to_string(), &encoder.embedding_norm, e.residual[0])];

@@ -41,15 +41,8 @@ pub struct Sizes {
 }
 
 /// The smallest model with more than one feed-forward block and more than one head.
-pub const SMALL: Sizes = Sizes {
-    hidden: 128,
-    layers: 1,
-    heads: 4,
-    intermediate: 256,
-    vocab: 40,
-    r_max: 4,
-    activation: Activation::Gelu,
-};
+pub const SMALL: Sizes =
+    Sizes { hidden: 128, layers: 1, heads: 4, intermediate: 256, vocab: 40, r_max: 4, activation: Activation::Gelu };
 
 /// A random model in both forms.
 #[derive(Clone, Debug)]

@@ -34,8 +34,9 @@ fn batch(random: &mut Random, synthetic: &Synthetic, shape: Shape) -> BatchInput
                 _ => 2 + random.below(shape.tokens - 1),
             };
             let with_head = shape.output == OutputKind::Classify;
-            let adapter = (with_head || random.below(3) > 0)
-                .then(|| Arc::new(synthetic.adapter(random.bits(), if with_head { 1 + random.below(16) } else { 0 }).unwrap()));
+            let adapter = (with_head || random.below(3) > 0).then(|| {
+                Arc::new(synthetic.adapter(random.bits(), if with_head { 1 + random.below(16) } else { 0 }).unwrap())
+            });
             RequestInput { ids: synthetic.ids(random.bits() ^ i as u64, tokens), adapter }
         })
         .collect();
@@ -48,8 +49,7 @@ fn agree(seed: u64) {
     let synthetic = Synthetic::new(sizes, seed).unwrap();
     let executor = Executor::new(Arc::new(synthetic.base.clone())).unwrap();
     for output in [OutputKind::Embed, OutputKind::Classify] {
-        let shape =
-            Shape { requests: 1 << random.below(3), tokens: 16 << random.below(2), log_tile: 20, output };
+        let shape = Shape { requests: 1 << random.below(3), tokens: 16 << random.below(2), log_tile: 20, output };
         let input = batch(random, &synthetic, shape);
         let fast = executor.execute(&input).unwrap_or_else(|e| panic!("seed {seed}, {sizes:?}: {e}"));
         let reference = naive::execute(&synthetic.base, &input).unwrap();
@@ -72,10 +72,10 @@ fn agree(seed: u64) {
 
 #[test]
 fn both_executors_agree() {
-    (0..12).for_each(agree);
+    (0..6).for_each(agree);
 }
 
 #[test]
 fn both_executors_agree_on_more_models() {
-    (100..112).for_each(agree);
+    (100..106).for_each(agree);
 }

@@ -21,14 +21,12 @@ fn answers_do_not_depend_on_shape_or_batch() {
     for output in [OutputKind::Embed, OutputKind::Classify] {
         let alone: Vec<_> =
             requests.iter().map(|r| executor.infer(&r.ids, r.adapter.as_deref(), output).unwrap()).collect();
-        for tokens in [16, 32, 64, 128] {
-            for (padded, count) in [(1, 1), (2, 2), (4, 3), (8, 5), (16, 9)] {
-                let shape = Shape { requests: padded, tokens, log_tile: 20, output };
-                for first in [0, requests.len() - count] {
-                    let own = first..first + count;
-                    let input = BatchInput { requests: requests[own.clone()].to_vec(), shape };
-                    assert_eq!(executor.execute(&input).unwrap().outputs, alone[own], "{shape:?}");
-                }
+        for (padded, count, tokens) in [(16, 9, 16), (8, 5, 16), (4, 3, 32), (2, 2, 64), (2, 1, 16), (1, 1, 128)] {
+            let shape = Shape { requests: padded, tokens, log_tile: 20, output };
+            for first in [0, requests.len() - count] {
+                let own = first..first + count;
+                let input = BatchInput { requests: requests[own.clone()].to_vec(), shape };
+                assert_eq!(executor.execute(&input).unwrap().outputs, alone[own], "{shape:?}");
             }
         }
     }

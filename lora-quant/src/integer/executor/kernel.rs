@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn exact_at_the_bounds() {
         for (rows, inner, outer) in [(1, 128, 128), (5, 128, 3), (4, 1, 8), (7, 64, 9), (3, 16, 16)] {
-            for (x, w) in [(-(1 << 15), (1i64 << 31) - 1), ((1 << 15) - 1, 1 - (1i64 << 31)), (-32768, -7)] {
+            for (x, w) in [(-(1i64 << 15), (1i64 << 31) - 1), ((1 << 15) - 1, 1 - (1i64 << 31)), (-32768, -7)] {
                 let weights: Vec<i64> = (0..inner * outer).map(|i| w - w.signum() * (i as i64 % 5)).collect();
                 let values: Vec<i64> = (0..rows * inner).map(|i| x - x.signum() * (i as i64 % 3)).collect();
                 let mut panels = Panels::default();

@@ -51,10 +51,10 @@ impl Recorder {
     /// Stores one block of a column: the packed cells of all requests.
     pub fn store(&mut self, column: Column, block: usize, values: &[i64]) -> Result<(), RangeError> {
         let spec = &self.specs[&column];
-        if let Some((low, high)) = spec.lookup.bounds() {
-            if let Some(index) = values.iter().position(|v| !(low..=high).contains(v)) {
-                return Err(self.range_error(spec, block, index, values[index], (low, high)));
-            }
+        if let Some((low, high)) = spec.lookup.bounds()
+            && let Some(index) = values.iter().position(|v| !(low..=high).contains(v))
+        {
+            return Err(self.range_error(spec, block, index, values[index], (low, high)));
         }
         let Some(columns) = &mut self.columns else { return Ok(()) };
         let cells = 1usize << spec.block_bits();

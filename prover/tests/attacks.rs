@@ -1,0 +1,319 @@
+//! Malicious provers: the honest one with a single edit. The lookups' multiplicities follow the edit wherever the edited
+//! cell is still in its table, so that it is the relation that has to notice.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use lorica_circuits::architecture::OutputKind::{self, Classify, Embed};
+use lorica_circuits::bn254::Fr;
+use lorica_circuits::column::{Column, Lookup, Region, Table};
+use lorica_circuits::layout::Layout;
+use lorica_quant::integer::synthetic::{Random, SMALL};
+use lorica_verifier::proof::Output;
+use support::{Run, World};
+
+/// Recounts how often each entry is looked up; keys outside their table are left out.
+fn recount(world: &World, run: &mut Run) {
+    let layout = Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout");
+    let mut counts: BTreeMap<Column, Vec<i64>> = Table::used(run.statement.shape.output)
+        .iter()
+        .map(|t| (t.multiplicities(), vec![0; 1 << t.bits()]))
+        .collect();
+    for placement in layout.placements() {
+        if let Lookup::Key { table, .. } = placement.spec.lookup {
+            let counts = counts.get_mut(&table.multiplicities()).expect("a used table");
+            for cell in &run.columns[&placement.spec.column] {
+                let key = cell + placement.spec.lookup.offset();
+                if let Some(count) = usize::try_from(key).ok().and_then(|k| counts.get_mut(k)) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+    run.columns.extend(counts);
+}
+
+fn rejected(world: &World, run: &Run, what: &str) {
+    let proof = world.prove(run).expect("the prover does not look");
+    assert!(world.verify(&proof).is_err(), "accepted: {what}");
+}
+
+fn no_dead_cells(kind: OutputKind, requests: &[(usize, Option<usize>)], seed: u64) {
+    let world = World::new(SMALL, seed, 2);
+    let honest = world.run(kind, requests);
+    let mut random = Random::new(seed);
+    for column in Column::all(Region::Witness, kind) {
+        for by in [1, -1] {
+            let mut run = honest.clone();
+            let cells = run.columns.get_mut(&column).expect("a column");
+            let at = random.below(cells.len());
+            cells[at] += by;
+            if !column_is_count(column) {
+                recount(&world, &mut run);
+            }
+            rejected(&world, &run, &format!("{column:?}[{at}] += {by}"));
+        }
+    }
+}
+
+fn column_is_count(column: Column) -> bool {
+    column >= Column::MultRange16
+}
+
+#[test]
+fn every_class_of_cell_matters_in_embeddings() {
+    no_dead_cells(Embed, &[(10, Some(0))], 11);
+}
+
+#[test]
+fn every_class_of_cell_matters_in_classifications() {
+    no_dead_cells(Classify, &[(5, Some(0)), (16, Some(1))], 12);
+}
+
+/// A remainder beyond its range, with the rounded value moved so that the relation still holds: only the lookup of the
+/// remainder (or of the value) can notice.
+#[test]
+fn remainders_and_quotients_are_ranged() {
+    let world = World::new(SMALL, 13, 1);
+    let honest = world.run(Classify, &[(9, Some(0))]);
+    for (value, remainder, unit) in [
+        (Column::Qkv, Column::QkvRemainder, 1 << 16),
+        (Column::Attention, Column::AttentionRemainder, 1 << 16),
+        (Column::Intermediate, Column::IntermediateRemainder, 1 << 16),
+        (Column::Context, Column::ContextRemainder, 1 << 16),
+        (Column::LoraHidden, Column::LoraHiddenRemainder, 1 << 16),
+        (Column::OutputLow, Column::OutputRemainder, 1 << 16),
+        (Column::PoolerKey, Column::PoolerRemainder, 1 << 16),
+        (Column::OutputHigh, Column::OutputLow, 1 << 16),
+    ] {
+        for by in [1, -1] {
+            let mut run = honest.clone();
+            run.columns.get_mut(&value).expect("a column")[0] += by;
+            run.columns.get_mut(&remainder).expect("a column")[0] -= by * unit;
+            recount(&world, &mut run);
+            rejected(&world, &run, &format!("{value:?} {by}"));
+        }
+    }
+}
+
+/// The two sides of the reciprocal root and of the softmax reciprocal, moved together with their slacks.
+#[test]
+fn quotients_off_by_one_are_rejected() {
+    let world = World::new(SMALL, 14, 1);
+    let honest = world.run(Embed, &[(6, None)]);
+    let rows = honest.columns[&Column::NormRoot].len();
+    for by in [1i64, -1] {
+        let mut run = honest.clone();
+        run.columns.get_mut(&Column::NormRoot).expect("a column")[0] += by;
+        let root = run.columns[&Column::NormRoot][0];
+        let v = i128::from(run.columns[&Column::NormVariance][0]);
+        let c = 1i128 << world.key.scales.norms[0].root;
+        let (root, v) = (i128::from(root), v);
+        let slacks = [c - root * root * v, (root + 1) * (root + 1) * v - 1 - c];
+        // The negative slack cannot be written in ranged limbs: its top limb takes the sign.
+        let limbs = run.columns.get_mut(&Column::NormSlack).expect("a column");
+        for (first, slack) in [0usize, 5].into_iter().zip(slacks) {
+            for limb in 0..5 {
+                let own = slack >> (16 * limb);
+                limbs[(first + limb) * rows] = if limb == 4 { own as i64 } else { (own & 0xffff) as i64 };
+            }
+        }
+        recount(&world, &mut run);
+        rejected(&world, &run, "reciprocal root");
+    }
+    for by in [1i64, -1] {
+        let mut run = honest.clone();
+        let half = run.columns[&Column::Reciprocal].len() / 2;
+        let value = |c: &Vec<i64>| c[0] + (c[half] << 16);
+        let r = value(&run.columns[&Column::Reciprocal]);
+        let u = value(&run.columns[&Column::ReciprocalRemainder]);
+        let slack = value(&run.columns[&Column::ReciprocalSlack]);
+        let d = u + slack + 1;
+        let (r, u) = (r + by, u - by * d);
+        for (column, value) in [
+            (Column::Reciprocal, r),
+            (Column::ReciprocalRemainder, u),
+            (Column::ReciprocalSlack, d - 1 - u),
+        ] {
+            let cells = run.columns.get_mut(&column).expect("a column");
+            cells[0] = value & 0xffff;
+            cells[half] = value >> 16;
+        }
+        recount(&world, &mut run);
+        rejected(&world, &run, "softmax reciprocal");
+    }
+}
+
+/// A maximum above every score: gaps and maximum move together, nothing attains it.
+#[test]
+fn a_maximum_that_no_token_attains_is_rejected() {
+    let world = World::new(SMALL, 15, 1);
+    let mut run = world.run(Embed, &[(7, None)]);
+    let tokens = run.statement.shape.tokens;
+    run.columns.get_mut(&Column::Max).expect("a column")[0] += 3;
+    for gap in &mut run.columns.get_mut(&Column::Gap).expect("a column")[..tokens] {
+        *gap += 3;
+    }
+    recount(&world, &mut run);
+    rejected(&world, &run, "maximum");
+}
+
+#[test]
+fn other_weights_than_the_registered_ones_are_rejected() {
+    let world = World::new(SMALL, 16, 2);
+    let layout = |run: &Run| Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout");
+    let run = world.run(Classify, &[(9, Some(0))]);
+    let ids: Vec<usize> = run.statement.requests[0].ids.iter().map(|&id| id as usize).collect();
+    for column in Column::all(Region::Base, Classify) {
+        let mut forged = World { base: world.base.clone(), ..World::new(SMALL, 16, 2) };
+        let at = layout(&run).placement(column).expect("a placement").offset as usize;
+        // A word that occurs, the first cell otherwise.
+        let at = if column == Column::Word { at + ids[0] * 128 } else { at };
+        forged.base[at] += 1;
+        let proof = forged.prove(&run).expect("a proof");
+        assert!(world.verify(&proof).is_err(), "accepted: another {column:?}");
+    }
+    let mut forged = World::new(SMALL, 16, 2);
+    for column in Column::all(Region::Adapter, Classify) {
+        let at = layout(&run).placement(column).expect("a placement").offset as usize;
+        forged.adapters[0].cells[at] += 1;
+        let proof = forged.prove(&run).expect("a proof");
+        assert!(world.verify(&proof).is_err(), "accepted: another {column:?}");
+        forged.adapters[0].cells[at] -= 1;
+    }
+}
+
+#[test]
+fn a_foreign_or_dropped_adapter_is_rejected() {
+    let world = World::new(SMALL, 17, 2);
+    let run = world.run(Classify, &[(9, Some(0)), (4, Some(1))]);
+    let ids: Vec<Fr> = world.adapters.iter().map(|a| a.key.id()).collect();
+    // The proof was made with adapter 0, the statement names adapter 1, and the other way round.
+    let mut other = run.clone();
+    other.statement.requests[0].adapter = ids[1];
+    rejected(&world, &other, "foreign adapter");
+    let mut swapped = run.clone();
+    swapped.statement.requests.swap(0, 1);
+    rejected(&world, &swapped, "swapped requests");
+    let mut adapters = run.clone();
+    adapters.adapters.swap(0, 1);
+    rejected(&world, &adapters, "swapped adapter weights");
+    // The LoRA term left out: the trace of the null adapter under the adapter's name.
+    let null = world.run(Embed, &[(9, None)]);
+    let mut dropped = null.clone();
+    dropped.statement.requests[0].adapter = ids[0];
+    dropped.adapters = vec![Some(0)];
+    rejected(&world, &dropped, "dropped LoRA term");
+    dropped.adapters = vec![None];
+    rejected(&world, &dropped, "dropped LoRA weights");
+    // An adapter that was registered for another base.
+    let mut keys = world.keys();
+    keys[0].base += Fr::one();
+    let proof = world.prove(&run).expect("a proof");
+    let key = support::SRS.verifier_key();
+    assert!(lorica_verifier::verify::verify(&key, &world.key, &keys, &Fr::zero(), &proof).is_err());
+    assert!(world.verify(&proof).is_ok());
+}
+
+#[test]
+fn texts_and_outputs_are_bound() {
+    let world = World::new(SMALL, 18, 1);
+    let run = world.run(Classify, &[(9, Some(0)), (12, Some(0))]);
+    let edit = |what: &str, f: &dyn Fn(&mut Run)| {
+        let mut forged = run.clone();
+        f(&mut forged);
+        rejected(&world, &forged, what);
+    };
+    edit("another id", &|r| r.statement.requests[0].ids[3] ^= 1);
+    edit("two ids exchanged", &|r| r.statement.requests[0].ids.swap(2, 5));
+    edit("a token hidden", &|r| {
+        r.statement.requests[0].ids.pop();
+    });
+    edit("a token more", &|r| r.statement.requests[0].ids.push(3));
+    edit("a padding token that differs from row 0", &|r| {
+        let last = r.columns.get_mut(&Column::Residual).expect("a column");
+        last[15 * 128] += 1;
+    });
+    edit("lengths exchanged", &|r| {
+        let (a, b) = (r.statement.requests[0].ids.clone(), r.statement.requests[1].ids.clone());
+        r.statement.requests[0].ids = a.iter().chain(&b[a.len()..]).copied().collect();
+        r.statement.requests[1].ids = b[..a.len()].to_vec();
+    });
+    edit("one request fewer", &|r| {
+        r.statement.requests.pop();
+        r.adapters.pop();
+    });
+    edit("another logit", &|r| {
+        if let Output::Classify { logits, .. } = &mut r.statement.requests[0].output {
+            logits[1] += 1;
+        }
+    });
+    edit("outputs exchanged", &|r| {
+        let first = r.statement.requests[0].output.clone();
+        r.statement.requests[0].output = r.statement.requests[1].output.clone();
+        r.statement.requests[1].output = first;
+    });
+    // Another label, and a tie decided for the higher index: refused before a proof can be made.
+    let mut forged = run.clone();
+    if let Output::Classify { label, .. } = &mut forged.statement.requests[0].output {
+        *label = (*label + 1) % 16;
+    }
+    assert!(world.prove(&forged).is_err());
+    let mut proof = world.prove(&run).expect("a proof");
+    if let Output::Classify { label, .. } = &mut proof.statement.requests[0].output {
+        *label = (*label + 1) % 16;
+    }
+    assert!(world.verify(&proof).is_err());
+}
+
+#[test]
+fn sums_of_an_embedding_are_bound() {
+    let world = World::new(SMALL, 19, 0);
+    let mut run = world.run(Embed, &[(9, None)]);
+    if let Output::Embed { sums } = &mut run.statement.requests[0].output {
+        sums[77] += 1;
+    }
+    rejected(&world, &run, "another sum");
+}
+
+/// Multiplicities of two entries exchanged, and a key looked up in another table by a shift of the value.
+#[test]
+fn forged_multiplicities_are_rejected() {
+    let world = World::new(SMALL, 20, 1);
+    let honest = world.run(Embed, &[(9, Some(0))]);
+    for table in Table::used(Embed) {
+        let mut run = honest.clone();
+        let counts = run.columns.get_mut(&table.multiplicities()).expect("a column");
+        let used = counts.iter().position(|&c| c > 0).expect("a used entry");
+        let other = (used + 1) % counts.len();
+        counts[used] -= 1;
+        counts[other] += 1;
+        rejected(&world, &run, "multiplicities");
+    }
+    // A value of the exp table under a neighbouring key.
+    let mut run = honest.clone();
+    let gap = run.columns.get_mut(&Column::Gap).expect("a column");
+    let at = gap.iter().position(|&g| g > 0).expect("a gap");
+    gap[at] -= 1;
+    recount(&world, &mut run);
+    rejected(&world, &run, "key without its value");
+}
+
+/// Cells at addresses that no column owns are read by no claim: such a proof may pass, with the same outputs.
+#[test]
+fn unowned_addresses_change_nothing() {
+    let mut world = World::new(SMALL, 21, 0);
+    let run = world.run(Embed, &[(9, None)]);
+    // Rows of the word table beyond the vocabulary belong to the column but to no text.
+    let layout = Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout");
+    let word = layout.placement(Column::Word).expect("a placement").offset as usize;
+    let row = word + (world.key.architecture.vocab + 1) * 128;
+    world.base[row] += 5;
+    world.key.tiles =
+        lorica_prover::prove::commit_region(&support::SRS, &layout, Region::Base, &world.base).expect("commitments");
+    let mut run = run;
+    run.statement.base = world.key.id();
+    let proof = world.prove(&run).expect("a proof");
+    world.verify(&proof).expect("the same outputs");
+}

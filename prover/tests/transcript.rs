@@ -1,0 +1,209 @@
+//! Fiat–Shamir: what the challenges depend on, and that the verifier depends on them.
+
+mod support;
+
+use lorica_circuits::architecture::OutputKind::{Classify, Embed};
+use lorica_circuits::bn254::Fr;
+use lorica_circuits::layout::Layout;
+use lorica_quant::integer::synthetic::SMALL;
+use lorica_verifier::arithmetic::recorder::{Recorder, Symbolic, Taped};
+use lorica_verifier::arithmetic::{Arithmetic, ArithmeticError, Native};
+use lorica_verifier::field::{field_part, proof_transcript};
+use lorica_verifier::keccak::digest_points;
+use lorica_verifier::lookup::leaf_challenges;
+use lorica_verifier::proof::InferenceProof;
+use lorica_verifier::statement::{Inputs, absorb};
+use lorica_verifier::transcript::{Event, Transcript};
+use lorica_verifier::verify::{Circuit, inputs, verify_with};
+use support::{SRS, World};
+
+fn inputs_of(world: &World, circuit: &Circuit, proof: &InferenceProof) -> Inputs<Fr> {
+    inputs(&circuit.layout, &world.key, &proof.statement, digest_points(&proof.witness), proof.prover_salt)
+        .expect("inputs")
+}
+
+fn first_challenge(layout: &Layout, inputs: &Inputs<Fr>) -> Fr {
+    let a = &mut Native;
+    let mut transcript = proof_transcript(a);
+    absorb(a, &mut transcript, layout, inputs).expect("a statement");
+    leaf_challenges(a, &mut transcript).x
+}
+
+#[test]
+fn every_public_field_changes_the_first_challenge() {
+    let world = World::new(SMALL, 41, 1);
+    let proof = world.prove(&world.run(Embed, &[(9, Some(0)), (4, None)])).expect("a proof");
+    let circuit = Circuit::new(&world.key, &proof.statement.shape).expect("a circuit");
+    let honest = inputs_of(&world, &circuit, &proof);
+    let x = first_challenge(&circuit.layout, &honest);
+    let one = Fr::one();
+    let mut edits: Vec<(String, Box<dyn Fn(&mut Inputs<Fr>)>)> = vec![
+        ("architecture".into(), Box::new(move |i| i.architecture += one)),
+        ("srs".into(), Box::new(move |i| i.srs += one)),
+        ("base".into(), Box::new(move |i| i.base += one)),
+        ("adapters".into(), Box::new(move |i| i.adapters += one)),
+        ("count".into(), Box::new(move |i| i.count -= one)),
+        ("context".into(), Box::new(move |i| i.context += one)),
+        ("witness".into(), Box::new(move |i| i.witness += one)),
+        ("prover salt".into(), Box::new(move |i| i.prover_salt += one)),
+    ];
+    for n in 0..4 {
+        edits.push((format!("shape {n}"), Box::new(move |i| i.shape[n] += one)));
+    }
+    for n in 0..honest.scales.len() {
+        edits.push((format!("scale {n}"), Box::new(move |i| i.scales[n] += one)));
+    }
+    for m in 0..2 {
+        edits.push((format!("request {m}: id"), Box::new(move |i| i.requests[m].ids[1] = Fr::from(39) - i.requests[m].ids[1])));
+        edits.push((format!("request {m}: salt"), Box::new(move |i| i.requests[m].salt += one)));
+        edits.push((
+            format!("request {m}: length"),
+            Box::new(move |i| {
+                i.requests[m].length += one;
+            }),
+        ));
+        for j in [0, 77, 127] {
+            edits.push((format!("request {m}: output {j}"), Box::new(move |i| i.requests[m].outputs[j] += one)));
+        }
+    }
+    for (name, edit) in edits {
+        let mut other = honest.clone();
+        edit(&mut other);
+        assert_ne!(first_challenge(&circuit.layout, &other), x, "{name} is not absorbed");
+    }
+}
+
+/// Native arithmetic whose permutation answers from a recording: a verifier with frozen challenges.
+struct Frozen {
+    recorded: Vec<[Fr; 3]>,
+    at: usize,
+    replay: bool,
+}
+
+impl Arithmetic for Frozen {
+    type Scalar = Fr;
+    fn constant(&mut self, value: Fr) -> Fr {
+        value
+    }
+    fn add(&mut self, left: &Fr, right: &Fr) -> Fr {
+        left + right
+    }
+    fn sub(&mut self, left: &Fr, right: &Fr) -> Fr {
+        left - right
+    }
+    fn mul(&mut self, left: &Fr, right: &Fr) -> Fr {
+        left * right
+    }
+    fn assert_equal(&mut self, left: &Fr, right: &Fr, what: &'static str) -> Result<(), ArithmeticError> {
+        Native.assert_equal(left, right, what)
+    }
+    fn inverse(&mut self, value: &Fr, what: &'static str) -> Result<Fr, ArithmeticError> {
+        Native.inverse(value, what)
+    }
+    fn bits(&mut self, value: &Fr, count: usize, what: &'static str) -> Result<Vec<Fr>, ArithmeticError> {
+        Native.bits(value, count, what)
+    }
+    fn select(&mut self, bit: &Fr, if_one: &Fr, if_zero: &Fr) -> Fr {
+        Native.select(bit, if_one, if_zero)
+    }
+    fn permute(&mut self, state: [Fr; 3]) -> [Fr; 3] {
+        if self.replay {
+            self.at += 1;
+            return self.recorded[self.at - 1];
+        }
+        let out = Native.permute(state);
+        self.recorded.push(out);
+        out
+    }
+}
+
+/// With the challenges frozen, fields that only the transcript binds can be changed at will; the live verifier notices.
+#[test]
+fn replayed_challenges_are_what_the_verifier_rejects() {
+    let world = World::new(SMALL, 42, 1);
+    let proof = world.prove(&world.run(Classify, &[(9, Some(0))])).expect("a proof");
+    let keys = world.keys();
+    let key = SRS.verifier_key();
+    let mut a = Frozen { recorded: vec![], at: 0, replay: false };
+    let mut transcript = proof_transcript(&mut a);
+    verify_with(&mut a, &mut transcript, &key, &world.key, &keys, &Fr::zero(), &proof).expect("the honest proof");
+    a.replay = true;
+    let edits: [(&str, fn(&mut InferenceProof)); 3] = [
+        ("prover salt", |p| p.prover_salt += Fr::one()),
+        ("context", |p| p.statement.context += Fr::one()),
+        ("input salt", |p| p.statement.requests[0].salt[7] ^= 1),
+    ];
+    for (name, edit) in edits {
+        let mut forged = proof.clone();
+        edit(&mut forged);
+        a.at = 0;
+        let context = forged.statement.context;
+        let mut transcript = proof_transcript(&mut a);
+        verify_with(&mut a, &mut transcript, &key, &world.key, &keys, &context, &forged)
+            .unwrap_or_else(|e| panic!("frozen verifier, {name}: {e}"));
+        let live = lorica_verifier::verify::verify(&key, &world.key, &keys, &context, &forged);
+        assert!(live.is_err(), "accepted: {name}");
+    }
+}
+
+/// Every label of a challenge draw has a row in `docs/protocol/soundness.md`, and no row is without a draw.
+#[test]
+fn every_challenge_has_a_row_in_the_soundness_table() {
+    let world = World::new(SMALL, 43, 1);
+    let proof = world.prove(&world.run(Classify, &[(9, Some(0))])).expect("a proof");
+    let mut transcript = proof_transcript(&mut Native);
+    let key = SRS.verifier_key();
+    verify_with(&mut Native, &mut transcript, &key, &world.key, &world.keys(), &Fr::zero(), &proof).expect("accepted");
+    let mut drawn: Vec<&str> = transcript
+        .events()
+        .iter()
+        .filter_map(|e| if let Event::Challenge(label) = e { Some(*label) } else { None })
+        .collect();
+    drawn.sort_unstable();
+    drawn.dedup();
+    let document = include_str!("../../docs/protocol/soundness.md");
+    let mut rows: Vec<&str> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|line| line.split_once('`').map(|(label, _)| label))
+        .collect();
+    rows.sort_unstable();
+    assert_eq!(drawn, rows);
+}
+
+/// The same operations natively and symbolically: control flow depends on shapes only. Another witness of the same
+/// shape, the same tape.
+#[test]
+fn the_tape_depends_on_the_shape_only() {
+    let world = World::new(SMALL, 44, 2);
+    let tape_of = |texts: &[(usize, Option<usize>)], symbolic: bool| {
+        let proof = world.prove(&world.run(Classify, texts)).expect("a proof");
+        let circuit = Circuit::new(&world.key, &proof.statement.shape).expect("a circuit");
+        let inputs = inputs_of(&world, &circuit, &proof);
+        if symbolic {
+            let mut a = Recorder::new(Symbolic);
+            let inputs = inputs.map(|_| a.input(()));
+            let messages = proof.messages.clone().map(|_| a.input(()));
+            let mut transcript: Transcript<Recorder> = proof_transcript(&mut a);
+            field_part(&mut a, &mut transcript, &circuit.layout, &circuit.relations, &circuit.scales, &inputs, &messages)
+                .expect("a recorder never fails");
+            (a.tape(), a.cost())
+        } else {
+            let mut a = Taped::new(Native);
+            let inputs = inputs.map(|s| a.input(s));
+            let messages = proof.messages.clone().map(|s| a.input(s));
+            let mut transcript = proof_transcript(&mut a);
+            field_part(&mut a, &mut transcript, &circuit.layout, &circuit.relations, &circuit.scales, &inputs, &messages)
+                .expect("the honest proof");
+            (a.tape(), a.cost())
+        }
+    };
+    let native = tape_of(&[(5, Some(0)), (12, Some(1))], false);
+    let symbolic = tape_of(&[(5, Some(0)), (12, Some(1))], true);
+    let other = tape_of(&[(2, Some(1)), (16, Some(1))], false);
+    let fewer = tape_of(&[(16, Some(1)), (3, Some(0))], true);
+    assert_eq!(native, symbolic);
+    assert_eq!(native, other);
+    assert_eq!(native, fewer);
+    assert_ne!(native, tape_of(&[(5, Some(0))], true));
+}

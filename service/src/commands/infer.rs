@@ -1,0 +1,64 @@
+//! `lorica infer`: what the integer model answers, without a proof.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use lorica_quant::integer::{Executor, RequestOutput};
+use lorica_verifier::proof::Output as Published;
+use serde_json::{Value, json};
+
+use super::model::kind_of;
+use super::{kind_name, word};
+use crate::answer::Answer;
+use crate::error::Error;
+use crate::files::{AdapterFile, BaseFile};
+use crate::output::{Output, phases_json};
+use crate::requests::encode;
+
+/// Arguments of `infer`.
+#[derive(Args, Debug)]
+pub struct InferArgs {
+    /// The base
+    #[arg(long, value_name = "FILE")]
+    pub base: PathBuf,
+    /// An adapter of the base
+    #[arg(long, value_name = "FILE")]
+    pub adapter: Option<PathBuf>,
+    /// The text
+    #[arg(long, allow_hyphen_values = true)]
+    pub text: String,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`Error`].
+pub fn run(args: &InferArgs, out: &Output) -> Result<(), Error> {
+    let BaseFile { key, model, .. } = out.step("load base", || BaseFile::load(&args.base))?;
+    let adapter = args.adapter.as_deref().map(|path| AdapterFile::load(path, &key)).transpose()?;
+    let ids = encode(&key.tokenizer()?, 0, &args.text)?;
+    let executor = out.step("validate", || Executor::new(Arc::new(model)))?;
+    let kind = kind_of(adapter.as_ref().is_some_and(|adapter| adapter.key.has_head));
+    let output = out.step("execute", || executor.infer(&ids, adapter.as_ref().map(|a| &a.model), kind))?;
+    let published = match output {
+        RequestOutput::Embed { sums, .. } => Published::Embed { sums },
+        RequestOutput::Classify { logits, label } => {
+            Published::Classify { logits: logits.to_vec(), label: u8::try_from(label).unwrap_or(u8::MAX) }
+        }
+    };
+    let labels = adapter.as_ref().map_or(&[][..], |adapter| &adapter.key.labels);
+    let answer = Answer::new(&published, labels, ids.len(), key.output_exponent);
+    out.line(format!("{} tokens; {}", ids.len(), answer.text()));
+    let mut content = json!({
+        "base": word(&key.commitments.id()),
+        "adapter": adapter.as_ref().map(|adapter| word(&adapter.key.commitments.id())),
+        "output": kind_name(kind), "tokens": ids.len(), "proven": false,
+        "phases": phases_json(&out.take_phases()),
+    });
+    if let (Value::Object(content), Value::Object(answer)) = (&mut content, answer.json()) {
+        content.extend(answer);
+    }
+    out.finish("lorica.infer/1", content);
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! `lorica inspect`: what a file is.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use lorica_circuits::bn254::Fr;
+use lorica_prover::srs::Srs;
+use lorica_verifier::proof::InferenceProof;
+use serde_json::{Map, Value, json};
+
+use super::model::kind_of;
+use super::{architecture_json, kind_name, shape_json, word};
+use crate::error::Error;
+use crate::files::{
+    ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterFile, AdapterKey, BASE_KEY_MAGIC, BASE_MAGIC, BaseFile, BaseKey,
+    MAX_ADAPTER_BYTES, MAX_BASE_BYTES, MAX_KEY_BYTES, MAX_PROOF_BYTES, PROOF_MAGIC, SRS_MAGIC, store,
+};
+use crate::output::{Output, printable};
+use crate::srs_source::INSECURE;
+
+/// Arguments of `inspect`.
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// A base, adapter, key, proof or SRS
+    pub file: PathBuf,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`Error::Refused`] if the file is none of Lorica's.
+pub fn run(args: &InspectArgs, out: &Output) -> Result<(), Error> {
+    let path = &args.file;
+    let mut magic = [0u8; 8];
+    let refused = |_| Error::Refused { path: path.clone(), reason: "not one of Lorica's files".into() };
+    File::open(path).map_err(Error::reading(path))?.read_exact(&mut magic).map_err(refused)?;
+    let mut content = match &magic {
+        BASE_MAGIC => base(path)?,
+        BASE_KEY_MAGIC => base_key(path, out)?,
+        ADAPTER_MAGIC => adapter(path)?,
+        ADAPTER_KEY_MAGIC => adapter_key(path)?,
+        PROOF_MAGIC => proof(path)?,
+        SRS_MAGIC => srs(path)?,
+        _ => return Err(Error::Refused { path: path.clone(), reason: "not one of Lorica's files".into() }),
+    };
+    let bytes = std::fs::metadata(path).map_err(Error::reading(path))?.len();
+    if let Value::Object(content) = &mut content {
+        if content.get("insecure_srs") == Some(&Value::Bool(true)) {
+            out.warn(INSECURE);
+        }
+        content.shift_insert(1, "file".into(), json!(path));
+        content.shift_insert(2, "bytes".into(), json!(bytes));
+        print(content, 0, out);
+    }
+    out.finish("lorica.inspect/1", content);
+    Ok(())
+}
+
+/// Keys and values for people.
+fn print(object: &Map<String, Value>, depth: usize, out: &Output) {
+    let indent = "  ".repeat(depth);
+    for (key, value) in object {
+        match value {
+            Value::Object(inner) => {
+                out.line(format!("{indent}{key}:"));
+                print(inner, depth + 1, out);
+            }
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                for (index, item) in items.iter().enumerate() {
+                    out.line(format!("{indent}{key} {index}:"));
+                    if let Value::Object(inner) = item {
+                        print(inner, depth + 1, out);
+                    }
+                }
+            }
+            Value::Array(items) => {
+                let items: Vec<String> = items.iter().map(plain).collect();
+                out.line(format!("{indent}{key}: {}", items.join(", ")));
+            }
+            value => out.line(format!("{indent}{key}: {}", plain(value))),
+        }
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => printable(text),
+        other => other.to_string(),
+    }
+}
+
+/// The digest at the end of a file.
+fn digest(bytes: &[u8]) -> String {
+    hex::encode(&bytes[bytes.len().saturating_sub(32)..])
+}
+
+fn base_fields(key: &BaseKey) -> Map<String, Value> {
+    let c = &key.commitments;
+    let fields = json!({
+        "id": word(&c.id()), "architecture_digest": word(&c.architecture_digest()),
+        "architecture": architecture_json(&c.architecture), "tau": c.log_tile,
+        "commitments": { "tables": c.tables.len(), "base": c.tiles.len() },
+        "srs": word(&c.srs), "insecure_srs": key.verifier_key().is_insecure(), "has_pooler": key.has_pooler,
+        "embedding_exponent": key.output_exponent, "tokenizer_bytes": key.tokenizer_json.len(),
+    });
+    let Value::Object(fields) = fields else { return Map::new() };
+    fields
+}
+
+fn with(kind: &str, version: u16, bytes: &[u8], fields: Map<String, Value>) -> Value {
+    let mut object = Map::new();
+    object.insert("kind".into(), kind.into());
+    object.insert("version".into(), version.into());
+    object.insert("digest".into(), digest(bytes).into());
+    object.extend(fields);
+    Value::Object(object)
+}
+
+fn base(path: &Path) -> Result<Value, Error> {
+    let bytes = store::read(path, MAX_BASE_BYTES)?;
+    let file = BaseFile::decode(&bytes).map_err(Error::file(path))?;
+    file.key.commitments.validate().map_err(|source| Error::Key { path: path.into(), source })?;
+    let mut fields = base_fields(&file.key);
+    fields.insert("source_sha256".into(), hex::encode(file.source).into());
+    fields.insert("cells".into(), file.model.columns.values().map(Vec::len).sum::<usize>().into());
+    Ok(with("base", crate::files::VERSION, &bytes, fields))
+}
+
+fn base_key(path: &Path, _out: &Output) -> Result<Value, Error> {
+    let bytes = store::read(path, MAX_KEY_BYTES)?;
+    let key = BaseKey::decode(&bytes).map_err(Error::file(path))?;
+    key.commitments.validate().map_err(|source| Error::Key { path: path.into(), source })?;
+    Ok(with("base key", crate::files::VERSION, &bytes, base_fields(&key)))
+}
+
+fn adapter_fields(key: &AdapterKey) -> Map<String, Value> {
+    let fields = json!({
+        "id": word(&key.commitments.id()), "base": word(&key.commitments.base),
+        "commitments": key.commitments.tiles.len(), "output": kind_name(kind_of(key.has_head)), "labels": key.labels,
+    });
+    let Value::Object(fields) = fields else { return Map::new() };
+    fields
+}
+
+fn adapter(path: &Path) -> Result<Value, Error> {
+    let bytes = store::read(path, MAX_ADAPTER_BYTES)?;
+    let file = AdapterFile::decode(&bytes).map_err(Error::file(path))?;
+    let mut fields = adapter_fields(&file.key);
+    fields.insert("cells".into(), file.model.columns.values().map(Vec::len).sum::<usize>().into());
+    Ok(with("adapter", crate::files::VERSION, &bytes, fields))
+}
+
+fn adapter_key(path: &Path) -> Result<Value, Error> {
+    let bytes = store::read(path, MAX_KEY_BYTES)?;
+    let key = AdapterKey::decode(&bytes).map_err(Error::file(path))?;
+    Ok(with("adapter key", crate::files::VERSION, &bytes, adapter_fields(&key)))
+}
+
+fn proof(path: &Path) -> Result<Value, Error> {
+    let bytes = store::read(path, MAX_PROOF_BYTES)?;
+    let proof = InferenceProof::decode(&bytes).map_err(Error::file(path))?;
+    let statement = &proof.statement;
+    let requests: Vec<Value> = statement
+        .requests
+        .iter()
+        .map(|request| {
+            json!({
+                "adapter": (request.adapter != Fr::zero()).then(|| word(&request.adapter)),
+                "tokens": request.ids.len(), "outputs": request.output.values().len(),
+                "label": (!request.output.values().is_empty() && kind_name(request.output.kind()) == "classify")
+                    .then(|| request.output.label()),
+            })
+        })
+        .collect();
+    let fields = json!({
+        "checked": false, "base": word(&statement.base), "architecture_digest": word(&statement.architecture),
+        "srs": word(&statement.srs), "context": word(&statement.context), "shape": shape_json(&statement.shape),
+        "witness_commitments": proof.witness.len(), "requests": requests,
+    });
+    let Value::Object(fields) = fields else { return Ok(Value::Null) };
+    Ok(with("proof", 1, &bytes, fields))
+}
+
+fn srs(path: &Path) -> Result<Value, Error> {
+    let srs = Srs::read(path)?;
+    Ok(json!({
+        "kind": "srs", "version": 1, "digest": hex::encode(srs.digest()), "word": word(&srs.digest_word()),
+        "log_size": srs.log_size(), "powers": srs.g1().len(), "insecure_srs": srs.is_insecure(),
+    }))
+}

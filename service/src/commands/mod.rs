@@ -1,0 +1,58 @@
+//! The commands: each file has its arguments, and a `run` that speaks through [`Output`](crate::output::Output).
+
+pub mod adapter;
+pub mod demo;
+pub mod infer;
+pub mod inspect;
+pub mod model;
+pub mod prove;
+pub mod srs;
+pub mod verify;
+
+use lorica_circuits::architecture::{Architecture, OutputKind, Shape};
+use lorica_circuits::bn254::Fr;
+use lorica_verifier::keccak::encode_scalar;
+use serde_json::{Value, json};
+
+/// A word as `0x` and 64 hexadecimal digits, big-endian.
+pub(crate) fn word(scalar: &Fr) -> String {
+    format!("0x{}", hex::encode(encode_scalar(scalar)))
+}
+
+/// The beginning of a word, for people.
+pub(crate) fn short(scalar: &Fr) -> String {
+    let word = word(scalar);
+    word.get(..18).unwrap_or(&word).to_owned()
+}
+
+pub(crate) fn kind_name(kind: OutputKind) -> &'static str {
+    match kind {
+        OutputKind::Embed => "embed",
+        OutputKind::Classify => "classify",
+    }
+}
+
+pub(crate) fn shape_json(shape: &Shape) -> Value {
+    json!({
+        "requests": shape.requests, "tokens": shape.tokens, "tau": shape.log_tile, "output": kind_name(shape.output),
+    })
+}
+
+pub(crate) fn shape_text(shape: &Shape) -> String {
+    let Shape { requests, tokens, log_tile, output } = shape;
+    format!("{requests} x {tokens} tokens, tau {log_tile}, {}", kind_name(*output))
+}
+
+pub(crate) fn architecture_json(a: &Architecture) -> Value {
+    json!({
+        "hidden": a.hidden, "layers": a.layers, "heads": a.heads, "intermediate": a.intermediate, "vocab": a.vocab,
+        "activation": format!("{:?}", a.activation).to_lowercase(), "r_max": a.r_max,
+    })
+}
+
+pub(crate) fn architecture_text(a: &Architecture) -> String {
+    format!(
+        "{} layers, hidden {}, {} heads, feed-forward {}, vocabulary {}, r_max {}",
+        a.layers, a.hidden, a.heads, a.intermediate, a.vocab, a.r_max
+    )
+}

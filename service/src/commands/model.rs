@@ -1,0 +1,221 @@
+//! `lorica model fetch` and `lorica model import`: from a Hugging Face folder to a registered base.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use lorica_circuits::architecture::OutputKind;
+use lorica_prover::srs::Srs;
+use lorica_quant::import::{FloatEncoder, ImportError, Tokenizer};
+use lorica_quant::integer::{Executor, Quality, calibrate, compare};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+use super::{architecture_json, architecture_text, word};
+use crate::error::Error;
+use crate::files::{BaseFile, store};
+use crate::model_fetch::{cache_dir, fetch_minilm};
+use crate::output::{Output, phases_json, size, time};
+use crate::registration::register_base;
+use crate::requests::lines;
+use crate::srs_source::SrsArgs;
+
+/// Calibration texts that are used unless others are given.
+pub const CALIBRATION: &str = include_str!("../../../fixtures/calibration.txt");
+
+/// What to do with a model.
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Fetch a known model into the cache, with pinned digests
+    Fetch(FetchArgs),
+    /// Turn a Hugging Face BERT folder into a registered integer model
+    Import(ImportArgs),
+}
+
+/// Arguments of `model fetch`.
+#[derive(Args, Debug)]
+pub struct FetchArgs {
+    /// Which model
+    pub model: Known,
+}
+
+/// Models that can be fetched.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Known {
+    /// sentence-transformers/all-MiniLM-L6-v2
+    Minilm,
+}
+
+/// Arguments of `model import`.
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// Folder with config.json, model.safetensors and tokenizer.json
+    pub dir: PathBuf,
+    /// Calibration texts, one per line; 50 built-in ones otherwise
+    #[arg(long, value_name = "FILE")]
+    pub calibrate: Option<PathBuf>,
+    /// Largest LoRA rank of adapters: a power of two up to 64
+    #[arg(long, default_value_t = 16, value_parser = parse_rank)]
+    pub r_max: usize,
+    /// log2 of the cells in a tile: 18, 20 or 22
+    #[arg(long, default_value_t = 20, value_parser = parse_tau)]
+    pub tau: u32,
+    /// The file to write; the key goes beside it with the ending .vk
+    #[arg(short, value_name = "FILE")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    /// The SRS
+    pub srs: SrsArgs,
+}
+
+fn parse_rank(text: &str) -> Result<usize, String> {
+    let rank: usize = text.parse().map_err(|_| "a number is expected".to_owned())?;
+    if rank.is_power_of_two() && rank <= 64 { Ok(rank) } else { Err("1, 2, 4, 8, 16, 32 or 64 is expected".into()) }
+}
+
+/// 14 and 16 are for quick tests and not advertised.
+pub(crate) fn parse_tau(text: &str) -> Result<u32, String> {
+    let tau = text.parse().map_err(|_| "a number is expected".to_owned())?;
+    if [14, 16, 18, 20, 22].contains(&tau) { Ok(tau) } else { Err("18, 20 or 22 is expected".into()) }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`Error`].
+pub fn run(command: &ModelCommand, out: &Output) -> Result<(), Error> {
+    match command {
+        ModelCommand::Fetch(FetchArgs { model: Known::Minilm }) => fetch(out),
+        ModelCommand::Import(args) => import(args, out),
+    }
+}
+
+fn fetch(out: &Output) -> Result<(), Error> {
+    let folder = out.step("fetch all-MiniLM-L6-v2", || fetch_minilm(&cache_dir()?))?;
+    out.line(folder.display().to_string());
+    out.finish("lorica.model.fetch/1", json!({ "model": "all-MiniLM-L6-v2", "folder": folder }));
+    Ok(())
+}
+
+fn import(args: &ImportArgs, out: &Output) -> Result<(), Error> {
+    check_output(&args.out)?;
+    let srs = args.srs.load(args.tau, out)?;
+    let texts = calibration_texts(args.calibrate.as_deref())?;
+    let imported = import_model(&args.dir, &texts, args.r_max, args.tau, &srs, out)?;
+    let (bytes, key_bytes) = out.step("write", || imported.file.store(&args.out))?;
+    let key_path = store::key_path(&args.out);
+    let commitments = &imported.file.key.commitments;
+    let phases = out.take_phases();
+    out.line(format!("base {}", word(&commitments.id())));
+    out.line(format!("  {}", architecture_text(&commitments.architecture)));
+    out.line(format!("  {} commitments, tau {}", commitments.tiles.len(), commitments.log_tile));
+    out.line(format!("  quality against float: {}", imported.quality));
+    out.line(format!("  {} {}, {} {}", args.out.display(), size(bytes), key_path.display(), size(key_bytes)));
+    for (name, spent) in &phases {
+        out.line(format!("  {name:<28} {}", time(*spent)));
+    }
+    out.finish(
+        "lorica.model.import/1",
+        json!({
+            "base": { "file": args.out, "bytes": bytes, "id": word(&commitments.id()) },
+            "key": { "file": key_path, "bytes": key_bytes },
+            "architecture": architecture_json(&commitments.architecture),
+            "architecture_digest": word(&commitments.architecture_digest()),
+            "tau": args.tau, "commitments": commitments.tiles.len(), "srs": word(&commitments.srs),
+            "insecure_srs": srs.is_insecure(), "quality": quality_json(&imported.quality),
+            "phases": phases_json(&phases),
+        }),
+    );
+    Ok(())
+}
+
+/// The output must not be its own key file.
+pub(crate) fn check_output(path: &Path) -> Result<(), Error> {
+    if path.extension().is_some_and(|ending| ending == "vk") {
+        return Err(Error::Usage("-o names the .lorica file; the .vk file is written beside it".into()));
+    }
+    Ok(())
+}
+
+/// The texts of a file, one per line, or the built-in ones.
+///
+/// # Errors
+/// If the file cannot be read or has no text.
+pub fn calibration_texts(path: Option<&Path>) -> Result<Vec<String>, Error> {
+    let Some(path) = path else { return Ok(CALIBRATION.lines().map(str::to_owned).collect()) };
+    let texts: Vec<String> = lines(path)?.into_iter().map(|(_, text)| text).collect();
+    if texts.is_empty() {
+        return Err(Error::Refused { path: path.into(), reason: "there is no text to calibrate on".into() });
+    }
+    Ok(texts)
+}
+
+/// A base before it is written.
+#[derive(Debug)]
+pub struct Imported {
+    /// The float model.
+    pub encoder: FloatEncoder,
+    /// The registered base.
+    pub file: BaseFile,
+    /// Integers against floats on the calibration texts.
+    pub quality: Quality,
+}
+
+/// Loads, quantises, compares and registers a model.
+///
+/// # Errors
+/// [`Error`] names file, key, tensor or text.
+pub fn import_model(
+    dir: &Path,
+    texts: &[String],
+    r_max: usize,
+    log_tile: u32,
+    srs: &Srs,
+    out: &Output,
+) -> Result<Imported, Error> {
+    let (encoder, source) = out.step("load model", || Ok::<_, Error>((FloatEncoder::load(dir)?, weights_digest(dir)?)))?;
+    let tokenizer = encoder.tokenizer()?;
+    let ids = encode_all(&tokenizer, texts)?;
+    let model = out.step("calibrate and quantise", || calibrate(&encoder, &ids, r_max))?;
+    let (model, quality) = out.step("compare with float", || {
+        let executor = Executor::new(Arc::new(model))?;
+        let quality = compare(&executor, &encoder, None, &ids)?;
+        let model = executor.base().clone();
+        drop(executor);
+        Ok::<_, Error>((Arc::unwrap_or_clone(model), quality))
+    })?;
+    let file = out.step("commit", || register_base(srs, model, log_tile, source))?;
+    Ok(Imported { encoder, file, quality })
+}
+
+fn encode_all(tokenizer: &Tokenizer, texts: &[String]) -> Result<Vec<Vec<u32>>, Error> {
+    let encode = |(index, text): (usize, &String)| crate::requests::encode(tokenizer, index, text);
+    texts.iter().enumerate().map(encode).collect()
+}
+
+/// SHA-256 of `model.safetensors`, which tells adapters' comparisons that they use the right float model.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn weights_digest(dir: &Path) -> Result<[u8; 32], Error> {
+    let path = dir.join("model.safetensors");
+    let failed = |source| Error::Import(ImportError::Read { file: path.clone(), source });
+    let mut hasher = Sha256::new();
+    let mut file = File::open(&path).map_err(failed)?;
+    io::copy(&mut file, &mut hasher).map_err(failed)?;
+    Ok(hasher.finalize().into())
+}
+
+pub(crate) fn quality_json(quality: &Quality) -> Value {
+    json!({
+        "texts": quality.texts, "cosine_mean": quality.cosine_mean, "cosine_worst": quality.cosine_worst,
+        "range_errors": quality.range_errors.len(), "labels_agree": quality.labels_agree,
+    })
+}
+
+/// Name of the kind of output of an adapter.
+pub(crate) fn kind_of(has_head: bool) -> OutputKind {
+    if has_head { OutputKind::Classify } else { OutputKind::Embed }
+}

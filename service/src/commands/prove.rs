@@ -1,0 +1,158 @@
+//! `lorica prove`: execute a batch and prove the execution.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args};
+use lorica_circuits::bn254::Fr;
+use lorica_verifier::proof::InferenceProof;
+use serde_json::{Value, json};
+
+use super::{shape_json, shape_text, short, word};
+use crate::answer::Answer;
+use crate::error::Error;
+use crate::files::{AdapterFile, BaseFile, store};
+use crate::output::{Output, peak_memory, phases_json, size, time};
+use crate::prover::{Job, LoadedAdapter, Prover};
+use crate::requests::{
+    Context, Request, Salt, context_word, encode, parse_context, parse_salt, random_salt, read_requests,
+};
+use crate::srs_source::{INSECURE, SrsArgs};
+
+/// Arguments of `prove`.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("input").required(true).args(["text", "requests"]))]
+pub struct ProveArgs {
+    /// The base
+    #[arg(long, value_name = "FILE")]
+    pub base: PathBuf,
+    /// An adapter of the base
+    #[arg(long, value_name = "FILE", conflicts_with = "requests")]
+    pub adapter: Option<PathBuf>,
+    /// The text
+    #[arg(long, allow_hyphen_values = true)]
+    pub text: Option<String>,
+    /// Requests as JSON lines: `text`, and perhaps `adapter` (a file) and `salt`
+    #[arg(long, value_name = "FILE")]
+    pub requests: Option<PathBuf>,
+    /// Input salt, 31 bytes; random if absent
+    #[arg(long, value_name = "HEX", conflicts_with = "requests", value_parser = parse_hex_salt)]
+    pub salt: Option<SaltArg>,
+    /// Word that binds the proof to its use; zero if absent
+    #[arg(long, value_name = "HEX", value_parser = parse_context)]
+    pub context: Option<Context>,
+    /// The file to write
+    #[arg(short, value_name = "FILE")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    /// The SRS
+    pub srs: SrsArgs,
+}
+
+/// A salt on the command line; its debug form hides it.
+#[derive(Clone)]
+pub struct SaltArg(Salt);
+
+impl std::fmt::Debug for SaltArg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SaltArg(..)")
+    }
+}
+
+fn parse_hex_salt(text: &str) -> Result<SaltArg, String> {
+    parse_salt(text).map(SaltArg)
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`Error`].
+pub fn run(args: &ProveArgs, out: &Output) -> Result<(), Error> {
+    let requests = match (&args.text, &args.requests) {
+        (Some(text), None) => vec![Request {
+            text: text.clone(),
+            adapter: args.adapter.clone(),
+            salt: args.salt.as_ref().map(|salt| salt.0),
+        }],
+        (None, Some(path)) => read_requests(path)?,
+        _ => return Err(Error::Usage("either --text or --requests is needed".into())),
+    };
+    let base = out.step("load base", || BaseFile::load(&args.base))?;
+    let srs = args.srs.load(base.key.commitments.log_tile, out)?;
+    if srs.digest_word() != base.key.commitments.srs {
+        return Err(Error::OtherSrs { what: args.srs.name() });
+    }
+    if base.key.verifier_key().is_insecure() {
+        out.warn(INSECURE);
+    }
+    let tokenizer = base.key.tokenizer()?;
+    let ids = requests.iter().enumerate().map(|(index, request)| encode(&tokenizer, index, &request.text));
+    let ids: Vec<Vec<u32>> = ids.collect::<Result<_, _>>()?;
+    let prover = out.step("lay out", || Prover::new(base))?;
+    let adapters = out.step("load adapters", || load_adapters(&prover, &requests))?;
+    let mut jobs = Vec::with_capacity(requests.len());
+    for (request, ids) in requests.iter().zip(ids) {
+        let adapter = request.adapter.as_deref().and_then(|path| adapters.get(path));
+        let salt = request.salt.map_or_else(random_salt, Ok)?;
+        jobs.push(Job { ids, adapter, salt });
+    }
+    let proven = out.step("prove", || prover.prove(&srs, &jobs, context_word(args.context)))?;
+    out.split_last(proven.phases);
+    let bytes = proven.proof.encode();
+    out.step("write", || store::write(&args.out, &bytes))?;
+    report(args, &prover, &jobs, &proven.proof, bytes.len() as u64, out);
+    Ok(())
+}
+
+/// Each adapter file once.
+fn load_adapters<'r>(
+    prover: &Prover,
+    requests: &'r [Request],
+) -> Result<BTreeMap<&'r Path, LoadedAdapter>, Error> {
+    let mut adapters = BTreeMap::new();
+    for path in requests.iter().filter_map(|request| request.adapter.as_deref()) {
+        if !adapters.contains_key(path) {
+            let file = AdapterFile::load(path, &prover.key)?;
+            adapters.insert(path, prover.load_adapter(file)?);
+        }
+    }
+    Ok(adapters)
+}
+
+fn report(args: &ProveArgs, prover: &Prover, jobs: &[Job<'_>], proof: &InferenceProof, bytes: u64, out: &Output) {
+    let statement = &proof.statement;
+    let phases = out.take_phases();
+    out.line(format!("{}: {}", args.out.display(), size(bytes)));
+    out.line(format!("  base {}, {}", short(&statement.base), shape_text(&statement.shape)));
+    let mut requests = Vec::new();
+    for (index, (request, job)) in statement.requests.iter().zip(jobs).enumerate() {
+        let labels = job.adapter.map_or(&[][..], |adapter| &adapter.key.labels);
+        let answer = Answer::new(&request.output, labels, request.ids.len(), prover.key.output_exponent);
+        let adapter = (request.adapter != Fr::zero()).then(|| word(&request.adapter));
+        let name = if adapter.is_some() { short(&request.adapter) } else { "none".into() };
+        out.line(format!("  request {index}: adapter {name}, {} tokens; {}", request.ids.len(), answer.text()));
+        let mut object = json!({ "adapter": adapter, "tokens": request.ids.len() });
+        if let (Value::Object(object), Value::Object(answer)) = (&mut object, answer.json()) {
+            object.extend(answer);
+        }
+        requests.push(object);
+    }
+    for (name, spent) in &phases {
+        out.line(format!("  {name:<28} {}", time(*spent)));
+    }
+    let total: std::time::Duration = phases.iter().map(|(_, spent)| *spent).sum();
+    out.line(format!("  {:<28} {}", "total", time(total)));
+    if let Some(memory) = peak_memory() {
+        out.line(format!("  {:<28} {}", "peak memory", size(memory)));
+    }
+    out.finish(
+        "lorica.prove/1",
+        json!({
+            "proof": { "file": args.out, "bytes": bytes }, "base": word(&statement.base),
+            "context": word(&statement.context), "srs": word(&statement.srs),
+            "insecure_srs": prover.key.verifier_key().is_insecure(),
+            "shape": shape_json(&statement.shape), "requests": requests, "phases": phases_json(&phases),
+            "total_ms": crate::output::milliseconds(total), "peak_memory_bytes": peak_memory(),
+        }),
+    );
+}

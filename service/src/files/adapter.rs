@@ -1,0 +1,73 @@
+//! An adapter's `.lorica`: its key and its integers.
+
+use std::path::Path;
+
+use lorica_circuits::column::Region;
+use lorica_quant::integer::AdapterModel;
+use lorica_verifier::codec::{CodecError, Reader, Writer};
+
+use super::columns::{read_columns, write_columns};
+use super::{ADAPTER_MAGIC, AdapterKey, BaseKey, MAX_ADAPTER_BYTES, VERSION, store};
+use crate::error::Error;
+
+/// A registered adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterFile {
+    /// The content of its `.vk`.
+    pub key: AdapterKey,
+    /// The integers.
+    pub model: AdapterModel,
+}
+
+impl AdapterFile {
+    /// The file.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new(ADAPTER_MAGIC, VERSION);
+        self.key.write_body(&mut writer);
+        write_columns(&mut writer, Region::Adapter, &self.model.columns);
+        writer.finish()
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`CodecError`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut reader = Reader::new(bytes, "adapter", ADAPTER_MAGIC, VERSION)?;
+        let key = AdapterKey::read_body(&mut reader)?;
+        let columns = read_columns(&mut reader, Region::Adapter)?;
+        reader.finish()?;
+        let model = AdapterModel { columns, labels: key.labels.clone(), has_head: key.has_head };
+        Ok(Self { key, model })
+    }
+
+    /// Loads an adapter and validates it for a base.
+    ///
+    /// # Errors
+    /// [`Error`] names the file.
+    pub fn load(path: &Path, base: &BaseKey) -> Result<Self, Error> {
+        let file = Self::decode(&store::read(path, MAX_ADAPTER_BYTES)?).map_err(Error::file(path))?;
+        let refuse = |reason: String| Error::Refused { path: path.into(), reason };
+        if file.key.commitments.base != base.commitments.id() {
+            return Err(refuse("the adapter was imported for another base".into()));
+        }
+        file.key
+            .commitments
+            .validate(&base.commitments)
+            .map_err(|source| Error::Key { path: path.into(), source })?;
+        file.model.validate(&base.commitments.architecture).map_err(|source| refuse(source.to_string()))?;
+        Ok(file)
+    }
+
+    /// Writes the `.lorica` and the `.vk` beside it. Returns their sizes.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn store(&self, path: &Path) -> Result<(u64, u64), Error> {
+        let (model, key) = (self.encode(), self.key.encode());
+        store::write(path, &model)?;
+        store::write(&store::key_path(path), &key)?;
+        Ok((model.len() as u64, key.len() as u64))
+    }
+}

@@ -1,0 +1,42 @@
+//! Lorica's files (`docs/formats.md`): a magic word, a version, bounded contents, a Keccak-256 digest at the end.
+//!
+//! * [`vk`]: what checking needs: base keys and adapter keys
+//! * [`base`], [`adapter`]: what proving needs: a key followed by the integers
+//! * [`columns`]: integers in two, four or eight bytes each
+//! * [`points`]: points of G2
+//! * [`store`]: bounded reading, atomic writing
+
+pub mod adapter;
+pub mod base;
+pub mod columns;
+pub mod points;
+pub mod store;
+pub mod vk;
+
+pub use adapter::AdapterFile;
+pub use base::BaseFile;
+pub use vk::{AdapterKey, BaseKey};
+
+/// Magic word of `base.lorica`.
+pub const BASE_MAGIC: &[u8; 8] = b"LORICAbm";
+/// Magic word of `base.vk`.
+pub const BASE_KEY_MAGIC: &[u8; 8] = b"LORICAbk";
+/// Magic word of an adapter's `.lorica`.
+pub const ADAPTER_MAGIC: &[u8; 8] = b"LORICAam";
+/// Magic word of an adapter's `.vk`.
+pub const ADAPTER_KEY_MAGIC: &[u8; 8] = b"LORICAak";
+/// Magic word of a proof (written by the verifier crate).
+pub const PROOF_MAGIC: &[u8; 8] = b"LORICApf";
+/// Magic word of an SRS (written by the prover crate).
+pub const SRS_MAGIC: &[u8; 8] = b"LoricaS\n";
+/// Version of the four key and model files.
+pub const VERSION: u16 = 1;
+
+/// Largest base file: a BERT-large with four bytes per weight and room to spare.
+pub const MAX_BASE_BYTES: u64 = 8 << 30;
+/// Largest adapter file.
+pub const MAX_ADAPTER_BYTES: u64 = 1 << 30;
+/// Largest key file.
+pub const MAX_KEY_BYTES: u64 = 64 << 20;
+/// Largest proof: sixteen requests with 4,096 sums each stay below it.
+pub const MAX_PROOF_BYTES: u64 = 4 << 20;

@@ -1,0 +1,21 @@
+//! The `lorica` command: joins import and integer model to prover and verifier.
+//!
+//! * [`cli`]: the command line; [`commands`]: one file per command
+//! * [`files`]: keys and models on disk
+//! * [`registration`]: commitments of bases and adapters; [`prover`]: batches against a loaded base
+//! * [`requests`], [`answer`]: what goes in and what comes out
+//! * [`srs_source`], [`model_fetch`]: the SRS and the model that the demo uses
+//! * [`output`], [`error`]: lines, JSON, exit codes
+#![forbid(unsafe_code)]
+
+pub mod answer;
+pub mod cli;
+pub mod commands;
+pub mod error;
+pub mod files;
+pub mod model_fetch;
+pub mod output;
+pub mod prover;
+pub mod registration;
+pub mod requests;
+pub mod srs_source;

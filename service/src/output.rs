@@ -1,0 +1,162 @@
+//! What a command says: lines for people or one JSON object, warnings, progress, log.
+
+use std::cell::RefCell;
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tracing_subscriber::EnvFilter;
+
+use crate::error::Error;
+
+/// The voice of one command.
+#[derive(Debug)]
+pub struct Output {
+    json: bool,
+    terminal: bool,
+    warnings: RefCell<Vec<String>>,
+    phases: RefCell<Vec<(String, Duration)>>,
+}
+
+impl Output {
+    /// Lines for people, or one JSON object at the end.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        let terminal = stderr().is_terminal();
+        Self { json, terminal, warnings: RefCell::default(), phases: RefCell::default() }
+    }
+
+    /// A line for people.
+    pub fn line(&self, text: impl AsRef<str>) {
+        if !self.json {
+            self.clear();
+            // A reader that has gone away is no error of the command.
+            let _ = writeln!(stdout(), "{}", text.as_ref());
+        }
+    }
+
+    /// A warning: on stderr, and in the JSON object.
+    pub fn warn(&self, text: impl Into<String>) {
+        let text = text.into();
+        if self.warnings.borrow().contains(&text) {
+            return;
+        }
+        self.clear();
+        let _ = writeln!(stderr(), "warning: {text}");
+        self.warnings.borrow_mut().push(text);
+    }
+
+    /// Runs a step: shown on a terminal while it lasts, and timed.
+    pub fn step<T>(&self, name: &str, run: impl FnOnce() -> T) -> T {
+        if self.terminal {
+            let _ = write!(stderr(), "\r\x1b[2K{name} ...");
+            let _ = stderr().flush();
+        }
+        let start = Instant::now();
+        let result = run();
+        self.phases.borrow_mut().push((name.to_owned(), start.elapsed()));
+        self.clear();
+        result
+    }
+
+    /// Times that a step measured inside itself, in its place.
+    pub fn split_last(&self, parts: impl IntoIterator<Item = (String, Duration)>) {
+        let mut phases = self.phases.borrow_mut();
+        phases.pop();
+        phases.extend(parts);
+    }
+
+    /// The steps so far with their times; they are forgotten.
+    pub fn take_phases(&self) -> Vec<(String, Duration)> {
+        std::mem::take(&mut self.phases.borrow_mut())
+    }
+
+    /// The JSON object that ends the command's stdout.
+    pub fn finish(&self, schema: &str, content: Value) {
+        self.clear();
+        if !self.json {
+            return;
+        }
+        let mut object = serde_json::Map::new();
+        object.insert("schema".into(), schema.into());
+        if let Value::Object(content) = content {
+            object.extend(content);
+        }
+        object.insert("warnings".into(), json!(*self.warnings.borrow()));
+        let _ = writeln!(stdout(), "{}", Value::Object(object));
+    }
+
+    /// An error: on stderr for people, as JSON on stdout.
+    pub fn error(&self, error: &Error) {
+        let kind = error.kind();
+        if self.json {
+            self.finish(
+                "lorica.error/1",
+                json!({ "kind": kind.name(), "exit_code": kind.exit_code(), "message": error.to_string() }),
+            );
+        } else {
+            self.clear();
+            let word = if kind == crate::error::Kind::Rejected { "rejected" } else { "error" };
+            let _ = writeln!(stderr(), "{word}: {}", printable(&error.to_string()));
+        }
+    }
+
+    fn clear(&self) {
+        if self.terminal {
+            let _ = write!(stderr(), "\r\x1b[2K");
+        }
+    }
+}
+
+/// Logs on stderr: warnings, or what `LORICA_LOG` asks for. Texts and salts are never logged.
+pub fn start_log() {
+    let filter = EnvFilter::try_from_env("LORICA_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(stderr().is_terminal());
+    // Only fails if a log is there already, which is fine.
+    let _ = log.try_init();
+}
+
+/// Foreign words (label names, paths inside messages) without control characters that could steer a terminal.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Milliseconds with one decimal.
+#[must_use]
+pub fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10_000.0).round() / 10.0
+}
+
+/// A time for people.
+#[must_use]
+pub fn time(time: Duration) -> String {
+    if time < Duration::from_secs(1) { format!("{:.1} ms", milliseconds(time)) } else { format!("{:.2} s", time.as_secs_f64()) }
+}
+
+/// A size for people.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let bytes_float = bytes as f64;
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes_float / 1e3),
+        _ => format!("{:.1} MB", bytes_float / 1e6),
+    }
+}
+
+/// Phases as a JSON list, in order.
+#[must_use]
+pub fn phases_json(phases: &[(String, Duration)]) -> Value {
+    phases.iter().map(|(name, time)| json!({ "phase": name, "ms": milliseconds(*time) })).collect()
+}
+
+/// The most memory that this process has held, in bytes, where the system tells (Linux).
+#[must_use]
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}

@@ -47,6 +47,18 @@ pub enum RequestOutput {
     },
 }
 
+impl RequestOutput {
+    /// The mean-pooled embedding at L2 norm 1: what a client makes of the sums. `None` for a classification.
+    #[must_use]
+    pub fn embedding(&self) -> Option<Vec<f64>> {
+        let Self::Embed { sums, .. } = self else { return None };
+        #[expect(clippy::cast_precision_loss, reason = "sums of at most 2^22")]
+        let values: Vec<f64> = sums.iter().map(|&s| s as f64).collect();
+        let norm = values.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+        Some(values.into_iter().map(|x| x / norm).collect())
+    }
+}
+
 /// Everything that was computed for a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {

@@ -91,6 +91,10 @@ impl Ranges {
                 let output =
                     forward_observed(encoder, None, ids, |tap, values| ranges.see(config, ids.len(), tap, values))
                         .map_err(|e| refuse(e.to_string()))?;
+                // An infinity anywhere in the encoder ends as a NaN here.
+                if !output.hidden_states.iter().all(|x| x.is_finite()) {
+                    return Err(refuse("the encoder's activations are not finite".into()));
+                }
                 if let Some(pooler) = &encoder.pooler {
                     let first = &output.hidden_states[..config.hidden];
                     for (row, bias) in pooler.weight.chunks_exact(config.hidden).zip(&pooler.bias) {

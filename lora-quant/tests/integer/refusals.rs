@@ -200,6 +200,8 @@ fn float_models_without_an_integer_form() {
     assert!(huge.contains("encoder.layer.0") || huge.contains("LayerNorm"), "{huge}");
     let short = refuse(&|e| e.layers[0].key.bias.truncate(127));
     assert!(short.contains("encoder.layer.0.attention.self.key.bias"), "{short}");
+    let infinite = refuse(&|e| e.layers[0].value.bias.fill(3e38));
+    assert!(infinite.contains("not finite"), "{infinite}");
     let eps = refuse(&|e| e.config.layer_norm_eps = 1e6);
     assert!(eps.contains("LayerNorm 0"), "{eps}");
 }

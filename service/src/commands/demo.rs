@@ -1,0 +1,297 @@
+//! `lorica demo`: the whole way once, on a real model, and forgeries that are rejected.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use lorica_circuits::bn254::Fr;
+use lorica_quant::integer::BaseModel;
+use lorica_verifier::proof::{InferenceProof, Output as Published};
+use serde_json::{Value, json};
+
+use super::adapter::load_adapter;
+use super::model::{Imported, calibration_texts, import_model, parse_tau, quality_json};
+use super::verify::check;
+use super::{shape_json, shape_text, short, word};
+use crate::answer::Answer;
+use crate::error::Error;
+use crate::files::{AdapterFile, AdapterKey, store};
+use crate::model_fetch::{cache_dir, fetch_minilm};
+use crate::output::{Output, milliseconds, peak_memory, phases_json, size, time};
+use crate::prover::{Job, Prover};
+use crate::registration::register_adapter;
+use crate::requests::{encode, random_salt};
+use crate::srs_source::{INSECURE, cached_dev};
+
+/// Arguments of `demo`.
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// log2 of the cells in a tile: 18, 20 or 22
+    #[arg(long, default_value_t = 18, value_parser = parse_tau)]
+    pub tau: u32,
+    /// The text to classify
+    #[arg(long, allow_hyphen_values = true, default_value = TEXT)]
+    pub text: String,
+    /// Folder of fixtures to take the adapters from; built-in copies otherwise
+    #[arg(long, value_name = "DIR")]
+    pub fixtures: Option<PathBuf>,
+    /// Folder to leave the files in
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// 32 tokens with the special ones: the description of a package that is in no fixture.
+const TEXT: &str = "fast parser combinators with zero-copy input and helpful error messages; documentation and \
+                    examples for embedded systems without an allocator";
+
+/// The files of one fixture adapter: config, weights, labels.
+struct Embedded {
+    name: &'static str,
+    files: [(&'static str, &'static [u8]); 3],
+}
+
+macro_rules! embedded {
+    ($name:literal) => {
+        Embedded {
+            name: $name,
+            files: [
+                (
+                    "adapter_config.json",
+                    include_bytes!(concat!("../../../fixtures/adapters/", $name, "/adapter_config.json")),
+                ),
+                (
+                    "adapter_model.safetensors",
+                    include_bytes!(concat!("../../../fixtures/adapters/", $name, "/adapter_model.safetensors")),
+                ),
+                ("labels.json", include_bytes!(concat!("../../../fixtures/adapters/", $name, "/labels.json"))),
+            ],
+        }
+    };
+}
+
+/// The adapter that answers, and one that a forger claims instead.
+const ADAPTERS: [Embedded; 2] = [embedded!("debian-qv-r8"), embedded!("debian-attn-r4")];
+
+/// A forgery and why it was rejected.
+struct Forgery {
+    name: &'static str,
+    /// `None` if it was accepted, which must never happen.
+    verdict: Option<String>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`Error`]; in particular if an honest proof is rejected or a forgery accepted.
+pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
+    let start = Instant::now();
+    out.warn(INSECURE);
+    let model = out.step("fetch model", || fetch_minilm(&cache_dir()?))?;
+    let srs = cached_dev(args.tau, out)?;
+    let Imported { file: base, quality, encoder } =
+        import_model(&model, &calibration_texts(None)?, 16, args.tau, &srs, out)?;
+    drop(encoder);
+    let adapters = out.step("import two adapters", || {
+        ADAPTERS.iter().map(|own| import_adapter(own, args.fixtures.as_deref(), &srs, &base.key, &base.model)).collect::<Result<Vec<_>, _>>()
+    })?;
+    let base_bytes = base.encode().len();
+    let key_bytes = base.key.encode().len();
+    let adapter_key_bytes = adapters.first().map_or(0, |adapter| adapter.key.encode().len());
+    if let Some(folder) = &args.keep {
+        std::fs::create_dir_all(folder).map_err(Error::writing(folder))?;
+        base.store(&folder.join("base.lorica"))?;
+        for (adapter, own) in adapters.iter().zip(&ADAPTERS) {
+            adapter.store(&folder.join(own.name).with_extension("lorica"))?;
+        }
+    }
+    let registration = out.take_phases();
+
+    let ids = encode(&base.key.tokenizer()?, 0, &args.text)?;
+    let prover = out.step("lay out", || Prover::new(base))?;
+    let keys: Vec<AdapterKey> = adapters.iter().map(|adapter| adapter.key.clone()).collect();
+    let mut adapters = adapters.into_iter();
+    let adapter = adapters.next().map(|file| prover.load_adapter(file)).transpose()?;
+    drop(adapters);
+    out.take_phases();
+    let jobs = [Job { ids: ids.clone(), adapter: adapter.as_ref(), salt: random_salt()? }];
+    let proven = out.step("prove", || prover.prove(&srs, &jobs, Fr::zero()))?;
+    out.split_last(proven.phases);
+    let proving = out.take_phases();
+    let bytes = proven.proof.encode();
+    if let Some(folder) = &args.keep {
+        store::write(&folder.join("demo.proof"), &bytes)?;
+    }
+
+    let verification = Instant::now();
+    let proof = InferenceProof::decode(&bytes).map_err(Error::MalformedProof)?;
+    let words = check(&prover.key, &keys, Fr::zero(), &proof)?;
+    let verified = verification.elapsed();
+    let verdict = |bytes: &[u8]| -> Result<(), Error> {
+        let proof = InferenceProof::decode(bytes).map_err(Error::MalformedProof)?;
+        check(&prover.key, &keys, Fr::zero(), &proof).map(drop)
+    };
+    let forgeries = out.step("forge", || forge(&bytes, &proof, &keys, verdict));
+    out.take_phases();
+
+    let sizes = Sizes { base: base_bytes, base_key: key_bytes, adapter_key: adapter_key_bytes, proof: bytes.len() };
+    let labels = keys.first().map_or(&[][..], |key| &key.labels);
+    let output = proof.statement.requests.first().map(|request| &request.output);
+    let answer = output.map(|output| Answer::new(output, labels, ids.len(), prover.key.output_exponent));
+    let times = Times { registration, proving, verified, total: start.elapsed() };
+    table(args, &proof, answer.as_ref(), &quality, &times, &sizes, &forgeries, out);
+    let forgery_list: Vec<Value> = forgeries
+        .iter()
+        .map(|forgery| json!({ "forgery": forgery.name, "rejected": forgery.verdict.is_some(), "reason": forgery.verdict }))
+        .collect();
+    out.finish(
+        "lorica.demo/1",
+        json!({
+            "accepted": true, "base": word(&proof.statement.base), "shape": shape_json(&proof.statement.shape),
+            "tokens": ids.len(), "answer": answer.as_ref().map(Answer::json), "insecure_srs": true,
+            "input_digest": words.first().map(|w| word(&w.input_digest)), "quality": quality_json(&quality),
+            "registration": phases_json(&times.registration), "proving": phases_json(&times.proving),
+            "prove_ms": milliseconds(times.proving_total()), "check_ms": milliseconds(verified),
+            "total_ms": milliseconds(times.total), "peak_memory_bytes": peak_memory(),
+            "bytes": { "base": sizes.base, "base_key": sizes.base_key, "adapter_key": sizes.adapter_key, "proof": sizes.proof },
+            "forgeries": forgery_list,
+        }),
+    );
+    match forgeries.iter().find(|forgery| forgery.verdict.is_none()) {
+        None => Ok(()),
+        Some(forgery) => Err(Error::Mismatch(format!("a forgery was accepted: {}", forgery.name))),
+    }
+}
+
+struct Sizes {
+    base: usize,
+    base_key: usize,
+    adapter_key: usize,
+    proof: usize,
+}
+
+struct Times {
+    registration: Vec<(String, Duration)>,
+    proving: Vec<(String, Duration)>,
+    verified: Duration,
+    total: Duration,
+}
+
+impl Times {
+    fn proving_total(&self) -> Duration {
+        self.proving.iter().map(|(_, spent)| *spent).sum()
+    }
+}
+
+fn import_adapter(
+    own: &Embedded,
+    fixtures: Option<&Path>,
+    srs: &lorica_prover::srs::Srs,
+    key: &crate::files::BaseKey,
+    model: &BaseModel,
+) -> Result<AdapterFile, Error> {
+    let (_, integer) = match fixtures {
+        Some(fixtures) => load_adapter(&fixtures.join("adapters").join(own.name), model)?,
+        None => {
+            let folder = tempfile::tempdir().map_err(Error::writing(&std::env::temp_dir()))?;
+            for (name, bytes) in own.files {
+                store::write(&folder.path().join(name), bytes)?;
+            }
+            load_adapter(folder.path(), model)?
+        }
+    };
+    register_adapter(srs, key, integer)
+}
+
+/// Changes the honest proof in ways that a cheating server might try.
+fn forge(
+    bytes: &[u8],
+    proof: &InferenceProof,
+    keys: &[AdapterKey],
+    verdict: impl Fn(&[u8]) -> Result<(), Error>,
+) -> Vec<Forgery> {
+    let edit = |name, edit: &dyn Fn(&mut InferenceProof)| {
+        let mut forged = proof.clone();
+        edit(&mut forged);
+        Forgery { name, verdict: verdict(&forged.encode()).err().map(|error| error.to_string()) }
+    };
+    let mut flipped = bytes.to_vec();
+    if let Some(byte) = flipped.get_mut(bytes.len() / 2) {
+        *byte ^= 1;
+    }
+    let other = keys.last().map_or(Fr::zero(), |key| key.commitments.id());
+    vec![
+        edit("another label", &|forged| {
+            if let Some(Published::Classify { label, .. }) = forged.statement.requests.first_mut().map(|r| &mut r.output) {
+                *label = (*label + 1) % 10;
+            }
+        }),
+        edit("another label with a forged logit", &|forged| {
+            if let Some(Published::Classify { label, logits }) = forged.statement.requests.first_mut().map(|r| &mut r.output) {
+                let winner = (usize::from(*label) + 1) % 10;
+                logits[winner] = logits.iter().max().copied().unwrap_or(0) + 1;
+                *label = u8::try_from(winner).unwrap_or(0);
+            }
+        }),
+        edit("another adapter", &|forged| {
+            if let Some(request) = forged.statement.requests.first_mut() {
+                request.adapter = other;
+            }
+        }),
+        edit("another word in the text", &|forged| {
+            if let Some(id) = forged.statement.requests.first_mut().and_then(|request| request.ids.get_mut(1)) {
+                *id += 1;
+            }
+        }),
+        edit("one scalar of the proof", &|forged| forged.messages.value += Fr::one()),
+        Forgery { name: "one bit of the file", verdict: verdict(&flipped).err().map(|error| error.to_string()) },
+    ]
+}
+
+#[expect(clippy::too_many_arguments, reason = "one table of everything that the demo measured")]
+fn table(
+    args: &DemoArgs,
+    proof: &InferenceProof,
+    answer: Option<&Answer>,
+    quality: &lorica_quant::integer::Quality,
+    times: &Times,
+    sizes: &Sizes,
+    forgeries: &[Forgery],
+    out: &Output,
+) {
+    let rule = || out.line("-".repeat(92));
+    let tokens = proof.statement.requests.first().map_or(0, |request| request.ids.len());
+    out.line(format!("text      {} tokens: {}", tokens, crate::output::printable(&args.text)));
+    out.line(format!("answer    {}", answer.map(Answer::text).unwrap_or_default()));
+    out.line(format!("base      {} (all-MiniLM-L6-v2)", short(&proof.statement.base)));
+    out.line(format!("shape     {}", shape_text(&proof.statement.shape)));
+    out.line(format!("quality   against float: {quality}"));
+    rule();
+    out.line("registration, once per model");
+    for (name, spent) in &times.registration {
+        out.line(format!("  {name:<44} {:>12}", time(*spent)));
+    }
+    out.line("proof, once per batch");
+    for (name, spent) in &times.proving {
+        out.line(format!("  {name:<44} {:>12}", time(*spent)));
+    }
+    out.line(format!("  {:<44} {:>12}", "all phases", time(times.proving_total())));
+    out.line("check, by anyone who has the keys");
+    out.line(format!("  {:<44} {:>12}", "ACCEPTED", time(times.verified)));
+    rule();
+    let bytes = |n: usize| size(n as u64);
+    out.line(format!(
+        "sizes     proof {}, base.vk {}, adapter.vk {}, base.lorica {}",
+        bytes(sizes.proof),
+        bytes(sizes.base_key),
+        bytes(sizes.adapter_key),
+        bytes(sizes.base)
+    ));
+    let memory = peak_memory().map_or_else(|| "unknown".into(), size);
+    out.line(format!("memory    {memory} at most; {} in all", time(times.total)));
+    rule();
+    out.line("forgeries");
+    for forgery in forgeries {
+        let verdict = forgery.verdict.as_deref().map_or_else(|| "ACCEPTED: THIS IS A BUG".into(), |why| format!("REJECTED: {why}"));
+        out.line(format!("  {:<36} {verdict}", forgery.name));
+    }
+}

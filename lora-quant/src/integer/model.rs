@@ -229,7 +229,12 @@ fn check_columns(columns: &BTreeMap<Column, Vec<i64>>, region: Region, a: &Archi
             return Err(ModelError::Length { column, expected: spec.len(), got: cells.len() });
         }
         let bits = cell_bits(column);
-        if let Some(index) = cells.par_iter().with_min_len(1 << 16).position_first(|x| x.unsigned_abs() >> bits != 0) {
+        let broken = |x: &i64| x.unsigned_abs() >> bits != 0;
+        // All bits of a chunk at once: models have tens of millions of cells.
+        let any = |chunk: &[i64]| chunk.iter().fold(0, |all, x| all | x.unsigned_abs()) >> bits != 0;
+        if cells.par_chunks(1 << 16).any(any)
+            && let Some(index) = cells.iter().position(broken)
+        {
             return Err(ModelError::Bound { column, index, value: cells[index], bits });
         }
     }

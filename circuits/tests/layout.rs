@@ -1,0 +1,203 @@
+//! The address space: disjoint, aligned, independent of the batch where it must be.
+
+use lorica_circuits::architecture::{Activation, Architecture, OutputKind, Shape};
+use lorica_circuits::column::{Axis, Column, Lookup, Region};
+use lorica_circuits::layout::Layout;
+use lorica_circuits::relation::relations;
+
+fn architecture(hidden: usize, layers: usize, heads: usize, intermediate: usize, vocab: usize) -> Architecture {
+    Architecture {
+        hidden,
+        layers,
+        heads,
+        intermediate,
+        vocab,
+        activation: Activation::Gelu,
+        r_max: 16,
+        score_bits: 11,
+        activation_bits: 11,
+        tanh_bits: 12,
+    }
+}
+
+fn minilm() -> Architecture {
+    architecture(384, 6, 12, 1536, 30_522)
+}
+
+fn shapes() -> Vec<Shape> {
+    let mut all = Vec::new();
+    for requests in [1, 2, 16] {
+        for tokens in [16, 128] {
+            for log_tile in [14, 18, 20, 22] {
+                for output in [OutputKind::Embed, OutputKind::Classify] {
+                    all.push(Shape { requests, tokens, log_tile, output });
+                }
+            }
+        }
+    }
+    all
+}
+
+fn layouts() -> Vec<Layout> {
+    let architectures = [minilm(), architecture(128, 1, 8, 128, 2), architecture(640, 5, 5, 384, 1000)];
+    architectures.iter().flat_map(|a| shapes().into_iter().map(|s| Layout::new(a, &s).expect("a layout"))).collect()
+}
+
+/// Every column's cells as (start, end, block bits) addresses.
+fn extents(layout: &Layout) -> Vec<(u64, u64, u32)> {
+    let mut extents = Vec::new();
+    for placement in layout.placements() {
+        let requests = if placement.spec.region == Region::Adapter { layout.shape.requests } else { 1 };
+        for m in 0..requests {
+            let start = layout.address(placement.spec.column, m).expect("an address");
+            extents.push((start, start + placement.spec.len() as u64, placement.spec.block_bits()));
+        }
+    }
+    extents.sort_unstable();
+    extents
+}
+
+#[test]
+fn columns_are_aligned_and_do_not_overlap() {
+    for layout in layouts() {
+        let extents = extents(&layout);
+        for pair in extents.windows(2) {
+            assert!(pair[0].1 <= pair[1].0, "{:?}: {pair:?}", layout.shape);
+        }
+        for (start, _, bits) in &extents {
+            assert_eq!(start % (1 << bits), 0, "{:?}", layout.shape);
+        }
+        let mask = (layout.mask_tile() as u64) << layout.shape.log_tile;
+        assert!(extents.iter().all(|(_, end, _)| *end <= mask), "the mask tile is nobody's");
+        assert!(layout.mask_tile() < 1 << layout.tile_index_bits());
+    }
+}
+
+#[test]
+fn leaves_are_the_witness_addresses_of_what_is_looked_up() {
+    for layout in layouts() {
+        let mut at = 0;
+        for run in layout.leaf_runs() {
+            assert_eq!(run.start, at);
+            assert!(run.end > run.start);
+            at = run.end;
+        }
+        assert_eq!(at, layout.leaves());
+        let looked_up: usize = layout
+            .placements()
+            .filter(|p| p.spec.lookup != Lookup::None || p.spec.column >= Column::MultRange16)
+            .map(|p| p.spec.len())
+            .sum();
+        assert_eq!(looked_up as u64, layout.leaves());
+    }
+}
+
+#[test]
+fn registered_regions_do_not_depend_on_the_batch() {
+    let reference = Layout::new(&minilm(), &shapes()[4]).expect("a layout");
+    for shape in shapes().into_iter().filter(|s| s.log_tile == reference.shape.log_tile) {
+        let layout = Layout::new(&minilm(), &shape).expect("a layout");
+        for region in [Region::Base, Region::Table, Region::Adapter] {
+            assert_eq!(layout.occupied(region), reference.occupied(region));
+            for column in Column::all(region, OutputKind::Classify) {
+                assert_eq!(
+                    layout.placement(column).expect("a placement"),
+                    reference.placement(column).expect("a placement")
+                );
+            }
+        }
+    }
+}
+
+/// Protocol section 8: about 23 tiles for MiniLM's base at τ = 20.
+#[test]
+fn minilm_has_the_tiles_that_the_design_counts() {
+    let shape = Shape { requests: 1, tokens: 32, log_tile: 20, output: OutputKind::Classify };
+    let layout = Layout::new(&minilm(), &shape).expect("a layout");
+    assert_eq!(layout.occupied(Region::Base).iter().filter(|&&o| o).count(), 23);
+    assert_eq!(layout.tiles(Region::Adapter, 0).count, 1);
+    assert_eq!(layout.leaf_bits(), 22);
+}
+
+/// The digit maps of the residual stream against dense matrices: layer l reads slot l, norm j writes slot j.
+#[test]
+fn slots_follow_layers_and_norms() {
+    let shape = Shape { requests: 1, tokens: 16, log_tile: 18, output: OutputKind::Classify };
+    let layout = Layout::new(&minilm(), &shape).expect("a layout");
+    let all = relations(&layout).expect("relations");
+    let maps = |name: &str, column: Column, axis: Axis| -> Vec<Vec<(usize, usize)>> {
+        let relation = all.iter().find(|r| r.name == name).expect("a relation");
+        let products = relation.products.iter().flat_map(|p| [Some(&p.left), p.right.as_ref()]).flatten();
+        products
+            .chain([&relation.form])
+            .flat_map(|f| &f.terms)
+            .filter(|t| t.column == column)
+            .map(|t| {
+                let spec = &layout.placement(column).expect("a placement").spec;
+                let at = spec.digits.iter().position(|&(a, _)| a == axis).expect("the axis");
+                t.digits[at].entries.iter().map(|e| (e.point, e.digit)).collect()
+            })
+            .collect()
+    };
+    let same: Vec<(usize, usize)> = (0..6).map(|l| (l, l)).collect();
+    assert_eq!(maps("query, key, value", Column::Residual, Axis::Slot), vec![same]);
+    let slots: Vec<(usize, usize)> = (0..7).map(|j| (j, j)).collect();
+    assert_eq!(maps("norm output", Column::Residual, Axis::Slot), vec![slots]);
+    let mids: Vec<(usize, usize)> = (0..6).map(|l| (7 + l, l)).collect();
+    assert_eq!(maps("norm output", Column::Mid, Axis::Layer), vec![mids.clone()]);
+    let after: Vec<(usize, usize)> = (0..6).map(|l| (l + 1, l)).collect();
+    assert_eq!(maps("norm squares", Column::Mid, Axis::Layer), vec![after]);
+    assert_eq!(maps("norm squares", Column::Residual, Axis::Slot), vec![mids]);
+}
+
+/// No form gives weight to a digit that its column lacks, in any relation of any layout.
+#[test]
+fn forms_stay_within_their_columns() {
+    for layout in layouts() {
+        for relation in relations(&layout).expect("relations") {
+            let products = relation.products.iter().flat_map(|p| [Some(&p.left), p.right.as_ref()]).flatten();
+            for term in products.chain([&relation.form]).flat_map(|f| &f.terms) {
+                let spec = &layout.placement(term.column).expect("a placement").spec;
+                assert_eq!(term.digits.len(), spec.digits.len());
+                assert_eq!(term.lows.len(), spec.lows.len());
+                for (weight, &(_, count)) in term.digits.iter().zip(&spec.digits) {
+                    for entry in &weight.entries {
+                        assert!(entry.digit < count, "{}: {:?}", relation.name, term.column);
+                        if let Some(axis) = weight.axis {
+                            assert!(entry.point < layout.axis_count(axis), "{}: {:?}", relation.name, term.column);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn impossible_architectures_and_shapes_are_refused() {
+    let ok = minilm();
+    let refused: [(&str, fn(&mut Architecture)); 9] = [
+        ("hidden", |a| a.hidden = 400),
+        ("intermediate", |a| a.intermediate = 0),
+        ("layers", |a| a.layers = 17),
+        ("heads", |a| a.heads = 7),
+        ("hidden / heads", |a| a.heads = 2),
+        ("vocab", |a| a.vocab = (1 << 20) + 1),
+        ("r_max", |a| a.r_max = 24),
+        ("score_bits", |a| a.score_bits = 16),
+        ("tanh_bits", |a| a.tanh_bits = 0),
+    ];
+    for (name, edit) in refused {
+        let mut architecture = ok.clone();
+        edit(&mut architecture);
+        let error = architecture.validate().expect_err(name).to_string();
+        assert!(error.contains(name), "{error}");
+    }
+    for (requests, tokens, log_tile) in [(3, 16, 18), (32, 16, 18), (1, 8, 18), (1, 256, 18), (1, 16, 19), (1, 16, 24)] {
+        let shape = Shape { requests, tokens, log_tile, output: OutputKind::Embed };
+        assert!(Layout::new(&ok, &shape).is_err(), "{shape:?}");
+    }
+    assert!(Shape::fitting(17, 16, 18, OutputKind::Embed).is_err());
+    assert!(Shape::fitting(1, 129, 18, OutputKind::Embed).is_err());
+    assert_eq!(Shape::fitting(3, 17, 18, OutputKind::Embed).map(|s| (s.requests, s.tokens)), Ok((4, 32)));
+}

@@ -252,11 +252,4 @@ impl Scales {
         }
         Ok(())
     }
-    /// The scales as a list of small integers, in the order in which they are hashed.
-    #[must_use]
-    pub fn words(&self) -> Vec<u64> {
-        let norms =
-            self.norms.iter().flat_map(|n| [n.stream.into(), n.branch.into(), n.root.into(), n.shift.into(), n.epsilon]);
-        norms.chain(self.scores.iter().map(|&s| s.into())).collect()
-    }
 }

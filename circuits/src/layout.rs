@@ -16,6 +16,9 @@ use crate::architecture::{Architecture, BLOCK_BITS, OutputKind, Shape};
 use crate::column::{Column, ColumnSpec, Lookup, Region, Table};
 use crate::error::CircuitError;
 
+/// log2 of the most leaves that a lookup argument may have.
+pub const MAX_LEAF_BITS: u32 = 30;
+
 /// Where a column lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
@@ -135,6 +138,10 @@ impl Layout {
             at = end;
         }
         let leaves = at;
+        // The soundness error of the lookups grows with the leaves.
+        if leaves > 1 << MAX_LEAF_BITS {
+            return Err(CircuitError::Compile { what: format!("{leaves} lookups are more than 2^{MAX_LEAF_BITS}") });
+        }
         let length = place(rest, &mut columns, leaves);
         let witness = Tiles {
             first: aligned(adapter.first + adapter.count * shape.requests, witness_bits),

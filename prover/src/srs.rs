@@ -244,6 +244,9 @@ impl Srs {
         if g1.first() != Some(&G1Affine::generator()) {
             return Err(malformed("the first power is not the generator"));
         }
+        if g2 != G2Affine::generator() {
+            return Err(malformed("the first point of G2 is not the generator"));
+        }
         let insecure = flags & FLAG_INSECURE != 0 || VerifierKey::new(g2, tau_g2).is_insecure();
         Ok(Self { log_size, g1, g2, tau_g2, insecure, digest })
     }

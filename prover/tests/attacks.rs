@@ -317,3 +317,54 @@ fn unowned_addresses_change_nothing() {
     let proof = world.prove(&run).expect("a proof");
     world.verify(&proof).expect("the same outputs");
 }
+
+/// Under another `[τ]₂` the registered points commit to anything: it is part of the base id, and so is the SRS digest.
+#[test]
+fn another_srs_is_rejected() {
+    use lorica_circuits::bn254::{Curve, G2Affine, PrimeCurveAffine};
+    use lorica_verifier::group::VerifierKey;
+    let world = World::new(SMALL, 22, 0);
+    let proof = world.prove(&world.run(Embed, &[(9, None)])).expect("a proof");
+    let check = |key: &VerifierKey, base: &lorica_verifier::key::BaseCommitments| {
+        lorica_verifier::verify::verify(key, base, &[], &Fr::zero(), &proof)
+    };
+    let honest = support::SRS.verifier_key();
+    check(&honest, &world.key).expect("the honest keys");
+    let tau = (G2Affine::generator() * Fr::from(12_345)).to_affine();
+    let other = VerifierKey::new(G2Affine::generator(), tau);
+    assert!(check(&other, &world.key).is_err());
+    let mut base = world.key.clone();
+    base.tau_g2 = tau;
+    assert_ne!(base.id(), world.key.id());
+    assert!(check(&honest, &base).is_err());
+    assert!(check(&other, &base).is_err());
+    // The same pairing equation with both points scaled.
+    let scaled = [*honest.g2(), *honest.tau_g2()].map(|p| (p * Fr::from(7)).to_affine());
+    assert!(check(&VerifierKey::new(scaled[0], scaled[1]), &world.key).is_err());
+}
+
+/// An adapter without a head in a batch that classifies: sixteen logits, none of a label that it has.
+#[test]
+fn a_headless_adapter_classifies_nothing() {
+    let mut world = World::new(SMALL, 23, 1);
+    let run = world.run(Classify, &[(9, Some(0))]);
+    let absent = lorica_quant::integer::model::ABSENT_LABEL;
+    let layout = Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout");
+    let at = |c| {
+        let placement = layout.placement(c).expect("a placement");
+        placement.offset as usize..placement.offset as usize + placement.spec.len()
+    };
+    world.adapters[0].cells[at(Column::Classifier)].fill(0);
+    world.adapters[0].cells[at(Column::ClassifierBias)].fill(absent);
+    let cells = &world.adapters[0].cells;
+    world.adapters[0].key.tiles =
+        lorica_prover::prove::commit_region(&support::SRS, &layout, Region::Adapter, cells).expect("commitments");
+    let mut forged = run.clone();
+    forged.statement.requests[0].adapter = world.adapters[0].key.id();
+    forged.statement.requests[0].output = Output::Classify { logits: vec![absent; 16], label: 0 };
+    let error = world.prove(&forged).expect_err("no statement").to_string();
+    assert!(error.contains("the label is one that the adapter has"), "{error}");
+    let mut proof = world.prove(&run).expect("a proof");
+    proof.statement = forged.statement;
+    assert!(world.verify(&proof).is_err());
+}

@@ -60,6 +60,7 @@ fn real_texts_are_proven() {
         scales: base.scales.clone(),
         log_tile: LOG_TILE,
         srs: srs.digest_word(),
+        tau_g2: *srs.tau_g2(),
         tables: commit_region(&srs, &layout, Region::Table, &table_cells).expect("commitments"),
         tiles: commit_region(&srs, &layout, Region::Base, &base_cells).expect("commitments"),
     };

@@ -31,6 +31,7 @@ pub fn register_base(srs: &Srs, model: BaseModel, log_tile: u32, source: [u8; 32
         scales: model.scales.clone(),
         log_tile,
         srs: srs.digest_word(),
+        tau_g2: *srs.tau_g2(),
         tables: commit_region(srs, &layout, Region::Table, &table_cells)?,
         tiles: commit_region(srs, &layout, Region::Base, &cells)?,
     };

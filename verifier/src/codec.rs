@@ -2,7 +2,7 @@
 //!
 //! A reader never allocates by a length that the remaining bytes cannot hold, and never panics.
 
-use lorica_circuits::bn254::{Fr, G1Affine};
+use lorica_circuits::bn254::{CurveAffine, Field, Fq, Fq2, Fr, G1Affine, G2Affine, Group, PrimeCurveAffine, PrimeField};
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
 
@@ -126,6 +126,14 @@ impl Writer {
     /// 64 bytes.
     pub fn point(&mut self, point: &G1Affine) {
         self.bytes(&encode_point(point));
+    }
+    /// A point of G2: x.c0, x.c1, y.c0, y.c1, 128 bytes.
+    pub fn point_g2(&mut self, point: &G2Affine) {
+        for coordinate in [point.x.c0, point.x.c1, point.y.c0, point.y.c1] {
+            let mut bytes = coordinate.to_repr();
+            bytes.reverse();
+            self.bytes(&bytes);
+        }
     }
     /// Points with their count.
     pub fn points(&mut self, points: &[G1Affine]) {
@@ -263,6 +271,24 @@ impl<'b> Reader<'b> {
     /// [`CodecError::Decode`].
     pub fn point(&mut self, what: &'static str) -> Result<G1Affine, CodecError> {
         decode_point(&self.array::<POINT_BYTES>(what)?).map_err(|error| CodecError::Decode { what, error })
+    }
+    /// A point of G2, canonical, of order r, not the identity.
+    ///
+    /// # Errors
+    /// [`CodecError::Decode`].
+    pub fn point_g2(&mut self, what: &'static str) -> Result<G2Affine, CodecError> {
+        let mut coordinate = |coordinate| {
+            let mut bytes: [u8; WORD_BYTES] = self.array(what)?;
+            bytes.reverse();
+            let error = DecodeError::NonCanonicalCoordinate { coordinate };
+            Option::<Fq>::from(Fq::from_repr(bytes)).ok_or(CodecError::Decode { what, error })
+        };
+        let (x0, x1, y0, y1) = (coordinate('x')?, coordinate('x')?, coordinate('y')?, coordinate('y')?);
+        let point: Option<G2Affine> = G2Affine::from_xy(Fq2 { c0: x0, c1: x1 }, Fq2 { c0: y0, c1: y1 }).into();
+        // G2 has a cofactor: multiply by r, as (r - 1) + 1.
+        point
+            .filter(|p| bool::from((*p * -Fr::ONE + *p).is_identity()) && !bool::from(p.is_identity()))
+            .ok_or(CodecError::Decode { what, error: DecodeError::NotOnCurve })
     }
     /// Counted points.
     ///

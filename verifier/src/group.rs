@@ -131,15 +131,16 @@ impl GroupClaim {
 
     fn check_digests(&self, proof: &MercuryProof) -> Result<(), GroupError> {
         let (absorbed, actual) = (&self.messages, proof.messages());
-        let digests = [
-            ("h", absorbed.d_h, actual.d_h),
-            ("q and g", absorbed.d_qg, actual.d_qg),
-            ("s and d", absorbed.d_sd, actual.d_sd),
-            ("quot", absorbed.d_quot, actual.d_quot),
-            ("W", absorbed.d_w, actual.d_w),
+        let same = [
+            ("h", absorbed.d_h == actual.d_h),
+            ("q and g", absorbed.d_qg == actual.d_qg),
+            ("s and d", absorbed.d_sd == actual.d_sd),
+            ("quot", absorbed.d_quot == actual.d_quot),
+            ("W", absorbed.d_w == actual.d_w),
+            ("the evaluations", absorbed.evaluations == actual.evaluations),
         ];
-        match digests.into_iter().find(|(_, absorbed, actual)| absorbed != actual) {
-            Some((message, ..)) => Err(GroupError::Digest { message }),
+        match same.into_iter().find(|(_, same)| !same) {
+            Some((message, _)) => Err(GroupError::Digest { message }),
             None => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! Verifying keys: what registration of a base or an adapter leaves for whoever checks proofs. No weights.
 
 use lorica_circuits::architecture::{Activation, Architecture, OutputKind, Scales, Shape};
-use lorica_circuits::bn254::{Fr, G1Affine};
+use lorica_circuits::bn254::{Fr, G1Affine, G2Affine};
 use lorica_circuits::column::Region;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
@@ -41,6 +41,8 @@ pub struct BaseCommitments {
     pub log_tile: u32,
     /// Digest of the SRS.
     pub srs: Fr,
+    /// `[τ]₂` of the SRS; `[1]₂` is the standard generator.
+    pub tau_g2: G2Affine,
     /// Commitments to the table tiles.
     pub tables: Vec<G1Affine>,
     /// Commitments to the occupied base tiles, by index.
@@ -117,13 +119,16 @@ impl BaseCommitments {
         check_tiles("base", occupied(Region::Base), &self.tiles)
     }
 
-    /// Digest of architecture, τ and tables: `keccak(encoding ‖ table points)` mod r.
+    /// Digest of architecture, τ, SRS and tables: `keccak(encoding ‖ SRS digest ‖ [τ]₂ ‖ table points)` mod r. It holds
+    /// the SRS, and with it the base id does: under another `[τ]₂` the same points commit to anything.
     #[must_use]
     pub fn architecture_digest(&self) -> Fr {
         let mut writer = Writer::default();
         writer.bytes(b"lorica architecture 1");
         write_architecture(&mut writer, &self.architecture);
         writer.u32(self.log_tile);
+        writer.scalar(&self.srs);
+        writer.point_g2(&self.tau_g2);
         writer.points(&self.tables);
         keccak_bytes(writer.content())
     }
@@ -159,6 +164,7 @@ impl BaseCommitments {
         writer.count(self.scales.scores.len());
         self.scales.scores.iter().for_each(|&s| writer.u32(s));
         writer.scalar(&self.srs);
+        writer.point_g2(&self.tau_g2);
         writer.points(&self.tables);
         writer.points(&self.tiles);
     }
@@ -189,6 +195,7 @@ impl BaseCommitments {
             scales: Scales { norms, scores },
             log_tile,
             srs: reader.scalar("srs digest")?,
+            tau_g2: reader.point_g2("[tau] of G2")?,
             tables: reader.points("table commitments", 64)?,
             tiles: reader.points("base commitments", 1 << 14)?,
         })

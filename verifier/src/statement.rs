@@ -28,6 +28,8 @@ pub const IDS_PER_ELEMENT: usize = 12;
 pub const SUMS_PER_ELEMENT: usize = 10;
 /// Bits within which the difference of two logits must lie.
 pub const LOGIT_BITS: usize = 48;
+/// Logits of real labels lie within ±2^44; those of absent ones are -2^45.
+pub const REAL_LOGIT_BITS: usize = 44;
 /// Bits of an id.
 pub const ID_BITS: usize = 20;
 
@@ -258,6 +260,10 @@ fn label<A: Arithmetic>(a: &mut A, logits: &[A::Scalar], label: &A::Scalar) -> R
     bits.reverse();
     let is_label = eq_table(a, &bits);
     let best = crate::multilinear::dot(a, &is_label, logits);
+    // The best logit is a real label's: an adapter without a head classifies nothing.
+    let floor = a.constant(integer(1 << REAL_LOGIT_BITS));
+    let above = a.add(&best, &floor);
+    a.bits(&above, REAL_LOGIT_BITS.saturating_add(1), "statement: the label is one that the adapter has")?;
     // below[j] = [j < y] = 1 - Σ_{i <= j} [y = i]
     let mut below = a.one();
     for (logit, is) in logits.iter().zip(&is_label) {

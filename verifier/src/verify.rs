@@ -1,7 +1,7 @@
 //! The native verifier: field part and group claim of an inference proof.
 
 use lorica_circuits::architecture::{MAX_TOKENS, OutputKind};
-use lorica_circuits::bn254::{Field, Fr, FromUniformBytes, G1Affine};
+use lorica_circuits::bn254::{Field, Fr, FromUniformBytes, G1Affine, G2Affine, PrimeCurveAffine};
 use lorica_circuits::column::Region;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::ScaleRef;
@@ -12,7 +12,7 @@ use crate::arithmetic::{Arithmetic, Native};
 use crate::field::{FieldError, Outcome, field_part, proof_transcript};
 use crate::group::{GroupClaim, GroupError, VerifierKey};
 use crate::keccak::{digest_points, encode_scalar, keccak_words};
-use crate::key::{AdapterCommitments, BaseCommitments};
+use crate::key::{AdapterCommitments, BaseCommitments, KeyError};
 use crate::multilinear::{eq_table, integer};
 use crate::proof::{InferenceProof, Statement};
 use crate::statement::{Inputs, RequestInputs};
@@ -55,6 +55,9 @@ pub enum VerifyError {
         /// In the proof.
         got: usize,
     },
+    /// The base's key is not well-formed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The shape is not offered.
     #[error(transparent)]
     Circuit(#[from] CircuitError),
@@ -172,8 +175,9 @@ impl Circuit {
 /// Checks a proof against registered keys.
 ///
 /// # Soundness
-/// The caller vouches that the keys are the registered ones, and for the SRS points of `srs`. Texts are not checked here:
-/// the statement speaks of token ids.
+/// The caller vouches that the keys are the registered ones: that the base's id is the one meant (it holds the SRS and
+/// the commitments to the lookup tables, which are not recomputed here). Texts are not checked: the statement speaks of
+/// token ids.
 ///
 /// # Errors
 /// [`VerifyError`] names the first check that fails.
@@ -200,9 +204,12 @@ pub fn verify_with<A: Arithmetic<Scalar = Fr>>(
     context: &Fr,
     proof: &InferenceProof,
 ) -> Result<Outcome<Fr>, VerifyError> {
+    base.validate()?;
     let statement = &proof.statement;
     let base_id = base.id();
     let same = [
+        ("generator of G2", *srs.g2() == G2Affine::generator()),
+        ("SRS secret", *srs.tau_g2() == base.tau_g2),
         ("architecture", statement.architecture == base.architecture_digest()),
         ("SRS", statement.srs == base.srs),
         ("tile size", statement.shape.log_tile == base.log_tile),
@@ -248,6 +255,9 @@ pub fn verify_with<A: Arithmetic<Scalar = Fr>>(
         terms,
     };
     claim.check(srs, &proof.opening)?;
+    // Words of absent requests repeat the first's and say nothing of their own.
+    let mut outcome = outcome;
+    outcome.requests.truncate(statement.requests.len());
     Ok(outcome)
 }
 

@@ -1,2 +1,89 @@
-//! Task runner: `cargo xtask <task>`.
-fn main() {}
+//! Task runner: `cargo xtask <task>`. Its tasks are the README's and those of continuous integration.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+const HELP: &str = "\
+cargo xtask <task>
+
+  quick   formatting, lints, unit tests in the development profile
+  test    all tests in the release profile; fetches the model that they need
+  lint    formatting and lints
+  deny    licences, sources and bans of dependencies (needs cargo-deny)
+  bench   times and sizes of real proofs; with --enforce fails beyond the limits
+";
+
+/// One command line, run in the workspace's root.
+type Step<'s> = (&'s str, Vec<&'s str>);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let (task, rest) = match arguments.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let lint: [Step<'_>; 2] = [
+        ("cargo", vec!["fmt", "--all", "--check"]),
+        ("cargo", vec!["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+    ];
+    let done = match task {
+        "quick" => {
+            run_all(&lint) && run_all(&[("cargo", vec!["test", "--workspace", "--locked", "--lib", "--bins"])])
+        }
+        "lint" => run_all(&lint),
+        // Not nextest: it starts a process per test, and each would calibrate the real model again.
+        "test" => run_all(&[
+            ("cargo", vec!["build", "--release", "--locked", "--package", "lorica"]),
+            ("cargo", vec!["run", "--release", "--locked", "--package", "lorica", "--", "model", "fetch", "minilm"]),
+            ("cargo", vec!["test", "--workspace", "--release", "--locked"]),
+        ]),
+        "deny" => run_all(&[("cargo", vec!["deny", "--locked", "check", "bans", "licenses", "sources"])]),
+        "bench" => {
+            let mut arguments = vec!["bench", "--locked", "--package", "lorica", "--bench", "prove", "--"];
+            arguments.extend(rest.iter().map(String::as_str));
+            run_all(&[("cargo", arguments)])
+        }
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            true
+        }
+        other => {
+            eprint!("no task is called `{other}`\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs the steps until one fails.
+fn run_all(steps: &[Step<'_>]) -> bool {
+    steps.iter().all(|(program, arguments)| run(program, arguments))
+}
+
+fn run(program: &str, arguments: &[&str]) -> bool {
+    let line = format!("{program} {}", arguments.join(" "));
+    eprintln!("xtask: {line}");
+    let start = Instant::now();
+    let result = Command::new(program).args(arguments).current_dir(root()).status();
+    let seconds = start.elapsed().as_secs_f64();
+    match result {
+        Ok(status) if status.success() => {
+            eprintln!("xtask: done in {seconds:.1} s");
+            true
+        }
+        Ok(status) => {
+            eprintln!("xtask: `{line}` failed: {status}");
+            false
+        }
+        Err(error) => {
+            eprintln!("xtask: `{line}` could not be started: {error}");
+            false
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| ".".into(), Path::to_path_buf)
+}

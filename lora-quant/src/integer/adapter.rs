@@ -43,6 +43,9 @@ pub fn quantise_adapter(base: &BaseModel, adapter: &FloatAdapter) -> Result<Adap
             return Err(QuantiseError::Adapter { reason: "it classifies, but the base model has no pooler".into() });
         }
         quantise_head(a.hidden, head, &mut model)?;
+    } else {
+        // No label is real: the statement of a classification refuses a best logit this small.
+        model.columns.insert(Column::ClassifierBias, vec![ABSENT_LABEL; LABELS]);
     }
     model.validate(a)?;
     Ok(model)

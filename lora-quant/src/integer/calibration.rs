@@ -79,7 +79,6 @@ impl Ranges {
         if texts.is_empty() {
             return Err(QuantiseError::NoTexts);
         }
-        let t0 = std::time::Instant::now();
         let all = texts
             .par_iter()
             .enumerate()
@@ -106,7 +105,7 @@ impl Ranges {
                 Ok(ranges)
             })
             .try_reduce(|| Self::new(config), |a, b| Ok(a.merge(&b)))?;
-        println!("forward {:?}", t0.elapsed());let t0 = std::time::Instant::now();let r = all.with_every_word(encoder); println!("words {:?}", t0.elapsed()); Ok(r)
+        Ok(all.with_every_word(encoder))
     }
 
     fn see(&mut self, config: &EncoderConfig, tokens: usize, tap: Tap, values: &[f32]) {

@@ -1,12 +1,12 @@
 //! Models as exact integers: the normative semantics of `docs/protocol/integers.md`.
 //!
-//! The way of a model: [`calibrate`](quantise::calibrate) turns a float encoder into a [`BaseModel`],
-//! [`quantise_adapter`](adapter::quantise_adapter) a LoRA adapter into an [`AdapterModel`], and the [`Executor`] runs
+//! The way of a model: [`calibrate`] turns a float encoder into a [`BaseModel`],
+//! [`quantise_adapter`] a LoRA adapter into an [`AdapterModel`], and the [`Executor`] runs
 //! batches of token ids to a [`Trace`] of witness columns. A second executor, [`naive`], is written straight from the
 //! document and shares no kernel with the first.
 //!
 //! * [`model`]: the integer models, their bounds
-//! * [`quantise`]: calibration ([`calibration`]), scales ([`scales`]), base weights; [`adapter`]: adapters
+//! * [`quantise`]: calibration (`calibration`), scales (`scales`), base weights; [`adapter`]: adapters
 //! * [`batch`]: what goes in and what comes out
 //! * [`executor`]: the executor; [`naive`]: the reference executor
 //! * [`quality`]: how far integers are from floats

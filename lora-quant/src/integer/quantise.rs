@@ -37,7 +37,6 @@ pub fn calibrate(encoder: &FloatEncoder, texts: &[Vec<u32>], r_max: usize) -> Re
     shape.validate()?;
     check_shapes(encoder)?;
     let ranges = Ranges::observe(encoder, texts)?;
-    let t0 = std::time::Instant::now();
     let Chosen { architecture, scales, exponents } = choose(encoder, &ranges, shape)?;
     let mut weights = Weights { columns: BTreeMap::new() };
     weights.embeddings(encoder, &architecture, &exponents)?;
@@ -47,7 +46,6 @@ pub fn calibrate(encoder: &FloatEncoder, texts: &[Vec<u32>], r_max: usize) -> Re
     weights.pooler(encoder, &architecture, &exponents)?;
     weights.norms(encoder, &scales.norms, &exponents)?;
 
-    println!("weights {:?}", t0.elapsed());
     let input_peaks = ranges.inputs.iter().enumerate().map(|(i, peaks)| {
         let exponent = match (i / INPUTS, i % INPUTS) {
             (l, 0) => exponents.residual[l],

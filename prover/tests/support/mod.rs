@@ -63,6 +63,7 @@ impl World {
             scales: synthetic.base.scales.clone(),
             log_tile: LOG_TILE,
             srs: SRS.digest_word(),
+            tau_g2: *SRS.tau_g2(),
             tables: commit_region(&SRS, &layout, Region::Table, &tables).expect("commitments"),
             tiles: commit_region(&SRS, &layout, Region::Base, &base).expect("commitments"),
         };

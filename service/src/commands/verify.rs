@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use lorica_circuits::architecture::OutputKind;
 use lorica_circuits::bn254::Fr;
 use lorica_verifier::key::AdapterCommitments;
 use lorica_verifier::proof::InferenceProof;
@@ -89,6 +90,7 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
         let proof = InferenceProof::decode(&bytes).map_err(Error::MalformedProof)?;
         let words = check(&base, &keys, context_word(args.context), &proof)?;
         let spent = start.elapsed();
+        check_heads(&proof, &base, &keys)?;
         if given > 0 && !proof.statement.requests.iter().any(|r| keys[..given].iter().any(|k| k.commitments.id() == r.adapter)) {
             return Err(Error::Mismatch("it uses none of the adapters given".into()));
         }
@@ -134,6 +136,23 @@ pub fn check(
     let keys: Vec<AdapterCommitments> = adapters.iter().map(|key| key.commitments.clone()).collect();
     let outcome = verify(&base.verifier_key(), &base.commitments, &keys, &context, proof)?;
     Ok(outcome.requests)
+}
+
+/// A label means nothing without a head: the zero classifier of an adapter that has none gives label 0 to everything.
+fn check_heads(proof: &InferenceProof, base: &BaseKey, keys: &[AdapterKey]) -> Result<(), Error> {
+    if proof.statement.shape.output != OutputKind::Classify {
+        return Ok(());
+    }
+    if !base.has_pooler {
+        return Err(Error::Mismatch("it states labels, but the base cannot classify".into()));
+    }
+    for (index, request) in proof.statement.requests.iter().enumerate() {
+        let headless = |key: &AdapterKey| key.commitments.id() == request.adapter && !key.has_head;
+        if keys.iter().any(headless) {
+            return Err(Error::Mismatch(format!("request {index} states a label, but its adapter has no head")));
+        }
+    }
+    Ok(())
 }
 
 /// Whether the statement is about these requests.

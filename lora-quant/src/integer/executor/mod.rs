@@ -3,9 +3,9 @@
 //! All requests of a batch go through a layer together, as packed rows of their real tokens; a tensor is a list of
 //! channel blocks of 128, as the columns are.
 //!
-//! * [`embedding`], [`norm`], [`linear`], [`attention`], [`output`]: the stages, in the document's order
-//! * [`rounding`], [`kernel`]: the linear rounding; exact products
-//! * [`recorder`]: the checked way into the columns
+//! * `embedding`, `norm`, `linear`, `attention`, `output`: the stages, in the document's order
+//! * `rounding`, `kernel`: the linear rounding; exact products
+//! * `recorder`: the checked way into the columns
 
 mod attention;
 mod embedding;

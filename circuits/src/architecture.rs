@@ -162,8 +162,12 @@ impl Shape {
         if longest > MAX_TOKENS {
             return Err(CircuitError::Shape { what: "tokens must be at most 128", got: longest });
         }
-        let shape =
-            Self { requests: requests.next_power_of_two(), tokens: longest.next_power_of_two().max(16), log_tile, output };
+        let shape = Self {
+            requests: requests.next_power_of_two(),
+            tokens: longest.next_power_of_two().max(16),
+            log_tile,
+            output,
+        };
         shape.validate()?;
         Ok(shape)
     }

@@ -438,9 +438,7 @@ impl Column {
                 vec![(A::Rank, rank), i7],
                 Lookup::None,
             ),
-            C::LoraAOutput => {
-                (vec![(A::Layer, layers), (A::FfnBlockIn, fb)], vec![(A::Rank, rank), i7], Lookup::None)
-            }
+            C::LoraAOutput => (vec![(A::Layer, layers), (A::FfnBlockIn, fb)], vec![(A::Rank, rank), i7], Lookup::None),
             C::LoraB => (
                 vec![(A::Layer, layers), (A::Site, SITES_HIDDEN), (A::HiddenBlock, hb)],
                 vec![c7, (A::Rank, rank)],
@@ -466,11 +464,9 @@ impl Column {
             C::ProbRemainder => (limbs(2, &per_layer), cells, Lookup::U16),
             C::Max => (per_layer, rows, Lookup::S16),
             C::Reciprocal | C::ReciprocalRemainder | C::ReciprocalSlack => (limbs(2, &per_layer), rows, Lookup::U16),
-            C::Intermediate => (
-                vec![(A::Layer, layers), (A::FfnBlock, fb)],
-                channels,
-                key(Table::Activation, true, C::Activated),
-            ),
+            C::Intermediate => {
+                (vec![(A::Layer, layers), (A::FfnBlock, fb)], channels, key(Table::Activation, true, C::Activated))
+            }
             C::IntermediateRemainder => (vec![(A::Layer, layers), (A::FfnBlock, fb)], channels, Lookup::U16),
             C::Activated => (vec![(A::Layer, layers), (A::FfnBlock, fb)], channels, Lookup::None),
             C::NormSquares | C::NormVariance => (vec![(A::Norm, norms)], tokens, Lookup::None),
@@ -489,9 +485,7 @@ impl Column {
                 vec![(A::Request, m), (A::Token, t), (A::Rank, rank)],
                 Lookup::U16,
             ),
-            C::PoolerKey => {
-                (vec![(A::HiddenBlock, hb)], vec![(A::Request, m), c7], key(Table::Tanh, true, C::Pooled))
-            }
+            C::PoolerKey => (vec![(A::HiddenBlock, hb)], vec![(A::Request, m), c7], key(Table::Tanh, true, C::Pooled)),
             C::PoolerRemainder => (vec![(A::HiddenBlock, hb)], vec![(A::Request, m), c7], Lookup::U16),
             C::Pooled => (vec![(A::HiddenBlock, hb)], vec![(A::Request, m), c7], Lookup::None),
             C::MultRange16 | C::MultExp | C::MultActivation | C::MultTanh => {

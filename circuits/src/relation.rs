@@ -452,9 +452,7 @@ impl Compiler<'_> {
         let a = &self.layout.architecture;
         let (layers, norms) = (a.layers, a.norms());
         let n = a.hidden as i64;
-        let sum = |coefficient| {
-            self.residual(coefficient, |r| r.sum(A::HiddenBlock)?.low(A::Channel, LowWeight::Ones))
-        };
+        let sum = |coefficient| self.residual(coefficient, |r| r.sum(A::HiddenBlock)?.low(A::Channel, LowWeight::Ones));
         let rows = vec![A::Norm, A::Request, A::Token];
         let slack = |first: usize, coefficient: i64| -> Result<Vec<Read>, CircuitError> {
             // Five limbs weigh up to 2^64: the upper two are a term of their own with the power in its coefficient.
@@ -481,7 +479,8 @@ impl Compiler<'_> {
         };
         let root = || self.read(Column::NormRoot);
         let value = || self.read(Column::NormValue);
-        let mut variance_root = same(vec![root()?], Some(vec![self.read(Column::NormVariance)?]), rows.clone(), rows.clone());
+        let mut variance_root =
+            same(vec![root()?], Some(vec![self.read(Column::NormVariance)?]), rows.clone(), rows.clone());
         variance_root.coefficient = 2;
         Ok(vec![
             // Q = Σ_c r²
@@ -509,9 +508,9 @@ impl Compiler<'_> {
             Relation {
                 name: "norm root, upper",
                 products: vec![variance_root],
-                form: form(slack(0, 1)?.into_iter().chain(slack(5, 1)?).chain([self
-                    .read(Column::NormVariance)?
-                    .times(-1)])),
+                form: form(
+                    slack(0, 1)?.into_iter().chain(slack(5, 1)?).chain([self.read(Column::NormVariance)?.times(-1)]),
+                ),
                 constants: vec![self.scaled(1, &[A::Norm])],
                 public: None,
             },
@@ -532,10 +531,7 @@ impl Compiler<'_> {
                     rows.clone(),
                     rows,
                 )],
-                form: form([
-                    value()?.times(UNIT * UNIT),
-                    self.read(Column::NormValueRemainder)?.limbs(0, 2)?,
-                ]),
+                form: form([value()?.times(UNIT * UNIT), self.read(Column::NormValueRemainder)?.limbs(0, 2)?]),
                 constants: vec![self.scaled(-(1 << 31), &[A::Norm, A::HiddenBlock])],
                 public: None,
             },

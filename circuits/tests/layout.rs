@@ -193,7 +193,8 @@ fn impossible_architectures_and_shapes_are_refused() {
         let error = architecture.validate().expect_err(name).to_string();
         assert!(error.contains(name), "{error}");
     }
-    for (requests, tokens, log_tile) in [(3, 16, 18), (32, 16, 18), (1, 8, 18), (1, 256, 18), (1, 16, 19), (1, 16, 24)] {
+    for (requests, tokens, log_tile) in [(3, 16, 18), (32, 16, 18), (1, 8, 18), (1, 256, 18), (1, 16, 19), (1, 16, 24)]
+    {
         let shape = Shape { requests, tokens, log_tile, output: OutputKind::Embed };
         assert!(Layout::new(&ok, &shape).is_err(), "{shape:?}");
     }

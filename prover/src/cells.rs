@@ -47,11 +47,7 @@ impl<'c> Cells<'c> {
 ///
 /// # Errors
 /// [`CircuitError::Compile`] if a column is missing or has another length.
-pub fn place(
-    layout: &Layout,
-    region: Region,
-    columns: &BTreeMap<Column, Vec<i64>>,
-) -> Result<Vec<i64>, CircuitError> {
+pub fn place(layout: &Layout, region: Region, columns: &BTreeMap<Column, Vec<i64>>) -> Result<Vec<i64>, CircuitError> {
     let mut length = 0usize;
     for placement in layout.placements().filter(|p| p.spec.region == region) {
         length = length.max(placement.offset as usize + placement.spec.len());

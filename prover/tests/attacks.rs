@@ -16,10 +16,8 @@ use support::{Run, World};
 /// Recounts how often each entry is looked up; keys outside their table are left out.
 fn recount(world: &World, run: &mut Run) {
     let layout = Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout");
-    let mut counts: BTreeMap<Column, Vec<i64>> = Table::used(run.statement.shape.output)
-        .iter()
-        .map(|t| (t.multiplicities(), vec![0; 1 << t.bits()]))
-        .collect();
+    let mut counts: BTreeMap<Column, Vec<i64>> =
+        Table::used(run.statement.shape.output).iter().map(|t| (t.multiplicities(), vec![0; 1 << t.bits()])).collect();
     for placement in layout.placements() {
         if let Lookup::Key { table, .. } = placement.spec.lookup {
             let counts = counts.get_mut(&table.multiplicities()).expect("a used table");
@@ -131,11 +129,9 @@ fn quotients_off_by_one_are_rejected() {
         let slack = value(&run.columns[&Column::ReciprocalSlack]);
         let d = u + slack + 1;
         let (r, u) = (r + by, u - by * d);
-        for (column, value) in [
-            (Column::Reciprocal, r),
-            (Column::ReciprocalRemainder, u),
-            (Column::ReciprocalSlack, d - 1 - u),
-        ] {
+        for (column, value) in
+            [(Column::Reciprocal, r), (Column::ReciprocalRemainder, u), (Column::ReciprocalSlack, d - 1 - u)]
+        {
             let cells = run.columns.get_mut(&column).expect("a column");
             cells[0] = value & 0xffff;
             cells[half] = value >> 16;
@@ -321,7 +317,7 @@ fn unowned_addresses_change_nothing() {
 /// Under another `[τ]₂` the registered points commit to anything: it is part of the base id, and so is the SRS digest.
 #[test]
 fn another_srs_is_rejected() {
-    use lorica_circuits::bn254::{Curve, G2Affine, PrimeCurveAffine};
+    use lorica_circuits::bn254::{Curve, G2Affine};
     use lorica_verifier::group::VerifierKey;
     let world = World::new(SMALL, 22, 0);
     let proof = world.prove(&world.run(Embed, &[(9, None)])).expect("a proof");

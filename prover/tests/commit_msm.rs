@@ -120,7 +120,7 @@ fn sparse_and_boolean_values() {
     let bases = bases(2000);
     let mut numbers = Numbers(2);
     let sparse: Vec<i64> =
-        (0..2000).map(|_| if numbers.next() % 10 == 0 { numbers.next() as i16 as i64 } else { 0 }).collect();
+        (0..2000).map(|_| if numbers.next().is_multiple_of(10) { numbers.next() as i16 as i64 } else { 0 }).collect();
     bases.check_small(&sparse);
     let boolean: Vec<i64> = (0..2000).map(|_| (numbers.next() & 1) as i64).collect();
     bases.check_small(&boolean);

@@ -23,9 +23,7 @@ fn every_relation_holds_on_an_honest_trace() {
 #[test]
 fn prover_and_verifier_read_the_same_claims() {
     let world = World::new(SMALL, 3, 2);
-    for (kind, requests) in
-        [(Embed, vec![(10, None)]), (Classify, vec![(3, Some(1)), (17, Some(0)), (16, Some(0))])]
-    {
+    for (kind, requests) in [(Embed, vec![(10, None)]), (Classify, vec![(3, Some(1)), (17, Some(0)), (16, Some(0))])] {
         let run = world.run(kind, &requests);
         assert_eq!(world.broken_claims(&run), Vec::<String>::new(), "{kind:?} {requests:?}");
     }

@@ -13,7 +13,9 @@ use lorica_prover::cells::{place, tables};
 use lorica_prover::prove::{Batch, broken_relations, commit_region, prove};
 use lorica_prover::srs::Srs;
 use lorica_quant::import::{FloatAdapter, FloatEncoder};
-use lorica_quant::integer::{AdapterModel, BatchInput, Executor, RequestInput, RequestOutput, calibrate, quantise_adapter};
+use lorica_quant::integer::{
+    AdapterModel, BatchInput, Executor, RequestInput, RequestOutput, calibrate, quantise_adapter,
+};
 use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
 use lorica_verifier::proof::{Output, RequestStatement, Statement};
 use lorica_verifier::verify::verify;

@@ -79,36 +79,45 @@ fn manifest(proof: &InferenceProof) -> Vec<(String, Edit)> {
                 p.messages.lookup.layers.push(last);
             }),
         ),
-        ("forms: truncated".into(), edit(|p| drop(p.messages.forms.pop()))),
+        ("forms: truncated".into(), edit(|p| p.messages.forms.truncate(p.messages.forms.len() - 1))),
         ("forms: extended".into(), edit(|p| p.messages.forms.push(Fr::zero()))),
         ("forms: reordered".into(), edit(|p| p.messages.forms.reverse())),
-        ("rounds: truncated".into(), edit(|p| drop(p.messages.rounds.pop()))),
+        ("rounds: truncated".into(), edit(|p| p.messages.rounds.truncate(p.messages.rounds.len() - 1))),
         ("rounds: extended".into(), edit(|p| p.messages.rounds.push([Fr::zero(); 3]))),
-        ("operands: truncated".into(), edit(|p| drop(p.messages.operands.pop()))),
+        ("operands: truncated".into(), edit(|p| p.messages.operands.truncate(p.messages.operands.len() - 1))),
         ("operands: extended".into(), edit(|p| p.messages.operands.push(Fr::zero()))),
         ("operands: reordered".into(), edit(|p| p.messages.operands.reverse())),
-        ("reduction: truncated".into(), edit(|p| drop(p.messages.reduction.pop()))),
+        ("reduction: truncated".into(), edit(|p| p.messages.reduction.truncate(p.messages.reduction.len() - 1))),
         ("reduction: extended".into(), edit(|p| p.messages.reduction.push([Fr::zero(); 2]))),
-        ("g(ζ) and g(1/ζ) exchanged".into(), edit(|p| {
-            let e = &mut p.opening.evaluations;
-            core::mem::swap(&mut e.g, &mut e.g_inverse);
-            p.messages.mercury = p.opening.messages();
-        })),
+        (
+            "g(ζ) and g(1/ζ) exchanged".into(),
+            edit(|p| {
+                let e = &mut p.opening.evaluations;
+                core::mem::swap(&mut e.g, &mut e.g_inverse);
+                p.messages.mercury = p.opening.messages();
+            }),
+        ),
     ];
     for (i, request) in requests.iter().enumerate() {
         let RequestStatement { adapter: _, salt: _, ids, output } = request;
         all.push((format!("request {i}: adapter"), edit(move |p| p.statement.requests[i].adapter += one)));
-        all.push((format!("request {i}: no adapter"), edit(move |p| {
-            // A request that had none gets one's digest instead.
-            let own = &mut p.statement.requests[i].adapter;
-            *own = if *own == Fr::zero() { one } else { Fr::zero() };
-        })));
+        all.push((
+            format!("request {i}: no adapter"),
+            edit(move |p| {
+                // A request that had none gets one's digest instead.
+                let own = &mut p.statement.requests[i].adapter;
+                *own = if *own == Fr::zero() { one } else { Fr::zero() };
+            }),
+        ));
         all.push((format!("request {i}: salt"), edit(move |p| p.statement.requests[i].salt[30] ^= 1)));
         for t in 0..ids.len() {
             all.push((format!("request {i}: id {t}"), edit(move |p| p.statement.requests[i].ids[t] ^= 1)));
         }
-        all.push((format!("request {i}: id beyond the vocabulary"), edit(move |p| p.statement.requests[i].ids[0] = 40)));
-        all.push((format!("request {i}: ids truncated"), edit(move |p| drop(p.statement.requests[i].ids.pop()))));
+        all.push((
+            format!("request {i}: id beyond the vocabulary"),
+            edit(move |p| p.statement.requests[i].ids[0] = 40),
+        ));
+        all.push((format!("request {i}: ids truncated"), edit(move |p| p.statement.requests[i].ids.truncate(1))));
         all.push((format!("request {i}: ids extended"), edit(move |p| p.statement.requests[i].ids.push(1))));
         for j in 0..output.values().len() {
             all.push((
@@ -141,10 +150,7 @@ fn manifest(proof: &InferenceProof) -> Vec<(String, Edit)> {
         }
     }
     for i in 0..witness.len() {
-        all.push((
-            format!("witness {i}"),
-            edit(move |p| p.witness[i] = (p.witness[i] + G1Affine::generator()).into()),
-        ));
+        all.push((format!("witness {i}"), edit(move |p| p.witness[i] = (p.witness[i] + G1Affine::generator()).into())));
         all.push((format!("witness {i}: identity"), edit(move |p| p.witness[i] = G1Affine::identity())));
     }
     for i in 0..4 {
@@ -162,10 +168,7 @@ fn manifest(proof: &InferenceProof) -> Vec<(String, Edit)> {
                 all.push((name, edit(move |p| p.messages.lookup.layers[d].rounds[r][i] += one)));
             }
         }
-        all.push((
-            format!("layer {d}: a round fewer"),
-            edit(move |p| drop(p.messages.lookup.layers[d].rounds.pop())),
-        ));
+        all.push((format!("layer {d}: a round fewer"), edit(move |p| p.messages.lookup.layers[d].rounds.truncate(d))));
     }
     for i in 0..forms.len() {
         all.push((format!("form {i}"), edit(move |p| p.messages.forms[i] += one)));

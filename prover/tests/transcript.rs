@@ -54,7 +54,10 @@ fn every_public_field_changes_the_first_challenge() {
         edits.push((format!("scale {n}"), Box::new(move |i| i.scales[n] += one)));
     }
     for m in 0..2 {
-        edits.push((format!("request {m}: id"), Box::new(move |i| i.requests[m].ids[1] = Fr::from(39) - i.requests[m].ids[1])));
+        edits.push((
+            format!("request {m}: id"),
+            Box::new(move |i| i.requests[m].ids[1] = Fr::from(39) - i.requests[m].ids[1]),
+        ));
         edits.push((format!("request {m}: salt"), Box::new(move |i| i.requests[m].salt += one)));
         edits.push((
             format!("request {m}: length"),
@@ -185,16 +188,32 @@ fn the_tape_depends_on_the_shape_only() {
             let inputs = inputs.map(|_| a.input(()));
             let messages = proof.messages.clone().map(|_| a.input(()));
             let mut transcript: Transcript<Recorder> = proof_transcript(&mut a);
-            field_part(&mut a, &mut transcript, &circuit.layout, &circuit.relations, &circuit.scales, &inputs, &messages)
-                .expect("a recorder never fails");
+            field_part(
+                &mut a,
+                &mut transcript,
+                &circuit.layout,
+                &circuit.relations,
+                &circuit.scales,
+                &inputs,
+                &messages,
+            )
+            .expect("a recorder never fails");
             (a.tape(), a.cost())
         } else {
             let mut a = Taped::new(Native);
             let inputs = inputs.map(|s| a.input(s));
             let messages = proof.messages.clone().map(|s| a.input(s));
             let mut transcript = proof_transcript(&mut a);
-            field_part(&mut a, &mut transcript, &circuit.layout, &circuit.relations, &circuit.scales, &inputs, &messages)
-                .expect("the honest proof");
+            field_part(
+                &mut a,
+                &mut transcript,
+                &circuit.layout,
+                &circuit.relations,
+                &circuit.scales,
+                &inputs,
+                &messages,
+            )
+            .expect("the honest proof");
             (a.tape(), a.cost())
         }
     };

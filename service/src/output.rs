@@ -131,7 +131,11 @@ pub fn milliseconds(time: Duration) -> f64 {
 /// A time for people.
 #[must_use]
 pub fn time(time: Duration) -> String {
-    if time < Duration::from_secs(1) { format!("{:.1} ms", milliseconds(time)) } else { format!("{:.2} s", time.as_secs_f64()) }
+    if time < Duration::from_secs(1) {
+        format!("{:.1} ms", milliseconds(time))
+    } else {
+        format!("{:.2} s", time.as_secs_f64())
+    }
 }
 
 /// A size for people.

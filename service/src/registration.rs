@@ -13,7 +13,10 @@ use crate::error::Error;
 use crate::files::{AdapterFile, AdapterKey, BaseFile, BaseKey};
 
 /// The layout of base, tables and adapters, which does not depend on the batch.
-pub(crate) fn layout(architecture: &lorica_circuits::architecture::Architecture, log_tile: u32) -> Result<Layout, Error> {
+pub(crate) fn layout(
+    architecture: &lorica_circuits::architecture::Architecture,
+    log_tile: u32,
+) -> Result<Layout, Error> {
     let shape = Shape { requests: 1, tokens: 16, log_tile, output: OutputKind::Classify };
     Ok(Layout::new(architecture, &shape)?)
 }

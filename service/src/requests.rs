@@ -48,7 +48,8 @@ pub fn read_requests(path: &Path) -> Result<Vec<Request>, Error> {
     for (line, content) in lines(path)? {
         let refuse = |reason: String| Error::Line { path: path.into(), line, reason };
         let record: Line = serde_json::from_str(&content).map_err(|error| refuse(describe(&error)))?;
-        let salt = record.salt.as_deref().map(parse_salt).transpose().map_err(|reason| refuse(format!("salt: {reason}")))?;
+        let salt =
+            record.salt.as_deref().map(parse_salt).transpose().map_err(|reason| refuse(format!("salt: {reason}")))?;
         requests.push(Request { text: record.text, adapter: record.adapter, salt });
     }
     if requests.is_empty() || requests.len() > MAX_REQUESTS {
@@ -107,7 +108,8 @@ fn describe(error: &serde_json::Error) -> String {
 /// # Errors
 /// What is wrong.
 pub fn parse_salt(text: &str) -> Result<Salt, String> {
-    let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text)).map_err(|_| "hexadecimal is expected".to_owned())?;
+    let bytes =
+        hex::decode(text.strip_prefix("0x").unwrap_or(text)).map_err(|_| "hexadecimal is expected".to_owned())?;
     let length = bytes.len();
     bytes.try_into().map_err(|_| format!("31 bytes are expected, got {length}"))
 }

@@ -12,7 +12,8 @@ use crate::model_fetch::cache_dir;
 use crate::output::Output;
 
 /// What every command says that meets the development SRS.
-pub const INSECURE: &str = "the SRS is the insecure development one: its trapdoor is public and anyone can forge proofs";
+pub const INSECURE: &str =
+    "the SRS is the insecure development one: its trapdoor is public and anyone can forge proofs";
 
 /// The choice of the SRS on the command line.
 #[derive(Args, Clone, Debug, Default)]

@@ -2,7 +2,9 @@
 //!
 //! A reader never allocates by a length that the remaining bytes cannot hold, and never panics.
 
-use lorica_circuits::bn254::{CurveAffine, Field, Fq, Fq2, Fr, G1Affine, G2Affine, Group, PrimeCurveAffine, PrimeField};
+use lorica_circuits::bn254::{
+    CurveAffine, Field, Fq, Fq2, Fr, G1Affine, G2Affine, Group, PrimeCurveAffine, PrimeField,
+};
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
 

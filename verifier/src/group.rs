@@ -12,8 +12,8 @@
 use std::sync::LazyLock;
 
 use lorica_circuits::bn254::{
-    Bn256, Curve, Fr, G1, G1Affine, G2Affine, G2Prepared, Group, MillerLoopResult, MultiMillerLoop,
-    PrimeCurveAffine, msm_best,
+    Bn256, Curve, Fr, G1, G1Affine, G2Affine, G2Prepared, Group, MillerLoopResult, MultiMillerLoop, PrimeCurveAffine,
+    msm_best,
 };
 use thiserror::Error;
 

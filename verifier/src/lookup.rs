@@ -233,4 +233,3 @@ pub fn leaf_claims<A: Arithmetic>(
     let (multiplicities, values) = leaf_terms(layout, &one, &challenges.b)?;
     Ok(LeafClaims { point, multiplicities: (multiplicities, multiplicity), values: (values, value) })
 }
-

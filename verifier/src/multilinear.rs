@@ -80,11 +80,7 @@ where
 
 /// `Σ_{i <= last} Π_j weight_j(i_j)` for a private `last` given in bits: bit j of i selects the pair's first (0) or second
 /// (1) entry. Bits and weights are most significant first.
-pub fn prefix_sum<A: Arithmetic>(
-    a: &mut A,
-    last: &[A::Scalar],
-    weights: &[(A::Scalar, A::Scalar)],
-) -> A::Scalar {
+pub fn prefix_sum<A: Arithmetic>(a: &mut A, last: &[A::Scalar], weights: &[(A::Scalar, A::Scalar)]) -> A::Scalar {
     // From the least significant bit up: `all` is the sum over all suffixes, `below` over those not above `last`.
     let mut all = a.one();
     let mut below = a.one();
@@ -109,12 +105,7 @@ pub fn prefix_indicator<A: Arithmetic>(a: &mut A, last: &[A::Scalar], point: &[A
 }
 
 /// `Σ_{i <= last} eq(left, i)·eq(right, i)`.
-pub fn prefix_eq<A: Arithmetic>(
-    a: &mut A,
-    last: &[A::Scalar],
-    left: &[A::Scalar],
-    right: &[A::Scalar],
-) -> A::Scalar {
+pub fn prefix_eq<A: Arithmetic>(a: &mut A, last: &[A::Scalar], left: &[A::Scalar], right: &[A::Scalar]) -> A::Scalar {
     let one = a.one();
     let weights: Vec<_> = left
         .iter()

@@ -78,19 +78,8 @@ pub struct Inputs<S> {
 impl<S> Inputs<S> {
     /// Each scalar put through `f`, in the order of the fields.
     pub fn map<T>(self, mut f: impl FnMut(S) -> T) -> Inputs<T> {
-        let Self {
-            architecture,
-            shape,
-            srs,
-            base,
-            adapters,
-            count,
-            context,
-            witness,
-            prover_salt,
-            scales,
-            requests,
-        } = self;
+        let Self { architecture, shape, srs, base, adapters, count, context, witness, prover_salt, scales, requests } =
+            self;
         Inputs {
             architecture: f(architecture),
             shape: shape.map(&mut f),

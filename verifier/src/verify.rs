@@ -1,7 +1,7 @@
 //! The native verifier: field part and group claim of an inference proof.
 
 use lorica_circuits::architecture::{MAX_TOKENS, OutputKind};
-use lorica_circuits::bn254::{Field, Fr, FromUniformBytes, G1Affine, G2Affine, PrimeCurveAffine};
+use lorica_circuits::bn254::{Field, Fr, FromUniformBytes, G1Affine, G2Affine};
 use lorica_circuits::column::Region;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::ScaleRef;
@@ -242,8 +242,7 @@ pub fn verify_with<A: Arithmetic<Scalar = Fr>>(
         return Err(VerifyError::Shape { what: "witness commitments", expected, got: proof.witness.len() });
     }
     let inputs = inputs(layout, base, statement, digest_points(&proof.witness), proof.prover_salt)?;
-    let outcome =
-        field_part(a, transcript, layout, &circuit.relations, &circuit.scales, &inputs, &proof.messages)?;
+    let outcome = field_part(a, transcript, layout, &circuit.relations, &circuit.scales, &inputs, &proof.messages)?;
 
     let first = own.first().copied().unwrap_or(&[]);
     own.resize(layout.shape.requests, first);

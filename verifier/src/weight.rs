@@ -184,7 +184,9 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
             let mut vector = Vec::new();
             for entry in &weight.entries {
                 if entry.digit >= count {
-                    return Err(CircuitError::Compile { what: format!("{:?} has no digit {}", term.column, entry.digit) });
+                    return Err(CircuitError::Compile {
+                        what: format!("{:?} has no digit {}", term.column, entry.digit),
+                    });
                 }
                 let value = match &table {
                     Some(table) => table.get(entry.point).cloned().ok_or_else(|| CircuitError::Compile {
@@ -259,7 +261,8 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
             product = a.mul(&product, &factor);
         }
         if let Some((weight, own)) = mask {
-            let missing = || CircuitError::Compile { what: format!("{:?}: a mask needs the request axis", term.column) };
+            let missing =
+                || CircuitError::Compile { what: format!("{:?}: a mask needs the request axis", term.column) };
             let request = request.ok_or_else(missing)?;
             let point = points.get(Axis::Request)?;
             let factor = match weight {
@@ -279,12 +282,7 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
     }
 
     /// `Σ_{m,t} eq(request, m)·eq(token, t)·eq(own, id_{m,t})`.
-    fn words<A: Arithmetic<Scalar = S>>(
-        &self,
-        a: &mut A,
-        points: &Points<S>,
-        own: &[S],
-    ) -> Result<S, CircuitError> {
+    fn words<A: Arithmetic<Scalar = S>>(&self, a: &mut A, points: &Points<S>, own: &[S]) -> Result<S, CircuitError> {
         let requests = eq_table(a, &points.get(Axis::Request)?);
         let tokens = eq_table(a, &points.get(Axis::Token)?);
         let mut sum = a.zero();
@@ -441,4 +439,3 @@ pub fn scale_values(scales: &lorica_circuits::architecture::Scales) -> Vec<(Scal
     }
     values
 }
-

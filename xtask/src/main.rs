@@ -29,9 +29,7 @@ fn main() -> ExitCode {
         ("cargo", vec!["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
     ];
     let done = match task {
-        "quick" => {
-            run_all(&lint) && run_all(&[("cargo", vec!["test", "--workspace", "--locked", "--lib", "--bins"])])
-        }
+        "quick" => run_all(&lint) && run_all(&[("cargo", vec!["test", "--workspace", "--locked", "--lib", "--bins"])]),
         "lint" => run_all(&lint),
         // Not nextest: it starts a process per test, and each would calibrate the real model again.
         "test" => run_all(&[

@@ -92,7 +92,10 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
         import_model(&model, &calibration_texts(None)?, 16, args.tau, &srs, out)?;
     drop(encoder);
     let adapters = out.step("import two adapters", || {
-        ADAPTERS.iter().map(|own| import_adapter(own, args.fixtures.as_deref(), &srs, &base.key, &base.model)).collect::<Result<Vec<_>, _>>()
+        ADAPTERS
+            .iter()
+            .map(|own| import_adapter(own, args.fixtures.as_deref(), &srs, &base.key, &base.model))
+            .collect::<Result<Vec<_>, _>>()
     })?;
     let base_bytes = base.encode().len();
     let key_bytes = base.key.encode().len();
@@ -221,12 +224,16 @@ fn forge(
     let other = keys.last().map_or(Fr::zero(), |key| key.commitments.id());
     vec![
         edit("another label", &|forged| {
-            if let Some(Published::Classify { label, .. }) = forged.statement.requests.first_mut().map(|r| &mut r.output) {
+            if let Some(Published::Classify { label, .. }) =
+                forged.statement.requests.first_mut().map(|r| &mut r.output)
+            {
                 *label = (*label + 1) % 10;
             }
         }),
         edit("another label with a forged logit", &|forged| {
-            if let Some(Published::Classify { label, logits }) = forged.statement.requests.first_mut().map(|r| &mut r.output) {
+            if let Some(Published::Classify { label, logits }) =
+                forged.statement.requests.first_mut().map(|r| &mut r.output)
+            {
                 let winner = (usize::from(*label) + 1) % 10;
                 logits[winner] = logits.iter().max().copied().unwrap_or(0) + 1;
                 *label = u8::try_from(winner).unwrap_or(0);
@@ -291,7 +298,10 @@ fn table(
     rule();
     out.line("forgeries");
     for forgery in forgeries {
-        let verdict = forgery.verdict.as_deref().map_or_else(|| "ACCEPTED: THIS IS A BUG".into(), |why| format!("REJECTED: {why}"));
+        let verdict = forgery
+            .verdict
+            .as_deref()
+            .map_or_else(|| "ACCEPTED: THIS IS A BUG".into(), |why| format!("REJECTED: {why}"));
         out.line(format!("  {:<36} {verdict}", forgery.name));
     }
 }

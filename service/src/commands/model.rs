@@ -175,7 +175,8 @@ pub fn import_model(
     srs: &Srs,
     out: &Output,
 ) -> Result<Imported, Error> {
-    let (encoder, source) = out.step("load model", || Ok::<_, Error>((FloatEncoder::load(dir)?, weights_digest(dir)?)))?;
+    let (encoder, source) =
+        out.step("load model", || Ok::<_, Error>((FloatEncoder::load(dir)?, weights_digest(dir)?)))?;
     let tokenizer = encoder.tokenizer()?;
     let ids = encode_all(&tokenizer, texts)?;
     let model = out.step("calibrate and quantise", || calibrate(&encoder, &ids, r_max))?;

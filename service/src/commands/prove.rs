@@ -105,10 +105,7 @@ pub fn run(args: &ProveArgs, out: &Output) -> Result<(), Error> {
 }
 
 /// Each adapter file once.
-fn load_adapters<'r>(
-    prover: &Prover,
-    requests: &'r [Request],
-) -> Result<BTreeMap<&'r Path, LoadedAdapter>, Error> {
+fn load_adapters<'r>(prover: &Prover, requests: &'r [Request]) -> Result<BTreeMap<&'r Path, LoadedAdapter>, Error> {
     let mut adapters = BTreeMap::new();
     for path in requests.iter().filter_map(|request| request.adapter.as_deref()) {
         if !adapters.contains_key(path) {

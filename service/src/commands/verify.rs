@@ -91,7 +91,9 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
         let words = check(&base, &keys, context_word(args.context), &proof)?;
         let spent = start.elapsed();
         check_heads(&proof, &base, &keys)?;
-        if given > 0 && !proof.statement.requests.iter().any(|r| keys[..given].iter().any(|k| k.commitments.id() == r.adapter)) {
+        if given > 0
+            && !proof.statement.requests.iter().any(|r| keys[..given].iter().any(|k| k.commitments.id() == r.adapter))
+        {
             return Err(Error::Mismatch("it uses none of the adapters given".into()));
         }
         if let Some(expected) = &expected {

@@ -52,10 +52,7 @@ impl AdapterFile {
         if file.key.commitments.base != base.commitments.id() {
             return Err(refuse("the adapter was imported for another base".into()));
         }
-        file.key
-            .commitments
-            .validate(&base.commitments)
-            .map_err(|source| Error::Key { path: path.into(), source })?;
+        file.key.commitments.validate(&base.commitments).map_err(|source| Error::Key { path: path.into(), source })?;
         file.model.validate(&base.commitments.architecture).map_err(|source| refuse(source.to_string()))?;
         Ok(file)
     }

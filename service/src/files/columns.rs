@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn columns_return_at_every_width() {
-        let extremes = [vec![], vec![-32768, 32767], vec![32768], vec![-32769], vec![1 << 31], vec![i64::MIN, i64::MAX]];
+        let extremes =
+            [vec![], vec![-32768, 32767], vec![32768], vec![-32769], vec![1 << 31], vec![i64::MIN, i64::MAX]];
         for cells in extremes {
             let columns: BTreeMap<Column, Vec<i64>> =
                 order(Region::Adapter).into_iter().map(|column| (column, cells.clone())).collect();
@@ -85,9 +86,11 @@ mod tests {
 
     #[test]
     fn impossible_widths_and_lengths_are_refused() {
-        for (width, count, expected) in
-            [(3, 0, CodecError::Value { what: "width of a column", got: 3 }), (2, u64::MAX, truncated()), (8, 1, truncated())]
-        {
+        for (width, count, expected) in [
+            (3, 0, CodecError::Value { what: "width of a column", got: 3 }),
+            (2, u64::MAX, truncated()),
+            (8, 1, truncated()),
+        ] {
             let mut writer = Writer::new(b"LORICAte", 1);
             writer.u8(width);
             writer.u64(count);

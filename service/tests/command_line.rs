@@ -1,0 +1,308 @@
+//! Exit codes, JSON, and refusals, on a small random model.
+
+mod support;
+
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+use support::{Lorica, SRS, folders, path};
+
+/// Registered once; tests only add files of their own names.
+static WORLD: LazyLock<Lorica> = LazyLock::new(|| {
+    let world = Lorica::small_world();
+    let prove =
+        ["prove", "--base", "base.lorica", "--adapter", "a.lorica", "--text", "hello world", "--context", "0x2a"];
+    world.run(prove.into_iter().chain(SRS).chain(["-o", "context.proof"])).expect(0);
+    let prove = ["prove", "--base", "base.lorica", "--adapter", "a.lorica", "--text", "hello world"];
+    world.run(prove.into_iter().chain(SRS).chain(["-o", "plain.proof"])).expect(0);
+    world
+});
+
+const VERIFY: &str = "verify --base base.vk --adapter a.vk";
+
+fn error(line: &str, code: i32) -> Value {
+    let json = WORLD.line(&format!("{line} --json")).expect(code).json();
+    assert_eq!(json["schema"], "lorica.error/1");
+    assert_eq!(json["exit_code"], code);
+    json
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for line in ["--help", "--version", "prove --help", "model import --help"] {
+        assert!(!WORLD.line(line).expect(0).stdout.is_empty());
+    }
+}
+
+#[test]
+fn usage_errors_have_code_2_and_json() {
+    for line in [
+        "",
+        "nonsense",
+        "prove",
+        "prove --base base.lorica -o x.proof",
+        "prove --base base.lorica --text a --requests r.jsonl -o x.proof",
+        "prove --base base.lorica --adapter a.lorica --requests r.jsonl -o x.proof",
+        "prove --base base.lorica --salt 00 --requests r.jsonl -o x.proof",
+        "prove --base base.lorica --text a --salt 00 -o x.proof",
+        "prove --base base.lorica --text a --context 30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001 -o x",
+        "prove --base base.lorica --text a -o x.proof",
+        "model import . --tau 19 -o x.lorica",
+        "model import . --r-max 3 -o x.lorica",
+        "model import . -o x.vk",
+        "srs dev --log-size 40 -o x.srs",
+    ] {
+        let ran = WORLD.line(line).expect(2);
+        assert!(!ran.stderr.is_empty(), "{line}");
+        if !line.is_empty() {
+            assert_eq!(error(line, 2)["kind"], "usage");
+        }
+    }
+}
+
+#[test]
+fn missing_and_foreign_files_are_input_errors() {
+    WORLD.write("noise", b"LORICAbmnoise");
+    for line in [
+        "inspect nowhere",
+        "inspect noise",
+        "verify --base nowhere.vk --proof plain.proof",
+        "verify --base a.vk --proof plain.proof",
+        "verify --base base.vk --adapter base.vk --proof plain.proof",
+        "verify --base base.vk --proof nowhere.proof",
+        "prove --base base.vk --text a --srs dev.srs --insecure-dev-srs -o x.proof",
+        "prove --base base.lorica --adapter a.vk --text a --srs dev.srs --insecure-dev-srs -o x.proof",
+        "prove --base base.lorica --text a --srs noise --insecure-dev-srs -o x.proof",
+        "model import nowhere --tau 14 --srs dev.srs --insecure-dev-srs -o x.lorica",
+        "adapter import nowhere --base base.lorica --srs dev.srs --insecure-dev-srs -o x.lorica",
+    ] {
+        assert_eq!(error(line, 3)["kind"], "input", "{line}");
+    }
+    assert!(!WORLD.path("x.proof").exists() && !WORLD.path("x.lorica").exists());
+}
+
+#[test]
+fn an_output_folder_that_is_missing_is_an_environment_error() {
+    assert_eq!(error("srs dev --log-size 1 -o nowhere/x.srs", 4)["kind"], "environment");
+}
+
+#[test]
+fn the_development_srs_needs_permission_and_warns() {
+    let message = error("prove --base base.lorica --text a --srs dev.srs -o x.proof", 3)["message"].clone();
+    assert!(message.as_str().is_some_and(|text| text.contains("--insecure-dev-srs")), "{message}");
+    for line in [VERIFY.to_owned() + " --proof plain.proof", "inspect base.vk".into(), "inspect dev.srs".into()] {
+        let ran = WORLD.line(&format!("{line} --json")).expect(0);
+        assert!(ran.stderr.contains("insecure"), "{line}");
+        let json = ran.json();
+        assert_eq!(json["insecure_srs"], true);
+        assert_eq!(json["warnings"].as_array().map(Vec::len), Some(1));
+    }
+}
+
+#[test]
+fn another_srs_is_refused() {
+    WORLD.line("srs dev --log-size 15 -o larger.srs").expect(0);
+    WORLD.line("srs dev --log-size 13 -o smaller.srs").expect(0);
+    let message = error("prove --base base.lorica --text a --srs larger.srs --insecure-dev-srs -o x", 3);
+    assert!(message["message"].as_str().is_some_and(|text| text.contains("another SRS")), "{message}");
+    let message = error("prove --base base.lorica --text a --srs smaller.srs --insecure-dev-srs -o x", 3);
+    assert!(message["message"].as_str().is_some_and(|text| text.contains("powers are needed")), "{message}");
+}
+
+#[test]
+fn verification_says_what_was_proven_and_what_was_not_checked() {
+    let json = WORLD.line(&format!("{VERIFY} --proof plain.proof --json")).expect(0).json();
+    assert_eq!(json["schema"], "lorica.verify/1");
+    assert_eq!(json["accepted"], true);
+    assert_eq!(json["not_checked"], json!(["text"]));
+    assert_eq!(json["context"], format!("0x{:064}", 0));
+    let request = &json["requests"][0];
+    assert_eq!(request["logits"].as_array().map(Vec::len), Some(3));
+    assert!(["a", "b", "c"].contains(&request["label"]["name"].as_str().unwrap_or("")), "{request}");
+    let infer = ["infer", "--base", "base.lorica", "--adapter", "a.lorica", "--text", "hello world", "--json"];
+    let inferred = WORLD.run(infer).expect(0).json();
+    assert_eq!(inferred["logits"], request["logits"]);
+    assert_eq!(inferred["label"], request["label"]);
+}
+
+#[test]
+fn the_text_is_compared() {
+    let verify = |text: &str| {
+        let line = ["verify", "--base", "base.vk", "--adapter", "a.vk", "--proof", "plain.proof", "--json", "--text"];
+        WORLD.run(line.into_iter().chain([text]))
+    };
+    assert_eq!(verify("hello world").expect(0).json()["not_checked"], json!([]));
+    assert_eq!(verify("hello hello").expect(1).json()["kind"], "rejected");
+    assert_eq!(verify("-").expect(1).json()["kind"], "rejected");
+    assert_eq!(verify(&"a ".repeat(127)).expect(3).json()["kind"], "input");
+}
+
+#[test]
+fn a_proof_is_accepted_with_its_context_only() {
+    for context in
+        ["--context 2a", "--context 0x2a", "--context 000000000000000000000000000000000000000000000000000000000000002a"]
+    {
+        WORLD.line(&format!("{VERIFY} --proof context.proof {context}")).expect(0);
+    }
+    for context in ["", "--context 2b"] {
+        error(&format!("{VERIFY} --proof context.proof {context}"), 1);
+    }
+    error(&format!("{VERIFY} --proof plain.proof --context 2a"), 1);
+}
+
+#[test]
+fn foreign_adapters_are_rejected() {
+    error("verify --base base.vk --adapter b.vk --proof plain.proof", 1);
+    error("verify --base base.vk --proof plain.proof", 1);
+    // More keys than are used do no harm; model files serve as keys too.
+    WORLD.line("verify --base base.vk --adapter b.vk a.vk --proof plain.proof").expect(0);
+    WORLD.line("verify --base base.lorica --adapter a.lorica --proof plain.proof").expect(0);
+    // A proof that does not use the adapter at all is not what was asked for.
+    let prove = "prove --base base.lorica --text hello --srs dev.srs --insecure-dev-srs -o bare.proof";
+    WORLD.line(prove).expect(0);
+    WORLD.line("verify --base base.vk --proof bare.proof").expect(0);
+    error(&format!("{VERIFY} --proof bare.proof"), 1);
+}
+
+#[test]
+fn damaged_proofs_are_rejected_and_damaged_keys_refused() {
+    let whole = WORLD.read("plain.proof");
+    for (name, bytes) in [
+        ("empty", vec![]),
+        ("magic", whole[..8].to_vec()),
+        ("short", whole[..whole.len() - 1].to_vec()),
+        ("long", [&whole[..], &[0]].concat()),
+        ("flipped", flip(&whole, whole.len() / 2)),
+        ("version", flip(&whole, 9)),
+    ] {
+        WORLD.write(&format!("{name}.proof"), bytes);
+        error(&format!("{VERIFY} --proof {name}.proof"), 1);
+    }
+    for file in ["base.vk", "a.vk", "base.lorica", "a.lorica"] {
+        let whole = WORLD.read(file);
+        for (index, bytes) in
+            [flip(&whole, whole.len() / 2), flip(&whole, 9), whole[..whole.len() / 2].to_vec(), vec![]]
+                .into_iter()
+                .enumerate()
+        {
+            let damaged = format!("damaged-{index}-{file}");
+            WORLD.write(&damaged, bytes);
+            error(&format!("inspect {damaged}"), 3);
+            let line = match file {
+                "base.vk" => format!("verify --base {damaged} --adapter a.vk --proof plain.proof"),
+                "a.vk" => format!("verify --base base.vk --adapter {damaged} --proof plain.proof"),
+                "base.lorica" => format!("infer --base {damaged} --text a"),
+                _ => format!("infer --base base.lorica --adapter {damaged} --text a"),
+            };
+            error(&line, 3);
+        }
+    }
+}
+
+fn flip(bytes: &[u8], index: usize) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[index] ^= 1;
+    bytes
+}
+
+#[test]
+fn batches_carry_their_own_adapters_and_salts() {
+    let salt = "0b".repeat(31);
+    let lines = |ending: &str| {
+        format!(
+            "{{\"text\": \"hello\", \"adapter\": \"a.{ending}\"}}\n\
+             {{\"text\": \"world a b\", \"adapter\": \"b.{ending}\", \"salt\": \"{salt}\"}}\n\
+             {{\"text\": \"\\u0000[PAD]\", \"adapter\": \"a.{ending}\"}}\n"
+        )
+    };
+    WORLD.write("batch.jsonl", lines("lorica"));
+    WORLD.write("batch-keys.jsonl", lines("vk"));
+    WORLD
+        .line("prove --base base.lorica --requests batch.jsonl --srs dev.srs --insecure-dev-srs -o batch.proof")
+        .expect(0);
+    for requests in ["batch.jsonl", "batch-keys.jsonl"] {
+        let verify = format!("verify --base base.vk --proof batch.proof --requests {requests} --json");
+        let json = WORLD.line(&verify).expect(0).json();
+        assert_eq!(json["requests"].as_array().map(Vec::len), Some(3));
+        assert_eq!(json["shape"]["requests"], 4);
+    }
+    for (name, changed) in [
+        ("swapped", lines("vk").replacen("a.vk", "b.vk", 1)),
+        ("salted", lines("vk").replace("0b0b", "0b0c")),
+        ("reworded", lines("vk").replace("world a b", "world b a")),
+        ("shortened", lines("vk").lines().take(2).collect::<Vec<_>>().join("\n")),
+        ("bare", lines("vk").replacen(", \"adapter\": \"a.vk\"", "", 1)),
+    ] {
+        WORLD.write(&format!("{name}.jsonl"), changed);
+        error(&format!("verify --base base.vk --proof batch.proof --requests {name}.jsonl"), 1);
+    }
+}
+
+#[test]
+fn mixtures_of_outputs_are_refused() {
+    WORLD.write("mixed.jsonl", "{\"text\": \"a\", \"adapter\": \"a.lorica\"}\n{\"text\": \"b\"}\n");
+    error("prove --base base.lorica --requests mixed.jsonl --srs dev.srs --insecure-dev-srs -o x", 3);
+    // No adapter and an adapter without a head both embed.
+    WORLD.write("embed.jsonl", "{\"text\": \"a\", \"adapter\": \"headless.lorica\"}\n{\"text\": \"b\"}\n");
+    WORLD
+        .line("prove --base base.lorica --requests embed.jsonl --srs dev.srs --insecure-dev-srs -o embed.proof")
+        .expect(0);
+    let json = WORLD.line("verify --base base.vk --proof embed.proof --requests embed.jsonl --json").expect(0).json();
+    assert_eq!(json["shape"]["output"], "embed");
+    assert_eq!(json["requests"][0]["embedding_sums"].as_array().map(Vec::len), Some(128));
+    assert_eq!(json["requests"][1]["adapter"], Value::Null);
+}
+
+#[test]
+fn lengths_at_the_limit() {
+    let text = |words: usize| vec!["a"; words].join(" ");
+    let infer = |words| {
+        let line = ["infer", "--base", "base.lorica", "--json", "--text"].map(str::to_owned);
+        WORLD.run(line.into_iter().chain([text(words)]))
+    };
+    assert_eq!(infer(126).expect(0).json()["length"], 128);
+    let message = infer(127).expect(3).json()["message"].clone();
+    assert!(message.as_str().is_some_and(|text| text.contains("129")), "{message}");
+    assert_eq!(infer(0).expect(0).json()["length"], 2);
+}
+
+#[test]
+fn an_adapter_of_another_base_is_refused() {
+    let other = Lorica::new();
+    other.line("srs dev --log-size 14 -o dev.srs").expect(0);
+    let mut model = folders::Model::small();
+    model.tensors.insert("pooler.dense.bias".into(), folders::Stored::synthetic("another", &[128]));
+    let folder = model.write();
+    other.write("calibration.txt", "hello world\na b\n");
+    let import = ["model", "import", path(&folder), "--tau", "14", "--r-max", "4", "--calibrate", "calibration.txt"];
+    other.run(import.into_iter().chain(SRS).chain(["-o", "base.lorica"])).expect(0);
+    for name in ["a.lorica", "a.vk", "plain.proof"] {
+        other.write(name, WORLD.read(name));
+    }
+    assert_eq!(
+        other.line("infer --base base.lorica --adapter a.lorica --text a --json").expect(3).json()["kind"],
+        "input"
+    );
+    other.line("verify --base base.vk --adapter a.vk --proof plain.proof").expect(3);
+    assert_eq!(other.line("verify --base base.vk --proof plain.proof --json").expect(1).json()["kind"], "rejected");
+}
+
+#[test]
+fn imports_measure_on_texts() {
+    let folder = folders::Adapter::small().write();
+    let model = folders::Model::small().write();
+    WORLD.write(
+        "heldout.jsonl",
+        "{\"text\": \"hello\", \"label\": \"a\", \"other\": 1}\n{\"text\": \"world\", \"label\": \"b\"}\n",
+    );
+    let import = ["adapter", "import", path(&folder), "--base", "base.lorica", "--texts", "heldout.jsonl", "--json"];
+    let all = import.into_iter().chain(["--model", path(&model), "-o", "measured.lorica"]).chain(SRS);
+    let measured = WORLD.run(all).expect(0).json()["measured"].clone();
+    assert_eq!((measured["texts"].clone(), measured["labelled"].clone()), (json!(2), json!(2)));
+    assert!(measured["label_agreement"].is_f64() && measured["accuracy"].is_f64(), "{measured}");
+    assert_eq!(WORLD.read("measured.vk"), WORLD.read("a.vk"));
+    WORLD.write("wrong.jsonl", "{\"text\": \"hello\", \"label\": \"z\"}\n");
+    let import =
+        ["adapter", "import", path(&folder), "--base", "base.lorica", "--texts", "wrong.jsonl", "-o", "x.lorica"];
+    WORLD.run(import.into_iter().chain(SRS)).expect(3);
+}

@@ -151,6 +151,12 @@ pub enum Error {
         /// Which SRS.
         what: String,
     },
+    /// An SRS over another generator of G2, which no verifier takes.
+    #[error("{what}: [1] of G2 is not the standard generator")]
+    OddGenerator {
+        /// Which SRS.
+        what: String,
+    },
     /// The SRS.
     #[error(transparent)]
     Srs(#[from] SrsError),

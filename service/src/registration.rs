@@ -40,8 +40,6 @@ pub fn register_base(srs: &Srs, model: BaseModel, log_tile: u32, source: [u8; 32
     };
     let key = BaseKey {
         commitments,
-        g2: *srs.g2(),
-        tau_g2: *srs.tau_g2(),
         has_pooler: model.meta.has_pooler,
         output_exponent: model.meta.output_exponent(),
         tokenizer_json: model.tokenizer_json.clone(),

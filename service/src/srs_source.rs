@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lorica_circuits::architecture::BLINDING;
+use lorica_circuits::bn254::G2Affine;
 use lorica_prover::srs::Srs;
 
 use crate::error::Error;
@@ -47,6 +48,9 @@ impl SrsArgs {
                 return Err(Error::InsecureSrs { what });
             }
             out.warn(INSECURE);
+        }
+        if *srs.g2() != G2Affine::generator() {
+            return Err(Error::OddGenerator { what: self.name() });
         }
         srs.check_size((1 << log_tile) + BLINDING)?;
         Ok(srs)

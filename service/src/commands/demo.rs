@@ -41,8 +41,8 @@ pub struct DemoArgs {
 }
 
 /// 32 tokens with the special ones: the description of a package that is in no fixture.
-const TEXT: &str = "fast parser combinators with zero-copy input and helpful error messages; documentation and \
-                    examples for embedded systems without an allocator";
+const TEXT: &str = "Python module for parsing and writing spreadsheet files with formulas, charts and styles, \
+                    without an office suite; works with large tables and streams rows";
 
 /// The files of one fixture adapter: config, weights, labels.
 struct Embedded {

@@ -140,7 +140,7 @@ pub fn check(
     Ok(outcome.requests)
 }
 
-/// A label means nothing without a head: the zero classifier of an adapter that has none gives label 0 to everything.
+/// No label without a head. The protocol refuses an absent label as the winner; this says it in words.
 fn check_heads(proof: &InferenceProof, base: &BaseKey, keys: &[AdapterKey]) -> Result<(), Error> {
     if proof.statement.shape.output != OutputKind::Classify {
         return Ok(());

@@ -3,13 +3,11 @@
 //! * [`vk`]: what checking needs: base keys and adapter keys
 //! * [`base`], [`adapter`]: what proving needs: a key followed by the integers
 //! * [`columns`]: integers in two, four or eight bytes each
-//! * [`points`]: points of G2
 //! * [`store`]: bounded reading, atomic writing
 
 pub mod adapter;
 pub mod base;
 pub mod columns;
-pub mod points;
 pub mod store;
 pub mod vk;
 

@@ -13,7 +13,6 @@ use lorica_verifier::codec::{CodecError, Reader, Writer};
 use lorica_verifier::group::VerifierKey;
 use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
 
-use super::points::{read_g2, write_g2};
 use super::{
     ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, BASE_KEY_MAGIC, BASE_MAGIC, MAX_ADAPTER_BYTES, MAX_BASE_BYTES, VERSION, store,
 };
@@ -27,12 +26,8 @@ pub const MAX_LABEL_BYTES: usize = 256;
 /// Key of a base: the content of `base.vk`, and the beginning of `base.lorica`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseKey {
-    /// Architecture, scales, commitments, SRS digest.
+    /// Architecture, scales, commitments, SRS digest and `[τ]₂`.
     pub commitments: BaseCommitments,
-    /// `[1]₂` of the SRS.
-    pub g2: G2Affine,
-    /// `[τ]₂` of the SRS.
-    pub tau_g2: G2Affine,
     /// Whether the base can classify.
     pub has_pooler: bool,
     /// A mean embedding is `sums / (length·2^exponent)`.
@@ -45,7 +40,7 @@ impl BaseKey {
     /// The points of the SRS that checking needs.
     #[must_use]
     pub fn verifier_key(&self) -> VerifierKey {
-        VerifierKey::new(self.g2, self.tau_g2)
+        VerifierKey::new(G2Affine::generator(), self.commitments.tau_g2)
     }
 
     /// The tokenizer.
@@ -59,8 +54,6 @@ impl BaseKey {
     /// Writes all fields.
     pub(super) fn write_body(&self, writer: &mut Writer) {
         self.commitments.write(writer);
-        write_g2(writer, &self.g2);
-        write_g2(writer, &self.tau_g2);
         writer.u8(u8::from(self.has_pooler));
         writer.i64(self.output_exponent.into());
         writer.count(self.tokenizer_json.len());
@@ -71,8 +64,6 @@ impl BaseKey {
     pub(super) fn read_body(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         Ok(Self {
             commitments: BaseCommitments::read(reader)?,
-            g2: read_g2(reader, "[1] of G2")?,
-            tau_g2: read_g2(reader, "[tau] of G2")?,
             has_pooler: read_flag(reader, "has pooler")?,
             output_exponent: read_exponent(reader)?,
             tokenizer_json: {

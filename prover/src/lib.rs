@@ -1,13 +1,14 @@
 //! The prover.
 
+pub mod cells;
 pub mod commit;
+mod lanes;
+pub mod lookup;
 pub mod mercury;
 pub mod msm;
-pub mod srs;
-pub mod cells;
-pub mod lookup;
 pub mod operand;
 pub mod prove;
 pub mod reduction;
 pub mod relation;
+pub mod srs;
 pub mod wide;

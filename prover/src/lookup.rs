@@ -1,163 +1,62 @@
 //! The prover of the lookup argument's fraction tree (see [`lorica_verifier::lookup`]).
 //!
 //! Leaves beyond the used ones are 0/1 and stay 0/1 in every layer, so only used prefixes are stored; what the tail adds
-//! to a sumcheck is known in closed form.
+//! to a sumcheck is known in closed form. Leaves are read from integers whenever they are needed, as is the layer above
+//! them: what is kept is 32 bytes per leaf. The lower layers are worked on in chunks of eight subtrees
+//! (`packed`), the upper ones node by node.
+
+mod leaves;
+mod packed;
 
 use rayon::prelude::*;
 
-use lorica_circuits::bn254::{Field, Fr};
-use lorica_circuits::column::{Column, Lookup, Table};
+use lorica_circuits::bn254::{Field, Fr, PrimeField};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
 use lorica_verifier::arithmetic::Native;
 use lorica_verifier::lookup::{LayerMessages, LeafChallenges, LeafClaim, LookupMessages};
-use lorica_verifier::multilinear::integer;
 use lorica_verifier::transcript::Transcript;
 
+use self::leaves::{Leaves, Scratch};
+use self::packed::{Fold, Fraction, Node, Sums};
 use crate::cells::Cells;
+use crate::lanes::{LANES, Lanes};
 
-const CHUNK: usize = 1 << 12;
+/// Levels of a subtree between its leaves and its root.
+const LEVELS: usize = 11;
+/// Leaves of a subtree.
+const SUBTREE: usize = 1 << LEVELS;
+/// Leaves of a chunk.
+const CHUNK_LEAVES: usize = LANES * SUBTREE;
+/// The lowest level that is stored.
+const STORED: usize = 2;
+/// The lowest level that is stored node by node.
+const UPPER: usize = LEVELS - 1;
 
-/// The fractions of one layer; entries beyond the vectors are 0/1.
-struct Layer {
-    p: Vec<Fr>,
-    q: Vec<Fr>,
+const CHUNK: usize = 1 << 10;
+
+/// A layer's fractions, node by node; those beyond the vector are 0/1.
+type Layer = Vec<(Fr, Fr)>;
+
+fn fraction(layer: &Layer, i: usize) -> (Fr, Fr) {
+    layer.get(i).copied().unwrap_or((Fr::ZERO, Fr::ONE))
 }
 
-impl Layer {
-    fn at(&self, i: usize) -> (Fr, Fr) {
-        match (self.p.get(i), self.q.get(i)) {
-            (Some(p), Some(q)) => (*p, *q),
-            _ => (Fr::ZERO, Fr::ONE),
-        }
-    }
-
-    fn parent(&self) -> Self {
-        let length = self.p.len().div_ceil(2);
-        let (p, q) = (0..length)
-            .into_par_iter()
-            .with_min_len(CHUNK)
-            .map(|i| {
-                let (p0, q0) = self.at(2 * i);
-                let (p1, q1) = self.at(2 * i + 1);
-                (p0 * q1 + p1 * q0, q0 * q1)
-            })
-            .unzip();
-        Self { p, q }
-    }
-}
-
-/// Builds the leaves from the committed cells.
-fn leaves(layout: &Layout, cells: &Cells<'_>, challenges: &LeafChallenges<Fr>) -> Result<Layer, CircuitError> {
-    let length = layout.leaves() as usize;
-    let mut p = vec![Fr::ZERO; length];
-    let mut q = vec![Fr::ONE; length];
-    let table_id = |table: Table| Fr::from(table.id()) * challenges.b.square();
-    // Small keys as field elements: a table instead of a conversion per leaf.
-    let small: Vec<Fr> = (0..1u64 << 16).into_par_iter().map(Fr::from).collect();
-    let field = |value: i64| match usize::try_from(value).ok().and_then(|v| small.get(v)) {
-        Some(known) => *known,
-        None => integer(value),
-    };
-    for placement in layout.placements() {
-        let Lookup::Key { table, value, .. } = placement.spec.lookup else { continue };
-        let offset = placement.spec.lookup.offset();
-        let start = placement.offset as usize;
-        let range = start..start + placement.spec.len();
-        let keys = cells.column(layout, placement.spec.column, 0)?;
-        let values: &[i64] = match value {
-            Some(column) => cells.column(layout, column, 0)?,
-            None => &[],
-        };
-        let constant = challenges.x - table_id(table);
-        p[range.clone()].par_iter_mut().with_min_len(CHUNK).for_each(|p| *p = Fr::ONE);
-        q[range].par_iter_mut().with_min_len(CHUNK).enumerate().for_each(|(i, q)| {
-            *q = constant - field(keys[i] + offset);
-            if let Some(value) = values.get(i) {
-                *q -= challenges.b * field(*value);
-            }
-        });
-    }
-    for &table in Table::used(layout.shape.output) {
-        let multiplicities: Column = table.multiplicities();
-        let start = layout.placement(multiplicities)?.offset as usize;
-        let range = start..start + (1usize << table.bits());
-        let counts = cells.column(layout, multiplicities, 0)?;
-        let values: &[i64] = match table.values() {
-            Some(column) => cells.column(layout, column, 0)?,
-            None => &[],
-        };
-        let constant = challenges.x - table_id(table);
-        p[range.clone()].par_iter_mut().zip(counts).for_each(|(p, count)| *p = -integer(*count));
-        q[range].par_iter_mut().enumerate().for_each(|(key, q)| {
-            *q = constant - field(key as i64);
-            if let Some(value) = values.get(key) {
-                *q -= challenges.b * field(*value);
-            }
-        });
-    }
-    Ok(Layer { p, q })
-}
-
-/// Child fractions of the nodes of a layer under a sumcheck.
-struct Children {
-    p0: Vec<Fr>,
-    p1: Vec<Fr>,
-    q0: Vec<Fr>,
-    q1: Vec<Fr>,
-}
-
-impl Children {
-    fn new(layer: &Layer) -> Self {
-        let length = layer.p.len().div_ceil(2);
-        let even = |values: &[Fr]| (0..length).into_par_iter().with_min_len(CHUNK).map(|i| values[2 * i]).collect();
-        let odd = |values: &[Fr], default: Fr| -> Vec<Fr> {
-            (0..length)
-                .into_par_iter()
-                .with_min_len(CHUNK)
-                .map(|i| values.get(2 * i + 1).copied().unwrap_or(default))
-                .collect()
-        };
-        Self {
-            p0: even(&layer.p),
-            p1: odd(&layer.p, Fr::ZERO),
-            q0: even(&layer.q),
-            q1: odd(&layer.q, Fr::ONE),
-        }
-    }
-
-    fn at(&self, i: usize) -> [Fr; 4] {
-        match (self.p0.get(i), self.p1.get(i), self.q0.get(i), self.q1.get(i)) {
-            (Some(p0), Some(p1), Some(q0), Some(q1)) => [*p0, *p1, *q0, *q1],
-            _ => [Fr::ZERO, Fr::ZERO, Fr::ONE, Fr::ONE],
-        }
-    }
-
-    fn fold(&self, challenge: &Fr) -> Self {
-        let length = self.p0.len().div_ceil(2);
-        let one = |values: &[Fr], default: Fr| -> Vec<Fr> {
-            (0..length)
-                .into_par_iter()
-                .with_min_len(CHUNK)
-                .map(|i| {
-                    let low = values[2 * i];
-                    let high = values.get(2 * i + 1).copied().unwrap_or(default);
-                    low + (high - low) * challenge
-                })
-                .collect()
-        };
-        Self {
-            p0: one(&self.p0, Fr::ZERO),
-            p1: one(&self.p1, Fr::ZERO),
-            q0: one(&self.q0, Fr::ONE),
-            q1: one(&self.q1, Fr::ONE),
-        }
-    }
+fn parent(layer: &Layer) -> Layer {
+    (0..layer.len().div_ceil(2))
+        .into_par_iter()
+        .with_min_len(CHUNK)
+        .map(|i| {
+            let ((p0, q0), (p1, q1)) = (fraction(layer, 2 * i), fraction(layer, 2 * i + 1));
+            (p0 * q1 + p1 * q0, q0 * q1)
+        })
+        .collect()
 }
 
 /// `eq(point, ·)` of a point whose first coordinate is the lowest bit.
 pub(crate) fn eq_low_first(point: &[Fr]) -> Vec<Fr> {
-    let mut table = vec![Fr::ONE];
+    let mut table = Vec::with_capacity(1 << point.len());
+    table.push(Fr::ONE);
     for coordinate in point {
         let length = table.len();
         table.resize(2 * length, Fr::ZERO);
@@ -170,65 +69,254 @@ pub(crate) fn eq_low_first(point: &[Fr]) -> Vec<Fr> {
     table
 }
 
-/// One layer's sumcheck: `claim = Σ_x eq(z, x)·(p0·q1 + p1·q0 + λ·q0·q1)`.
-fn prove_layer(
-    transcript: &mut Transcript<Native>,
-    layer: &Layer,
-    point: &[Fr],
-    lambda: &Fr,
-    mut claim: Fr,
-) -> (LayerMessages<Fr>, Vec<Fr>) {
-    let a = &mut Native;
-    let mut children = Children::new(layer);
-    // eq over the variables after the current one; only the used prefix of pairs is kept.
-    let mut rest = eq_low_first(&point[1..]);
-    let mut rounds = Vec::with_capacity(point.len());
-    let mut challenges = Vec::with_capacity(point.len());
-    for (round, z) in point.iter().enumerate() {
-        let pairs = children.p0.len().div_ceil(2);
-        let (at_zero, leading, weight) = (0..pairs)
+/// Drops the lowest variable of an `eq` table.
+fn drop_lowest(table: &mut Vec<Fr>) {
+    let half = table.len() / 2;
+    for i in 0..half {
+        table[i] = table[2 * i] + table[2 * i + 1];
+    }
+    table.truncate(half);
+}
+
+/// The rounds of one layer's sumcheck: `claim = Σ_x eq(z, x)·(p0·q1 + p1·q0 + λ·q0·q1)`.
+struct Rounds<'t> {
+    transcript: &'t mut Transcript<Native>,
+    point: &'t [Fr],
+    lambda: Fr,
+    claim: Fr,
+    messages: Vec<[Fr; 2]>,
+    challenges: Vec<Fr>,
+}
+
+impl Rounds<'_> {
+    /// Sends the next round. `used` is the part of eq's sum over the pairs that were summed: the others are 0/1, which
+    /// is λ times what is left of eq.
+    fn send(&mut self, at_zero: Fr, leading: Fr, used: Fr) -> Fr {
+        let a = &mut Native;
+        let at_zero = at_zero + self.lambda * (Fr::ONE - used);
+        // (1 - z)·t(0) + z·t(1) is the claim. A challenge z = 0, one in 2^253, would make a proof that is rejected.
+        let inverse = self.point[self.messages.len()].invert().unwrap_or(Fr::ZERO);
+        let slope = (self.claim - at_zero) * inverse;
+        self.transcript.absorb(a, "lookup round", &slope);
+        self.transcript.absorb(a, "lookup round", &leading);
+        let challenge = self.transcript.challenge(a, "lookup round");
+        self.claim = at_zero + challenge * (slope - leading + leading * challenge);
+        self.messages.push([slope, leading]);
+        self.challenges.push(challenge);
+        challenge
+    }
+
+    /// The rounds that are left, node by node; nodes as in [`Node`]. Returns the children's fractions.
+    fn finish(&mut self, mut nodes: Vec<[Fr; 4]>) -> [Fr; 4] {
+        let half_lambda = self.lambda * Fr::TWO_INV;
+        let absent = [half_lambda, half_lambda, Fr::ONE, Fr::ONE];
+        let first = self.messages.len();
+        let mut rest = match self.point.get(first + 1..) {
+            Some(point) => eq_low_first(point),
+            None => Vec::new(),
+        };
+        for _ in first..self.point.len() {
+            if nodes.len() % 2 == 1 {
+                nodes.push(absent);
+            }
+            let zero = || (Fr::ZERO, Fr::ZERO, Fr::ZERO);
+            let (at_zero, leading, used) = nodes
+                .par_chunks_exact(2)
+                .zip(&rest)
+                .with_min_len(CHUNK)
+                .map(|(pair, eq)| {
+                    let ([p0, p1, q0, q1], [p2, p3, q2, q3]) = (pair[0], pair[1]);
+                    let low = p0 * q1 + p1 * q0;
+                    let high = (p2 - p0) * (q3 - q1) + (p3 - p1) * (q2 - q0);
+                    (*eq * low, *eq * high, *eq)
+                })
+                .reduce(zero, |left, right| (left.0 + right.0, left.1 + right.1, left.2 + right.2));
+            let challenge = self.send(at_zero, leading, used);
+            nodes = nodes
+                .par_chunks_exact(2)
+                .with_min_len(CHUNK)
+                .map(|pair| std::array::from_fn(|i| pair[0][i] + (pair[1][i] - pair[0][i]) * challenge))
+                .collect();
+            drop_lowest(&mut rest);
+        }
+        let [p0, p1, q0, q1] = nodes.first().copied().unwrap_or(absent);
+        [p0 - half_lambda * q0, p1 - half_lambda * q1, q0, q1]
+    }
+}
+
+/// One chunk's layers between [`STORED`] and [`UPPER`], lowest first.
+type Subtrees<V> = Vec<Vec<Fraction<V>>>;
+
+/// The tree.
+struct Tree<'c, V: Lanes> {
+    leaves: Leaves<'c>,
+    chunks: Vec<Subtrees<V>>,
+    /// Layers from [`UPPER`] to the root's children.
+    upper: Vec<Layer>,
+}
+
+impl<'c, V: Lanes> Tree<'c, V> {
+    fn new(leaves: Leaves<'c>, depth: usize) -> Self {
+        let count = leaves.len().div_ceil(CHUNK_LEAVES);
+        let (chunks, roots): (Vec<Subtrees<V>>, Vec<Layer>) = (0..count)
+            .into_par_iter()
+            .map_init(
+                || (Scratch::new(), Vec::new()),
+                |(scratch, first), chunk| {
+                    packed::parents(leaves.chunk(chunk, scratch), first);
+                    let mut stored: Subtrees<V> = Vec::with_capacity(UPPER - STORED + 1);
+                    for _ in STORED..=UPPER {
+                        let mut next = Vec::new();
+                        packed::parents(stored.last().unwrap_or(first), &mut next);
+                        stored.push(next);
+                    }
+                    let roots = stored.pop().map(|top| packed::unpack_fractions(&top)).unwrap_or_default();
+                    (stored, roots)
+                },
+            )
+            .unzip();
+        let mut upper = vec![roots.concat()];
+        for _ in UPPER + 1..depth {
+            let next = parent(&upper[upper.len() - 1]);
+            upper.push(next);
+        }
+        Self { leaves, chunks, upper }
+    }
+
+    /// Runs over all chunks with the fractions of a layer.
+    fn with_children<R: Send>(&mut self, level: usize, run: impl Fn(usize, &[Fraction<V>]) -> R + Sync) -> Vec<R> {
+        if level >= STORED {
+            let run = |(index, chunk): (usize, &mut Subtrees<V>)| run(index, &chunk[level - STORED]);
+            return self.chunks.par_iter_mut().enumerate().map(run).collect();
+        }
+        let leaves = &self.leaves;
+        (0..self.chunks.len())
+            .into_par_iter()
+            .map_init(
+                || (Scratch::new(), Vec::new()),
+                |(scratch, first), chunk| {
+                    let own = leaves.chunk(chunk, scratch);
+                    if level == 0 {
+                        return run(chunk, own);
+                    }
+                    packed::parents(own, first);
+                    run(chunk, first)
+                },
+            )
+            .collect()
+    }
+
+    /// The sumcheck of the layer whose children are at a level below [`UPPER`].
+    fn lower(&mut self, level: usize, rounds: &mut Rounds<'_>) -> [Fr; 4] {
+        // Variables within a lane; then come three of lanes and those of chunks.
+        let within = UPPER - level;
+        let point = rounds.point;
+        let mut inner = eq_low_first(&point[1..within]);
+        let lane_eq = eq_low_first(&point[within..within + 3]);
+        let outer = eq_low_first(&point[within + 3..]);
+        let used: Fr = outer.iter().take(self.chunks.len()).sum();
+        let outer: Vec<V::Scalar> = outer.iter().take(self.chunks.len()).map(V::scalar).collect();
+        let scalars = |table: &[Fr]| -> Vec<V::Scalar> { table.iter().map(V::scalar).collect() };
+        let total = |sums: Vec<Sums>| -> [Fr; 2] {
+            let mut totals = [Fr::ZERO; 2];
+            for (lane, eq) in lane_eq.iter().enumerate() {
+                for (i, total) in totals.iter_mut().enumerate() {
+                    *total += *eq * sums.iter().map(|sums| sums[i][lane]).sum::<Fr>();
+                }
+            }
+            totals
+        };
+
+        let eq = scalars(&inner);
+        let lambda = rounds.lambda;
+        let sums =
+            self.with_children(level, |chunk, children| packed::first_round(children, &eq, outer[chunk], &lambda));
+        let [at_zero, leading] = total(sums);
+        let challenge = rounds.send(at_zero, leading, used);
+
+        // An eq table of no variable is that of the last round in the lanes.
+        let mut next_eq = || {
+            if inner.len() == 1 {
+                return Vec::new();
+            }
+            drop_lowest(&mut inner);
+            scalars(&inner)
+        };
+        let eq = next_eq();
+        let fold = Fold { challenge: V::scalar(&challenge), half_lambda: V::scalar(&(lambda * Fr::TWO_INV)) };
+        let (mut nodes, mut sums): (Vec<Vec<Node<V>>>, Vec<Sums>) = self
+            .with_children(level, |chunk, children| {
+                let mut nodes = Vec::new();
+                let sums = packed::first_fold(children, &mut nodes, fold, &eq, outer[chunk]);
+                (nodes, sums)
+            })
+            .into_iter()
+            .unzip();
+        if level >= STORED {
+            self.chunks.par_iter_mut().for_each(|chunk| chunk.truncate(level - STORED));
+        }
+        for _ in 1..within {
+            let [at_zero, leading] = total(sums);
+            let challenge = V::scalar(&rounds.send(at_zero, leading, used));
+            let eq = next_eq();
+            sums = nodes
+                .par_iter_mut()
+                .zip(&outer)
+                .map(|(nodes, weight)| packed::fold(nodes, &challenge, &eq, *weight))
+                .collect();
+        }
+        rounds.finish(nodes.iter().flat_map(|nodes| packed::unpack(&nodes[0])).collect())
+    }
+
+    /// The sumcheck of the layer whose children are the lowest layer of the upper ones that is left.
+    fn upper(layer: &Layer, rounds: &mut Rounds<'_>) -> [Fr; 4] {
+        let half_lambda = rounds.lambda * Fr::TWO_INV;
+        let nodes = (0..layer.len().div_ceil(2))
             .into_par_iter()
             .with_min_len(CHUNK)
             .map(|i| {
-                let [p0, p1, q0, q1] = children.at(2 * i);
-                let [p2, p3, q2, q3] = children.at(2 * i + 1);
-                let low = (p0 + lambda * q0) * q1 + p1 * q0;
-                let (dp0, dp1, dq0, dq1) = (p2 - p0, p3 - p1, q2 - q0, q3 - q1);
-                let high = (dp0 + lambda * dq0) * dq1 + dp1 * dq0;
-                (rest[i] * low, rest[i] * high, rest[i])
+                let ((p0, q0), (p1, q1)) = (fraction(layer, 2 * i), fraction(layer, 2 * i + 1));
+                [p0 + half_lambda * q0, p1 + half_lambda * q1, q0, q1]
             })
-            .reduce(
-                || (Fr::ZERO, Fr::ZERO, Fr::ZERO),
-                |left, right| (left.0 + right.0, left.1 + right.1, left.2 + right.2),
-            );
-        // The tail is 0/1 throughout: λ times what is left of eq.
-        let at_zero = at_zero + lambda * (Fr::ONE - weight);
-        let slope = match Option::<Fr>::from(z.invert()) {
-            Some(inverse) => (claim - at_zero) * inverse,
-            None => {
-                // z = 0: the claim is t(0) and says nothing of t(1); sum it directly.
-                let (sum, weight) = (0..pairs)
-                    .into_par_iter()
-                    .map(|i| {
-                        let [p0, p1, q0, q1] = children.at(2 * i + 1);
-                        (rest[i] * ((p0 + lambda * q0) * q1 + p1 * q0), rest[i])
-                    })
-                    .reduce(|| (Fr::ZERO, Fr::ZERO), |l, r| (l.0 + r.0, l.1 + r.1));
-                sum + lambda * (Fr::ONE - weight) - at_zero
-            }
-        };
-        transcript.absorb(a, "lookup round", &slope);
-        transcript.absorb(a, "lookup round", &leading);
-        let challenge = transcript.challenge(a, "lookup round");
-        claim = at_zero + challenge * (slope - leading + leading * challenge);
-        rounds.push([slope, leading]);
-        challenges.push(challenge);
-        children = children.fold(&challenge);
-        if round + 1 < point.len() {
-            rest = (0..rest.len() / 2).into_par_iter().with_min_len(CHUNK).map(|i| rest[2 * i] + rest[2 * i + 1]).collect();
-        }
+            .collect();
+        rounds.finish(nodes)
     }
-    (LayerMessages { rounds, children: children.at(0) }, challenges)
+
+    fn prove(mut self, transcript: &mut Transcript<Native>) -> (LookupMessages<Fr>, LeafClaim<Fr>) {
+        let a = &mut Native;
+        let top = self.upper.pop().unwrap_or_default();
+        let ((p0, q0), (p1, q1)) = (fraction(&top, 0), fraction(&top, 1));
+        let root = [p0, p1, q0, q1];
+        transcript.absorb_all(a, "lookup root", &root);
+        let mut fold = transcript.challenge(a, "lookup fold");
+        let mut children = root;
+        let mut deeper = Vec::new();
+        let mut messages = Vec::new();
+        for level in (0..UPPER + self.upper.len()).rev() {
+            let [p0, p1, q0, q1] = children;
+            let (p, q) = (p0 + (p1 - p0) * fold, q0 + (q1 - q0) * fold);
+            let mut point = vec![fold];
+            point.append(&mut deeper);
+            let lambda = transcript.challenge(a, "lookup combine");
+            let (messages_of, challenges) = (Vec::with_capacity(point.len()), Vec::with_capacity(point.len()));
+            let mut rounds =
+                Rounds { transcript, point: &point, lambda, claim: p + lambda * q, messages: messages_of, challenges };
+            children = match self.upper.pop() {
+                Some(layer) => Self::upper(&layer, &mut rounds),
+                None => self.lower(level, &mut rounds),
+            };
+            let Rounds { messages: own, challenges, .. } = rounds;
+            transcript.absorb_all(a, "lookup children", &children);
+            fold = transcript.challenge(a, "lookup fold");
+            deeper = challenges;
+            messages.push(LayerMessages { rounds: own, children });
+        }
+        let [p0, p1, q0, q1] = children;
+        let mut point = vec![fold];
+        point.append(&mut deeper);
+        let claim = LeafClaim { point, p: p0 + (p1 - p0) * fold, q: q0 + (q1 - q0) * fold };
+        (LookupMessages { root, layers: messages }, claim)
+    }
 }
 
 /// Proves the lookups of all committed cells.
@@ -241,39 +329,15 @@ pub fn prove_tree(
     cells: &Cells<'_>,
     challenges: &LeafChallenges<Fr>,
 ) -> Result<(LookupMessages<Fr>, LeafClaim<Fr>), CircuitError> {
-    let a = &mut Native;
     let depth = layout.leaf_bits() as usize;
-    let mut layers = vec![leaves(layout, cells, challenges)?];
-    for _ in 1..depth {
-        let parent = layers[layers.len() - 1].parent();
-        layers.push(parent);
+    if depth < LEVELS + 4 {
+        // Never so: the 16-bit range table alone has more entries.
+        return Err(CircuitError::Compile { what: format!("a tree of 2^{depth} leaves") });
     }
-    let top = layers.pop().unwrap_or(Layer { p: vec![], q: vec![] });
-    let (p0, q0) = top.at(0);
-    let (p1, q1) = top.at(1);
-    let root = [p0, p1, q0, q1];
-    transcript.absorb_all(a, "lookup root", &root);
-    let mut fold = transcript.challenge(a, "lookup fold");
-    let mut children = root;
-    let mut deeper = Vec::new();
-    let mut messages = Vec::new();
-    while let Some(layer) = layers.pop() {
-        let [p0, p1, q0, q1] = children;
-        let (p, q) = (p0 + (p1 - p0) * fold, q0 + (q1 - q0) * fold);
-        let mut point = vec![fold];
-        point.append(&mut deeper);
-        let lambda = transcript.challenge(a, "lookup combine");
-        let (own, challenges) = prove_layer(transcript, &layer, &point, &lambda, p + lambda * q);
-        drop(layer);
-        transcript.absorb_all(a, "lookup children", &own.children);
-        fold = transcript.challenge(a, "lookup fold");
-        children = own.children;
-        deeper = challenges;
-        messages.push(own);
+    let leaves = Leaves::new(layout, cells, challenges)?;
+    #[cfg(target_arch = "x86_64")]
+    if crate::lanes::ifma::is_available() {
+        return Ok(Tree::<crate::lanes::ifma::Ifma>::new(leaves, depth).prove(transcript));
     }
-    let [p0, p1, q0, q1] = children;
-    let mut point = vec![fold];
-    point.append(&mut deeper);
-    let claim = LeafClaim { point, p: p0 + (p1 - p0) * fold, q: q0 + (q1 - q0) * fold };
-    Ok((LookupMessages { root, layers: messages }, claim))
+    Ok(Tree::<crate::lanes::portable::Portable>::new(leaves, depth).prove(transcript))
 }

@@ -1,0 +1,275 @@
+//! The leaves as small integers: they are never stored as field elements.
+
+use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::column::{Lookup, Table};
+use lorica_circuits::error::CircuitError;
+use lorica_circuits::layout::Layout;
+use lorica_verifier::lookup::LeafChallenges;
+use lorica_verifier::multilinear::integer;
+
+use super::packed::Fraction;
+use super::{CHUNK_LEAVES, SUBTREE};
+use crate::cells::Cells;
+use crate::lanes::{LANES, Lanes};
+
+/// Leaves with fractions `(numerator - count) / (denominator - key - b·value)`.
+#[derive(Clone, Copy, PartialEq)]
+struct Class {
+    numerator: Fr,
+    denominator: Fr,
+    has_values: bool,
+    has_counts: bool,
+}
+
+/// Keys of a run of leaves.
+enum Keys<'c> {
+    Cells(&'c [i64]),
+    /// A table's entries.
+    Index,
+}
+
+/// A run of leaves of one class.
+struct Run<'c> {
+    start: usize,
+    class: u16,
+    keys: Keys<'c>,
+    values: &'c [i64],
+    counts: &'c [i64],
+    length: usize,
+}
+
+/// Where leaves come from.
+pub(super) struct Leaves<'c> {
+    classes: Vec<Class>,
+    runs: Vec<Run<'c>>,
+    b: Fr,
+    length: usize,
+}
+
+/// The integers of one chunk of leaves.
+struct Integers {
+    classes: Vec<u16>,
+    keys: Vec<i64>,
+    values: Vec<i64>,
+    counts: Vec<i64>,
+}
+
+/// Memory for one chunk.
+pub(super) struct Scratch<V: Lanes> {
+    integers: Integers,
+    fractions: Vec<Fraction<V>>,
+}
+
+impl<V: Lanes> Scratch<V> {
+    pub(super) fn new() -> Self {
+        let column = || vec![0i64; CHUNK_LEAVES];
+        let integers = Integers { classes: vec![0; CHUNK_LEAVES], keys: column(), values: column(), counts: column() };
+        Self { integers, fractions: Vec::with_capacity(SUBTREE) }
+    }
+}
+
+impl<'c> Leaves<'c> {
+    /// Reads the layout.
+    pub(super) fn new(
+        layout: &Layout,
+        cells: &Cells<'c>,
+        challenges: &LeafChallenges<Fr>,
+    ) -> Result<Self, CircuitError> {
+        let unused = Class { numerator: Fr::ZERO, denominator: Fr::ONE, has_values: false, has_counts: false };
+        let mut leaves =
+            Self { classes: vec![unused], runs: Vec::new(), b: challenges.b, length: layout.leaves() as usize };
+        let constant = |table: Table| challenges.x - Fr::from(table.id()) * challenges.b.square();
+        for placement in layout.placements() {
+            let Lookup::Key { table, value, .. } = placement.spec.lookup else { continue };
+            let values = match value {
+                Some(column) => cells.column(layout, column, 0)?,
+                None => &[],
+            };
+            let class = leaves.class(Class {
+                numerator: Fr::ONE,
+                denominator: constant(table) - integer(placement.spec.lookup.offset()),
+                has_values: !values.is_empty(),
+                has_counts: false,
+            });
+            leaves.runs.push(Run {
+                start: placement.offset as usize,
+                class,
+                keys: Keys::Cells(cells.column(layout, placement.spec.column, 0)?),
+                values,
+                counts: &[],
+                length: placement.spec.len(),
+            });
+        }
+        for &table in Table::used(layout.shape.output) {
+            let multiplicities = table.multiplicities();
+            let values = match table.values() {
+                Some(column) => cells.column(layout, column, 0)?,
+                None => &[],
+            };
+            let class = leaves.class(Class {
+                numerator: Fr::ZERO,
+                denominator: constant(table),
+                has_values: !values.is_empty(),
+                has_counts: true,
+            });
+            leaves.runs.push(Run {
+                start: layout.placement(multiplicities)?.offset as usize,
+                class,
+                keys: Keys::Index,
+                values,
+                counts: cells.column(layout, multiplicities, 0)?,
+                length: 1 << table.bits(),
+            });
+        }
+        Ok(leaves)
+    }
+
+    fn class(&mut self, class: Class) -> u16 {
+        let known = self.classes.iter().position(|known| *known == class);
+        known.unwrap_or_else(|| {
+            self.classes.push(class);
+            self.classes.len() - 1
+        }) as u16
+    }
+
+    /// Leaves up to the last used one.
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
+    fn fill(&self, start: usize, integers: &mut Integers) {
+        integers.classes.fill(0);
+        integers.keys.fill(0);
+        let end = start + CHUNK_LEAVES;
+        for run in &self.runs {
+            let from = run.start.max(start);
+            let to = (run.start + run.length).min(end);
+            if from >= to {
+                continue;
+            }
+            let (own, target) = (from - run.start..to - run.start, from - start..to - start);
+            integers.classes[target.clone()].fill(run.class);
+            match run.keys {
+                Keys::Cells(keys) => copy(&mut integers.keys[target.clone()], keys, own.start),
+                Keys::Index => {
+                    for (key, index) in integers.keys[target.clone()].iter_mut().zip(own.clone()) {
+                        *key = index as i64;
+                    }
+                }
+            }
+            let class = &self.classes[usize::from(run.class)];
+            if class.has_values {
+                copy(&mut integers.values[target.clone()], run.values, own.start);
+            }
+            if class.has_counts {
+                copy(&mut integers.counts[target], run.counts, own.start);
+            }
+        }
+    }
+
+    fn leaf(&self, integers: &Integers, at: usize) -> (Fr, Fr) {
+        let class = &self.classes[usize::from(integers.classes[at])];
+        let (mut p, mut q) = (class.numerator, class.denominator - integer(integers.keys[at]));
+        if class.has_values {
+            q -= self.b * integer(integers.values[at]);
+        }
+        if class.has_counts {
+            p -= integer(integers.counts[at]);
+        }
+        (p, q)
+    }
+
+    /// The leaves of a chunk, lane j holding its j-th subtree.
+    pub(super) fn chunk<'s, V: Lanes>(&self, chunk: usize, scratch: &'s mut Scratch<V>) -> &'s [Fraction<V>] {
+        let Scratch { integers, fractions } = scratch;
+        self.fill(chunk * CHUNK_LEAVES, integers);
+        fractions.clear();
+        V::run(
+            #[inline(always)]
+            || self.pack::<V>(integers, fractions),
+        );
+        fractions
+    }
+
+    #[inline(always)]
+    fn pack<V: Lanes>(&self, integers: &Integers, fractions: &mut Vec<Fraction<V>>) {
+        let (one, b) = (V::small(&Fr::ONE), V::small(&self.b));
+        let bias = integer(V::BIAS);
+        let mut current = [u16::MAX; LANES];
+        let mut constants = None;
+        let (mut any_values, mut any_counts) = (false, false);
+        for group in (0..SUBTREE).step_by(LANES) {
+            let place = |lane: usize| lane * SUBTREE + group;
+            let mut uniform = true;
+            let classes: [u16; LANES] = std::array::from_fn(|lane| {
+                let own = row(&integers.classes, place(lane));
+                uniform &= own.iter().all(|class| *class == own[0]);
+                own[0]
+            });
+            if current != classes {
+                current = classes;
+                let known = classes.map(|class| self.classes[usize::from(class)]);
+                any_values = known.iter().any(|class| class.has_values);
+                any_counts = known.iter().any(|class| class.has_counts);
+                let values_bias = if any_values { bias * self.b } else { Fr::ZERO };
+                let counts_bias = if any_counts { bias } else { Fr::ZERO };
+                constants = Some((
+                    V::from_lanes(&known.map(|class| class.numerator + counts_bias)),
+                    V::from_lanes(&known.map(|class| class.denominator + bias + values_bias)),
+                    known.map(|class| class.has_values),
+                    known.map(|class| class.has_counts),
+                ));
+            }
+            let zeros = [0i64; LANES];
+            let Some((numerator, denominator, with_values, with_counts)) = constants else { continue };
+            let keys: [&[i64; LANES]; LANES] = std::array::from_fn(|lane| row(&integers.keys, place(lane)));
+            let values: [&[i64; LANES]; LANES] =
+                std::array::from_fn(|lane| if with_values[lane] { row(&integers.values, place(lane)) } else { &zeros });
+            let counts: [&[i64; LANES]; LANES] =
+                std::array::from_fn(|lane| if with_counts[lane] { row(&integers.counts, place(lane)) } else { &zeros });
+            let small = |rows: &[&[i64; LANES]; LANES]| rows.iter().all(|row| all_small::<V>(row));
+            if !uniform || !small(&keys) || (any_values && !small(&values)) || (any_counts && !small(&counts)) {
+                for i in 0..LANES {
+                    let lanes: [(Fr, Fr); LANES] = std::array::from_fn(|lane| self.leaf(integers, place(lane) + i));
+                    fractions.push(Fraction {
+                        p: V::from_lanes(&lanes.map(|(p, _)| p)).store(),
+                        q: V::from_lanes(&lanes.map(|(_, q)| q)).store(),
+                    });
+                }
+                continue;
+            }
+            let keys = V::integers(keys);
+            let values = if any_values { Some(V::integers(values)) } else { None };
+            let counts = if any_counts { Some(V::integers(counts)) } else { None };
+            for i in 0..LANES {
+                let mut q = denominator.minus_small(keys[i], &one);
+                if let Some(values) = &values {
+                    q = q.minus_small(values[i], &b);
+                }
+                let p = match &counts {
+                    Some(counts) => numerator.minus_small(counts[i], &one),
+                    None => numerator,
+                };
+                fractions.push(Fraction { p: p.store(), q: q.store() });
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn all_small<V: Lanes>(row: &[i64; LANES]) -> bool {
+    row.iter().fold(true, |all, value| all & V::is_small(*value))
+}
+
+#[inline(always)]
+fn row<T>(values: &[T], at: usize) -> &[T; LANES] {
+    values[at..].first_chunk().expect("a chunk of leaves is a multiple of eight")
+}
+
+/// Copies from `source[start..]`; what it lacks is zero.
+fn copy(target: &mut [i64], source: &[i64], start: usize) {
+    let own = source.get(start..).unwrap_or(&[]);
+    let length = own.len().min(target.len());
+    target[..length].copy_from_slice(&own[..length]);
+    target[length..].fill(0);
+}

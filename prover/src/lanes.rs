@@ -15,6 +15,9 @@ pub(crate) const LANES: usize = 8;
 /// Products that an unreduced sum may hold.
 pub(crate) const WIDE_TERMS: usize = 256;
 
+/// Products by small integers that an unreduced sum may hold.
+pub(crate) const SMALL_TERMS: usize = 2048;
+
 /// Eight elements of the scalar field in some redundant form.
 pub(crate) trait Lanes: Copy + Send + Sync {
     /// As they lie in memory.
@@ -27,6 +30,8 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     type Wide: Copy;
     /// Eight small integers.
     type Integers: Copy;
+    /// An unreduced sum of products by small integers.
+    type SmallSum: Copy;
     /// Added to integers before they are multiplied: constants make up for it.
     const BIAS: i64;
 
@@ -57,7 +62,12 @@ pub(crate) trait Lanes: Copy + Send + Sync {
 
     /// Column i of the result holds the i-th integers of all rows.
     fn integers(rows: [&[i64; LANES]; LANES]) -> [Self::Integers; LANES];
-    /// Whether [`Self::minus_small`] takes the integer.
+    fn load_integers(integers: &[i64; LANES]) -> Self::Integers;
+    fn small_sum() -> Self::SmallSum;
+    /// Adds `(integers + BIAS)·factor`; at most [`SMALL_TERMS`] of them.
+    fn add_small(sum: &mut Self::SmallSum, integers: Self::Integers, factor: &Self::Small);
+    fn reduce_small(sum: Self::SmallSum) -> Self;
+    /// Whether products by the integer may be taken.
     fn is_small(value: i64) -> bool;
     /// `self − (integers + BIAS)·factor`.
     fn minus_small(self, integers: Self::Integers, factor: &Self::Small) -> Self;

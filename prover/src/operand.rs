@@ -13,6 +13,7 @@ use lorica_verifier::weight::Points;
 use std::collections::BTreeMap;
 
 use crate::cells::Cells;
+use crate::wide::rows::multiples;
 use crate::wide::{Limbs, Wide};
 
 /// Ids and lengths of a batch as plain numbers, one entry per request of the shape.
@@ -340,13 +341,8 @@ impl Reader<'_> {
                     }
                     sums.iter().map(|sum| sum.reduce() * coefficient).collect()
                 } else {
-                    let mut values = vec![Fr::ZERO; 1 << bound_bits];
-                    for (cell, own) in cells.iter().zip(&compact) {
-                        if *cell != 0 {
-                            values[*own as usize] += integer(*cell) * coefficient;
-                        }
-                    }
-                    values
+                    // All low bits are free, and compact indices are numbered in their order.
+                    multiples(cells, &coefficient)
                 };
                 Ok((target, values))
             })

@@ -21,12 +21,15 @@ use lorica_verifier::multilinear::{eq_table, integer};
 use lorica_verifier::transcript::Transcript;
 use lorica_verifier::weight::{LeafTerm, Points};
 
+use crate::lanes::SMALL_TERMS;
 use crate::lookup::eq_low_first;
 use crate::operand::Reader;
-use crate::wide::{Limbs, Wide};
+use crate::wide::rows::{ROW, sum_rows, sums_within};
 
 /// Bits of lo: those of a channel block, so that gathers and masks never straddle the split.
-pub(crate) const LOW: usize = 7;
+pub(crate) const LOW: usize = ROW.trailing_zeros() as usize;
+/// Rows whose partial evaluations are one task.
+const ROWS_AT_ONCE: usize = 256;
 
 /// `coefficient·u(hi)·v(lo)`.
 struct Atom {
@@ -221,9 +224,7 @@ fn form_atoms(
                     }
                     vector
                 }
-                LowWeight::Masked => {
-                    (0..size).map(|i| if i < length { Fr::ONE } else { Fr::ZERO }).collect()
-                }
+                LowWeight::Masked => (0..size).map(|i| if i < length { Fr::ONE } else { Fr::ZERO }).collect(),
                 LowWeight::Unmasked(own) => {
                     table(*own)?.into_iter().enumerate().map(|(i, v)| if i < length { Fr::ZERO } else { v }).collect()
                 }
@@ -336,21 +337,10 @@ pub(crate) fn reduce(
         .map(|atom| {
             let sums = atom
                 .high
-                .par_chunks(1 << 10)
-                .map(|chunk| {
-                    let mut sums = vec![Wide::default(); 1 << LOW];
-                    for (hi, weight) in chunk {
-                        let limbs = Limbs::from(weight);
-                        for (sum, cell) in sums.iter_mut().zip(row(reader, *hi)) {
-                            if *cell != 0 {
-                                sum.add_product(*cell, &limbs);
-                            }
-                        }
-                    }
-                    sums.iter().map(Wide::reduce).collect::<Vec<Fr>>()
-                })
+                .par_chunks(SMALL_TERMS)
+                .map(|chunk| sum_rows(chunk.iter().map(|(hi, weight)| (row(reader, *hi), *weight))))
                 .reduce(
-                    || vec![Fr::ZERO; 1 << LOW],
+                    || [Fr::ZERO; ROW],
                     |mut left, right| {
                         left.iter_mut().zip(right).for_each(|(l, r)| *l += r);
                         left
@@ -378,21 +368,15 @@ pub(crate) fn reduce(
     }
     // Pass 2.
     let eq: Vec<Fr> = eq_low_first(&point);
-    let limbs: Vec<Limbs> = eq.iter().map(Limbs::from).collect();
+    let within: [Fr; ROW] = std::array::from_fn(|lo| eq[lo]);
     let high_bits = layout.address_bits() as usize - LOW;
-    let mut values: Vec<Fr> = (0..1usize << high_bits)
+    let batches = (1usize << high_bits).div_ceil(ROWS_AT_ONCE);
+    let mut values: Vec<Fr> = (0..batches)
         .into_par_iter()
-        .with_min_len(64)
-        .map(|hi| {
-            let cells = row(reader, hi);
-            if cells.is_empty() {
-                return Fr::ZERO;
-            }
-            let mut sum = Wide::default();
-            for (cell, weight) in cells.iter().zip(&limbs) {
-                sum.add_product(*cell, weight);
-            }
-            sum.reduce()
+        .flat_map_iter(|batch| {
+            let end = ((batch + 1) * ROWS_AT_ONCE).min(1 << high_bits);
+            let rows: Vec<&[i64]> = (batch * ROWS_AT_ONCE..end).map(|hi| row(reader, hi)).collect();
+            sums_within(&rows, &within)
         })
         .collect();
     let mask_start = layout.mask_tile() << layout.shape.log_tile;
@@ -426,21 +410,13 @@ pub(crate) fn combine_tiles(reader: &Reader<'_>, high: &[Fr], mask: &[(usize, Fr
     let layout = reader.layout;
     let log_tile = layout.shape.log_tile as usize;
     let eq = eq_low_first(high);
-    let limbs: Vec<Limbs> = eq.iter().map(Limbs::from).collect();
     let rows = log_tile - LOW;
     let mut combined: Vec<Fr> = (0..1usize << rows)
         .into_par_iter()
         .with_min_len(16)
         .flat_map_iter(|inner| {
-            let mut sums = [Wide::default(); 1 << LOW];
-            for (tile, weight) in limbs.iter().enumerate().take(layout.mask_tile()) {
-                for (sum, cell) in sums.iter_mut().zip(row(reader, (tile << rows) | inner)) {
-                    if *cell != 0 {
-                        sum.add_product(*cell, weight);
-                    }
-                }
-            }
-            sums.map(|sum| sum.reduce())
+            let tiles = eq.iter().enumerate().take(layout.mask_tile());
+            sum_rows(tiles.map(|(tile, weight)| (row(reader, (tile << rows) | inner), *weight)))
         })
         .collect();
     let weight = eq[layout.mask_tile()];

@@ -1,5 +1,7 @@
 //! The prover of the relations: one sumcheck over all products (see [`lorica_verifier::field`]).
 
+mod product;
+
 use rayon::prelude::*;
 
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
@@ -13,6 +15,8 @@ use lorica_verifier::multilinear::{eq_table, integer};
 use lorica_verifier::transcript::Transcript;
 use lorica_verifier::weight::Points;
 
+use self::product::Sumcheck;
+use crate::lanes::Lanes;
 use crate::operand::Reader;
 
 const CHUNK: usize = 1 << 11;
@@ -79,37 +83,6 @@ impl Tables {
             .map(|(p, l, r)| if bool::from(l.is_zero()) { Fr::ZERO } else { *p * l * r })
             .reduce(|| Fr::ZERO, |x, y| x + y)
     }
-
-    /// Values of the round polynomial at 0, 1, -1 and its leading coefficient.
-    fn round(&self) -> [Fr; 4] {
-        let half = self.public.len() / 2;
-        let right = self.right();
-        (0..half)
-            .into_par_iter()
-            .with_min_len(CHUNK)
-            .map(|i| {
-                let [p0, p1] = [self.public[i], self.public[i + half]];
-                let [l0, l1] = [self.left[i], self.left[i + half]];
-                let [r0, r1] = [right[i], right[i + half]];
-                let (dp, dl, dr) = (p1 - p0, l1 - l0, r1 - r0);
-                [p0 * l0 * r0, p1 * l1 * r1, (p0 - dp) * (l0 - dl) * (r0 - dr), dp * dl * dr]
-            })
-            .reduce(|| [Fr::ZERO; 4], |x, y| [x[0] + y[0], x[1] + y[1], x[2] + y[2], x[3] + y[3]])
-    }
-
-    fn fold(&mut self, challenge: &Fr) {
-        let fold = |table: &mut Vec<Fr>| {
-            let half = table.len() / 2;
-            let (low, high) = table.split_at_mut(half);
-            low.par_iter_mut().zip(high).with_min_len(CHUNK).for_each(|(l, h)| *l += (*h - *l) * challenge);
-            table.truncate(half);
-        };
-        fold(&mut self.public);
-        fold(&mut self.left);
-        if let Some(right) = &mut self.right {
-            fold(right);
-        }
-    }
 }
 
 /// A claim with its value: form and points.
@@ -133,6 +106,21 @@ pub(crate) fn prove_relations<'r>(
     outer: &Points<Fr>,
     rounds: usize,
 ) -> Result<RelationMessages<'r>, CircuitError> {
+    #[cfg(target_arch = "x86_64")]
+    if crate::lanes::ifma::is_available() {
+        return prove_with::<crate::lanes::ifma::Ifma>(transcript, reader, relations, publics, outer, rounds);
+    }
+    prove_with::<crate::lanes::portable::Portable>(transcript, reader, relations, publics, outer, rounds)
+}
+
+fn prove_with<'r, V: Lanes>(
+    transcript: &mut Transcript<Native>,
+    reader: &Reader<'_>,
+    relations: &'r [Relation],
+    publics: &[Fr],
+    outer: &Points<Fr>,
+    rounds: usize,
+) -> Result<RelationMessages<'r>, CircuitError> {
     let a = &mut Native;
     let layout = reader.layout;
     let mut claims: Vec<FormClaim<'r>> = Vec::new();
@@ -148,7 +136,7 @@ pub(crate) fn prove_relations<'r>(
             let own = Tables::new(reader, product, outer)?;
             let sum = own.sum();
             total += integer(product.coefficient) * sum;
-            tables.push((own, sum));
+            tables.push((Sumcheck::<V>::new(own), sum));
         }
         if has_form_value(relation) {
             let value = total - public;
@@ -177,10 +165,8 @@ pub(crate) fn prove_relations<'r>(
                 coefficients[0] += *weight * sum * Fr::TWO_INV.pow([round as u64 + 1]);
                 continue;
             }
-            let [at_zero, at_one, at_minus_one, cube] = own.round();
-            let square = (at_one + at_minus_one) * Fr::TWO_INV - at_zero;
             let scale = *weight * Fr::TWO_INV.pow([*skipped as u64]);
-            for (total, own) in coefficients.iter_mut().zip([at_zero, square, cube]) {
+            for (total, own) in coefficients.iter_mut().zip(own.round()) {
                 *total += scale * own;
             }
         }
@@ -202,11 +188,12 @@ pub(crate) fn prove_relations<'r>(
             let skipped = rounds - variables(layout, product);
             let bound = outer.bind(layout, &product.variables, &challenges[skipped..]);
             let Some((own, _)) = finished.next() else { continue };
-            operands.push(own.left[0]);
-            claims.push((&product.left, bound.clone(), own.left[0]));
-            if let (Some(form), Some(right)) = (&product.right, &own.right) {
-                operands.push(right[0]);
-                claims.push((form, bound, right[0]));
+            let (left, right) = own.operands();
+            operands.push(left);
+            claims.push((&product.left, bound.clone(), left));
+            if let Some(form) = &product.right {
+                operands.push(right);
+                claims.push((form, bound, right));
             }
         }
     }

@@ -3,6 +3,8 @@
 //! `Σ c_i·w_i` with 64-bit integers c_i and canonical 254-bit w_i fits 384 bits in two's complement for up to 2^64 terms:
 //! one word-by-field multiplication per term, one reduction per sum.
 
+pub(crate) mod rows;
+
 use lorica_circuits::bn254::{Fr, FromUniformBytes, PrimeField};
 
 /// Canonical limbs of a weight, least significant first.
@@ -31,19 +33,19 @@ impl Wide {
         let magnitude = u128::from(cell.unsigned_abs());
         let mut product = [0u64; 5];
         let mut carry = 0u128;
-        for i in 0..4 {
-            let t = magnitude * u128::from(weight.0[i]) + carry;
-            product[i] = t as u64;
+        for (product, limb) in product.iter_mut().zip(weight.0) {
+            let t = magnitude * u128::from(limb) + carry;
+            *product = t as u64;
             carry = t >> 64;
         }
         product[4] = carry as u64;
         // Negation in two's complement: invert and add one.
         let mask = (cell >> 63) as u64;
         let mut carry = mask & 1;
-        for i in 0..5 {
-            let (sum, c1) = self.0[i].overflowing_add(product[i] ^ mask);
+        for (limb, product) in self.0.iter_mut().zip(product) {
+            let (sum, c1) = limb.overflowing_add(product ^ mask);
             let (sum, c2) = sum.overflowing_add(carry);
-            self.0[i] = sum;
+            *limb = sum;
             carry = u64::from(c1) + u64::from(c2);
         }
         self.0[5] = self.0[5].wrapping_add(mask).wrapping_add(carry);

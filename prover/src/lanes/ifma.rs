@@ -4,7 +4,7 @@
 //! word. Elements are **loose**: any representative below 2.001r. r < 2^253.6, so 2^260 > 84r, and Montgomery reduction
 //! of a sum of products below `n·r²` gives less than `(n/84 + 1)r`:
 //! * factors are loose or differences of loose ones plus 3r, hence below 5.01r: `a·b + c·d` is below 1.6r;
-//! * 256 products of such by loose ones are below 10r, which is a factor again.
+//! * 256 products of such a result by a factor reduce to less than 26r, which is a factor again.
 //!
 //! # Safety
 //! Methods use the instructions wherever they are inlined. Whoever names [`Ifma`] must have seen [`is_available`], and
@@ -252,6 +252,7 @@ impl Lanes for Ifma {
     type Small = [u64; LIMBS];
     type Wide = [__m512i; 2 * LIMBS];
     type Integers = __m512i;
+    type SmallSum = [__m512i; LIMBS + 1];
     const BIAS: i64 = 1 << 40;
 
     #[inline(always)]
@@ -349,29 +350,60 @@ impl Lanes for Ifma {
         (value.wrapping_add(Self::BIAS) as u64) >> 41 == 0
     }
     #[inline(always)]
-    fn minus_small(self, integers: __m512i, factor: &[u64; LIMBS]) -> Self {
-        let (factor, modulus, added) = (splat(factor), splat(&MODULUS), splat(&TWICE_MODULUS));
-        let mut sum = [zero(); LIMBS + 1];
-        // The product is below 1.001r. SAFETY: see the module.
+    fn load_integers(integers: &[i64; LANES]) -> __m512i {
+        // SAFETY: 64 bytes are read, from an array of 64; and see the module.
+        unsafe { _mm512_loadu_si512(integers.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn small_sum() -> Self::SmallSum {
+        [zero(); LIMBS + 1]
+    }
+    #[inline(always)]
+    fn add_small(sum: &mut Self::SmallSum, integers: __m512i, factor: &[u64; LIMBS]) {
+        let factor = splat(factor);
+        // The integers are below 2^41. A limb of the sum gets less than 2^52 + 2^41. SAFETY: see the module.
         unsafe {
             let integers = _mm512_add_epi64(integers, _mm512_set1_epi64(Self::BIAS));
             for i in 0..LIMBS {
                 sum[i] = _mm512_madd52lo_epu64(sum[i], integers, factor[i]);
                 sum[i + 1] = _mm512_madd52hi_epu64(sum[i + 1], integers, factor[i]);
             }
-            let quotient = _mm512_madd52lo_epu64(zero(), sum[0], _mm512_set1_epi64(NEGATED_INVERSE as i64));
-            for i in 0..LIMBS {
-                sum[i] = _mm512_madd52lo_epu64(sum[i], quotient, modulus[i]);
-                sum[i + 1] = _mm512_madd52hi_epu64(sum[i + 1], quotient, modulus[i]);
-            }
-            sum[1] = _mm512_add_epi64(sum[1], _mm512_srli_epi64::<52>(sum[0]));
-            let mut result = self.0;
-            for i in 0..LIMBS {
-                result[i] = _mm512_add_epi64(_mm512_sub_epi64(result[i], sum[i + 1]), added[i]);
-            }
-            loosen(result)
         }
     }
+    #[inline(always)]
+    fn reduce_small(sum: Self::SmallSum) -> Self {
+        // 2048 products are below 2^52·r.
+        loosen(small_step(sum))
+    }
+    #[inline(always)]
+    fn minus_small(self, integers: __m512i, factor: &[u64; LIMBS]) -> Self {
+        let mut sum = Self::small_sum();
+        Self::add_small(&mut sum, integers, factor);
+        // Below 1.001r.
+        let (sum, added) = (small_step(sum), splat(&TWICE_MODULUS));
+        let mut result = self.0;
+        for i in 0..LIMBS {
+            // SAFETY: see the module.
+            result[i] = unsafe { _mm512_add_epi64(_mm512_sub_epi64(result[i], sum[i]), added[i]) };
+        }
+        loosen(result)
+    }
+}
+
+/// `sum·2^-52` modulo r: at most `sum·2^-52 + r`; uncarried limbs.
+#[inline(always)]
+fn small_step(mut sum: [__m512i; LIMBS + 1]) -> [__m512i; LIMBS] {
+    let modulus = splat(&MODULUS);
+    // SAFETY: see the module.
+    unsafe {
+        let quotient = _mm512_madd52lo_epu64(zero(), sum[0], _mm512_set1_epi64(NEGATED_INVERSE as i64));
+        for i in 0..LIMBS {
+            sum[i] = _mm512_madd52lo_epu64(sum[i], quotient, modulus[i]);
+            sum[i + 1] = _mm512_madd52hi_epu64(sum[i + 1], quotient, modulus[i]);
+        }
+        sum[1] = _mm512_add_epi64(sum[1], _mm512_srli_epi64::<52>(sum[0]));
+    }
+    [sum[1], sum[2], sum[3], sum[4], sum[5]]
 }
 
 /// Rows to columns.

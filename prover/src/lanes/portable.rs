@@ -4,6 +4,7 @@ use lorica_circuits::bn254::{Field, Fr};
 use lorica_verifier::multilinear::integer;
 
 use super::{LANES, Lanes};
+use crate::wide::{Limbs, Wide};
 
 /// Eight field elements as they are.
 #[derive(Clone, Copy, Debug)]
@@ -23,9 +24,10 @@ impl Portable {
 impl Lanes for Portable {
     type Packed = [Fr; LANES];
     type Scalar = Fr;
-    type Small = Fr;
+    type Small = (Fr, Limbs);
     type Wide = [Fr; LANES];
     type Integers = [i64; LANES];
+    type SmallSum = [Wide; LANES];
     const BIAS: i64 = 0;
 
     #[inline(always)]
@@ -35,8 +37,8 @@ impl Lanes for Portable {
     fn scalar(value: &Fr) -> Fr {
         *value
     }
-    fn small(value: &Fr) -> Fr {
-        *value
+    fn small(value: &Fr) -> (Fr, Limbs) {
+        (*value, Limbs::from(value))
     }
     #[inline(always)]
     fn broadcast(value: &Fr) -> Self {
@@ -95,7 +97,25 @@ impl Lanes for Portable {
         true
     }
     #[inline(always)]
-    fn minus_small(self, integers: [i64; LANES], factor: &Fr) -> Self {
+    fn load_integers(integers: &[i64; LANES]) -> [i64; LANES] {
+        *integers
+    }
+    #[inline(always)]
+    fn small_sum() -> [Wide; LANES] {
+        [Wide::default(); LANES]
+    }
+    #[inline(always)]
+    fn add_small(sum: &mut [Wide; LANES], integers: [i64; LANES], (_, limbs): &(Fr, Limbs)) {
+        for (sum, integer) in sum.iter_mut().zip(integers) {
+            sum.add_product(integer, limbs);
+        }
+    }
+    #[inline(always)]
+    fn reduce_small(sum: [Wide; LANES]) -> Self {
+        Self(sum.map(|sum| sum.reduce()))
+    }
+    #[inline(always)]
+    fn minus_small(self, integers: [i64; LANES], (factor, _): &(Fr, Limbs)) -> Self {
         self.map(Self(integers.map(integer)), |a, b| a - b * factor)
     }
 }

@@ -4,7 +4,7 @@ use lorica_circuits::bn254::{Field, Fr};
 use lorica_verifier::multilinear::integer;
 
 use super::portable::Portable;
-use super::{LANES, Lanes, WIDE_TERMS};
+use super::{LANES, Lanes, SMALL_TERMS, WIDE_TERMS};
 
 /// Eight elements, small and large ones and the extremes among them.
 fn elements(seed: u64) -> [Fr; LANES] {
@@ -54,6 +54,14 @@ fn check<V: Lanes>() {
             })
         });
         assert!(rows.iter().flatten().all(|value| V::is_small(*value)));
+        let extremes = std::array::from_fn(|lane| [(1 << 40) - 1, -(1 << 40), seed as i64][lane % 3]);
+        let (mut small, integers) = (V::small_sum(), V::load_integers(&extremes));
+        for _ in 0..SMALL_TERMS {
+            V::add_small(&mut small, integers, &V::small(&x[1]));
+        }
+        let many = Fr::from(SMALL_TERMS as u64) * x[1];
+        let expected = extremes.map(|value| many * (integer(value) + integer(V::BIAS)));
+        assert_eq!(V::reduce_small(small).to_lanes(), expected);
         for (column, integers) in V::integers(rows.each_ref()).into_iter().enumerate() {
             let constant: [Fr; LANES] = std::array::from_fn(|l| x[l] + y[0] * integer(V::BIAS));
             let result = V::from_lanes(&constant).minus_small(integers, &V::small(&y[0])).to_lanes();

@@ -65,8 +65,8 @@ impl<V: Lanes, const N: usize> Accumulator<V, N> {
     #[inline(always)]
     fn add(&mut self, eq: &V::Scalar, values: [V; N]) {
         let eq = V::broadcast(eq);
-        for i in 0..N {
-            V::accumulate(&mut self.wide[i], values[i], eq);
+        for (i, value) in values.into_iter().enumerate() {
+            V::accumulate(&mut self.wide[i], value, eq);
         }
         self.terms += 1;
         if self.terms == WIDE_TERMS {

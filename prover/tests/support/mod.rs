@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod naive;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -52,7 +54,11 @@ pub struct Run {
 
 impl World {
     pub fn new(sizes: Sizes, seed: u64, adapters: usize) -> Self {
-        let synthetic = Synthetic::new(sizes, seed).expect("a synthetic model");
+        Self::of(Synthetic::new(sizes, seed).expect("a synthetic model"), seed, adapters)
+    }
+
+    /// Registers a model that a test has edited.
+    pub fn of(synthetic: Synthetic, seed: u64, adapters: usize) -> Self {
         let architecture = synthetic.base.architecture.clone();
         let shape = Shape { requests: 1, tokens: 16, log_tile: LOG_TILE, output: OutputKind::Classify };
         let layout = Layout::new(&architecture, &shape).expect("a layout");

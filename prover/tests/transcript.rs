@@ -226,3 +226,32 @@ fn the_tape_depends_on_the_shape_only() {
     assert_eq!(native, fewer);
     assert_ne!(native, tape_of(&[(5, Some(0))], true));
 }
+
+/// Whoever guesses a text cannot confirm it from the public words (protocol section 7): two proofs of one witness share no
+/// word that the prover makes, and another input salt changes both digests.
+#[test]
+fn two_proofs_of_one_text_share_no_prover_made_word() {
+    let world = World::new(SMALL, 45, 1);
+    let run = world.run(Classify, &[(9, Some(0))]);
+    let words = |run: &support::Run| {
+        let proof = world.prove(run).expect("a proof");
+        let outcome = world.verify(&proof).expect("accepted");
+        let m = &proof.messages.mercury;
+        let mut words = vec![digest_points(&proof.witness), m.d_h, m.d_qg, m.d_sd, m.d_quot, m.d_w];
+        words.extend(m.evaluations.as_array().into_iter().copied());
+        let o = outcome.mercury;
+        words.extend([o.alpha, o.zeta, o.beta, o.z, o.constant, proof.messages.value]);
+        words.extend(outcome.rho_high);
+        (words, outcome.requests)
+    };
+    let (first, of_first) = words(&run);
+    let (second, of_second) = words(&run);
+    assert_eq!(of_first, of_second);
+    assert!(first.iter().zip(&second).all(|(a, b)| a != b));
+    let mut salted = run.clone();
+    salted.statement.requests[0].salt[0] ^= 1;
+    let (_, of_salted) = words(&salted);
+    assert_ne!(of_salted[0].input_digest, of_first[0].input_digest);
+    assert_ne!(of_salted[0].output_digest, of_first[0].output_digest);
+    assert_eq!(of_salted[0].label, of_first[0].label);
+}

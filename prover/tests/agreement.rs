@@ -210,7 +210,7 @@ fn proven(texts: &[(String, usize)]) -> BTreeSet<usize> {
 }
 
 #[test]
-#[ignore = "takes half an hour on two cores: run by name, with --release"]
+#[ignore = "takes ten minutes on two idle cores: run by name, with --release"]
 fn executors_agree_on_all_texts_and_adapters() {
     let registered = Registered::new();
     let tokenizer = encoder().tokenizer().expect("a tokenizer");

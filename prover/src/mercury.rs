@@ -23,6 +23,7 @@ use self::polynomial::{
     add_scaled, divide_by_root, evaluate, interpolate_three, interpolate_two, multiply_by_root, product_coefficients,
 };
 use crate::commit::normalise;
+use crate::lookup::eq_low_first;
 use crate::msm::msm;
 use crate::srs::{EXTRA_POWERS, Srs, SrsError};
 
@@ -50,20 +51,6 @@ pub enum MercuryError {
     Degenerate,
 }
 
-/// `eq(point, ·)` over the hypercube, lowest bit first: `table[i] = Π_k (i_k ? u_k : 1 − u_k)`.
-pub fn eq_table(point: &[Fr]) -> Vec<Fr> {
-    let mut table = Vec::with_capacity(1 << point.len());
-    table.push(Fr::ONE);
-    for coordinate in point {
-        for index in 0..table.len() {
-            let high = table[index] * coordinate;
-            table[index] -= high;
-            table.push(high);
-        }
-    }
-    table
-}
-
 /// The multilinear polynomial with these evaluations (missing ones are zero) at a point, lowest bit first.
 ///
 /// # Panics
@@ -71,7 +58,7 @@ pub fn eq_table(point: &[Fr]) -> Vec<Fr> {
 pub fn evaluate_multilinear(evaluations: &[Fr], point: &[Fr]) -> Fr {
     assert!(evaluations.len() <= 1 << point.len(), "more evaluations than the hypercube has corners");
     let (low, high) = point.split_at(column_variables(point.len()));
-    dot(&row_sums(evaluations, &eq_table(low)), &eq_table(high))
+    dot(&row_sums(evaluations, &eq_low_first(low)), &eq_low_first(high))
 }
 
 /// `⟨row, weights⟩` for each row of `weights.len()` coefficients; the last row may be shorter.
@@ -135,7 +122,7 @@ fn open_with(
     }
     srs.check_size(coefficients.len())?;
     let (low, high) = point.split_at(column_variables(variables));
-    let (eq_low, eq_high) = (eq_table(low), eq_table(high));
+    let (eq_low, eq_high) = (eq_low_first(low), eq_low_first(high));
     let columns = eq_low.len();
     srs.check_size(2 * columns)?;
 

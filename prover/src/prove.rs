@@ -76,6 +76,13 @@ fn random_mask(log_tile: u32) -> Result<Vec<(usize, Fr)>, ProveError> {
     Ok(mask)
 }
 
+/// The cells of one tile of a region; shorter, or empty, where the region's cells end.
+fn tile_cells(cells: &[i64], index: usize, size: usize) -> &[i64] {
+    let start = (index * size).min(cells.len());
+    let end = (start + size).min(cells.len());
+    &cells[start..end]
+}
+
 /// Splits a region's cells into tiles and commits to the occupied ones.
 ///
 /// # Errors
@@ -87,11 +94,7 @@ pub fn commit_region(srs: &Srs, layout: &Layout, region: Region, cells: &[i64]) 
         .into_iter()
         .enumerate()
         .filter(|(_, occupied)| *occupied)
-        .map(|(index, _)| {
-            let start = (index * size).min(cells.len());
-            let end = (start + size).min(cells.len());
-            Tile { cells: &cells[start..end], field_coefficients: &[] }
-        })
+        .map(|(index, _)| Tile { cells: tile_cells(cells, index, size), field_coefficients: &[] })
         .collect();
     commit_tiles(srs, &tiles)
 }
@@ -144,11 +147,7 @@ pub fn prove(
     let mut tiles: Vec<Tile<'_, i64>> = blinding
         .iter()
         .enumerate()
-        .map(|(index, blinding)| {
-            let start = (index * tile).min(witness.len());
-            let end = (start + tile).min(witness.len());
-            Tile { cells: &witness[start..end], field_coefficients: blinding }
-        })
+        .map(|(index, blinding)| Tile { cells: tile_cells(&witness, index, tile), field_coefficients: blinding })
         .collect();
     tiles.push(Tile { cells: &[], field_coefficients: &mask });
     let commitments = commit_tiles(srs, &tiles)?;

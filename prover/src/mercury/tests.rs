@@ -340,7 +340,7 @@ fn a_wrong_value_carried_through_honestly_is_rejected() {
 fn rows_of_another_polynomial_are_rejected() {
     // ⟨h, eq(u_hi)⟩ is the wrong value; only h(α) = ⟨g, eq(u_lo)⟩ is against it.
     let statement = Statement::new(6, 64, 8);
-    let eq_high = eq_table(&statement.point[3..]);
+    let eq_high = eq_low_first(&statement.point[3..]);
     let wrong = statement.value + eq_high[5];
     let rows = Box::new(|h: &mut Vec<Fr>| h[5] += Fr::ONE);
     let proof = statement.open_with(wrong, Forger { rows: Some(rows), ..Forger::default() });
@@ -352,7 +352,7 @@ fn g_of_degree_b_is_rejected() {
     // f = (X^b − α)(q − t) + (g + (X^b − α) t) holds for any t, and g's coefficients change as the forger likes: with
     // this t, ⟨g, eq(u_lo)⟩ is what the wrong rows need. Only d, the reversal of g, is against it.
     let statement = Statement::new(6, 64, 8);
-    let (eq_low, eq_high) = (eq_table(&statement.point[..3]), eq_table(&statement.point[3..]));
+    let (eq_low, eq_high) = (eq_low_first(&statement.point[..3]), eq_low_first(&statement.point[3..]));
     let wrong = statement.value + eq_high[2];
     for reversed_beyond_b in [false, true] {
         let rows = Box::new(|h: &mut Vec<Fr>| h[2] += Fr::ONE);
@@ -408,8 +408,8 @@ fn forged_evaluations_are_rejected() {
             inner_products: Some(Box::new(|drawn, _, _| gamma.set(drawn))),
             evaluated: Some(Box::new(|zeta, evaluations| {
                 let inverse = zeta.invert().unwrap();
-                let (low_0, low_1) = (evaluate(&eq_table(low), &zeta), evaluate(&eq_table(low), &inverse));
-                let (high_0, high_1) = (evaluate(&eq_table(high), &zeta), evaluate(&eq_table(high), &inverse));
+                let (low_0, low_1) = (evaluate(&eq_low_first(low), &zeta), evaluate(&eq_low_first(low), &inverse));
+                let (high_0, high_1) = (evaluate(&eq_low_first(high), &zeta), evaluate(&eq_low_first(high), &inverse));
                 let missing = gamma.get().double();
                 let correction = |factor: Fr| missing * factor.invert().unwrap();
                 match which {
@@ -432,7 +432,7 @@ fn forged_evaluations_are_rejected() {
 fn blinding_passed_off_as_cells_is_rejected() {
     // A value that counts the blinding row as if it were row 0.
     let statement = Statement::new(6, 64, 8);
-    let (eq_low, eq_high) = (eq_table(&statement.point[..3]), eq_table(&statement.point[3..]));
+    let (eq_low, eq_high) = (eq_low_first(&statement.point[..3]), eq_low_first(&statement.point[3..]));
     let wrong = statement.value + eq_high[0] * dot(&statement.coefficients[64..], &eq_low);
     for edit in [false, true] {
         let rows = Box::new(move |h: &mut Vec<Fr>| {

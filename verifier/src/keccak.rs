@@ -93,9 +93,14 @@ pub fn keccak_words(words: &[[u8; WORD_BYTES]]) -> Fr {
     reduce(hash.finalize().into())
 }
 
+/// Keccak-256 of bytes.
+pub fn keccak(bytes: &[u8]) -> [u8; WORD_BYTES] {
+    Keccak256::digest(bytes).into()
+}
+
 /// Keccak-256 of bytes, modulo r.
 pub fn keccak_bytes(bytes: &[u8]) -> Fr {
-    reduce(Keccak256::digest(bytes).into())
+    reduce(keccak(bytes))
 }
 
 /// A big-endian integer modulo r.

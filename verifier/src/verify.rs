@@ -223,20 +223,8 @@ pub fn verify_with<A: Arithmetic<Scalar = Fr>>(
     }
     let circuit = Circuit::new(base, &statement.shape)?;
     let layout = &circuit.layout;
-    let known: Vec<(Fr, &AdapterCommitments)> = adapters.iter().map(|k| (k.id(), k)).collect();
-    let mut own: Vec<&[G1Affine]> = Vec::new();
-    let adapter_tiles = layout.tiles(Region::Adapter, 0).count;
-    for (request, record) in statement.requests.iter().enumerate() {
-        if bool::from(record.adapter.is_zero()) {
-            own.push(&[]);
-            continue;
-        }
-        let (_, key) = known
-            .iter()
-            .find(|(id, key)| *id == record.adapter && key.base == base_id && key.tiles.len() == adapter_tiles)
-            .ok_or(VerifyError::UnknownAdapter { request })?;
-        own.push(&key.tiles);
-    }
+    let ids: Vec<Fr> = statement.requests.iter().map(|record| record.adapter).collect();
+    let own = adapter_tiles(layout, &base_id, &ids, adapters)?;
     let expected = layout.tiles(Region::Witness, 0).count.saturating_add(1);
     if proof.witness.len() != expected {
         return Err(VerifyError::Shape { what: "witness commitments", expected, got: proof.witness.len() });
@@ -244,9 +232,7 @@ pub fn verify_with<A: Arithmetic<Scalar = Fr>>(
     let inputs = inputs(layout, base, statement, digest_points(&proof.witness), proof.prover_salt)?;
     let outcome = field_part(a, transcript, layout, &circuit.relations, &circuit.scales, &inputs, &proof.messages)?;
 
-    let first = own.first().copied().unwrap_or(&[]);
-    own.resize(layout.shape.requests, first);
-    let terms = terms(layout, base, &own, &proof.witness, &outcome.rho_high)?;
+    let terms = combined_terms(layout, base, own, &proof.witness, &outcome.rho_high)?;
     let claim = GroupClaim {
         variables: usize::try_from(layout.shape.log_tile).unwrap_or(0),
         outcome: outcome.mercury,
@@ -260,14 +246,51 @@ pub fn verify_with<A: Arithmetic<Scalar = Fr>>(
     Ok(outcome)
 }
 
-/// The combined tile as a combination of commitments: tile j with coefficient `eq(ρ_hi, j)`.
-fn terms(
+/// Commitments of the adapters with the given ids, in request order; none for the null adapter.
+///
+/// # Errors
+/// [`VerifyError::UnknownAdapter`] if no key of this base has the id.
+pub fn adapter_tiles<'k>(
+    layout: &Layout,
+    base_id: &Fr,
+    ids: &[Fr],
+    adapters: &'k [AdapterCommitments],
+) -> Result<Vec<&'k [G1Affine]>, VerifyError> {
+    let known: Vec<(Fr, &AdapterCommitments)> = adapters.iter().map(|key| (key.id(), key)).collect();
+    let expected = layout.tiles(Region::Adapter, 0).count;
+    let mut own: Vec<&[G1Affine]> = Vec::new();
+    for (request, own_id) in ids.iter().enumerate() {
+        if bool::from(own_id.is_zero()) {
+            own.push(&[]);
+            continue;
+        }
+        let (_, key) = known
+            .iter()
+            .find(|(id, key)| id == own_id && key.base == *base_id && key.tiles.len() == expected)
+            .ok_or(VerifyError::UnknownAdapter { request })?;
+        own.push(&key.tiles);
+    }
+    Ok(own)
+}
+
+/// The combined tile as a combination of commitments: tile j with coefficient `eq(ρ_hi, j)`. `adapters` are those of
+/// the stated requests; absent ones repeat the first.
+///
+/// # Errors
+/// [`VerifyError::Shape`].
+pub fn combined_terms(
     layout: &Layout,
     base: &BaseCommitments,
-    adapters: &[&[G1Affine]],
+    mut adapters: Vec<&[G1Affine]>,
     witness: &[G1Affine],
     rho_high: &[Fr],
 ) -> Result<Vec<(Fr, G1Affine)>, VerifyError> {
+    let bits = usize::try_from(layout.tile_index_bits()).unwrap_or(usize::MAX);
+    if rho_high.len() != bits {
+        return Err(VerifyError::Shape { what: "tile coordinates", expected: bits, got: rho_high.len() });
+    }
+    let first = adapters.first().copied().unwrap_or(&[]);
+    adapters.resize(layout.shape.requests, first);
     let point: Vec<Fr> = rho_high.iter().rev().copied().collect();
     let eq = eq_table(&mut Native, &point);
     let mut terms = Vec::new();
@@ -285,6 +308,7 @@ fn terms(
     for (m, points) in adapters.iter().enumerate().filter(|(_, points)| !points.is_empty()) {
         push(layout.tiles(Region::Adapter, m).first, vec![true; points.len()], points, "adapter commitments")?;
     }
-    push(layout.tiles(Region::Witness, 0).first, vec![true; witness.len()], witness, "witness commitments")?;
+    let tiles = layout.tiles(Region::Witness, 0).count.saturating_add(1);
+    push(layout.tiles(Region::Witness, 0).first, vec![true; tiles], witness, "witness commitments")?;
     Ok(terms)
 }

@@ -15,6 +15,8 @@ use std::sync::LazyLock;
 
 use crate::bn254::{Field, Fr};
 
+pub use sparse::Constants;
+
 /// Elements of the state.
 pub const WIDTH: usize = 3;
 /// Elements of the state that absorb and output; the remaining one is the capacity.
@@ -44,6 +46,11 @@ static SPARSE: LazyLock<sparse::Schedule> = LazyLock::new(|| sparse::Schedule::n
 /// The parameters, generated once.
 pub fn parameters() -> &'static Parameters {
     &PARAMETERS
+}
+
+/// The round constants of a permutation whose partial rounds have one constant each.
+pub fn moved_constants() -> Constants {
+    Constants::new(&PARAMETERS)
 }
 
 /// `x^5`.

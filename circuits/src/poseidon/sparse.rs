@@ -23,6 +23,36 @@ struct PartialRound {
     column: [Fr; WIDTH - 1],
 }
 
+/// Round constants after the first step above: the dense matrix stays, a partial round has a single constant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Constants {
+    /// Full rounds of the first half.
+    pub first: [[Fr; WIDTH]; HALF],
+    /// Added to the first element in each partial round.
+    pub partial: [Fr; PARTIAL_ROUNDS],
+    /// Full rounds of the second half.
+    pub last: [[Fr; WIDTH]; HALF],
+}
+
+impl Constants {
+    pub(super) fn new(parameters: &Parameters) -> Self {
+        let constants = &parameters.round_constants;
+        let mut partial = [Fr::ZERO; PARTIAL_ROUNDS];
+        let mut moved = constants[HALF];
+        for (round, kept) in partial.iter_mut().enumerate() {
+            *kept = moved[0];
+            let through = apply(&parameters.mds, &[Fr::ZERO, moved[1], moved[2]]);
+            moved = std::array::from_fn(|i| constants[HALF + round + 1][i] + through[i]);
+        }
+        let mut first = [[Fr::ZERO; WIDTH]; HALF];
+        first.copy_from_slice(&constants[..HALF]);
+        let mut last = [[Fr::ZERO; WIDTH]; HALF];
+        last.copy_from_slice(&constants[ROUNDS - HALF..]);
+        last[0] = moved;
+        Self { first, partial, last }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
     first_constants: [[Fr; WIDTH]; HALF],
@@ -36,15 +66,7 @@ pub(super) struct Schedule {
 impl Schedule {
     pub(super) fn new(parameters: &Parameters) -> Self {
         let mds = parameters.mds;
-        let constants = &parameters.round_constants;
-
-        let mut kept = [Fr::ZERO; PARTIAL_ROUNDS];
-        let mut moved = constants[HALF];
-        for (round, kept) in kept.iter_mut().enumerate() {
-            *kept = moved[0];
-            let through = apply(&mds, &[Fr::ZERO, moved[1], moved[2]]);
-            moved = std::array::from_fn(|i| constants[HALF + round + 1][i] + through[i]);
-        }
+        let Constants { first: first_constants, partial: kept, last: last_constants } = Constants::new(parameters);
 
         let mut matrix = mds;
         let mut partial: Vec<PartialRound> = kept
@@ -58,11 +80,6 @@ impl Schedule {
             .collect();
         partial.reverse();
 
-        let mut first_constants = [[Fr::ZERO; WIDTH]; HALF];
-        first_constants.copy_from_slice(&constants[..HALF]);
-        let mut last_constants = [[Fr::ZERO; WIDTH]; HALF];
-        last_constants.copy_from_slice(&constants[ROUNDS - HALF..]);
-        last_constants[0] = moved;
         Self { first_constants, entrance: matrix, partial, last_constants, mds }
     }
 

@@ -92,6 +92,11 @@ impl<A: Arithmetic> Taped<A> {
         Self { inner, cost: Cost::default(), hash: Keccak256::new(), nodes: 0 }
     }
 
+    /// The arithmetic underneath.
+    pub fn inner_mut(&mut self) -> &mut A {
+        &mut self.inner
+    }
+
     /// A scalar from outside: a value of the statement or of the proof.
     pub fn input(&mut self, value: A::Scalar) -> Node<A::Scalar> {
         self.cost.inputs += 1;

@@ -1,0 +1,42 @@
+//! Rows of the settlement circuit for MiniLM, by shape and part.
+//!
+//! `cargo run --release -p lorica-settlement --example cells`
+
+use lorica_circuits::architecture::{Activation, Architecture, OutputKind, Shape};
+use lorica_circuits::bn254::{Field, Fr};
+use lorica_settlement::gates::ADVICE;
+use lorica_settlement::statement::{CircuitShape, Compiled};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let architecture = Architecture {
+        hidden: 384,
+        layers: 6,
+        heads: 12,
+        intermediate: 1536,
+        vocab: 30_522,
+        activation: Activation::Gelu,
+        r_max: 16,
+        score_bits: 7,
+        activation_bits: 9,
+        tanh_bits: 12,
+    };
+    println!("| requests x tokens, τ | permutations | bits | arithmetic | rows | log2 | cells |");
+    println!("|---|---|---|---|---|---|---|");
+    for (requests, tokens, log_tile) in [(1, 32, 18), (1, 32, 20), (1, 128, 20), (16, 32, 20), (16, 32, 22)] {
+        let shape = Shape { requests, tokens, log_tile, output: OutputKind::Classify };
+        let shape =
+            CircuitShape { architecture: architecture.clone(), shape, architecture_digest: Fr::ZERO, srs: Fr::ZERO };
+        let circuit = Compiled::new(&shape)?.empty_circuit()?;
+        let parts = circuit.rows().parts;
+        let rows = circuit.rows().rows.len();
+        println!(
+            "| {requests} x {tokens}, {log_tile} | {} | {} | {} | {rows} | {} | {} |",
+            parts.poseidon,
+            parts.bits,
+            parts.arithmetic,
+            circuit.log_rows(),
+            rows * ADVICE,
+        );
+    }
+    Ok(())
+}

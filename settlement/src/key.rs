@@ -1,0 +1,311 @@
+//! Settlement keys: one per architecture and shape, for every base and adapter.
+//!
+//! The part that checks is [`VerifyingKey`]: halo2's key and what the contract must know of the layout. Its
+//! [`content`](VerifyingKey::content) is the data contract of the chain; the circuit id is that content's digest.
+
+use halo2_base::halo2_proofs::SerdeFormat;
+use halo2_base::halo2_proofs::halo2curves::bn256::Bn256;
+use halo2_base::halo2_proofs::plonk::{self, keygen_pk, keygen_vk_custom};
+use halo2_base::halo2_proofs::poly::kzg::commitment::ParamsKZG;
+use lorica_circuits::architecture::{Architecture, OutputKind, Shape};
+use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine, PrimeField};
+use lorica_circuits::column::Region;
+use lorica_circuits::error::CircuitError;
+use lorica_circuits::layout::Layout;
+use lorica_verifier::codec::{CodecError, Reader, Writer};
+use lorica_verifier::field::FieldError;
+use lorica_verifier::keccak::keccak;
+use lorica_verifier::key::{BaseCommitments, read_architecture, write_architecture};
+use rand_core::OsRng;
+
+use crate::circuit::{RESERVED, SettlementCircuit};
+use crate::statement::{CircuitShape, Compiled};
+
+const MAGIC: &[u8; 8] = b"LORICAsk";
+const VERSION: u16 = 1;
+/// First word of the data contract.
+const CONTENT_TAG: &[u8] = b"lorica settlement key 1";
+
+/// Why a settlement key cannot be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The shape is not offered.
+    #[error(transparent)]
+    Circuit(#[from] CircuitError),
+    /// The relations do not fit the layout.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// The file is damaged or of another version.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// The SRS has too few powers.
+    #[error("the settlement circuit needs 2^{needed} powers, the SRS has {got}")]
+    SmallSrs {
+        /// log2 of the rows.
+        needed: u32,
+        /// Powers of the SRS.
+        got: usize,
+    },
+    /// The SRS is not the one that the base was committed with.
+    #[error("the SRS is not the one of the base")]
+    ForeignSrs,
+    /// halo2 refuses.
+    #[error("halo2: {0}")]
+    Halo2(String),
+    /// A file whose parts do not fit each other.
+    #[error("settlement key: {what}")]
+    Malformed {
+        /// The part.
+        what: &'static str,
+    },
+}
+
+impl From<plonk::Error> for KeyError {
+    fn from(error: plonk::Error) -> Self {
+        Self::Halo2(format!("{error:?}"))
+    }
+}
+
+/// The powers that commitments of the base and halo2 share.
+#[derive(Clone, Copy, Debug)]
+pub struct Powers<'s> {
+    /// `[τ^i]₁`.
+    pub g1: &'s [G1Affine],
+    /// `[τ]₂`; `[1]₂` is the standard generator.
+    pub tau_g2: G2Affine,
+    /// Digest of the SRS.
+    pub digest: Fr,
+}
+
+/// halo2's view of the first `2^k` powers.
+fn params(powers: &Powers<'_>, k: u32, lagrange: Option<Vec<G1Affine>>) -> Result<ParamsKZG<Bn256>, KeyError> {
+    let Some(own) = powers.g1.get(..1 << k) else {
+        return Err(KeyError::SmallSrs { needed: k, got: powers.g1.len() });
+    };
+    // `from_parts` is a method: the smallest parameters serve to call it.
+    let any = ParamsKZG::<Bn256>::setup(1, OsRng);
+    Ok(any.from_parts(k, own.to_vec(), lagrange, G2Affine::generator(), powers.tau_g2))
+}
+
+impl CircuitShape {
+    /// The shape of a batch on a registered base.
+    #[must_use]
+    pub fn of(base: &BaseCommitments, shape: Shape) -> Self {
+        Self {
+            architecture: base.architecture.clone(),
+            shape,
+            architecture_digest: base.architecture_digest(),
+            srs: base.srs,
+        }
+    }
+}
+
+/// What checks settlement proofs.
+#[derive(Debug)]
+pub struct VerifyingKey {
+    pub(crate) of: CircuitShape,
+    pub(crate) tau_g2: G2Affine,
+    pub(crate) layout: Layout,
+    pub(crate) halo2: plonk::VerifyingKey<G1Affine>,
+}
+
+/// What makes settlement proofs.
+#[derive(Debug)]
+pub struct ProvingKey {
+    pub(crate) compiled: Compiled,
+    pub(crate) params: ParamsKZG<Bn256>,
+    pub(crate) halo2: plonk::ProvingKey<G1Affine>,
+    verifying: VerifyingKey,
+}
+
+fn word(n: usize) -> Fr {
+    Fr::from(n as u64)
+}
+
+impl VerifyingKey {
+    fn new(of: CircuitShape, tau_g2: G2Affine, halo2: plonk::VerifyingKey<G1Affine>) -> Result<Self, KeyError> {
+        let layout = Layout::new(&of.architecture, &of.shape)?;
+        Ok(Self { of, tau_g2, layout, halo2 })
+    }
+
+    /// Architecture, shape and SRS.
+    #[must_use]
+    pub fn circuit_shape(&self) -> &CircuitShape {
+        &self.of
+    }
+
+    /// `[τ]₂` of the SRS.
+    #[must_use]
+    pub fn tau_g2(&self) -> &G2Affine {
+        &self.tau_g2
+    }
+
+    /// halo2's own key.
+    #[must_use]
+    pub fn halo2(&self) -> &plonk::VerifyingKey<G1Affine> {
+        &self.halo2
+    }
+
+    /// log2 of the rows.
+    #[must_use]
+    pub fn log_rows(&self) -> u32 {
+        self.halo2.get_domain().k()
+    }
+
+    /// Number of public words.
+    #[must_use]
+    pub fn words(&self) -> usize {
+        16 + 3 * self.of.shape.requests + self.layout.tile_index_bits() as usize
+    }
+
+    /// The data contract's bytes: `verifier-contracts/README.md` names each word.
+    #[must_use]
+    pub fn content(&self) -> Vec<u8> {
+        let layout = &self.layout;
+        let shape = &self.of.shape;
+        let domain = self.halo2.get_domain();
+        let omega = domain.get_omega();
+        let mut w = Writer::default();
+        let mut tag = [0u8; 32];
+        tag[..CONTENT_TAG.len()].copy_from_slice(CONTENT_TAG);
+        w.bytes(&tag);
+        w.scalar(&Fr::from(u64::from(domain.k())));
+        w.scalar(&Fr::TWO_INV.pow([u64::from(domain.k())]));
+        w.scalar(&omega);
+        w.scalar(&domain.get_omega_inv().pow([RESERVED as u64]));
+        w.scalar(&word(self.words()));
+        w.scalar(&self.halo2.transcript_repr());
+        let (x, y) = (self.tau_g2.x, self.tau_g2.y);
+        for coordinate in [x.c1, x.c0, y.c1, y.c0] {
+            let mut bytes = coordinate.to_repr();
+            bytes.reverse();
+            w.bytes(&bytes);
+        }
+        w.scalar(&self.of.architecture_digest);
+        w.scalar(&word(shape.requests));
+        w.scalar(&word(shape.tokens));
+        w.scalar(&Fr::from(u64::from(shape.output == OutputKind::Classify)));
+        w.scalar(&Fr::from(u64::from(shape.log_tile)));
+        w.scalar(&Fr::from(u64::from(layout.tile_index_bits())));
+        for region in [Region::Base, Region::Table, Region::Adapter, Region::Witness] {
+            let tiles = layout.tiles(region, 0);
+            w.scalar(&word(tiles.first));
+            w.scalar(&word(tiles.count));
+        }
+        self.halo2.fixed_commitments().iter().for_each(|point| w.point(point));
+        self.halo2.permutation().commitments().iter().for_each(|point| w.point(point));
+        for region in [Region::Base, Region::Table] {
+            for tiles in layout.occupied(region).chunks(256) {
+                let mut bytes = [0u8; 32];
+                for (tile, _) in tiles.iter().enumerate().filter(|(_, occupied)| **occupied) {
+                    bytes[31 - tile / 8] |= 1 << (tile % 8);
+                }
+                w.bytes(&bytes);
+            }
+        }
+        w.content().to_vec()
+    }
+
+    /// The circuit id: Keccak-256 of the content.
+    #[must_use]
+    pub fn circuit_id(&self) -> [u8; 32] {
+        keccak(&self.content())
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new(MAGIC, VERSION);
+        let shape = &self.of.shape;
+        write_architecture(&mut w, &self.of.architecture);
+        w.count(shape.requests);
+        w.count(shape.tokens);
+        w.u32(shape.log_tile);
+        w.u8(u8::from(shape.output == OutputKind::Classify));
+        w.scalar(&self.of.architecture_digest);
+        w.scalar(&self.of.srs);
+        w.point_g2(&self.tau_g2);
+        w.counted(&self.halo2.to_bytes(SerdeFormat::RawBytes));
+        w.bytes(&self.circuit_id());
+        w.finish()
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`KeyError`] if it is damaged, of another version, or its parts do not fit each other.
+    pub fn decode(bytes: &[u8]) -> Result<Self, KeyError> {
+        let mut r = Reader::new(bytes, "settlement key", MAGIC, VERSION)?;
+        let architecture = read_architecture(&mut r)?;
+        let number = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        let (requests, tokens) = (number(r.u32("requests")?), number(r.u32("tokens")?));
+        let log_tile = r.u32("tau")?;
+        let output = match r.u8("output kind")? {
+            0 => OutputKind::Embed,
+            1 => OutputKind::Classify,
+            got => return Err(CodecError::Value { what: "output kind", got: got.into() }.into()),
+        };
+        let shape = Shape { requests, tokens, log_tile, output };
+        architecture.validate()?;
+        shape.validate()?;
+        let architecture_digest = r.scalar("architecture digest")?;
+        let srs = r.scalar("SRS digest")?;
+        let tau_g2 = r.point_g2("[tau]_2")?;
+        let halo2 = r.counted("halo2 key", 1 << 16)?;
+        let halo2 = plonk::VerifyingKey::from_bytes::<SettlementCircuit>(halo2, SerdeFormat::RawBytes, ())
+            .map_err(|_| KeyError::Malformed { what: "halo2's key is damaged" })?;
+        let id: [u8; 32] = r.array("circuit id")?;
+        r.finish()?;
+        let key = Self::new(CircuitShape { architecture, shape, architecture_digest, srs }, tau_g2, halo2)?;
+        if key.circuit_id() != id {
+            return Err(KeyError::Malformed { what: "the circuit id is not that of the content" });
+        }
+        Ok(key)
+    }
+}
+
+impl ProvingKey {
+    /// Makes the key of an architecture and shape.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn generate(of: &CircuitShape, powers: &Powers<'_>) -> Result<Self, KeyError> {
+        if powers.digest != of.srs {
+            return Err(KeyError::ForeignSrs);
+        }
+        let compiled = Compiled::new(of)?;
+        let circuit = compiled.empty_circuit()?;
+        let params = params(powers, circuit.log_rows(), None)?;
+        let halo2 = keygen_vk_custom(&params, &circuit, false)?;
+        let verifying = VerifyingKey::new(of.clone(), powers.tau_g2, halo2.clone())?;
+        let halo2 = keygen_pk(&params, halo2, &circuit)?;
+        Ok(Self { compiled, params, halo2, verifying })
+    }
+
+    /// The part that checks.
+    #[must_use]
+    pub fn verifying(&self) -> &VerifyingKey {
+        &self.verifying
+    }
+
+    /// halo2's parameters.
+    #[must_use]
+    pub fn params(&self) -> &ParamsKZG<Bn256> {
+        &self.params
+    }
+
+    /// The compiled shape.
+    #[must_use]
+    pub fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+}
+
+/// The architecture of a key, for errors that name it.
+#[must_use]
+pub fn describe(architecture: &Architecture, shape: &Shape) -> String {
+    format!(
+        "{} layers of {}, {} requests of {} tokens, tau {}, {:?}",
+        architecture.layers, architecture.hidden, shape.requests, shape.tokens, shape.log_tile, shape.output
+    )
+}

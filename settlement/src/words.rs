@@ -1,0 +1,95 @@
+//! The public words of a settlement proof, in the order of the instance column.
+
+use lorica_verifier::field::Outcome;
+use lorica_verifier::statement::{Inputs, RequestWords};
+
+/// Words of the circuit, of which the contract recomputes what it can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words<S> {
+    /// Binds the proof to its use.
+    pub context: S,
+    /// Base id.
+    pub base: S,
+    /// Poseidon word of the base's scales.
+    pub scales: S,
+    /// Keccak word of the adapter ids in request order.
+    pub adapters: S,
+    /// Requests that are meant; the others repeat the first.
+    pub count: S,
+    /// Input digest, label and output digest of each request of the shape.
+    pub requests: Vec<RequestWords<S>>,
+    /// Digests of the witness and mask tiles, of h, (q, g), (s, d), quot and W.
+    pub digests: [S; 6],
+    /// Tile coordinates of the opening's point, lowest bit first.
+    pub rho_high: Vec<S>,
+    /// Mercury's challenges.
+    pub alpha: S,
+    /// See `alpha`.
+    pub zeta: S,
+    /// See `alpha`.
+    pub beta: S,
+    /// See `alpha`.
+    pub z: S,
+    /// Coefficient of the generator in the group claim.
+    pub constant: S,
+}
+
+impl<S: Clone> Words<S> {
+    /// From what the field part was given and what it computed.
+    pub fn new(
+        inputs: &Inputs<S>,
+        mercury: &lorica_verifier::mercury::MercuryMessages<S>,
+        outcome: &Outcome<S>,
+    ) -> Self {
+        let opening = &outcome.mercury;
+        Self {
+            context: inputs.context.clone(),
+            base: inputs.base.clone(),
+            scales: outcome.scales_word.clone(),
+            adapters: inputs.adapters.clone(),
+            count: inputs.count.clone(),
+            requests: outcome.requests.clone(),
+            digests: [
+                inputs.witness.clone(),
+                mercury.d_h.clone(),
+                mercury.d_qg.clone(),
+                mercury.d_sd.clone(),
+                mercury.d_quot.clone(),
+                mercury.d_w.clone(),
+            ],
+            rho_high: outcome.rho_high.clone(),
+            alpha: opening.alpha.clone(),
+            zeta: opening.zeta.clone(),
+            beta: opening.beta.clone(),
+            z: opening.z.clone(),
+            constant: opening.constant.clone(),
+        }
+    }
+
+    /// In order.
+    pub fn to_vec(&self) -> Vec<S> {
+        let Self {
+            context,
+            base,
+            scales,
+            adapters,
+            count,
+            requests,
+            digests,
+            rho_high,
+            alpha,
+            zeta,
+            beta,
+            z,
+            constant,
+        } = self;
+        let mut words: Vec<S> = [context, base, scales, adapters, count].map(S::clone).into();
+        for RequestWords { input_digest, label, output_digest } in requests {
+            words.extend([input_digest, label, output_digest].map(S::clone));
+        }
+        words.extend(digests.iter().cloned());
+        words.extend(rho_high.iter().cloned());
+        words.extend([alpha, zeta, beta, z, constant].map(S::clone));
+        words
+    }
+}

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{adapter, demo, infer, inspect, model, prove, srs, verify};
+use crate::commands::{adapter, demo, infer, inspect, model, prove, settle, srs, verify};
 use crate::error::Error;
 use crate::output::{Output, start_log};
 
@@ -41,7 +41,9 @@ pub enum Command {
     Infer(infer::InferArgs),
     /// Prove a batch of inferences
     Prove(prove::ProveArgs),
-    /// Check a proof; no weights and no SRS file are needed
+    /// Prove to a contract, in zero knowledge, that a proof is accepted
+    Settle(settle::SettleArgs),
+    /// Check a proof or a settlement; no weights and no SRS file are needed
     Verify(verify::VerifyArgs),
     /// Say what a file is
     Inspect(inspect::InspectArgs),
@@ -89,6 +91,7 @@ fn run(command: &Command, out: &Output) -> Result<(), Error> {
         Command::Srs(command) => srs::run(command, out),
         Command::Infer(args) => infer::run(args, out),
         Command::Prove(args) => prove::run(args, out),
+        Command::Settle(args) => settle::run(args, out),
         Command::Verify(args) => verify::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
     }

@@ -10,6 +10,8 @@ use lorica_quant::float::FloatError;
 use lorica_quant::import::{EncodeError, ImportError, TokenizerError};
 use lorica_quant::integer::quality::QualityError;
 use lorica_quant::integer::{ExecuteError, ModelError, QuantiseError};
+use lorica_settlement::key::KeyError as SettlementKeyError;
+use lorica_settlement::settlement::{MakeError, SettlementError};
 use lorica_verifier::codec::CodecError;
 use lorica_verifier::key::KeyError;
 use lorica_verifier::verify::VerifyError;
@@ -190,6 +192,18 @@ pub enum Error {
     /// The prover made a proof that does not verify: its inputs contradict each other.
     #[error("the proof that was just made does not verify ({0}): base, adapter and key files do not belong together")]
     OwnProof(VerifyError),
+    /// A settlement key could not be made or read.
+    #[error("settlement key: {0}")]
+    SettlementKey(#[from] SettlementKeyError),
+    /// The inference proof was not settled.
+    #[error(transparent)]
+    Settle(#[from] MakeError),
+    /// A settlement is not accepted.
+    #[error(transparent)]
+    Settlement(#[from] SettlementError),
+    /// The settlement file is not one.
+    #[error("the settlement file is malformed: {0}")]
+    MalformedSettlement(CodecError),
     /// The model could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -208,6 +222,8 @@ impl Error {
         };
         match self {
             Self::MalformedProof(_) | Self::Verify(_) | Self::Mismatch(_) => Kind::Rejected,
+            Self::MalformedSettlement(_) | Self::Settlement(_) => Kind::Rejected,
+            Self::Settle(MakeError::Binding | MakeError::Requests { .. } | MakeError::Inference(_)) => Kind::Rejected,
             Self::Usage(_) => Kind::Usage,
             Self::Write { .. } | Self::Fetch(_) | Self::Randomness(_) => Kind::Environment,
             Self::Prove(ProveError::Randomness(_)) => Kind::Environment,

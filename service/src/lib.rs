@@ -4,11 +4,13 @@
 //! * [`files`]: keys and models on disk
 //! * [`registration`]: commitments of bases and adapters; [`prover`]: batches against a loaded base
 //! * [`requests`], [`answer`]: what goes in and what comes out
+//! * [`binding`], [`settlement_key`]: what a settlement is bound to, and the key that it is made with
 //! * [`srs_source`], [`model_fetch`]: the SRS and the model that the demo uses
 //! * [`output`], [`error`]: lines, JSON, exit codes
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod binding;
 pub mod cli;
 pub mod commands;
 pub mod error;
@@ -18,4 +20,5 @@ pub mod output;
 pub mod prover;
 pub mod registration;
 pub mod requests;
+pub mod settlement_key;
 pub mod srs_source;

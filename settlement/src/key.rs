@@ -4,11 +4,14 @@
 //! [`content`](VerifyingKey::content) is the data contract of the chain; the circuit id is that content's digest.
 
 use halo2_base::halo2_proofs::SerdeFormat;
+use halo2_base::halo2_proofs::arithmetic::g_to_lagrange;
 use halo2_base::halo2_proofs::halo2curves::bn256::Bn256;
 use halo2_base::halo2_proofs::plonk::{self, keygen_pk, keygen_vk_custom};
+use halo2_base::halo2_proofs::poly::EvaluationDomain;
+use halo2_base::halo2_proofs::poly::commitment::{Blind, Params, ParamsProver};
 use halo2_base::halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use lorica_circuits::architecture::{Architecture, OutputKind, Shape};
-use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine, PrimeField};
+use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine, PrimeCurveAffine, PrimeField};
 use lorica_circuits::column::Region;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
@@ -22,7 +25,11 @@ use crate::circuit::{RESERVED, SettlementCircuit};
 use crate::statement::{CircuitShape, Compiled};
 
 const MAGIC: &[u8; 8] = b"LORICAsk";
+const PROVING_MAGIC: &[u8; 8] = b"LORICAsp";
+/// Version of circuit and files: a key of another one is refused.
 const VERSION: u16 = 1;
+/// log2 of the most rows in a file.
+const MAX_LOG_ROWS: u32 = 22;
 /// First word of the data contract.
 const CONTENT_TAG: &[u8] = b"lorica settlement key 1";
 
@@ -52,6 +59,14 @@ pub enum KeyError {
     /// halo2 refuses.
     #[error("halo2: {0}")]
     Halo2(String),
+    /// A proving key of another architecture, shape or SRS.
+    #[error("the settlement key is for {got}, not for {expected}")]
+    Foreign {
+        /// What is needed.
+        expected: String,
+        /// What the file is for.
+        got: String,
+    },
     /// A file whose parts do not fit each other.
     #[error("settlement key: {what}")]
     Malformed {
@@ -77,14 +92,27 @@ pub struct Powers<'s> {
     pub digest: Fr,
 }
 
-/// halo2's view of the first `2^k` powers.
-fn params(powers: &Powers<'_>, k: u32, lagrange: Option<Vec<G1Affine>>) -> Result<ParamsKZG<Bn256>, KeyError> {
-    let Some(own) = powers.g1.get(..1 << k) else {
-        return Err(KeyError::SmallSrs { needed: k, got: powers.g1.len() });
-    };
-    // `from_parts` is a method: the smallest parameters serve to call it.
-    let any = ParamsKZG::<Bn256>::setup(1, OsRng);
-    Ok(any.from_parts(k, own.to_vec(), lagrange, G2Affine::generator(), powers.tau_g2))
+impl<'s> Powers<'s> {
+    /// The first `2^k`.
+    fn first(&self, k: u32) -> Result<&'s [G1Affine], KeyError> {
+        self.g1.get(..1 << k).ok_or(KeyError::SmallSrs { needed: k, got: self.g1.len() })
+    }
+
+    /// halo2's view of the first `2^k` powers, with the commitments of the Lagrange basis.
+    fn params(&self, k: u32, lagrange: &[G1Affine]) -> Result<ParamsKZG<Bn256>, KeyError> {
+        // `from_parts` is a method: the smallest parameters serve to call it.
+        let any = ParamsKZG::<Bn256>::setup(1, OsRng);
+        let own = self.first(k)?.to_vec();
+        Ok(any.from_parts(k, own, Some(lagrange.to_vec()), G2Affine::generator(), self.tau_g2))
+    }
+}
+
+/// Whether `lagrange` commits to the Lagrange basis: a random polynomial has one commitment in both bases.
+fn same_commitment(params: &ParamsKZG<Bn256>, domain: &EvaluationDomain<Fr>) -> bool {
+    let random = (0..params.n()).map(|_| <Fr as Field>::random(OsRng)).collect();
+    let evaluations = domain.lagrange_from_vec(random);
+    let coefficients = domain.lagrange_to_coeff(evaluations.clone());
+    params.commit_lagrange(&evaluations, Blind::default()) == params.commit(&coefficients, Blind::default())
 }
 
 impl CircuitShape {
@@ -116,6 +144,7 @@ pub struct ProvingKey {
     pub(crate) params: ParamsKZG<Bn256>,
     pub(crate) halo2: plonk::ProvingKey<G1Affine>,
     verifying: VerifyingKey,
+    lagrange: Vec<G1Affine>,
 }
 
 fn word(n: usize) -> Fr {
@@ -275,11 +304,53 @@ impl ProvingKey {
         }
         let compiled = Compiled::new(of)?;
         let circuit = compiled.empty_circuit()?;
-        let params = params(powers, circuit.log_rows(), None)?;
+        let k = circuit.log_rows();
+        let lagrange = g_to_lagrange(powers.first(k)?.iter().map(|point| point.to_curve()).collect(), k);
+        let params = powers.params(k, &lagrange)?;
         let halo2 = keygen_vk_custom(&params, &circuit, false)?;
         let verifying = VerifyingKey::new(of.clone(), powers.tau_g2, halo2.clone())?;
         let halo2 = keygen_pk(&params, halo2, &circuit)?;
-        Ok(Self { compiled, params, halo2, verifying })
+        Ok(Self { compiled, params, halo2, verifying, lagrange })
+    }
+
+    /// The file: the part that checks, and the commitments of the Lagrange basis, which take longest to make.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new(PROVING_MAGIC, VERSION);
+        w.counted(&self.verifying.encode());
+        w.points(&self.lagrange);
+        w.finish()
+    }
+
+    /// Reads a file and makes the rest of the key again.
+    ///
+    /// # Errors
+    /// [`KeyError`] if the file is damaged, of another version, or for another architecture, shape or SRS.
+    pub fn decode(bytes: &[u8], of: &CircuitShape, powers: &Powers<'_>) -> Result<Self, KeyError> {
+        let mut r = Reader::new(bytes, "settlement proving key", PROVING_MAGIC, VERSION)?;
+        let verifying = VerifyingKey::decode(r.counted("verifying key", 1 << 17)?)?;
+        let lagrange = r.points("Lagrange basis", 1 << MAX_LOG_ROWS)?;
+        r.finish()?;
+        if verifying.of != *of || verifying.tau_g2 != powers.tau_g2 {
+            let got = describe(&verifying.of.architecture, &verifying.of.shape);
+            return Err(KeyError::Foreign { expected: describe(&of.architecture, &of.shape), got });
+        }
+        let compiled = Compiled::new(of)?;
+        let circuit = compiled.empty_circuit()?;
+        let k = circuit.log_rows();
+        if k != verifying.log_rows() || lagrange.len() != 1 << k {
+            return Err(KeyError::Malformed { what: "another number of rows than the circuit has" });
+        }
+        let params = powers.params(k, &lagrange)?;
+        if !same_commitment(&params, verifying.halo2.get_domain()) {
+            return Err(KeyError::Malformed { what: "the Lagrange basis is not that of the SRS" });
+        }
+        let fresh = keygen_vk_custom(&params, &circuit, false)?;
+        if fresh.transcript_repr() != verifying.halo2.transcript_repr() {
+            return Err(KeyError::Malformed { what: "made for another version of the circuit" });
+        }
+        let halo2 = keygen_pk(&params, fresh, &circuit)?;
+        Ok(Self { compiled, params, halo2, verifying, lagrange })
     }
 
     /// The part that checks.

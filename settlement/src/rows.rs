@@ -5,6 +5,8 @@
 //! a row computes two products of a sum. What a variable is worth is decided by the gates of the row that writes it; all
 //! its other cells are copies of its first.
 
+use std::ops::Range;
+
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::poseidon::{Constants, FULL_ROUNDS, PARTIAL_ROUNDS, moved_constants, parameters};
 
@@ -83,6 +85,8 @@ pub struct Rows {
     pub public: Vec<Var>,
     /// Rows by purpose.
     pub parts: Parts,
+    /// Rows of each check of the field part: one of them fails if the check does.
+    pub checks: Vec<(&'static str, Range<usize>)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -493,8 +497,13 @@ impl Rows {
         };
         // 0 = e' makes the variable of zero.
         compiler.vanish(Sum::default());
+        let mut checks = Vec::new();
         for step in &tracer.steps {
+            let before = compiler.rows.len();
             compiler.step(tracer, step);
+            if let Step::Equal(_, _, what) | Step::Inverse(_, _, what) | Step::Bits(_, _, what) = step {
+                checks.push((*what, before..compiler.rows.len()));
+            }
         }
         let public: Vec<Var> = public
             .iter()
@@ -514,7 +523,7 @@ impl Rows {
             }
         }
         let Compiler { rows, values, parts, .. } = compiler;
-        Self { rows, values, public, parts }
+        Self { rows, values, public, parts, checks }
     }
 
     /// Whether values do not matter to the circuit: rows, public variables and their number are those of another run.

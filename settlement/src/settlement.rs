@@ -31,6 +31,14 @@ pub struct Answer {
     pub words: RequestWords<Fr>,
 }
 
+impl Answer {
+    /// The label as a number: it is below 16 in every settlement that is accepted.
+    #[must_use]
+    pub fn label(&self) -> u8 {
+        encode_scalar(&self.words.label)[31]
+    }
+}
+
 /// The points of the opening: h, q, g, s, d, quot, W, W'.
 pub type OpeningPoints = [G1Affine; 8];
 

@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use lorica_circuits::bn254::Fr;
 use lorica_prover::srs::Srs;
+use lorica_settlement::settlement::Settlement;
 use lorica_verifier::proof::InferenceProof;
 use serde_json::{Map, Value, json};
 
 use super::model::kind_of;
+use super::verify_settlement::{answers_json, read_key};
 use super::{architecture_json, kind_name, shape_json, word};
 use crate::error::Error;
 use crate::files::{
     ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterFile, AdapterKey, BASE_KEY_MAGIC, BASE_MAGIC, BaseFile, BaseKey,
-    MAX_ADAPTER_BYTES, MAX_BASE_BYTES, MAX_KEY_BYTES, MAX_PROOF_BYTES, PROOF_MAGIC, SRS_MAGIC, store,
+    MAX_ADAPTER_BYTES, MAX_BASE_BYTES, MAX_KEY_BYTES, MAX_PROOF_BYTES, MAX_SETTLEMENT_BYTES, PROOF_MAGIC,
+    SETTLEMENT_KEY_MAGIC, SETTLEMENT_MAGIC, SRS_MAGIC, store,
 };
 use crate::output::{Output, printable};
 use crate::srs_source::INSECURE;
@@ -23,7 +26,7 @@ use crate::srs_source::INSECURE;
 /// Arguments of `inspect`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// A base, adapter, key, proof or SRS
+    /// A base, adapter, key, proof, settlement or SRS
     pub file: PathBuf,
 }
 
@@ -42,6 +45,8 @@ pub fn run(args: &InspectArgs, out: &Output) -> Result<(), Error> {
         ADAPTER_MAGIC => adapter(path)?,
         ADAPTER_KEY_MAGIC => adapter_key(path)?,
         PROOF_MAGIC => proof(path)?,
+        SETTLEMENT_MAGIC => settlement(path)?,
+        SETTLEMENT_KEY_MAGIC => settlement_key(path)?,
         SRS_MAGIC => srs(path)?,
         _ => return Err(Error::Refused { path: path.clone(), reason: "not one of Lorica's files".into() }),
     };
@@ -181,6 +186,31 @@ fn proof(path: &Path) -> Result<Value, Error> {
     });
     let Value::Object(fields) = fields else { return Ok(Value::Null) };
     Ok(with("proof", 1, &bytes, fields))
+}
+
+fn settlement(path: &Path) -> Result<Value, Error> {
+    let bytes = store::read(path, MAX_SETTLEMENT_BYTES)?;
+    let settled = Settlement::decode(&bytes).map_err(Error::file(path))?;
+    let fields = json!({
+        "checked": false, "circuit": format!("0x{}", hex::encode(settled.circuit)), "base": word(&settled.base),
+        "binding": crate::binding::to_json(&settled.binding), "context": word(&settled.binding.context()),
+        "requests": answers_json(&settled), "witness_commitments": settled.witness.len(),
+    });
+    let Value::Object(fields) = fields else { return Ok(Value::Null) };
+    Ok(with("settlement", 1, &bytes, fields))
+}
+
+fn settlement_key(path: &Path) -> Result<Value, Error> {
+    let bytes = store::read(path, MAX_KEY_BYTES)?;
+    let key = read_key(path)?;
+    let of = key.circuit_shape();
+    let fields = json!({
+        "circuit": format!("0x{}", hex::encode(key.circuit_id())), "shape": shape_json(&of.shape),
+        "architecture_digest": word(&of.architecture_digest), "architecture": architecture_json(&of.architecture),
+        "srs": word(&of.srs), "log_rows": key.log_rows(), "words": key.words(),
+    });
+    let Value::Object(fields) = fields else { return Ok(Value::Null) };
+    Ok(with("settlement key", 1, &bytes, fields))
 }
 
 fn srs(path: &Path) -> Result<Value, Error> {

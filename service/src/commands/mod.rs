@@ -6,8 +6,10 @@ pub mod infer;
 pub mod inspect;
 pub mod model;
 pub mod prove;
+pub mod settle;
 pub mod srs;
 pub mod verify;
+pub mod verify_settlement;
 
 use lorica_circuits::architecture::{Architecture, OutputKind, Shape};
 use lorica_circuits::bn254::Fr;

@@ -41,6 +41,9 @@ pub struct ProveArgs {
     /// Word that binds the proof to its use; zero if absent
     #[arg(long, value_name = "HEX", value_parser = parse_context)]
     pub context: Option<Context>,
+    /// What the proof will be settled for: chain, contract, payee, and the requests' ids and fees, as JSON
+    #[arg(long, value_name = "FILE", conflicts_with = "context")]
+    pub binding: Option<PathBuf>,
     /// The file to write
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
@@ -77,6 +80,10 @@ pub fn run(args: &ProveArgs, out: &Output) -> Result<(), Error> {
         (None, Some(path)) => read_requests(path)?,
         _ => return Err(Error::Usage("either --text or --requests is needed".into())),
     };
+    let context = match &args.binding {
+        Some(path) => bound_context(path, requests.len())?,
+        None => context_word(args.context),
+    };
     let base = out.step("load base", || BaseFile::load(&args.base))?;
     let srs = args.srs.load(base.key.commitments.log_tile, out)?;
     if srs.digest_word() != base.key.commitments.srs {
@@ -96,12 +103,22 @@ pub fn run(args: &ProveArgs, out: &Output) -> Result<(), Error> {
         let salt = request.salt.map_or_else(random_salt, Ok)?;
         jobs.push(Job { ids, adapter, salt });
     }
-    let proven = out.step("prove", || prover.prove(&srs, &jobs, context_word(args.context)))?;
+    let proven = out.step("prove", || prover.prove(&srs, &jobs, context))?;
     out.split_last(proven.phases);
     let bytes = proven.proof.encode();
     out.step("write", || store::write(&args.out, &bytes))?;
     report(args, &prover, &jobs, &proven.proof, bytes.len() as u64, out);
     Ok(())
+}
+
+/// The context of a binding for so many requests.
+fn bound_context(path: &Path, requests: usize) -> Result<Fr, Error> {
+    let binding = crate::binding::read(path)?;
+    if binding.requests.len() != requests {
+        let reason = format!("binds {} requests, {requests} are to be proven", binding.requests.len());
+        return Err(Error::Refused { path: path.into(), reason });
+    }
+    Ok(binding.context())
 }
 
 /// Each adapter file once.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use lorica_circuits::architecture::OutputKind;
 use lorica_circuits::bn254::Fr;
 use lorica_verifier::key::AdapterCommitments;
@@ -22,6 +22,7 @@ use crate::srs_source::INSECURE;
 
 /// Arguments of `verify`.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("what").required(true).args(["proof", "settlement"]))]
 pub struct VerifyArgs {
     /// The base's key
     #[arg(long, value_name = "FILE")]
@@ -31,7 +32,13 @@ pub struct VerifyArgs {
     pub adapter: Vec<PathBuf>,
     /// The proof
     #[arg(long, value_name = "FILE")]
-    pub proof: PathBuf,
+    pub proof: Option<PathBuf>,
+    /// Instead of a proof: a settlement, which is checked as the contract does
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with_all = ["text", "requests", "context"])]
+    pub settlement: Option<PathBuf>,
+    /// The settlement's key
+    #[arg(long, value_name = "FILE", requires = "settlement")]
+    pub key: Option<PathBuf>,
     /// The text that the proof must be about
     #[arg(long, allow_hyphen_values = true, conflicts_with = "requests")]
     pub text: Option<String>,
@@ -52,6 +59,13 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
     if base.verifier_key().is_insecure() {
         out.warn(INSECURE);
     }
+    let path = match (&args.proof, &args.settlement, &args.key) {
+        (Some(path), _, _) => path,
+        (None, Some(settlement), Some(key)) => {
+            return super::verify_settlement::run(settlement, key, &base, &args.adapter, out);
+        }
+        _ => return Err(Error::Usage("either --proof, or --settlement with --key is needed".into())),
+    };
     let mut expected = match (&args.text, &args.requests) {
         (Some(text), _) => Some(vec![Request { text: text.clone(), adapter: None, salt: None }]),
         (None, Some(path)) => Some(read_requests(path)?),
@@ -84,7 +98,7 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
             texts.push(encode(tokenizer, index, &request.text)?);
         }
     }
-    let bytes = store::read(&args.proof, MAX_PROOF_BYTES)?;
+    let bytes = store::read(path, MAX_PROOF_BYTES)?;
     let check = || {
         let start = Instant::now();
         let proof = InferenceProof::decode(&bytes).map_err(Error::MalformedProof)?;
@@ -103,19 +117,23 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
     };
     match check() {
         Ok((proof, words, spent)) => {
-            accept(args, &base, &keys, &proof, &words, (bytes.len() as u64, spent, expected.is_some()), out);
+            accept(path, &base, &keys, &proof, &words, (bytes.len() as u64, spent, expected.is_some()), out);
             Ok(())
         }
         Err(error) => {
             if error.kind() == Kind::Rejected {
-                out.line(format!("REJECTED {}", printable(&args.proof.display().to_string())));
+                out.line(format!("REJECTED {}", printable(&path.display().to_string())));
             }
             Err(error)
         }
     }
 }
 
-fn load_adapter(path: &Path, base: &BaseKey) -> Result<AdapterKey, Error> {
+/// Reads an adapter's key and checks that it is one of the base.
+///
+/// # Errors
+/// [`Error`] if it is not.
+pub(crate) fn load_adapter(path: &Path, base: &BaseKey) -> Result<AdapterKey, Error> {
     let key = AdapterKey::load(path)?;
     if key.commitments.base != base.commitments.id() {
         let reason = "the adapter was imported for another base".to_owned();
@@ -186,7 +204,7 @@ fn check_requests(
 }
 
 fn accept(
-    args: &VerifyArgs,
+    path: &Path,
     base: &BaseKey,
     keys: &[AdapterKey],
     proof: &InferenceProof,
@@ -195,7 +213,7 @@ fn accept(
     out: &Output,
 ) {
     let statement = &proof.statement;
-    out.line(format!("ACCEPTED {} ({bytes} bytes) in {}", args.proof.display(), time(spent)));
+    out.line(format!("ACCEPTED {} ({bytes} bytes) in {}", path.display(), time(spent)));
     out.line(format!("  base     {}", word(&statement.base)));
     out.line(format!("  context  {}", word(&statement.context)));
     out.line(format!("  shape    {}", shape_text(&statement.shape)));

@@ -27,6 +27,10 @@ pub const ADAPTER_KEY_MAGIC: &[u8; 8] = b"LORICAak";
 pub const PROOF_MAGIC: &[u8; 8] = b"LORICApf";
 /// Magic word of an SRS (written by the prover crate).
 pub const SRS_MAGIC: &[u8; 8] = b"LoricaS\n";
+/// Magic word of a settlement (written by the settlement crate).
+pub const SETTLEMENT_MAGIC: &[u8; 8] = b"LORICAst";
+/// Magic word of a settlement key (written by the settlement crate).
+pub const SETTLEMENT_KEY_MAGIC: &[u8; 8] = b"LORICAsk";
 /// Version of the four key and model files.
 pub const VERSION: u16 = 1;
 
@@ -36,5 +40,7 @@ pub const MAX_BASE_BYTES: u64 = 8 << 30;
 pub const MAX_ADAPTER_BYTES: u64 = 1 << 30;
 /// Largest key file.
 pub const MAX_KEY_BYTES: u64 = 64 << 20;
+/// Largest settlement: thousands of commitments stay below it.
+pub const MAX_SETTLEMENT_BYTES: u64 = 1 << 20;
 /// Largest proof: sixteen requests with 4,096 sums each stay below it.
 pub const MAX_PROOF_BYTES: u64 = 4 << 20;

@@ -1,4 +1,4 @@
-//! `lorica srs dev`: the development SRS as a file.
+//! `lorica srs`: the development SRS as a file, or the string of a ceremony.
 
 use std::path::PathBuf;
 
@@ -16,6 +16,21 @@ use crate::srs_source::{INSECURE, store};
 pub enum SrsCommand {
     /// Make the insecure development SRS of 2^N + 64 powers
     Dev(DevArgs),
+    /// Take over the string of a ceremony: a snarkjs .ptau file or raw halo2 parameters; its powers are checked
+    Import(ImportArgs),
+}
+
+/// Arguments of `srs import`.
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// The .ptau or raw file
+    pub file: PathBuf,
+    /// The file to write
+    #[arg(short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Permit the development SRS, whose trapdoor is public
+    #[arg(long)]
+    pub insecure_dev_srs: bool,
 }
 
 /// Arguments of `srs dev`.
@@ -34,18 +49,34 @@ pub struct DevArgs {
 /// # Errors
 /// [`Error`].
 pub fn run(command: &SrsCommand, out: &Output) -> Result<(), Error> {
-    let SrsCommand::Dev(args) = command;
-    let srs = out.step("make development SRS", || Srs::dev(args.log_size))?;
-    out.warn(INSECURE);
-    out.step("write", || store(&srs, &args.out))?;
-    let bytes = std::fs::metadata(&args.out).map_err(Error::reading(&args.out))?.len();
-    out.line(format!("{}: {} powers, {}", args.out.display(), srs.g1().len(), size(bytes)));
+    let (srs, path) = match command {
+        SrsCommand::Dev(args) => (out.step("make development SRS", || Srs::dev(args.log_size))?, &args.out),
+        SrsCommand::Import(args) => {
+            let srs = out.step("read and check", || Srs::import(&args.file))?;
+            if srs.is_insecure() && !args.insecure_dev_srs {
+                return Err(Error::InsecureSrs { what: args.file.display().to_string() });
+            }
+            (srs, &args.out)
+        }
+    };
+    if srs.is_insecure() {
+        out.warn(INSECURE);
+    }
+    out.step("write", || store(&srs, path))?;
+    let bytes = std::fs::metadata(path).map_err(Error::reading(path))?.len();
+    out.line(format!(
+        "{}: {} powers, tiles of up to 2^{} cells, {}",
+        path.display(),
+        srs.g1().len(),
+        srs.log_size(),
+        size(bytes)
+    ));
     out.line(format!("digest {}", hex::encode(srs.digest())));
     out.finish(
         "lorica.srs/1",
         json!({
-            "file": args.out, "bytes": bytes, "log_size": srs.log_size(), "powers": srs.g1().len(),
-            "digest": hex::encode(srs.digest()), "word": word(&srs.digest_word()), "insecure_srs": true,
+            "file": path, "bytes": bytes, "log_size": srs.log_size(), "powers": srs.g1().len(),
+            "digest": hex::encode(srs.digest()), "word": word(&srs.digest_word()), "insecure_srs": srs.is_insecure(),
             "phases": phases_json(&out.take_phases()),
         }),
     );

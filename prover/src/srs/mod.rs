@@ -17,6 +17,8 @@
 //! 32  SHA-256 of all before it: the digest of the string
 //! ```
 
+mod import;
+
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -61,6 +63,9 @@ pub enum SrsError {
         /// n.
         log_size: u32,
     },
+    /// The operating system gives no randomness.
+    #[error("the operating system gives no randomness")]
+    Randomness,
     /// More coefficients than powers.
     #[error("{needed} powers are needed, the SRS has {available}")]
     TooSmall {
@@ -309,7 +314,11 @@ fn decode_g2(bytes: &[u8]) -> Option<G2Affine> {
     let mut coordinates = bytes.chunks_exact(G1_BYTES / 2).map(decode_coordinate);
     let mut next = || coordinates.next().flatten();
     let (x, y) = (Fq2 { c0: next()?, c1: next()? }, Fq2 { c0: next()?, c1: next()? });
-    let point: G2Affine = Option::from(G2Affine::from_xy(x, y))?;
+    in_group(Option::from(G2Affine::from_xy(x, y))?)
+}
+
+/// The point if it is in the group of order r and not the identity.
+fn in_group(point: G2Affine) -> Option<G2Affine> {
     // G2 has a cofactor: multiply by r, as (r − 1) + 1.
     let in_subgroup = bool::from((point * -Fr::ONE + point).is_identity());
     (in_subgroup && !bool::from(point.is_identity())).then_some(point)

@@ -63,17 +63,16 @@ pub fn random_scalar() -> Result<Fr, ProveError> {
     Ok(Fr::from_uniform_bytes(&bytes))
 }
 
-/// The mask tile's coefficients: 64 random ones on an 8 x 8 grid of rows and columns of Mercury's matrix, none in row 0
+/// Where the mask tile has its coefficients: an 8 x 8 grid of rows and columns of Mercury's matrix, none in row 0
 /// (protocol section 7).
-fn random_mask(log_tile: u32) -> Result<Vec<(usize, Fr)>, ProveError> {
+pub(crate) fn mask_cells(log_tile: u32) -> Vec<usize> {
     let columns = 1usize << log_tile.div_ceil(2);
-    let mut mask = Vec::new();
-    for row in 1..=8 {
-        for column in 0..8 {
-            mask.push((row * columns + column, random_scalar()?));
-        }
-    }
-    Ok(mask)
+    (1..=8).flat_map(|row| (0..8).map(move |column| row * columns + column)).collect()
+}
+
+/// The mask tile's random coefficients.
+fn random_mask(log_tile: u32) -> Result<Vec<(usize, Fr)>, ProveError> {
+    mask_cells(log_tile).into_iter().map(|cell| Ok((cell, random_scalar()?))).collect()
 }
 
 /// The cells of one tile of a region; shorter, or empty, where the region's cells end.

@@ -521,3 +521,104 @@ fn every_message_changes_the_challenges_after_it() {
     }
     assert!(run(&(statement.value + Fr::ONE), &proof.messages()).iter().zip(&honest).all(|(new, old)| new != old));
 }
+
+/// What an opening shows of f besides one pairing equation: the logarithms, to a secret τ, of f, h, g, s, d, quot and W
+/// (q and W' follow by the equations), and the constant of the group claim. For fixed challenges all are linear in f.
+fn revealed(f: &[Fr], point: &[Fr], challenges: &[Fr; 6]) -> [Fr; 8] {
+    let [alpha, gamma, zeta, beta, z, tau] = challenges;
+    let zeta_inverse = zeta.invert().unwrap();
+    let (low, high) = point.split_at(column_variables(point.len()));
+    let (eq_low, eq_high) = (eq_low_first(low), eq_low_first(high));
+    let h = row_sums(f, &eq_low);
+    let (q, g) = divide_by_binomial(f, eq_low.len(), alpha);
+    let s = inner_product_polynomial(&[(Fr::ONE, &g, &eq_low), (*gamma, &h, &eq_high)]);
+    let mut d = g.clone();
+    d.resize(eq_low.len(), Fr::ZERO);
+    d.reverse();
+
+    let at = |p: &[Fr], x: &Fr| evaluate(p, x);
+    let pair = [*zeta, zeta_inverse];
+    let line = |p: &[Fr]| interpolate_two(pair, pair.map(|x| at(p, &x))).unwrap();
+    let (g_claim, s_claim, d_claim) = (line(&g), line(&s), vec![at(&d, zeta)]);
+    let nodes = [*zeta, zeta_inverse, *alpha];
+    let h_claim = interpolate_three(nodes, nodes.map(|x| at(&h, &x))).unwrap();
+    let opened = [(&g, &g_claim), (&h, &h_claim), (&s, &s_claim), (&d, &d_claim)];
+    let weights = |x: &Fr| OpeningWeights::new(&mut Native, alpha, zeta, beta, x);
+    let each = |w: &OpeningWeights<Fr>| [w.g, w.h, w.s, w.d];
+
+    let at_tau = weights(tau);
+    let numerator: Fr =
+        each(&at_tau).iter().zip(opened).map(|(w, (p, claim))| *w * (at(p, tau) - at(claim, tau))).sum();
+    let w = -numerator * at_tau.w.invert().unwrap();
+    let factor = zeta.pow_vartime([eq_low.len() as u64]) - alpha;
+    let quot = (at(f, tau) - factor * at(&q, tau) - at(&g, zeta)) * (tau - zeta).invert().unwrap();
+    let claimed: Fr = each(&weights(z)).iter().zip(opened).map(|(w, (_, claim))| *w * at(claim, z)).sum();
+    [at(f, tau), at(&h, tau), at(&g, tau), at(&s, tau), at(&d, tau), quot, w, -(at(&g, zeta) + claimed)]
+}
+
+fn rank(mut rows: Vec<[Fr; 8]>) -> usize {
+    let mut rank = 0;
+    for column in 0..8 {
+        let Some(pivot) = (rank..rows.len()).find(|&row| rows[row][column] != Fr::ZERO) else { continue };
+        rows.swap(rank, pivot);
+        let own = rows[rank];
+        let inverse = own[column].invert().unwrap();
+        for row in rows.iter_mut().skip(rank + 1) {
+            let factor = row[column] * inverse;
+            row.iter_mut().zip(own).for_each(|(entry, own)| *entry -= factor * own);
+        }
+        rank += 1;
+    }
+    rank
+}
+
+#[test]
+fn the_mask_covers_all_that_an_opening_shows() {
+    let variables = 10;
+    let columns = 1 << column_variables(variables);
+    let point = scalars(2, variables);
+    let challenges: [Fr; 6] = scalars(77, 6).try_into().unwrap();
+    let images = |cells: &mut dyn Iterator<Item = usize>| -> Vec<[Fr; 8]> {
+        cells
+            .map(|cell| {
+                let mut f = vec![Fr::ZERO; 1 << variables];
+                f[cell] = Fr::ONE;
+                revealed(&f, &point, &challenges)
+            })
+            .collect()
+    };
+    let mask = crate::prove::mask_cells(variables as u32);
+    assert_eq!(mask.len(), 64);
+    // Full rank: whatever the cells are, the mask makes the eight values uniform and independent of them.
+    assert_eq!(rank(images(&mut mask.iter().copied())), 8);
+    // Masks that would not do.
+    assert!(rank(images(&mut (0..columns))) < 8, "row 0 never reaches the quotient");
+    assert!(rank(images(&mut (1..columns).map(|row| row * columns).take(16))) < 8, "one column");
+
+    // The functionals are those of a real opening: the constant is the one of the group claim.
+    let statement = Statement::new(8, 256, 3);
+    let proof = statement.open();
+    let claim = statement.claim(&statement.value, &proof).unwrap();
+    let o = claim.outcome;
+    let tau = lorica_verifier::group::development_trapdoor();
+    let gamma = gamma_of(&statement, &proof);
+    let shown = revealed(&statement.coefficients, &statement.point, &[o.alpha, gamma, o.zeta, o.beta, o.z, tau]);
+    assert_eq!(shown[7], o.constant);
+    let generator = G1Affine::generator();
+    let points = [statement.commitment, proof.h, proof.g, proof.s, proof.d, proof.quot, proof.w];
+    for (value, point) in shown.iter().zip(points) {
+        assert_eq!((generator * value).to_affine(), point);
+    }
+}
+
+/// The challenge γ of an opening, which is no public word.
+fn gamma_of(statement: &Statement, proof: &MercuryProof) -> Fr {
+    let a = &mut Native;
+    let messages = proof.messages();
+    let mut transcript = statement.transcript();
+    transcript.absorb(a, "mercury value", &statement.value);
+    transcript.absorb(a, "mercury D(h)", &messages.d_h);
+    transcript.challenge(a, "mercury alpha");
+    transcript.absorb(a, "mercury D(q,g)", &messages.d_qg);
+    transcript.challenge(a, "mercury gamma")
+}

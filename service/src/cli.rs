@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{adapter, demo, infer, inspect, model, prove, settle, srs, verify};
+use crate::commands::{adapter, chain, demo, infer, inspect, model, prove, settle, srs, verify};
 use crate::error::Error;
 use crate::output::{Output, start_log};
 
@@ -43,6 +43,9 @@ pub enum Command {
     Prove(prove::ProveArgs),
     /// Prove to a contract, in zero knowledge, that a proof is accepted
     Settle(settle::SettleArgs),
+    /// The contracts on a chain: deploy, register, check
+    #[command(subcommand)]
+    Chain(chain::ChainCommand),
     /// Check a proof or a settlement; no weights and no SRS file are needed
     Verify(verify::VerifyArgs),
     /// Say what a file is
@@ -92,6 +95,7 @@ fn run(command: &Command, out: &Output) -> Result<(), Error> {
         Command::Infer(args) => infer::run(args, out),
         Command::Prove(args) => prove::run(args, out),
         Command::Settle(args) => settle::run(args, out),
+        Command::Chain(command) => chain::run(command, out),
         Command::Verify(args) => verify::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lorica_circuits::error::CircuitError;
+use lorica_contracts::chain::ChainError;
 use lorica_prover::prove::ProveError;
 use lorica_prover::srs::SrsError;
 use lorica_quant::float::FloatError;
@@ -201,6 +202,9 @@ pub enum Error {
     /// A settlement is not accepted.
     #[error(transparent)]
     Settlement(#[from] SettlementError),
+    /// A chain: refused by a contract, or in the way.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// The settlement file is not one.
     #[error("the settlement file is malformed: {0}")]
     MalformedSettlement(CodecError),
@@ -224,6 +228,9 @@ impl Error {
             Self::MalformedProof(_) | Self::Verify(_) | Self::Mismatch(_) => Kind::Rejected,
             Self::MalformedSettlement(_) | Self::Settlement(_) => Kind::Rejected,
             Self::Settle(MakeError::Binding | MakeError::Requests { .. } | MakeError::Inference(_)) => Kind::Rejected,
+            Self::Chain(error) if error.is_refusal() => Kind::Rejected,
+            Self::Chain(ChainError::ForeignConsumer { .. } | ChainError::Abi(_)) => Kind::Input,
+            Self::Chain(_) => Kind::Environment,
             Self::Usage(_) => Kind::Usage,
             Self::Write { .. } | Self::Fetch(_) | Self::Randomness(_) => Kind::Environment,
             Self::Prove(ProveError::Randomness(_)) => Kind::Environment,

@@ -233,3 +233,87 @@ pub fn leaf_claims<A: Arithmetic>(
     let (multiplicities, values) = leaf_terms(layout, &one, &challenges.b)?;
     Ok(LeafClaims { point, multiplicities: (multiplicities, multiplicity), values: (values, value) })
 }
+
+#[cfg(test)]
+mod tests {
+    use lorica_circuits::bn254::Field;
+
+    use super::*;
+    use crate::arithmetic::Native;
+    use crate::multilinear::{eq_table, evaluate};
+
+    fn scalars(seed: u64, count: u64) -> Vec<Fr> {
+        (0..count).map(|i| Fr::from(seed + 1_000_003 * i).square() + Fr::from(seed)).collect()
+    }
+
+    #[test]
+    fn fractions_are_added() {
+        let [p0, p1, q0, q1] = scalars(2, 4)[..] else { panic!("four scalars") };
+        let (p, q) = add_fractions(&mut Native, &[p0, p1, q0, q1]);
+        let over = |p: Fr, q: Fr| p * q.invert().unwrap();
+        assert_eq!(over(p, q), over(p0, q0) + over(p1, q1));
+    }
+
+    #[test]
+    fn lines_pass_through_their_ends() {
+        let [left, right, t] = scalars(4, 3)[..] else { panic!("three scalars") };
+        assert_eq!(line(&mut Native, &left, &right, &Fr::ZERO), left);
+        assert_eq!(line(&mut Native, &left, &right, &Fr::ONE), right);
+        assert_eq!(line(&mut Native, &left, &right, &t), left * (Fr::ONE - t) + right * t);
+    }
+
+    /// One layer of the tree over four leaves, by the definition: the sumcheck's rounds are sums over the rest.
+    fn tree_of_four(p: &[Fr; 4], q: &[Fr; 4]) -> LookupMessages<Fr> {
+        let a = &mut Native;
+        let up = |i: usize| add_fractions(&mut Native, &[p[2 * i], p[2 * i + 1], q[2 * i], q[2 * i + 1]]);
+        let ((p0, q0), (p1, q1)) = (up(0), up(1));
+        let root = [p0, p1, q0, q1];
+        let mut transcript = Transcript::new(a, Fr::from(1));
+        transcript.absorb_all(a, "lookup root", &root);
+        transcript.challenge(a, "lookup fold");
+        let lambda = transcript.challenge(a, "lookup combine");
+        // t(x) of the only variable, from three values.
+        let t = |x: Fr| {
+            let at = |v: &[Fr; 4], odd: usize| v[odd] + (v[2 + odd] - v[odd]) * x;
+            let (n, d) = add_fractions(&mut Native, &[at(p, 0), at(p, 1), at(q, 0), at(q, 1)]);
+            n + lambda * d
+        };
+        let slope = t(Fr::ONE) - t(Fr::ZERO);
+        let leading = (t(Fr::from(2)) - t(Fr::ONE).double() + t(Fr::ZERO)) * Fr::from(2).invert().unwrap();
+        transcript.absorb_all(a, "lookup round", &[slope, leading]);
+        let x = transcript.challenge(a, "lookup round");
+        let at = |v: &[Fr; 4], odd: usize| v[odd] + (v[2 + odd] - v[odd]) * x;
+        let children = [at(p, 0), at(p, 1), at(q, 0), at(q, 1)];
+        LookupMessages { root, layers: vec![LayerMessages { rounds: vec![[slope, leading]], children }] }
+    }
+
+    #[test]
+    fn a_tree_ends_in_the_extension_of_its_leaves() {
+        let verify = |messages: &LookupMessages<Fr>| {
+            let mut transcript = Transcript::new(&mut Native, Fr::from(1));
+            verify_tree(&mut Native, &mut transcript, messages)
+        };
+        // 1/2 + 1/3 - 1/6 - 2/3 = 0
+        let p = [Fr::ONE, Fr::ONE, -Fr::ONE, -Fr::from(2)];
+        let q = [2u64, 3, 6, 3].map(Fr::from);
+        let messages = tree_of_four(&p, &q);
+        let claim = verify(&messages).unwrap();
+        let point: Vec<Fr> = claim.point.iter().rev().copied().collect();
+        assert_eq!(eq_table(&mut Native, &point).len(), 4);
+        assert_eq!((claim.p, claim.q), (evaluate(&p, &point), evaluate(&q, &point)));
+        // Another sum.
+        let sum = ArithmeticError::NotEqual { what: "lookup: the sum of fractions is zero" };
+        assert_eq!(verify(&tree_of_four(&[Fr::ONE; 4], &q)).err(), Some(sum));
+        // 0/0.
+        let zero = ArithmeticError::ZeroInverse { what: "lookup: the common denominator is not zero" };
+        assert_eq!(verify(&tree_of_four(&p, &[Fr::ZERO, Fr::ZERO, q[2], q[3]])).err(), Some(zero));
+        // A child, a slope, a leading coefficient.
+        let layer = ArithmeticError::NotEqual { what: "lookup: a layer's sumcheck" };
+        for i in 0..6 {
+            let mut forged = messages.clone();
+            let own = &mut forged.layers[0];
+            *own.rounds[0].iter_mut().chain(&mut own.children).nth(i).unwrap() += Fr::ONE;
+            assert_eq!(verify(&forged).err(), Some(layer), "{i}");
+        }
+    }
+}

@@ -362,3 +362,145 @@ fn add_third_node<A: Arithmetic>(
     let bump = a.mul(&bump, &excess);
     Ok(a.add(&line_at_z, &bump))
 }
+
+#[cfg(test)]
+mod tests {
+    use lorica_circuits::bn254::Field;
+
+    use super::*;
+    use crate::arithmetic::Native;
+    use crate::multilinear::eq_table;
+
+    fn scalars(seed: u64, count: u64) -> Vec<Fr> {
+        (0..count).map(|i| Fr::from(seed + 1_000_003 * i).square() + Fr::from(seed)).collect()
+    }
+
+    #[test]
+    fn columns_and_rows_share_the_variables() {
+        for variables in 0..30 {
+            let columns = column_variables(variables);
+            let rows = variables - columns;
+            assert!(columns == rows || columns == rows + 1, "{variables}");
+        }
+    }
+
+    /// The coefficients of P are those of eq: `P(x) = Σ_i eq(u, i)·x^i`, u lowest bit first.
+    #[test]
+    fn the_polynomial_of_a_point_has_eq_as_coefficients() {
+        let x = Fr::from(987_654_321);
+        for n in 0..6u64 {
+            let u = scalars(5, n);
+            let high_first: Vec<Fr> = u.iter().rev().copied().collect();
+            let table = eq_table(&mut Native, &high_first);
+            let expected: Fr = table.iter().zip(0u64..).map(|(weight, i)| *weight * x.pow([i])).sum();
+            assert_eq!(eq_polynomial(&mut Native, &u, &x), (expected, x.pow([1 << n])));
+        }
+    }
+
+    #[test]
+    fn interpolation_finds_the_polynomial_again() {
+        let [c0, c1, c2, x_0, x_1, x_2, z] = scalars(9, 7)[..] else { panic!("seven scalars") };
+        let line = |x: Fr| c0 + c1 * x;
+        let parabola = |x: Fr| c0 + c1 * x + c2 * x.square();
+        let pair = Line::new(&mut Native, &x_0, &x_1, &z).unwrap();
+        assert_eq!(pair.evaluate(&mut Native, &line(x_0), &line(x_1)), line(z));
+        let (y_0, y_1, y_2) = (parabola(x_0), parabola(x_1), parabola(x_2));
+        let chord = pair.evaluate(&mut Native, &y_0, &y_1);
+        assert_ne!(chord, parabola(z));
+        assert_eq!(add_third_node(&mut Native, &pair, chord, &y_0, &y_1, &x_2, &y_2), Ok(parabola(z)));
+    }
+
+    /// The table of `OpeningWeights`, and where each weight vanishes.
+    #[test]
+    fn weights_are_those_of_the_table() {
+        let [alpha, zeta, beta, z] = scalars(3, 4)[..] else { panic!("four scalars") };
+        let own = OpeningWeights::new(&mut Native, &alpha, &zeta, &beta, &z);
+        assert_eq!(own.g, beta * (z - alpha));
+        assert_eq!(own.h, beta.square());
+        assert_eq!(own.s, beta.pow([3]) * (z - alpha));
+        assert_eq!(own.d, beta.pow([4]) * (zeta * z - Fr::ONE) * (z - alpha));
+        assert_eq!(own.w, -(z - zeta) * (zeta * z - Fr::ONE) * (z - alpha));
+        for vanishing in [alpha, zeta, zeta.invert().unwrap()] {
+            assert_eq!(OpeningWeights::new(&mut Native, &alpha, &zeta, &beta, &vanishing).w, Fr::ZERO);
+        }
+    }
+
+    /// Native arithmetic whose permutation answers with chosen challenges.
+    struct Chosen(std::vec::IntoIter<Fr>);
+
+    impl Arithmetic for Chosen {
+        type Scalar = Fr;
+        fn constant(&mut self, value: Fr) -> Fr {
+            value
+        }
+        fn add(&mut self, left: &Fr, right: &Fr) -> Fr {
+            left + right
+        }
+        fn sub(&mut self, left: &Fr, right: &Fr) -> Fr {
+            left - right
+        }
+        fn mul(&mut self, left: &Fr, right: &Fr) -> Fr {
+            left * right
+        }
+        fn assert_equal(&mut self, left: &Fr, right: &Fr, what: &'static str) -> Result<(), ArithmeticError> {
+            Native.assert_equal(left, right, what)
+        }
+        fn inverse(&mut self, value: &Fr, what: &'static str) -> Result<Fr, ArithmeticError> {
+            Native.inverse(value, what)
+        }
+        fn bits(&mut self, value: &Fr, count: usize, what: &'static str) -> Result<Vec<Fr>, ArithmeticError> {
+            Native.bits(value, count, what)
+        }
+        fn select(&mut self, bit: &Fr, if_one: &Fr, if_zero: &Fr) -> Fr {
+            Native.select(bit, if_one, if_zero)
+        }
+        fn permute(&mut self, _state: [Fr; 3]) -> [Fr; 3] {
+            // A block that is followed by others has no challenge: only the last one's answer is read.
+            let next = self.0.next().unwrap_or(Fr::ZERO);
+            [Fr::ZERO, next, Fr::ZERO]
+        }
+    }
+
+    /// α, γ, ζ, β, z as chosen.
+    fn with_challenges(challenges: [Fr; 5]) -> Result<MercuryOutcome<Fr>, ArithmeticError> {
+        let [alpha, gamma, zeta, beta, z] = challenges;
+        // The seven scalars before β fill four blocks, the three before the last of which answer nothing.
+        let answers = vec![alpha, gamma, zeta, Fr::ZERO, Fr::ZERO, Fr::ZERO, beta, z];
+        let a = &mut Chosen(answers.into_iter());
+        let mut transcript = Transcript::new(a, Fr::ZERO);
+        let one = Fr::ONE;
+        let evaluations = Evaluations { g: one, g_inverse: one, h: one, h_inverse: one, s: one, s_inverse: one };
+        let messages = MercuryMessages { d_h: one, d_qg: one, d_sd: one, evaluations, d_quot: one, d_w: one };
+        mercury_field_part(a, &mut transcript, &scalars(8, 5), &one, &messages)
+    }
+
+    #[test]
+    fn challenges_without_an_interpolation_are_refused() {
+        let [alpha, gamma, zeta, beta, z] = scalars(11, 5)[..] else { panic!("five scalars") };
+        let honest = with_challenges([alpha, gamma, zeta, beta, z]).unwrap();
+        assert_eq!((honest.alpha, honest.zeta, honest.beta, honest.z), (alpha, zeta, beta, z));
+        let refused = |what, challenges| {
+            assert_eq!(with_challenges(challenges), Err(ArithmeticError::ZeroInverse { what }));
+        };
+        refused("mercury: zeta is invertible", [alpha, gamma, Fr::ZERO, beta, z]);
+        for zeta in [Fr::ONE, -Fr::ONE] {
+            refused("mercury: zeta differs from its inverse", [alpha, gamma, zeta, beta, z]);
+        }
+        for alpha in [zeta, zeta.invert().unwrap()] {
+            refused("mercury: alpha differs from zeta and its inverse", [alpha, gamma, zeta, beta, z]);
+        }
+    }
+
+    #[test]
+    fn maps_keep_every_word_in_its_place() {
+        let mut numbers = 0..;
+        let mut next = |_: ()| numbers.next().unwrap();
+        let evaluations = Evaluations { g: (), g_inverse: (), h: (), h_inverse: (), s: (), s_inverse: () };
+        let messages = MercuryMessages { d_h: (), d_qg: (), d_sd: (), evaluations, d_quot: (), d_w: () };
+        let own = messages.map(&mut next);
+        assert_eq!((own.d_h, own.d_qg, own.d_sd, own.d_quot, own.d_w), (0, 1, 2, 9, 10));
+        assert_eq!(own.evaluations.as_array(), [&3, &4, &5, &6, &7, &8]);
+        let e = own.evaluations;
+        assert_eq!([e.g, e.g_inverse, e.h, e.h_inverse, e.s, e.s_inverse], [3, 4, 5, 6, 7, 8]);
+    }
+}

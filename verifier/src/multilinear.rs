@@ -190,6 +190,7 @@ pub fn evaluate(values: &[Fr], point: &[Fr]) -> Fr {
 mod tests {
     use super::*;
     use crate::arithmetic::Native;
+    use crate::arithmetic::recorder::Recorder;
 
     fn point(n: u64) -> Vec<Fr> {
         (0..n).map(|i| Fr::from(1_000_003 * (i + 1)).square()).collect()
@@ -225,5 +226,120 @@ mod tests {
         }
         let high = eq_table(&mut Native, &u[..4]);
         assert_eq!(address.eq_high(&mut Native, 2, 9), high[9]);
+    }
+
+    #[test]
+    fn integers_keep_their_sign() {
+        assert_eq!(integer(0), Fr::ZERO);
+        assert_eq!(integer(7), Fr::from(7));
+        assert_eq!(integer(-7) + Fr::from(7), Fr::ZERO);
+        assert_eq!(integer(i64::MIN) + integer(i64::MAX), -Fr::ONE);
+    }
+
+    /// On corners eq is equality; off them it is the table's entry.
+    #[test]
+    fn eq_is_equality_on_corners_and_multilinear_between() {
+        let u = point(4);
+        let table = eq_table(&mut Native, &u);
+        assert_eq!(table.len(), 16);
+        for i in 0..16u64 {
+            assert_eq!(eq(&mut Native, &u, &bits(i, 4)), table[i as usize]);
+            for j in 0..16u64 {
+                assert_eq!(eq(&mut Native, &bits(i, 4), &bits(j, 4)), Fr::from(u64::from(i == j)));
+            }
+        }
+        assert_eq!(eq_table(&mut Native, &[]), [Fr::ONE]);
+        assert_eq!(eq(&mut Native, &[], &[]), Fr::ONE);
+    }
+
+    #[test]
+    fn an_extension_takes_its_values_and_is_linear_in_each_coordinate() {
+        let values = point(8);
+        for i in 0..8u64 {
+            assert_eq!(evaluate(&values, &bits(i, 3)), values[i as usize]);
+        }
+        let u = point(3);
+        for k in 0..3 {
+            let at = |c: Fr| {
+                let mut v = u.clone();
+                v[k] = c;
+                evaluate(&values, &v)
+            };
+            assert_eq!(at(u[k]), at(Fr::ZERO) + u[k] * (at(Fr::ONE) - at(Fr::ZERO)));
+        }
+        assert_eq!(dot(&mut Native, &values[..3], &u), values[0] * u[0] + values[1] * u[1] + values[2] * u[2]);
+    }
+
+    /// What was asked for before changes no answer.
+    #[test]
+    fn answers_depend_on_no_order() {
+        let u = point(5);
+        let lowest_first: Vec<Fr> = u.iter().rev().copied().collect();
+        let table = eq_table(&mut Native, &u);
+        let orders: [fn(u64) -> u64; 4] = [|i| i, |i| 31 - i, |i| (i * 13 + 7) % 32, |i| i ^ 1];
+        for order in orders {
+            let mut address = AddressPoint::new(lowest_first.clone());
+            for _ in 0..2 {
+                for i in (0..32).map(order) {
+                    assert_eq!(address.eq_high(&mut Native, 0, i), table[i as usize], "{i}");
+                }
+            }
+            for from in 0..=5usize {
+                let high = eq_table(&mut Native, &u[..5 - from]);
+                for i in (0..32 >> from).rev() {
+                    assert_eq!(address.eq_high(&mut Native, from, i), high[i as usize], "{from} {i}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_range_is_its_sum() {
+        let u = point(4);
+        let table = eq_table(&mut Native, &u);
+        let mut address = AddressPoint::new(u.iter().rev().copied().collect());
+        for start in 0..=16u64 {
+            for end in start..=16 {
+                let sum: Fr = table[start as usize..end as usize].iter().sum();
+                assert_eq!(address.range(&mut Native, start, end), sum, "{start}..{end}");
+            }
+        }
+    }
+
+    /// Each pair of siblings costs one multiplication, once, whichever of the two is asked for first.
+    #[test]
+    fn no_part_of_a_point_is_computed_twice() {
+        let orders: [fn(u64) -> u64; 3] = [|i| i, |i| 63 - i, |i| (i * 37 + 5) % 64];
+        for order in orders {
+            let mut recorder = Recorder::default();
+            let mut address = AddressPoint::new((0..6).map(|_| recorder.input(())).collect());
+            for i in (0..64).chain(0..64).map(order) {
+                address.eq_high(&mut recorder, 0, i);
+            }
+            assert_eq!(recorder.cost().multiplications, 63);
+        }
+    }
+
+    /// A range of 2^n leaves is a sum of at most 2n blocks.
+    #[test]
+    fn ranges_are_sums_of_few_blocks() {
+        for (start, end, blocks) in [(0, 4096, 1), (0, 4095, 12), (1, 4096, 12), (1, 4095, 22), (1024, 3072, 2)] {
+            let mut recorder = Recorder::default();
+            let mut address = AddressPoint::new((0..12).map(|_| recorder.input(())).collect());
+            address.range(&mut recorder, start, end);
+            // One addition per block, and one subtraction for each multiplication.
+            let cost = recorder.cost();
+            assert_eq!(cost.additions - cost.multiplications, blocks, "{start}..{end}");
+        }
+    }
+
+    #[test]
+    fn segments_are_most_significant_first() {
+        let u = point(6);
+        let address = AddressPoint::new(u.clone());
+        assert_eq!(address.coordinates(), u);
+        assert_eq!(address.segment(1, 3), [u[3], u[2], u[1]]);
+        assert_eq!(address.segment(4, 0), []);
+        assert_eq!(address.segment(4, 9), [u[5], u[4]]);
     }
 }

@@ -316,3 +316,88 @@ pub fn absorb<A: Arithmetic>(
     }
     Ok(Bound { scales_word, words, bits })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arithmetic::Native;
+    use crate::transcript::Transcript;
+
+    #[test]
+    fn packing_is_positional() {
+        let ids: Vec<u64> = (0..29).map(|i| (i * 40_503 + 17) % (1 << 20)).collect();
+        let scalars: Vec<Fr> = ids.iter().map(|&id| Fr::from(id)).collect();
+        let packed = pack(&mut Native, &scalars, 12, 20);
+        assert_eq!(packed.len(), 3);
+        for (element, ids) in packed.iter().zip(ids.chunks(12)) {
+            let expected: Fr = ids.iter().zip(0u64..).map(|(&id, i)| Fr::from(id) * Fr::from(2).pow([20 * i])).sum();
+            assert_eq!(*element, expected);
+        }
+    }
+
+    /// Digests of a salt, a length and what they are of, each under its own domain.
+    #[test]
+    fn digests_are_sponges_over_packed_scalars() {
+        let sponge = |domain: u64, scalars: &[Fr]| {
+            let mut sponge = Transcript::new(&mut Native, Fr::from(domain));
+            scalars.iter().for_each(|s| sponge.absorb(&mut Native, "s", s));
+            sponge.challenge(&mut Native, "s")
+        };
+        let (salt, length) = (Fr::from(77), Fr::from(3));
+        let ids: Vec<Fr> = (0..24u64).map(Fr::from).collect();
+        let element = |range: core::ops::Range<usize>| {
+            range.clone().map(|i| ids[i] * Fr::from(2).pow([20 * (i - range.start) as u64])).sum::<Fr>()
+        };
+        let expected = sponge(DOMAIN_INPUT, &[salt, length, element(0..12), element(12..24)]);
+        assert_eq!(input_digest(&mut Native, &salt, &length, &ids), expected);
+        // Sums are offset by 2^23, so that none is negative.
+        let sums = [-(1i64 << 23), -1, 0, 1, (1 << 23) - 1].map(integer);
+        let packed: Fr = [0u64, (1 << 23) - 1, 1 << 23, (1 << 23) + 1, (1 << 24) - 1]
+            .iter()
+            .zip(0u64..)
+            .map(|(&sum, i)| Fr::from(sum) * Fr::from(2).pow([24 * i]))
+            .sum();
+        let expected = sponge(DOMAIN_OUTPUT, &[salt, length, packed]);
+        assert_eq!(output_digest(&mut Native, OutputKind::Embed, &salt, &length, &sums), expected);
+        let expected = sponge(DOMAIN_OUTPUT, &[salt, length, sums[0], sums[1], sums[2], sums[3], sums[4]]);
+        assert_eq!(output_digest(&mut Native, OutputKind::Classify, &salt, &length, &sums), expected);
+    }
+
+    fn accepts(logits: &[i64; 16], index: u64) -> bool {
+        let logits = logits.map(integer);
+        label(&mut Native, &logits, &Fr::from(index)).is_ok()
+    }
+
+    /// Exactly one label is accepted: the lowest index of the largest logit.
+    #[test]
+    fn the_label_is_the_lowest_index_of_the_largest_logit() {
+        let far = 1i64 << 44;
+        let absent = -(1i64 << 45);
+        let mut with_absent = [absent; 16];
+        (with_absent[2], with_absent[5]) = (-9, -far);
+        let mut lists = vec![[0; 16], [-5; 16], [far - 1; 16], [-far; 16], with_absent];
+        lists.push(core::array::from_fn(|i| i as i64));
+        lists.push(core::array::from_fn(|i| -(i as i64)));
+        lists.push(core::array::from_fn(|i| (i as i64 * 7) % 5 - 8));
+        lists.push(core::array::from_fn(|i| if i % 6 == 5 { far - 1 } else { -far }));
+        for logits in lists {
+            let largest = logits.iter().max().unwrap();
+            let lowest = logits.iter().position(|l| l == largest).unwrap() as u64;
+            for index in 0..18 {
+                assert_eq!(accepts(&logits, index), index == lowest, "{logits:?} {index}");
+            }
+        }
+    }
+
+    /// At -2^44 a label is one that an adapter may have, below it is none.
+    #[test]
+    fn absent_labels_do_not_win() {
+        let floor = -(1i64 << REAL_LOGIT_BITS);
+        assert!(accepts(&[floor; 16], 0));
+        assert!(!accepts(&[floor - 1; 16], 0));
+        assert!(!accepts(&[-(1 << 45); 16], 0));
+        // Nor is there a label above 2^44.
+        assert!(accepts(&[(1 << REAL_LOGIT_BITS) - 1; 16], 0));
+        assert!(!accepts(&[1 << REAL_LOGIT_BITS; 16], 0));
+    }
+}

@@ -304,7 +304,9 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
     ) -> Result<S, CircuitError> {
         let token = points.get(Axis::Token)?;
         let (high, low) = own
-            .split_at_checked(own.len().saturating_sub(token.len()))
+            .len()
+            .checked_sub(token.len())
+            .and_then(|bits| own.split_at_checked(bits))
             .ok_or_else(|| CircuitError::Compile { what: "position axis is shorter than the token axis".into() })?;
         let zeros = vec![a.zero(); own.len()];
         let (zeros_high, zeros_low) = zeros.split_at_checked(high.len()).unwrap_or((&zeros, &[]));
@@ -438,4 +440,219 @@ pub fn scale_values(scales: &lorica_circuits::architecture::Scales) -> Vec<(Scal
         values.push((ScaleRef::ScoreStep(l), power(16u32.saturating_sub(shift))));
     }
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use lorica_circuits::architecture::{Activation, Architecture, NormScale, OutputKind, Scales, Shape};
+
+    use super::*;
+    use crate::arithmetic::Native;
+
+    fn scalars(seed: u64, count: u64) -> Vec<Fr> {
+        (0..count).map(|i| Fr::from(seed + 1_000_003 * i).square() + Fr::from(seed)).collect()
+    }
+
+    fn layout() -> Layout {
+        let architecture = Architecture {
+            hidden: 256,
+            layers: 2,
+            heads: 4,
+            intermediate: 384,
+            vocab: 50,
+            activation: Activation::Relu,
+            r_max: 4,
+            score_bits: 8,
+            activation_bits: 8,
+            tanh_bits: 8,
+        };
+        let shape = Shape { requests: 2, tokens: 16, log_tile: 14, output: OutputKind::Embed };
+        Layout::new(&architecture, &shape).unwrap()
+    }
+
+    #[test]
+    fn scales_are_powers_in_their_order() {
+        let norm = |n: u32| NormScale { stream: n, branch: n + 1, root: 70 + n, shift: 20 + n, epsilon: 1000 };
+        let scales = Scales { norms: vec![norm(0), norm(3)], scores: vec![16, 5] };
+        let two = |bits: u64| Fr::from(2).pow([bits]);
+        let expected = [
+            (ScaleRef::Stream(0), Fr::ONE),
+            (ScaleRef::Branch(0), two(1)),
+            (ScaleRef::NormStep(0), two(12)),
+            (ScaleRef::Root(0), two(70)),
+            (ScaleRef::Epsilon(0), Fr::from(1000)),
+            (ScaleRef::Stream(1), two(3)),
+            (ScaleRef::Branch(1), two(4)),
+            (ScaleRef::NormStep(1), two(9)),
+            (ScaleRef::Root(1), two(73)),
+            (ScaleRef::Epsilon(1), Fr::from(1000)),
+            (ScaleRef::ScoreStep(0), Fr::ONE),
+            (ScaleRef::ScoreStep(1), two(11)),
+        ];
+        assert_eq!(scale_values(&scales), expected);
+    }
+
+    /// Blocks are counted row-major: the last digit moves fastest.
+    #[test]
+    fn blocks_are_row_major() {
+        let point = scalars(3, 8);
+        let (first, bits) = (5u64, 2usize);
+        let mut rho = AddressPoint::new(point.clone());
+        let counts = [2usize, 3, 4];
+        let axes: Vec<Vec<(usize, Fr)>> = counts
+            .iter()
+            .map(|&n| scalars(n as u64, n as u64).into_iter().enumerate().filter(|(i, _)| *i != 1).collect())
+            .collect();
+        let mut expected = Fr::ZERO;
+        for (i, u) in &axes[0] {
+            for (j, v) in &axes[1] {
+                for (k, w) in &axes[2] {
+                    let index = first + ((i * 3 + j) * 4 + k) as u64;
+                    expected += *u * v * w * rho.eq_high(&mut Native, bits, index);
+                }
+            }
+        }
+        assert_eq!(block_sum(&mut Native, &axes, &counts, first, bits, &mut rho), expected);
+    }
+
+    #[test]
+    fn bound_axes_come_before_outer_ones() {
+        let layout = layout();
+        let (token, head, depth) = (scalars(1, 4), scalars(2, 1), scalars(3, 6));
+        let outer =
+            Points::new(vec![(Axis::Token, token.clone()), (Axis::Head, head.clone()), (Axis::Depth, depth.clone())]);
+        assert_eq!(outer.get(Axis::Token), Ok(token.clone()));
+        // A channel is a head and a depth, unless it is bound itself.
+        assert_eq!(outer.get(Axis::Channel), Ok([head, depth.clone()].concat()));
+        assert!(outer.get(Axis::Key).is_err() && outer.get(Axis::ChannelIn).is_err());
+        let challenges = scalars(4, 4 + 7 + 6);
+        let bound = outer.bind(&layout, &[Axis::Token, Axis::Channel, Axis::Depth], &challenges);
+        assert_eq!(bound.get(Axis::Token), Ok(challenges[..4].to_vec()));
+        assert_eq!(bound.get(Axis::Channel), Ok(challenges[4..11].to_vec()));
+        assert_eq!(bound.get(Axis::Depth), Ok(challenges[11..].to_vec()));
+        assert_eq!(outer.get(Axis::Depth), Ok(depth));
+    }
+
+    fn corner(index: u64, bits: u32) -> Vec<Fr> {
+        (0..bits).rev().map(|i| Fr::from((index >> i) & 1)).collect()
+    }
+
+    /// Two texts over the layout's sixteen tokens: word ids, padded by the first, and lengths.
+    const TEXTS: [(u64, u64); 2] = [(5, 3), (16, 11)];
+
+    fn id_of(m: usize, t: u64) -> u64 {
+        let (length, step) = TEXTS[m];
+        if t < length { (t * step + 7) % 50 } else { 7 }
+    }
+
+    fn weights(layout: &Layout) -> Weights<'_, Fr> {
+        let requests = (0..2usize)
+            .map(|m| RequestBits {
+                last: corner(TEXTS[m].0 - 1, 4),
+                ids: (0..16).map(|t| corner(id_of(m, t), 6)).collect(),
+            })
+            .collect();
+        Weights { layout, scales: BTreeMap::new(), requests }
+    }
+
+    /// On corners the gathers are what their names say: word of a token, position of a token, mask of a key.
+    #[test]
+    fn gathers_are_indicators_on_corners() {
+        let layout = layout();
+        let weights = weights(&layout);
+        let a = &mut Native;
+        let flag = |b: bool| Fr::from(u64::from(b));
+        for m in 0..2u64 {
+            let (length, _) = TEXTS[m as usize];
+            for t in 0..16u64 {
+                let points = Points::new(vec![(Axis::Request, corner(m, 1)), (Axis::Token, corner(t, 4))]);
+                for id in 0..64 {
+                    let expected = flag(id == id_of(m as usize, t));
+                    assert_eq!(weights.words(a, &points, &corner(id, 6)), Ok(expected), "{m} {t} {id}");
+                }
+                for position in 0..128 {
+                    let expected = flag(position == if t < length { t } else { 0 });
+                    assert_eq!(weights.positions(a, &points, &corner(position, 7)), Ok(expected), "{m} {t} {position}");
+                }
+                for other in 0..2 {
+                    let mask = weights.mask(a, &corner(m, 1), &corner(other, 1), &corner(t, 4));
+                    assert_eq!(mask, flag(m == other && t < length));
+                }
+            }
+        }
+    }
+
+    /// The weights of a form at a corner of the address space are those of the cell that lies there.
+    #[test]
+    fn forms_read_the_cell_at_an_address() {
+        let layout = layout();
+        let weights = weights(&layout);
+        let a = &mut Native;
+        let spec = &layout.placement(Column::Residual).unwrap().spec;
+        let form = Form { terms: vec![FormTerm::read(spec)] };
+        let start = layout.address(Column::Residual, 0).unwrap();
+        let bits = layout.address_bits();
+        let at = |address: u64| AddressPoint::new(corner(address, bits).into_iter().rev().collect());
+        // Slot, block, request, token, channel.
+        for (slot, block, m, t, c) in [(0u64, 0u64, 0u64, 0u64, 0u64), (1, 1, 0, 3, 100), (2, 0, 1, 15, 127)] {
+            let points = Points::new(vec![
+                (Axis::Slot, corner(slot, 2)),
+                (Axis::HiddenBlock, corner(block, 1)),
+                (Axis::Request, corner(m, 1)),
+                (Axis::Token, corner(t, 4)),
+                (Axis::Channel, corner(c, 7)),
+            ]);
+            let own = start + ((((slot * 2 + block) * 2 + m) * 16 + t) * 128) + c;
+            for (address, expected) in
+                [(own, Fr::ONE), (own + 1, Fr::ZERO), (own ^ 128, Fr::ZERO), (own ^ 4096, Fr::ZERO), (0, Fr::ZERO)]
+            {
+                assert_eq!(weights.form(a, &form, &points, &mut at(address)), Ok(expected), "{address}");
+            }
+        }
+    }
+
+    /// A form that would weigh what its column does not own is refused.
+    #[test]
+    fn forms_that_do_not_fit_are_refused() {
+        let layout = layout();
+        let weights = weights(&layout);
+        let spec = &layout.placement(Column::Residual).unwrap().spec;
+        let points = Points::new(vec![
+            (Axis::Slot, scalars(1, 2)),
+            (Axis::HiddenBlock, scalars(2, 1)),
+            (Axis::Request, scalars(3, 1)),
+            (Axis::Token, scalars(4, 4)),
+            (Axis::Channel, scalars(5, 7)),
+            (Axis::Rank, scalars(6, 2)),
+        ]);
+        let mut rho = AddressPoint::new(scalars(7, u64::from(layout.address_bits())));
+        let honest = FormTerm::read(spec);
+        let mut verdict = |edit: &dyn Fn(&mut FormTerm)| {
+            let mut term = honest.clone();
+            edit(&mut term);
+            weights.form(&mut Native, &Form { terms: vec![term] }, &points, &mut rho)
+        };
+        let plain = verdict(&|_| {}).unwrap();
+        assert_ne!(plain, Fr::ZERO);
+        // Digits are 0 to 2, points of the axis 0 to 3.
+        assert!(verdict(&|t| t.digits[0].entries[0].digit = 2).is_ok());
+        assert!(verdict(&|t| t.digits[0].entries[0].digit = 3).is_err());
+        assert!(verdict(&|t| t.digits[0].entries[0].point = 3).is_ok());
+        assert!(verdict(&|t| t.digits[0].entries[0].point = 4).is_err());
+        // An axis of another length, without a point, a mask without requests, a scale that no one has.
+        assert!(verdict(&|t| t.lows[2] = LowWeight::Axis(Axis::Rank)).is_err());
+        assert!(verdict(&|t| t.lows[2] = LowWeight::Axis(Axis::ChannelIn)).is_err());
+        assert!(verdict(&|t| t.lows[1] = LowWeight::Masked).is_ok());
+        assert!(verdict(&|t| (t.lows[0], t.lows[1]) = (LowWeight::Ones, LowWeight::Masked)).is_err());
+        assert!(verdict(&|t| t.coefficient = Coefficient::Scale(ScaleRef::Root(0))).is_err());
+        // Coefficients and factors multiply.
+        assert_eq!(verdict(&|t| t.coefficient = Coefficient::Integer(-3)), Ok(-Fr::from(3) * plain));
+        let factor =
+            Factor { axis: Axis::Rank, entries: vec![(0, Coefficient::Integer(1)), (3, Coefficient::Integer(5))] };
+        let rank = eq_table(&mut Native, &scalars(6, 2));
+        let expected = plain * (rank[0] + Fr::from(5) * rank[3]);
+        assert_eq!(verdict(&|t| t.factors = vec![factor.clone()]), Ok(expected));
+        let beyond = Factor { axis: Axis::Rank, entries: vec![(4, Coefficient::Integer(1))] };
+        assert!(verdict(&|t| t.factors = vec![beyond.clone()]).is_err());
+    }
 }

@@ -12,6 +12,8 @@ cargo xtask <task>
   test    all tests in the release profile; fetches the model that they need
   lint    formatting and lints
   deny    licences, sources and bans of dependencies (needs cargo-deny)
+  contracts
+          Solidity tests, and that the committed artifacts are reproducible (needs npm)
   bench   times and sizes of real proofs; with --enforce fails beyond the limits
 ";
 
@@ -38,6 +40,14 @@ fn main() -> ExitCode {
             ("cargo", vec!["test", "--workspace", "--release", "--locked"]),
         ]),
         "deny" => run_all(&[("cargo", vec!["deny", "--locked", "check", "bans", "licenses", "sources"])]),
+        "contracts" => {
+            const FOLDER: &str = "verifier-contracts";
+            run_all(&[
+                ("npm", vec!["ci", "--prefix", FOLDER, "--no-audit", "--no-fund"]),
+                ("npm", vec!["run", "--prefix", FOLDER, "artifacts:check"]),
+                ("npm", vec!["test", "--prefix", FOLDER]),
+            ])
+        }
         "bench" => {
             let mut arguments = vec!["bench", "--locked", "--package", "lorica", "--bench", "prove", "--"];
             arguments.extend(rest.iter().map(String::as_str));

@@ -1,4 +1,4 @@
-//! `lorica demo`: the whole way once, on a real model, and forgeries that are rejected.
+//! `lorica demo`: the whole way once, on a real model, from import to a contract's verdict, and forgeries that are rejected.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use lorica_verifier::proof::{InferenceProof, Output as Published};
 use serde_json::{Value, json};
 
 use super::adapter::load_adapter;
+use super::demo_chain;
 use super::model::{Imported, calibration_texts, import_model, parse_tau, quality_json};
 use super::verify::check;
 use super::{shape_json, shape_text, short, word};
@@ -27,7 +28,7 @@ use crate::srs_source::{INSECURE, cached_dev};
 #[derive(Args, Debug)]
 pub struct DemoArgs {
     /// log2 of the cells in a tile: 18, 20 or 22
-    #[arg(long, default_value_t = 18, value_parser = parse_tau)]
+    #[arg(long, default_value_t = 20, value_parser = parse_tau)]
     pub tau: u32,
     /// The text to classify
     #[arg(long, allow_hyphen_values = true, default_value = TEXT)]
@@ -116,8 +117,9 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     let adapter = adapters.next().map(|file| prover.load_adapter(file)).transpose()?;
     drop(adapters);
     out.take_phases();
+    let context = demo_chain::binding().context();
     let jobs = [Job { ids: ids.clone(), adapter: adapter.as_ref(), salt: random_salt()? }];
-    let proven = out.step("prove", || prover.prove(&srs, &jobs, Fr::zero()))?;
+    let proven = out.step("prove", || prover.prove(&srs, &jobs, context))?;
     out.split_last(proven.phases);
     let proving = out.take_phases();
     let bytes = proven.proof.encode();
@@ -127,14 +129,15 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
 
     let verification = Instant::now();
     let proof = InferenceProof::decode(&bytes).map_err(Error::MalformedProof)?;
-    let words = check(&prover.key, &keys, Fr::zero(), &proof)?;
+    let words = check(&prover.key, &keys, context, &proof)?;
     let verified = verification.elapsed();
     let verdict = |bytes: &[u8]| -> Result<(), Error> {
         let proof = InferenceProof::decode(bytes).map_err(Error::MalformedProof)?;
-        check(&prover.key, &keys, Fr::zero(), &proof).map(drop)
+        check(&prover.key, &keys, context, &proof).map(drop)
     };
     let forgeries = out.step("forge", || forge(&bytes, &proof, &keys, verdict));
     out.take_phases();
+    let on_chain = demo_chain::run(&srs, &prover.key, &keys, &proof, out)?;
 
     let sizes = Sizes { base: base_bytes, base_key: key_bytes, adapter_key: adapter_key_bytes, proof: bytes.len() };
     let labels = keys.first().map_or(&[][..], |key| &key.labels);
@@ -142,6 +145,7 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     let answer = output.map(|output| Answer::new(output, labels, ids.len(), prover.key.output_exponent));
     let times = Times { registration, proving, verified, total: start.elapsed() };
     table(args, &proof, answer.as_ref(), &quality, &times, &sizes, &forgeries, out);
+    on_chain.print(out);
     let forgery_list: Vec<Value> = forgeries
         .iter()
         .map(|forgery| json!({ "forgery": forgery.name, "rejected": forgery.verdict.is_some(), "reason": forgery.verdict }))
@@ -156,12 +160,13 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
             "prove_ms": milliseconds(times.proving_total()), "check_ms": milliseconds(verified),
             "total_ms": milliseconds(times.total), "peak_memory_bytes": peak_memory(),
             "bytes": { "base": sizes.base, "base_key": sizes.base_key, "adapter_key": sizes.adapter_key, "proof": sizes.proof },
-            "forgeries": forgery_list,
+            "forgeries": forgery_list, "settlement": on_chain.json(),
         }),
     );
-    match forgeries.iter().find(|forgery| forgery.verdict.is_none()) {
+    let accepted = forgeries.iter().find(|forgery| forgery.verdict.is_none()).map(|forgery| forgery.name);
+    match accepted.or(on_chain.accepted_forgery()) {
         None => Ok(()),
-        Some(forgery) => Err(Error::Mismatch(format!("a forgery was accepted: {}", forgery.name))),
+        Some(name) => Err(Error::Mismatch(format!("a forgery was accepted: {name}"))),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The commands: each file has its arguments, and a `run` that speaks through [`Output`](crate::output::Output).
 
 pub mod adapter;
+pub mod chain;
 pub mod demo;
+pub mod demo_chain;
 pub mod infer;
 pub mod inspect;
 pub mod model;

@@ -1,0 +1,189 @@
+//! An EVM in memory: Osaka rules, every transaction priced as on a chain.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, Bytes, TxKind, U256};
+use revm::DatabaseRef;
+use revm::context::result::{EVMError, ExecutionResult, Output};
+use revm::context::{BlockEnv, CfgEnv, Context, TxEnv};
+use revm::database::{CacheDB, EmptyDB};
+use revm::handler::{ExecuteCommitEvm, MainBuilder, MainContext, MainnetContext};
+use revm::inspector::{InspectEvm, Inspector};
+use revm::interpreter::{CallInputs, CallOutcome};
+use revm::primitives::hardfork::SpecId;
+
+use crate::chain::{Chain, ChainError, Receipt, TRANSACTION_GAS};
+
+/// Gas of a block, of which a transaction may use [`TRANSACTION_GAS`].
+const BLOCK_GAS: u64 = 60_000_000;
+
+type Store = CacheDB<EmptyDB>;
+
+/// A chain of one's own. Gas has no price, any account sends.
+#[derive(Clone, Debug)]
+pub struct EmbeddedChain {
+    id: u64,
+    account: Address,
+    gas_limit: u64,
+    block: u64,
+    store: Store,
+}
+
+/// Gas that one contract or precompile used in a call, without what it called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The contract.
+    pub at: Address,
+    /// How often it was called.
+    pub calls: u64,
+    /// Gas of all calls together.
+    pub gas: u64,
+}
+
+/// Sums gas by contract.
+#[derive(Default)]
+struct Meter {
+    /// Gas of the calls inside each call that is not over.
+    inner: Vec<u64>,
+    parts: BTreeMap<Address, (u64, u64)>,
+}
+
+impl<CTX> Inspector<CTX> for Meter {
+    fn call(&mut self, _: &mut CTX, _: &mut CallInputs) -> Option<CallOutcome> {
+        self.inner.push(0);
+        None
+    }
+
+    fn call_end(&mut self, _: &mut CTX, inputs: &CallInputs, outcome: &mut CallOutcome) {
+        let all = outcome.result.gas.total_gas_spent();
+        let inner = self.inner.pop().unwrap_or(0);
+        if let Some(outer) = self.inner.last_mut() {
+            *outer += all;
+        }
+        let part = self.parts.entry(inputs.bytecode_address).or_default();
+        part.0 += 1;
+        part.1 += all.saturating_sub(inner);
+    }
+}
+
+/// A transaction's end, before it is judged.
+struct Ran {
+    result: ExecutionResult,
+    parts: Vec<Part>,
+}
+
+impl EmbeddedChain {
+    /// An empty chain.
+    #[must_use]
+    pub fn new(id: u64, account: Address) -> Self {
+        Self { id, account, gas_limit: TRANSACTION_GAS, block: 1, store: Store::default() }
+    }
+
+    /// Another account sends from now on.
+    pub fn set_account(&mut self, account: Address) {
+        self.account = account;
+    }
+
+    /// Gas limit of transactions from now on; the chain takes none above [`TRANSACTION_GAS`].
+    pub fn set_gas_limit(&mut self, gas: u64) {
+        self.gas_limit = gas;
+    }
+
+    fn context(&self, store: Store) -> MainnetContext<Store> {
+        Context::mainnet()
+            .with_db(store)
+            .with_cfg(CfgEnv::new_with_spec(SpecId::OSAKA).with_chain_id(self.id))
+            .with_block(BlockEnv { gas_limit: BLOCK_GAS, number: U256::from(self.block), ..BlockEnv::default() })
+    }
+
+    fn transaction(&self, to: Option<Address>, data: Bytes) -> Result<TxEnv, ChainError> {
+        let Ok(account) = self.store.basic_ref(self.account);
+        let nonce = account.map_or(0, |account| account.nonce);
+        TxEnv::builder()
+            .caller(self.account)
+            .kind(to.map_or(TxKind::Create, TxKind::Call))
+            .data(data)
+            .nonce(nonce)
+            .chain_id(Some(self.id))
+            .gas_limit(self.gas_limit)
+            .build()
+            .map_err(|error| ChainError::NotTaken { reason: format!("{error:?}") })
+    }
+
+    /// Runs a transaction and forgets what it changed.
+    fn rehearse(&self, to: Option<Address>, data: Bytes) -> Result<Ran, ChainError> {
+        let transaction = self.transaction(to, data)?;
+        let mut evm = self.context(self.store.clone()).build_mainnet_with_inspector(Meter::default());
+        let result = evm.inspect_one_tx(transaction).map_err(not_taken)?;
+        let parts = std::mem::take(&mut evm.inspector.parts);
+        let parts = parts.into_iter().map(|(at, (calls, gas))| Part { at, calls, gas }).collect();
+        Ok(Ran { result, parts })
+    }
+
+    /// Gas by contract of a call that succeeds, and of the whole transaction.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn profile(&mut self, to: Address, data: Bytes) -> Result<(u64, Vec<Part>), ChainError> {
+        let Ran { result, parts } = self.rehearse(Some(to), data)?;
+        let (receipt, _) = judge(result)?;
+        Ok((receipt.gas, parts))
+    }
+}
+
+fn not_taken<E: std::fmt::Debug>(error: EVMError<E>) -> ChainError {
+    let reason = match error {
+        EVMError::Transaction(reason) => reason.to_string(),
+        other => format!("{other:?}"),
+    };
+    ChainError::NotTaken { reason }
+}
+
+fn judge(result: ExecutionResult) -> Result<(Receipt, Bytes), ChainError> {
+    let gas = result.tx_gas_used();
+    match result {
+        ExecutionResult::Success { output: Output::Call(output), .. } => {
+            Ok((Receipt { gas, created: None, hash: None }, output))
+        }
+        ExecutionResult::Success { output: Output::Create(code, created), .. } => {
+            Ok((Receipt { gas, created, hash: None }, code))
+        }
+        ExecutionResult::Revert { output, .. } => Err(ChainError::reverted(&output, Some(gas))),
+        ExecutionResult::Halt { reason, .. } => Err(ChainError::Halted { reason: format!("{reason:?}"), gas }),
+    }
+}
+
+impl Chain for EmbeddedChain {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn account(&self) -> Address {
+        self.account
+    }
+
+    fn send(&mut self, to: Option<Address>, data: Bytes) -> Result<Receipt, ChainError> {
+        let transaction = self.transaction(to, data)?;
+        let store = std::mem::take(&mut self.store);
+        let mut evm = self.context(store).build_mainnet();
+        let result = evm.transact_commit(transaction);
+        self.store = evm.ctx.journaled_state.database;
+        self.block += 1;
+        judge(result.map_err(not_taken)?).map(|(receipt, _)| receipt)
+    }
+
+    fn call(&mut self, to: Address, data: Bytes) -> Result<Bytes, ChainError> {
+        judge(self.rehearse(Some(to), data)?.result).map(|(_, output)| output)
+    }
+
+    fn estimate(&mut self, to: Address, data: Bytes) -> Result<u64, ChainError> {
+        judge(self.rehearse(Some(to), data)?.result).map(|(receipt, _)| receipt.gas)
+    }
+
+    fn code(&mut self, at: Address) -> Result<Bytes, ChainError> {
+        let Ok(account) = self.store.basic_ref(at);
+        let Some(account) = account else { return Ok(Bytes::new()) };
+        let Ok(code) = self.store.code_by_hash_ref(account.code_hash);
+        Ok(code.original_bytes())
+    }
+}

@@ -1,0 +1,65 @@
+//! Lorica's contracts from Rust: their ABI and bytecode, an EVM in memory, and chains behind JSON-RPC.
+//!
+//! * [`abi`]: calldata and init code; the types come from `verifier-contracts/artifacts`.
+//! * [`chain`]: what is asked of a [`Chain`](chain::Chain), and how it fails.
+//! * [`contracts`]: deployment, registration and checks, on any chain.
+//! * [`embedded`]: an EVM of one's own, with Osaka rules and real prices.
+//! * [`rpc`]: a node. Blocking; keys stay here.
+//! * [`revert`]: what a contract says when it refuses.
+//!
+//! The owner of a circuit's router deploys and registers; a consumer checks:
+//!
+//! ```
+//! use lorica_contracts::chain::{Chain, ChainError};
+//! use lorica_contracts::contracts::{CHECK_GAS, Contracts};
+//! use lorica_settlement::key::VerifyingKey;
+//! use lorica_settlement::settlement::Settlement;
+//! use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
+//!
+//! fn set_up(
+//!     chain: &mut impl Chain,
+//!     key: &VerifyingKey,
+//!     base: &BaseCommitments,
+//!     adapter: &AdapterCommitments,
+//! ) -> Result<Contracts, ChainError> {
+//!     let guardian = chain.account();
+//!     let (contracts, steps) = Contracts::deploy(chain, guardian)?;
+//!     for step in steps {
+//!         println!("{}: {} gas", step.what, step.gas());
+//!     }
+//!     contracts.register_base(chain, base)?;
+//!     contracts.register_adapter(chain, adapter)?;
+//!     contracts.add_circuit(chain, key, CHECK_GAS)?;
+//!     Ok(contracts)
+//! }
+//!
+//! // The account of the chain must be the consumer that the settlement is bound to.
+//! fn act(chain: &mut impl Chain, contracts: &Contracts, settlement: &Settlement) -> Result<u64, ChainError> {
+//!     Ok(contracts.check(chain, settlement)?.gas)
+//! }
+//!
+//! // In memory:
+//! use lorica_contracts::alloy_primitives::Address;
+//! use lorica_contracts::embedded::EmbeddedChain;
+//! let mut chain = EmbeddedChain::new(31337, Address::repeat_byte(0x0e));
+//! let (contracts, _) = Contracts::deploy(&mut chain, Address::repeat_byte(0x6d))?;
+//! contracts.expect_deployed(&mut chain)?;
+//!
+//! // Behind a node; what was deployed is found again by its addresses:
+//! use lorica_contracts::rpc::{PrivateKey, RpcChain};
+//! fn connect(url: &str, key_file: &str, deployed: &serde_json::Value) -> Result<(), ChainError> {
+//!     let contracts = Contracts::from_json(deployed).ok_or(ChainError::Unexpected { what: "the file of addresses" })?;
+//!     let mut chain = RpcChain::connect(url, Some(PrivateKey::parse(key_file)?), Some(contracts.chain_id))?;
+//!     contracts.expect_deployed(&mut chain)
+//! }
+//! # Ok::<(), ChainError>(())
+//! ```
+
+pub mod abi;
+pub mod chain;
+pub mod contracts;
+pub mod embedded;
+pub mod revert;
+pub mod rpc;
+
+pub use alloy_primitives;

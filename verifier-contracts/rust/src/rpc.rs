@@ -1,0 +1,287 @@
+//! Chains behind JSON-RPC.
+//!
+//! Blocking, over HTTP or HTTPS; transactions are of EIP-1559's type, signed here: the node never sees the key.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use alloy_consensus::{SignableTransaction, TxEip1559};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_eips::eip2930::AccessList;
+use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
+use k256::ecdsa::SigningKey;
+use serde_json::{Value, json};
+
+use crate::chain::{Chain, ChainError, Receipt, TRANSACTION_GAS};
+
+/// One answer of a node.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// From sending a transaction to its block.
+const INCLUSION_TIME: Duration = Duration::from_secs(180);
+/// Between two looks for a receipt.
+const POLL: Duration = Duration::from_millis(250);
+/// Tip if the node does not name one, in wei.
+const DEFAULT_TIP: u128 = 1_000_000_000;
+/// JSON-RPC: the method does not exist.
+const NO_SUCH_METHOD: i64 = -32_601;
+/// Execution reverted.
+const REVERTED: i64 = 3;
+
+/// A secp256k1 key; never shown.
+#[derive(Clone)]
+pub struct PrivateKey(SigningKey);
+
+impl PrivateKey {
+    /// Reads 64 hexadecimal digits, with or without `0x`, between white space.
+    ///
+    /// # Errors
+    /// [`ChainError::PrivateKey`].
+    pub fn parse(text: &str) -> Result<Self, ChainError> {
+        let text = text.trim();
+        let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text)).map_err(|_| ChainError::PrivateKey)?;
+        SigningKey::from_slice(&bytes).map(Self).map_err(|_| ChainError::PrivateKey)
+    }
+
+    /// Its account.
+    #[must_use]
+    pub fn account(&self) -> Address {
+        Address::from_private_key(&self.0)
+    }
+
+    /// Hash and bytes of the signed transaction.
+    fn sign(&self, transaction: TxEip1559) -> Result<(B256, Bytes), ChainError> {
+        let digest = transaction.signature_hash();
+        let signature = self.0.sign_prehash_recoverable(digest.as_slice()).map_err(|_| ChainError::PrivateKey)?;
+        let signed = transaction.into_signed(Signature::from(signature));
+        Ok((*signed.hash(), signed.encoded_2718().into()))
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey of {}", self.account())
+    }
+}
+
+/// A node of a chain.
+#[derive(Debug)]
+pub struct RpcChain {
+    agent: ureq::Agent,
+    url: String,
+    id: u64,
+    key: Option<PrivateKey>,
+}
+
+/// A JSON-RPC error object.
+struct NodeError {
+    code: i64,
+    message: String,
+    data: Option<Bytes>,
+}
+
+impl NodeError {
+    fn read(error: &Value) -> Self {
+        // Some nodes wrap the data once more.
+        let data = error.get("data").map(|data| data.get("data").unwrap_or(data));
+        Self {
+            code: error.get("code").and_then(Value::as_i64).unwrap_or(0),
+            message: error.get("message").and_then(Value::as_str).unwrap_or("no message").to_owned(),
+            data: data.and_then(Value::as_str).and_then(|text| text.parse().ok()),
+        }
+    }
+
+    fn into_error(self, method: &'static str) -> ChainError {
+        let Self { code, message, data } = self;
+        if code == REVERTED || message.contains("revert") {
+            ChainError::reverted(&data.unwrap_or_default(), None)
+        } else {
+            ChainError::Node { method, code, message }
+        }
+    }
+}
+
+fn malformed(method: &'static str, what: &'static str) -> ChainError {
+    ChainError::Answer { method, what }
+}
+
+/// A number as JSON-RPC writes it.
+fn quantity(value: Option<&Value>) -> Option<u128> {
+    let digits = value?.as_str()?.strip_prefix("0x")?;
+    u128::from_str_radix(digits, 16).ok()
+}
+
+fn parse<T: std::str::FromStr>(value: Option<&Value>) -> Option<T> {
+    value?.as_str()?.parse().ok()
+}
+
+impl RpcChain {
+    /// Connects to a node, with a key if transactions are to be sent.
+    ///
+    /// # Errors
+    /// [`ChainError::ForeignChain`] if `expected` is named and another chain answers.
+    pub fn connect(url: &str, key: Option<PrivateKey>, expected: Option<u64>) -> Result<Self, ChainError> {
+        let config =
+            ureq::Agent::config_builder().timeout_global(Some(REQUEST_TIME)).http_status_as_error(false).build();
+        let mut chain = Self { agent: config.into(), url: url.to_owned(), id: 0, key };
+        let got = chain.number("eth_chainId", json!([]))?;
+        chain.id = u64::try_from(got).map_err(|_| malformed("eth_chainId", "not a chain id"))?;
+        match expected {
+            Some(expected) if expected != chain.id => Err(ChainError::ForeignChain { expected, got: chain.id }),
+            _ => Ok(chain),
+        }
+    }
+
+    /// Asks the node.
+    fn ask(&self, method: &'static str, parameters: &Value) -> Result<Result<Value, NodeError>, ChainError> {
+        let unreachable = |reason: String| ChainError::Unreachable { url: self.url.clone(), reason };
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": parameters }).to_string();
+        let mut response = self
+            .agent
+            .post(&self.url)
+            .content_type("application/json")
+            .send(body)
+            .map_err(|error| unreachable(error.to_string()))?;
+        let status = response.status();
+        let text = response.body_mut().read_to_string().map_err(|error| unreachable(error.to_string()))?;
+        let Ok(mut answer) = serde_json::from_str::<Value>(&text) else {
+            return Err(if status.is_success() {
+                malformed(method, "not JSON")
+            } else {
+                unreachable(format!("HTTP status {status}"))
+            });
+        };
+        if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
+            return Ok(Err(NodeError::read(error)));
+        }
+        answer.get_mut("result").map(|result| Ok(result.take())).ok_or_else(|| malformed(method, "no result"))
+    }
+
+    fn request(&self, method: &'static str, parameters: Value) -> Result<Value, ChainError> {
+        self.ask(method, &parameters)?.map_err(|error| error.into_error(method))
+    }
+
+    fn number(&self, method: &'static str, parameters: Value) -> Result<u128, ChainError> {
+        let answer = self.request(method, parameters)?;
+        quantity(Some(&answer)).ok_or_else(|| malformed(method, "not a number"))
+    }
+
+    fn bytes(&self, method: &'static str, parameters: Value) -> Result<Bytes, ChainError> {
+        let answer = self.request(method, parameters)?;
+        parse(Some(&answer)).ok_or_else(|| malformed(method, "not bytes"))
+    }
+
+    fn call_object(&self, to: Option<Address>, data: &Bytes) -> Value {
+        let mut object = json!({
+            "from": self.account().to_string(),
+            "data": data.to_string(),
+            "gas": format!("{TRANSACTION_GAS:#x}"),
+        });
+        if let (Some(to), Some(object)) = (to, object.as_object_mut()) {
+            object.insert("to".into(), to.to_string().into());
+        }
+        object
+    }
+
+    fn gas(&self, to: Option<Address>, data: &Bytes) -> Result<u64, ChainError> {
+        let gas = self.number("eth_estimateGas", json!([self.call_object(to, data)]))?;
+        match u64::try_from(gas) {
+            Ok(gas) if gas <= TRANSACTION_GAS => Ok(gas),
+            _ => Err(ChainError::NotTaken { reason: format!("it needs {gas} gas, of at most {TRANSACTION_GAS}") }),
+        }
+    }
+
+    /// Most per gas, and tip.
+    fn fees(&self) -> Result<(u128, u128), ChainError> {
+        let method = "eth_getBlockByNumber";
+        let block = self.request(method, json!(["latest", false]))?;
+        let base = quantity(block.get("baseFeePerGas")).ok_or_else(|| malformed(method, "no base fee"))?;
+        let method = "eth_maxPriorityFeePerGas";
+        let tip = match self.ask(method, &json!([]))? {
+            Ok(tip) => quantity(Some(&tip)).ok_or_else(|| malformed(method, "not a number"))?,
+            Err(error) if error.code == NO_SUCH_METHOD => DEFAULT_TIP,
+            Err(error) => return Err(error.into_error(method)),
+        };
+        Ok((base.saturating_mul(2).saturating_add(tip), tip))
+    }
+
+    fn receipt(&self, hash: B256) -> Result<Option<(Receipt, bool)>, ChainError> {
+        let method = "eth_getTransactionReceipt";
+        let receipt = self.request(method, json!([hash.to_string()]))?;
+        if receipt.is_null() {
+            return Ok(None);
+        }
+        let gas = quantity(receipt.get("gasUsed")).and_then(|gas| u64::try_from(gas).ok());
+        let gas = gas.ok_or_else(|| malformed(method, "no gas"))?;
+        let status = quantity(receipt.get("status")).ok_or_else(|| malformed(method, "no status"))?;
+        let created = parse(receipt.get("contractAddress"));
+        Ok(Some((Receipt { gas, created, hash: Some(hash) }, status == 1)))
+    }
+
+    fn await_receipt(&self, hash: B256) -> Result<(Receipt, bool), ChainError> {
+        let start = Instant::now();
+        loop {
+            if let Some(found) = self.receipt(hash)? {
+                return Ok(found);
+            }
+            if start.elapsed() > INCLUSION_TIME {
+                return Err(ChainError::Pending { hash, seconds: INCLUSION_TIME.as_secs() });
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+impl Chain for RpcChain {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn account(&self) -> Address {
+        self.key.as_ref().map_or(Address::ZERO, PrivateKey::account)
+    }
+
+    /// What would be refused is not sent: the estimate finds out, and costs nothing.
+    fn send(&mut self, to: Option<Address>, data: Bytes) -> Result<Receipt, ChainError> {
+        let Some(key) = &self.key else {
+            return Err(ChainError::NotTaken { reason: "no key to sign it with".into() });
+        };
+        let estimate = self.gas(to, &data)?;
+        let (max_fee_per_gas, max_priority_fee_per_gas) = self.fees()?;
+        let nonce = self.number("eth_getTransactionCount", json!([self.account().to_string(), "pending"]))?;
+        let transaction = TxEip1559 {
+            chain_id: self.id,
+            nonce: u64::try_from(nonce).map_err(|_| malformed("eth_getTransactionCount", "not a nonce"))?,
+            // The state may differ a little in the block.
+            gas_limit: TRANSACTION_GAS.min(estimate + estimate / 4),
+            max_fee_per_gas,
+            max_priority_fee_per_gas,
+            to: to.map_or(TxKind::Create, TxKind::Call),
+            value: U256::ZERO,
+            access_list: AccessList::default(),
+            input: data.clone(),
+        };
+        let (hash, raw) = key.sign(transaction)?;
+        self.request("eth_sendRawTransaction", json!([raw.to_string()]))?;
+        let (receipt, succeeded) = self.await_receipt(hash)?;
+        if succeeded {
+            return Ok(receipt);
+        }
+        // A receipt has no reason; the same call may tell it.
+        match self.request("eth_call", json!([self.call_object(to, &data), "latest"])) {
+            Err(ChainError::Reverted { revert, .. }) => Err(ChainError::Reverted { revert, gas: Some(receipt.gas) }),
+            _ => Err(ChainError::reverted(&[], Some(receipt.gas))),
+        }
+    }
+
+    fn call(&mut self, to: Address, data: Bytes) -> Result<Bytes, ChainError> {
+        self.bytes("eth_call", json!([self.call_object(Some(to), &data), "latest"]))
+    }
+
+    fn estimate(&mut self, to: Address, data: Bytes) -> Result<u64, ChainError> {
+        self.gas(Some(to), &data)
+    }
+
+    fn code(&mut self, at: Address) -> Result<Bytes, ChainError> {
+        self.bytes("eth_getCode", json!([at.to_string(), "latest"]))
+    }
+}

@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Bn254, GAS_PAIRING_2, P, Point, R} from "./Bn254.sol";
+import {CommitmentRegistry} from "./CommitmentRegistry.sol";
+import {DataContract} from "./DataContract.sol";
+import {Halo2Verifier} from "./Halo2Verifier.sol";
+import {ISettlementVerifier, Opening, Request, Settlement} from "./Settlement.sol";
+import {
+    KEY_ADAPTER,
+    KEY_ARCHITECTURE,
+    KEY_BASE,
+    KEY_INSTANCES,
+    KEY_LOG_TILE,
+    KEY_OCCUPIED,
+    KEY_OUTPUT_KIND,
+    KEY_REQUESTS,
+    KEY_TABLE,
+    KEY_TAU_G2,
+    KEY_TILE_BITS,
+    KEY_WITNESS
+} from "./SettlementKey.sol";
+
+/// Checks settlements: the halo2 proof says that the field part of the inference proof's verifier accepts; the group
+/// claim that it leaves is evaluated here, from registered commitments.
+///
+/// Group claim (`verifier/src/group.rs`):
+///   e( Σ_j eq(ρ_hi, j) tile_j + (α - ζ^b) q + ζ quot + β (z - α) g + β² h + β³ (z - α) s + β⁴ (ζz - 1)(z - α) d
+///      - (z - ζ)(ζz - 1)(z - α) W + z W' + constant [1]₁, [1]₂ ) = e( quot + W', [τ]₂ )
+///
+/// Holds no state, belongs to no one: what it says depends on its arguments, its chain and the registry only.
+contract LoricaVerifier is ISettlementVerifier {
+    /// The key is not of this format.
+    error KeyFormat();
+    error RequestCount(uint256 most, uint256 got);
+    /// Request ids must ascend strictly.
+    error RequestOrder(uint256 request);
+    /// Classification needs an adapter.
+    error AdapterMissing(uint256 request);
+    error WitnessCount(uint256 expected, uint256 got);
+    error RhoLength(uint256 expected, uint256 got);
+    /// A point has a coordinate not below p, is not on the curve, or is infinity.
+    error PointInvalid();
+    error UnknownArchitecture(uint256 id);
+    error UnknownBase(uint256 id);
+    error UnknownAdapter(uint256 id);
+    /// The base is of another architecture, or the adapter of another base, than the circuit and the batch.
+    error Foreign(uint256 id);
+    /// A data contract does not hold what its id says.
+    error RecordCorrupt(uint256 id);
+    error TileCount(uint256 id, uint256 expected, uint256 got);
+    error PrecompileFailed();
+    /// The pairing equation is false: halo2 proof or group claim.
+    error ProofInvalid();
+
+    CommitmentRegistry public immutable registry;
+    Halo2Verifier public immutable halo2Verifier;
+
+    /// Gas for the halo2 check and for the registry's answer.
+    uint256 private constant GAS_HALO2 = 1_000_000;
+    uint256 private constant GAS_REGISTRY = 500_000;
+
+    /// Layout of an architecture record.
+    uint256 private constant ARCHITECTURE_TAU_G2 = 94;
+    uint256 private constant ARCHITECTURE_POINTS = 226;
+
+    // Places of the opening's points, after the witness: h, q, g, s, d, quot, W, W'.
+    uint256 private constant OPENING_H = 0x000;
+    uint256 private constant OPENING_Q = 0x040;
+    uint256 private constant OPENING_S = 0x0c0;
+    uint256 private constant OPENING_QUOT = 0x140;
+    uint256 private constant OPENING_W = 0x180;
+    uint256 private constant OPENING_W_PRIME = 0x1c0;
+
+    /// Place of alpha in a settlement's head: payee, base, two offsets, sixteen words of the opening, an offset.
+    uint256 private constant SETTLEMENT_ALPHA = 0x2a0;
+
+    // [1]₂: x.c1, x.c0, y.c1, y.c0.
+    uint256 private constant G2_X1 = 0x198e9393920d483a7260bfb731fb5d25f1aa493335a9e71297e485b7aef312c2;
+    uint256 private constant G2_X0 = 0x1800deef121f1e76426a00665e5c4479674322d4f75edadd46debd5cd992f6ed;
+    uint256 private constant G2_Y1 = 0x090689d0585ff075ec9e99ad690c3395bc4b313370b38ef355acdadcd122975b;
+    uint256 private constant G2_Y0 = 0x12c85ea5db8c6deb4aab71808dcb408fe3d1e7690c43d37b4ce6cc0166fa7daa;
+
+    /// Intermediate results; all but lengths and `adapterRecords` are places in memory.
+    struct State {
+        /// The key's content.
+        uint256 key;
+        /// Witness tiles and mask, then the opening's eight points.
+        uint256 points;
+        /// eq(ρ_hi, j) for every tile index j.
+        uint256 eq;
+        /// Buffer for the sum of the group claim's terms, as in {Bn254}.
+        uint256 sum;
+        /// Contents of the architecture's and the base's record, with their lengths.
+        uint256 architecture;
+        uint256 architectureBytes;
+        uint256 base;
+        uint256 baseBytes;
+        address[] adapterRecords;
+    }
+
+    constructor(CommitmentRegistry registry_, Halo2Verifier halo2Verifier_) {
+        registry = registry_;
+        halo2Verifier = halo2Verifier_;
+    }
+
+    /// # Soundness
+    /// The caller owes trust in the circuit id (its router's business), and that `consumer` is the contract that acts on
+    /// the answer: the proof is bound to it, to this chain, the payee, and the requests' ids and fees. One request id
+    /// may be settled again in another batch: the consumer keeps account of them.
+    ///
+    /// @param circuit Keccak-256 of the key's content.
+    /// @param key data contract with the content.
+    /// @inheritdoc ISettlementVerifier
+    function check(bytes32 circuit, address key, address consumer, Settlement calldata settlement)
+        external
+        view
+        override
+    {
+        State memory state;
+        _loadKey(state, key);
+        _checkRequests(state, settlement);
+        _loadPoints(state, settlement);
+        _loadRecords(state, settlement);
+        uint256[4] memory halo2 = halo2Verifier.accumulate{gas: GAS_HALO2}(
+            circuit, key, _publicWords(state, consumer, settlement), settlement.proof
+        );
+
+        _tabulateEq(state, settlement.rhoHigh);
+        // Infinity; free memory is not always zero.
+        state.sum = _allocate(Bn254.SUM_BYTES);
+        _store(state.sum, 0);
+        _store(state.sum + 0x20, 0);
+        _addBase(state, settlement.base);
+        _addTables(state);
+        _addAdapters(state, settlement);
+        _addWitness(state);
+        _addOpening(state, settlement);
+        _pair(state, halo2);
+    }
+
+    function _loadKey(State memory state, address key) private view {
+        uint256 size = DataContract.size(key);
+        if (size < KEY_OCCUPIED) revert KeyFormat();
+        state.key = _allocate(size);
+        DataContract.read(key, state.key, size);
+        uint256 words = _words(_key(state, KEY_BASE + 32)) + _words(_key(state, KEY_TABLE + 32));
+        if (size != KEY_OCCUPIED + 32 * words) revert KeyFormat();
+    }
+
+    function _checkRequests(State memory state, Settlement calldata settlement) private pure {
+        uint256 most = _key(state, KEY_REQUESTS);
+        uint256 count = settlement.requests.length;
+        if (count == 0 || count > most) revert RequestCount(most, count);
+        bool needsAdapter = _key(state, KEY_OUTPUT_KIND) == 1;
+        for (uint256 i = 0; i < count; ++i) {
+            Request calldata request = settlement.requests[i];
+            if (i != 0 && request.id <= settlement.requests[i - 1].id) revert RequestOrder(i);
+            if (needsAdapter && request.adapter == 0) revert AdapterMissing(i);
+        }
+        uint256 bits = _key(state, KEY_TILE_BITS);
+        if (settlement.rhoHigh.length != bits) revert RhoLength(bits, settlement.rhoHigh.length);
+        if (_key(state, KEY_INSTANCES) != 16 + 3 * most + bits) revert KeyFormat();
+    }
+
+    function _loadPoints(State memory state, Settlement calldata settlement) private pure {
+        uint256 count = _key(state, KEY_WITNESS + 32) + 1;
+        Point[] calldata witness = settlement.witness;
+        if (witness.length != count) revert WitnessCount(count, witness.length);
+        uint256 points = _allocate((count + 8) * 64);
+        Opening calldata opening = settlement.opening;
+        assembly ("memory-safe") {
+            calldatacopy(points, witness.offset, shl(6, count))
+            calldatacopy(add(points, shl(6, count)), opening, 0x200)
+        }
+        if (!Bn254.areOnCurve(points, count + 8)) revert PointInvalid();
+        state.points = points;
+    }
+
+    /// Finds the batch's records; reads the base's and the architecture's.
+    function _loadRecords(State memory state, Settlement calldata settlement) private view {
+        uint256 count = settlement.requests.length;
+        uint256[] memory adapters = new uint256[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            adapters[i] = settlement.requests[i].adapter;
+        }
+        uint256 architecture = _key(state, KEY_ARCHITECTURE);
+        address architectureRecord;
+        address baseRecord;
+        (architectureRecord, baseRecord, state.adapterRecords) =
+            registry.records{gas: GAS_REGISTRY}(architecture, settlement.base, adapters);
+        if (architectureRecord == address(0)) revert UnknownArchitecture(architecture);
+        if (baseRecord == address(0)) revert UnknownBase(settlement.base);
+        for (uint256 i = 0; i < count; ++i) {
+            if (adapters[i] != 0 && state.adapterRecords[i] == address(0)) revert UnknownAdapter(adapters[i]);
+        }
+        (state.architecture, state.architectureBytes) = _read(architecture, architectureRecord);
+        (state.base, state.baseBytes) = _read(settlement.base, baseRecord);
+        if (_load(state.base) != architecture) revert Foreign(settlement.base);
+        // The pairing is checked under the key's [τ]₂, the commitments were made under the architecture's.
+        uint256 tau = state.architecture + ARCHITECTURE_TAU_G2;
+        bool same = _load(tau) == _key(state, KEY_TAU_G2 + 0x20) && _load(tau + 0x20) == _key(state, KEY_TAU_G2)
+            && _load(tau + 0x40) == _key(state, KEY_TAU_G2 + 0x60)
+            && _load(tau + 0x60) == _key(state, KEY_TAU_G2 + 0x40);
+        if (!same) revert Foreign(architecture);
+    }
+
+    /// The circuit's public words.
+    function _publicWords(State memory state, address consumer, Settlement calldata settlement)
+        private
+        view
+        returns (uint256[] memory words)
+    {
+        uint256 count = settlement.requests.length;
+        uint256 most = _key(state, KEY_REQUESTS);
+        uint256[] memory ids = new uint256[](count);
+        uint256[] memory fees = new uint256[](count);
+        uint256[] memory adapters = new uint256[](count);
+        words = new uint256[](_key(state, KEY_INSTANCES));
+        uint256 n = 5;
+        for (uint256 m = 0; m < most; ++m) {
+            // Absent requests repeat the first.
+            Request calldata request = settlement.requests[m < count ? m : 0];
+            if (m < count) {
+                ids[m] = request.id;
+                fees[m] = request.fee;
+                adapters[m] = request.adapter;
+            }
+            words[n++] = request.inputDigest;
+            words[n++] = request.label;
+            words[n++] = request.outputDigest;
+        }
+        words[0] = uint256(keccak256(abi.encode(block.chainid, consumer, settlement.payee, ids, fees))) % R;
+        words[1] = settlement.base;
+        words[2] = _load(state.base + state.baseBytes - 0x20);
+        uint256 adapterIds;
+        assembly ("memory-safe") {
+            adapterIds := add(adapters, 0x20)
+        }
+        words[3] = _digest(adapterIds, count * 32);
+        words[4] = count;
+        uint256 witness = _key(state, KEY_WITNESS + 32) + 1;
+        uint256 opening = state.points + witness * 64;
+        words[n++] = _digest(state.points, witness * 64);
+        words[n++] = _digest(opening + OPENING_H, 64);
+        words[n++] = _digest(opening + OPENING_Q, 128);
+        words[n++] = _digest(opening + OPENING_S, 128);
+        words[n++] = _digest(opening + OPENING_QUOT, 64);
+        words[n++] = _digest(opening + OPENING_W, 64);
+        for (uint256 i = 0; i < settlement.rhoHigh.length; ++i) {
+            words[n++] = settlement.rhoHigh[i];
+        }
+        words[n++] = settlement.alpha;
+        words[n++] = settlement.zeta;
+        words[n++] = settlement.beta;
+        words[n++] = settlement.z;
+        words[n] = settlement.constantTerm;
+    }
+
+    /// eq(ρ_hi, j) for all j; coordinate i belongs to bit i of j.
+    function _tabulateEq(State memory state, uint256[] calldata rhoHigh) private pure {
+        uint256 bits = rhoHigh.length;
+        uint256 table = _allocate(32 << bits);
+        assembly ("memory-safe") {
+            mstore(table, 1)
+            let size := 0x20
+            for { let i := 0 } lt(i, bits) { i := add(i, 1) } {
+                let minusRho := sub(R, calldataload(add(rhoHigh.offset, shl(5, i))))
+                let end := add(table, size)
+                for { let low := table } lt(low, end) { low := add(low, 0x20) } {
+                    let value := mload(low)
+                    let minusHigh := mulmod(value, minusRho, R)
+                    mstore(add(low, size), sub(R, minusHigh))
+                    mstore(low, addmod(value, minusHigh, R))
+                }
+                size := shl(1, size)
+            }
+        }
+        state.eq = table;
+    }
+
+    function _addBase(State memory state, uint256 id) private view {
+        uint256 got = (state.baseBytes - 64) / 64;
+        (uint256 weights, uint256 expected) = _occupiedWeights(state, KEY_BASE, state.key + KEY_OCCUPIED);
+        if (got != expected) revert TileCount(id, expected, got);
+        _addTerms(state, state.base + 32, weights, got);
+    }
+
+    function _addTables(State memory state) private view {
+        uint256 got = (state.architectureBytes - ARCHITECTURE_POINTS) / 64;
+        uint256 occupied = state.key + KEY_OCCUPIED + 32 * _words(_key(state, KEY_BASE + 32));
+        (uint256 weights, uint256 expected) = _occupiedWeights(state, KEY_TABLE, occupied);
+        if (got != expected) revert TileCount(_key(state, KEY_ARCHITECTURE), expected, got);
+        _addTerms(state, state.architecture + ARCHITECTURE_POINTS, weights, got);
+    }
+
+    /// eq(ρ_hi, j) of the occupied tiles of a region, one after the other: the others are zero and have no point.
+    function _occupiedWeights(State memory state, uint256 region, uint256 occupied)
+        private
+        pure
+        returns (uint256 weights, uint256 count)
+    {
+        uint256 tiles = _key(state, region + 32);
+        uint256 table = state.eq + 32 * _key(state, region);
+        weights = _allocate(32 * tiles);
+        assembly ("memory-safe") {
+            let target := weights
+            let map
+            for { let tile := 0 } lt(tile, tiles) { tile := add(tile, 1) } {
+                if iszero(and(tile, 0xff)) { map := mload(add(occupied, shr(3, tile))) }
+                if and(map, 1) {
+                    mstore(target, mload(add(table, shl(5, tile))))
+                    target := add(target, 0x20)
+                }
+                map := shr(1, map)
+            }
+            count := shr(5, sub(target, weights))
+        }
+    }
+
+    /// Requests with the same adapter share its terms; absent requests have the first one's adapter.
+    function _addAdapters(State memory state, Settlement calldata settlement) private view {
+        uint256 tiles = _key(state, KEY_ADAPTER + 32);
+        uint256 requests = _key(state, KEY_REQUESTS);
+        uint256 count = settlement.requests.length;
+        for (uint256 m = 0; m < count; ++m) {
+            uint256 id = settlement.requests[m].adapter;
+            if (id == 0) continue;
+            bool seen = false;
+            for (uint256 i = 0; i < m && !seen; ++i) {
+                seen = settlement.requests[i].adapter == id;
+            }
+            if (seen) continue;
+            (uint256 record, uint256 size) = _read(id, state.adapterRecords[m]);
+            if (_load(record) != settlement.base) revert Foreign(id);
+            if (size != 32 + tiles * 64) revert TileCount(id, tiles, (size - 32) / 64);
+            uint256 weights = _allocate(32 * tiles);
+            for (uint256 tile = 0; tile < tiles; ++tile) {
+                uint256 weight = 0;
+                uint256 eq = state.eq + 32 * (_key(state, KEY_ADAPTER) + tile);
+                for (uint256 i = m; i < requests; ++i) {
+                    if (settlement.requests[i < count ? i : 0].adapter == id) {
+                        weight = addmod(weight, _load(eq + 32 * tiles * i), R);
+                    }
+                }
+                _store(weights + 32 * tile, weight);
+            }
+            _addTerms(state, record + 32, weights, tiles);
+        }
+    }
+
+    function _addWitness(State memory state) private view {
+        uint256 count = _key(state, KEY_WITNESS + 32) + 1;
+        _addTerms(state, state.points, state.eq + 32 * _key(state, KEY_WITNESS), count);
+    }
+
+    /// The opening's points and the generator.
+    function _addOpening(State memory state, Settlement calldata settlement) private view {
+        uint256 opening = state.points + 64 * (_key(state, KEY_WITNESS + 32) + 1);
+        uint256 weights = _allocate(8 * 32);
+        uint256 logTile = _key(state, KEY_LOG_TILE);
+        assembly ("memory-safe") {
+            let words := add(settlement, SETTLEMENT_ALPHA)
+            let minusAlpha := sub(R, calldataload(words))
+            let zeta := calldataload(add(words, 0x20))
+            let beta := calldataload(add(words, 0x40))
+            let z := calldataload(add(words, 0x60))
+            // ζ^b, b = 2^⌈τ/2⌉
+            let power := zeta
+            for { let i := shr(1, add(logTile, 1)) } i { i := sub(i, 1) } { power := mulmod(power, power, R) }
+            let offAlpha := addmod(z, minusAlpha, R)
+            let both := mulmod(addmod(mulmod(zeta, z, R), sub(R, 1), R), offAlpha, R)
+            let square := mulmod(beta, beta, R)
+            let weight := mulmod(beta, offAlpha, R)
+            mstore(weights, square) // h
+            mstore(add(weights, 0x20), sub(R, addmod(minusAlpha, power, R))) // q
+            mstore(add(weights, 0x40), weight) // g
+            mstore(add(weights, 0x60), mulmod(square, weight, R)) // s
+            mstore(add(weights, 0x80), mulmod(mulmod(square, square, R), both, R)) // d
+            mstore(add(weights, 0xa0), zeta) // quot
+            mstore(add(weights, 0xc0), mulmod(addmod(zeta, sub(R, z), R), both, R)) // W
+            mstore(add(weights, 0xe0), z) // W'
+        }
+        _addTerms(state, opening, weights, 8);
+        uint256 generator = _allocate(0x60);
+        _store(generator, 1);
+        _store(generator + 0x20, 2);
+        _store(generator + 0x40, settlement.constantTerm);
+        _addTerms(state, generator, generator + 0x40, 1);
+    }
+
+    /// Both pairing equations at once: group claim plus r' times halo2's, with r' from all four points, so that neither
+    /// side of either can be chosen after it.
+    function _pair(State memory state, uint256[4] memory halo2) private view {
+        uint256 opening = state.points + 64 * (_key(state, KEY_WITNESS + 32) + 1);
+        // quot + W'
+        uint256 right = _allocate(Bn254.SUM_BYTES);
+        bool ok;
+        assembly ("memory-safe") {
+            mcopy(right, add(opening, OPENING_QUOT), 0x40)
+        }
+        ok = Bn254.addPoint(right, opening + OPENING_W_PRIME);
+        uint256 input = _allocate(0x180);
+        uint256 left = state.sum;
+        uint256 factor;
+        uint256 halo2Points;
+        assembly ("memory-safe") {
+            halo2Points := halo2
+            mcopy(input, left, 0x40)
+            mcopy(add(input, 0x40), right, 0x40)
+            mcopy(add(input, 0x80), halo2, 0x80)
+            factor := mod(keccak256(input, 0x100), R)
+        }
+        ok = Bn254.addTerm(left, halo2Points, factor) && ok;
+        ok = Bn254.addTerm(right, halo2Points + 0x40, factor) && ok;
+        if (!ok) revert PrecompileFailed();
+        uint256 tau = state.key + KEY_TAU_G2;
+        bool one;
+        assembly ("memory-safe") {
+            mcopy(input, left, 0x40)
+            mstore(add(input, 0x40), G2_X1)
+            mstore(add(input, 0x60), G2_X0)
+            mstore(add(input, 0x80), G2_Y1)
+            mstore(add(input, 0xa0), G2_Y0)
+            // -right: y = 0 is infinity's only
+            let y := mload(add(right, 0x20))
+            mstore(add(input, 0xc0), mload(right))
+            mstore(add(input, 0xe0), mod(sub(P, y), P))
+            mcopy(add(input, 0x100), tau, 0x80)
+            ok := staticcall(GAS_PAIRING_2, 8, input, 0x180, input, 0x20)
+            one := eq(mload(input), 1)
+        }
+        if (!ok) revert PrecompileFailed();
+        if (!one) revert ProofInvalid();
+    }
+
+    function _addTerms(State memory state, uint256 points, uint256 weights, uint256 count) private view {
+        if (!Bn254.addTerms(state.sum, points, weights, count)) revert PrecompileFailed();
+    }
+
+    /// A record's content, with its digest checked.
+    function _read(uint256 id, address record) private view returns (uint256 content, uint256 size) {
+        size = DataContract.size(record);
+        content = _allocate(size);
+        DataContract.read(record, content, size);
+        if (_digest(content, size) != id) revert RecordCorrupt(id);
+    }
+
+    function _key(State memory state, uint256 offset) private pure returns (uint256) {
+        return _load(state.key + offset);
+    }
+
+    /// Words of a bit map.
+    function _words(uint256 tiles) private pure returns (uint256) {
+        return (tiles + 255) / 256;
+    }
+
+    function _allocate(uint256 size) private pure returns (uint256 start) {
+        assembly ("memory-safe") {
+            start := mload(0x40)
+            mstore(0x40, add(start, size))
+        }
+    }
+
+    function _load(uint256 place) private pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := mload(place)
+        }
+    }
+
+    function _store(uint256 place, uint256 word) private pure {
+        assembly ("memory-safe") {
+            mstore(place, word)
+        }
+    }
+
+    function _digest(uint256 place, uint256 size) private pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := mod(keccak256(place, size), R)
+        }
+    }
+}

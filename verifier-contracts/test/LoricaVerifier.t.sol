@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {P, Point, R} from "../src/Bn254.sol";
+import {DataContract} from "../src/DataContract.sol";
+import {Halo2Verifier} from "../src/Halo2Verifier.sol";
+import {LoricaVerifier} from "../src/LoricaVerifier.sol";
+import {ISettlementVerifier, Request} from "../src/Settlement.sol";
+import {Fixture} from "./Fixture.sol";
+import {vm} from "./Vm.sol";
+
+contract LoricaVerifierTest is Fixture {
+    function setUp() public {
+        _deploy();
+    }
+
+    function _call(Case memory c) private pure returns (bytes memory) {
+        return abi.encodeCall(ISettlementVerifier.check, (c.circuit, c.key, c.consumer, c.settlement));
+    }
+
+    function _accepts(bytes memory call) private view returns (bool ok) {
+        (ok,) = address(verifier).staticcall(call);
+    }
+
+    function _expectRejected(Case memory c, bytes4 selector, string memory what) private view {
+        (bool ok, bytes memory reason) = address(verifier).staticcall(_call(c));
+        assertTrue(!ok, what);
+        assertTrue(bytes4(reason) == selector, string.concat(what, ": another reason"));
+    }
+
+    /// Rejected for under 60,000 gas.
+    function _expectCheap(Case memory c, bytes4 selector, string memory what) private view {
+        bytes memory call = _call(c);
+        uint256 before = gasleft();
+        (bool ok, bytes memory reason) = address(verifier).staticcall(call);
+        uint256 used = before - gasleft();
+        assertTrue(!ok, what);
+        assertTrue(bytes4(reason) == selector, string.concat(what, ": another reason"));
+        assertTrue(used < 60_000, string.concat(what, ": dear, ", vm.toString(used)));
+    }
+
+    function _accept(string memory name) private {
+        Case memory c = _load(name);
+        bytes memory call = _call(c);
+        uint256 before = gasleft();
+        assertTrue(_accepts(call), name);
+        vm.snapshotValue("check", name, before - gasleft());
+    }
+
+    function test_accepts_oneLabel() public {
+        _accept("settlement-classify-1");
+    }
+
+    /// Two requests share an adapter, a fourth one is absent.
+    function test_accepts_threeLabels() public {
+        _accept("settlement-classify-3");
+    }
+
+    /// One without an adapter.
+    function test_accepts_twoEmbeddings() public {
+        _accept("settlement-embed-2");
+    }
+
+    /// One without an adapter, and an absent one.
+    function test_accepts_threeEmbeddings() public {
+        _accept("toy-embed-3");
+    }
+
+    /// The least change of every word of the call's data: circuit, key, consumer, every public word, every point and
+    /// scalar, every offset and length.
+    function test_everyWordCounts() public {
+        vm.pauseGasMetering();
+        Case memory c = _load("settlement-classify-3");
+        bytes memory data = _call(c);
+        for (uint256 offset = 0x24; offset <= data.length; offset += 0x20) {
+            for (uint256 bit = 0; bit < 2; ++bit) {
+                uint256 mask = bit == 0 ? 1 : 1 << 253;
+                assembly {
+                    let place := add(data, offset)
+                    mstore(place, xor(mload(place), mask))
+                }
+                assertTrue(!_accepts(data), vm.toString(offset));
+                assembly {
+                    let place := add(data, offset)
+                    mstore(place, xor(mload(place), mask))
+                }
+            }
+        }
+        assertTrue(_accepts(data), "unchanged");
+        vm.resumeGasMetering();
+    }
+
+    function testFuzz_flippedBit(uint256 bit) public {
+        Case memory c = _load("settlement-embed-2");
+        bytes memory call = _call(c);
+        bit = 32 + bit % (call.length * 8 - 32);
+        call[bit / 8] ^= bytes1(uint8(1 << (bit % 8)));
+        assertTrue(!_accepts(call), vm.toString(bit));
+    }
+
+    /// Words of the settlement that are the same modulo r.
+    function test_wordsAreCanonical() public {
+        Case memory c = _load("settlement-classify-1");
+        bytes4 reason = Halo2Verifier.InstanceNotCanonical.selector;
+        c.settlement.alpha += R;
+        _expectCheap(c, reason, "alpha");
+        c.settlement.alpha -= R;
+        c.settlement.zeta += R;
+        _expectCheap(c, reason, "zeta");
+        c.settlement.zeta -= R;
+        c.settlement.beta += R;
+        _expectCheap(c, reason, "beta");
+        c.settlement.beta -= R;
+        c.settlement.z += R;
+        _expectCheap(c, reason, "z");
+        c.settlement.z -= R;
+        c.settlement.constantTerm += R;
+        _expectCheap(c, reason, "constant");
+        c.settlement.constantTerm -= R;
+        c.settlement.rhoHigh[2] += R;
+        _expectCheap(c, reason, "rho");
+        c.settlement.rhoHigh[2] -= R;
+        Request memory request = c.settlement.requests[0];
+        request.label += R;
+        _expectCheap(c, reason, "label");
+        request.label -= R;
+        request.inputDigest += R;
+        _expectCheap(c, reason, "input digest");
+        request.inputDigest -= R;
+        request.outputDigest += R;
+        _expectCheap(c, reason, "output digest");
+        request.outputDigest -= R;
+        request.adapter += R;
+        _expectCheap(c, LoricaVerifier.UnknownAdapter.selector, "adapter");
+        request.adapter -= R;
+        c.settlement.base += R;
+        _expectCheap(c, LoricaVerifier.UnknownBase.selector, "base");
+        c.settlement.base -= R;
+        assertTrue(_accepts(_call(c)), "unchanged");
+    }
+
+    function test_pointsAreCanonical() public {
+        Case memory c = _load("settlement-classify-1");
+        for (uint256 i = 0; i < c.settlement.witness.length + 8; ++i) {
+            Point memory point = _point(c, i);
+            (uint256 x, uint256 y) = (point.x, point.y);
+            for (uint256 kind = 0; kind < 4; ++kind) {
+                if (kind == 0) point.x = x + P;
+                if (kind == 1) point.y = y + P;
+                if (kind == 2) point.y = addmod(y, 1, P);
+                if (kind == 3) (point.x, point.y) = (0, 0);
+                _expectCheap(c, LoricaVerifier.PointInvalid.selector, vm.toString(i));
+                (point.x, point.y) = (x, y);
+            }
+        }
+    }
+
+    function _point(Case memory c, uint256 i) private pure returns (Point memory) {
+        uint256 witness = c.settlement.witness.length;
+        if (i < witness) return c.settlement.witness[i];
+        Point[8] memory opening = [
+            c.settlement.opening.h,
+            c.settlement.opening.q,
+            c.settlement.opening.g,
+            c.settlement.opening.s,
+            c.settlement.opening.d,
+            c.settlement.opening.quot,
+            c.settlement.opening.w,
+            c.settlement.opening.wPrime
+        ];
+        return opening[i - witness];
+    }
+
+    /// Every point replaced by its negative: on the curve, so the proof is what fails.
+    function test_everyPointCounts() public {
+        vm.pauseGasMetering();
+        Case memory c = _load("settlement-classify-1");
+        for (uint256 i = 0; i < c.settlement.witness.length + 8; ++i) {
+            Point memory point = _point(c, i);
+            point.y = P - point.y;
+            _expectRejected(c, LoricaVerifier.ProofInvalid.selector, vm.toString(i));
+            point.y = P - point.y;
+        }
+        (c.settlement.witness[0], c.settlement.witness[1]) = (c.settlement.witness[1], c.settlement.witness[0]);
+        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "order of points");
+        vm.resumeGasMetering();
+    }
+
+    function test_binding() public {
+        Case memory c = _load("settlement-embed-2");
+        bytes4 reason = LoricaVerifier.ProofInvalid.selector;
+        vm.chainId(1);
+        _expectRejected(c, reason, "chain");
+        vm.chainId(31337);
+        c.consumer = address(this);
+        _expectRejected(c, reason, "consumer");
+        c.consumer = address(uint160(vm.parseJsonUint(c.json, ".consumer")));
+        c.settlement.payee = address(this);
+        _expectRejected(c, reason, "payee");
+        c.settlement.payee = address(uint160(vm.parseJsonUint(c.json, ".payee")));
+        c.settlement.requests[1].id += 1;
+        _expectRejected(c, reason, "request id");
+        c.settlement.requests[1].id -= 1;
+        c.settlement.requests[0].fee += 1;
+        _expectRejected(c, reason, "fee");
+        c.settlement.requests[0].fee -= 1;
+        c.settlement.requests[1].label += 1;
+        _expectRejected(c, reason, "label");
+        c.settlement.requests[1].label -= 1;
+        (c.settlement.requests[0].outputDigest, c.settlement.requests[1].outputDigest) =
+        (c.settlement.requests[1].outputDigest, c.settlement.requests[0].outputDigest);
+        _expectRejected(c, reason, "outputs exchanged");
+    }
+
+    function test_anotherAdapter() public {
+        Case memory c = _load("settlement-classify-1");
+        c.settlement.requests[0].adapter = vm.parseJsonUint(c.json, ".adapters[1].id");
+        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "the other adapter");
+        c.settlement.requests[0].adapter = 0;
+        _expectCheap(c, LoricaVerifier.AdapterMissing.selector, "classification without adapter");
+        c.settlement.requests[0].adapter = c.settlement.base;
+        _expectCheap(c, LoricaVerifier.UnknownAdapter.selector, "a base as adapter");
+        Case memory e = _load("settlement-embed-2");
+        e.settlement.requests[0].adapter = vm.parseJsonUint(c.json, ".adapters[1].id");
+        _expectRejected(e, LoricaVerifier.ProofInvalid.selector, "an adapter where there was none");
+    }
+
+    /// Another base of the same architecture, with an adapter of its own.
+    function test_anotherBase() public {
+        Case memory c = _load("settlement-classify-1");
+        Point[] memory tiles = _points(vm.parseJsonUintArray(c.json, ".tiles"));
+        uint256 architecture = vm.parseJsonUint(c.json, ".architecture");
+        uint256 scales = vm.parseJsonUint(c.json, ".scalesWord");
+        (tiles[0], tiles[1]) = (tiles[1], tiles[0]);
+        uint256 base = registry.registerBase(architecture, tiles, scales);
+        uint256 adapter = registry.registerAdapter(base, _points(vm.parseJsonUintArray(c.json, ".adapters[0].tiles")));
+        uint256 trueBase = c.settlement.base;
+        uint256 trueAdapter = c.settlement.requests[0].adapter;
+        c.settlement.base = base;
+        _expectRejected(c, LoricaVerifier.Foreign.selector, "adapter of the first base");
+        c.settlement.requests[0].adapter = adapter;
+        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "both of the second base");
+        c.settlement.base = trueBase;
+        _expectRejected(c, LoricaVerifier.Foreign.selector, "adapter of the second base");
+        // Too few tiles.
+        assembly {
+            mstore(tiles, 3)
+        }
+        c.settlement.base = registry.registerBase(architecture, tiles, scales);
+        c.settlement.requests[0].adapter = trueAdapter;
+        _expectRejected(c, LoricaVerifier.TileCount.selector, "three tiles");
+    }
+
+    function test_requests() public {
+        Case memory c = _load("settlement-classify-3");
+        Request[] memory requests = c.settlement.requests;
+        (uint256 a, uint256 b) = (requests[0].id, requests[1].id);
+        requests[1].id = a;
+        _expectCheap(c, LoricaVerifier.RequestOrder.selector, "one id twice");
+        requests[0].id = b;
+        requests[1].id = a;
+        _expectCheap(c, LoricaVerifier.RequestOrder.selector, "falling ids");
+        requests[0].id = a;
+        requests[1].id = b;
+        c.settlement.requests = new Request[](0);
+        _expectCheap(c, LoricaVerifier.RequestCount.selector, "none");
+        c.settlement.requests = new Request[](5);
+        _expectCheap(c, LoricaVerifier.RequestCount.selector, "too many");
+        // The absent fourth as a stated one.
+        c.settlement.requests = new Request[](4);
+        for (uint256 i = 0; i < 3; ++i) {
+            c.settlement.requests[i] = requests[i];
+        }
+        Request memory last = requests[0];
+        c.settlement.requests[3] = Request(1000, 0, last.adapter, last.inputDigest, last.label, last.outputDigest);
+        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "one more");
+        c.settlement.requests = new Request[](2);
+        (c.settlement.requests[0], c.settlement.requests[1]) = (requests[0], requests[1]);
+        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "one less");
+    }
+
+    function test_lengths() public {
+        Case memory c = _load("settlement-classify-1");
+        Point[] memory witness = c.settlement.witness;
+        c.settlement.witness = new Point[](witness.length + 1);
+        _expectCheap(c, LoricaVerifier.WitnessCount.selector, "one point more");
+        c.settlement.witness = new Point[](0);
+        _expectCheap(c, LoricaVerifier.WitnessCount.selector, "no point");
+        c.settlement.witness = witness;
+        uint256[] memory rhoHigh = c.settlement.rhoHigh;
+        c.settlement.rhoHigh = new uint256[](rhoHigh.length + 1);
+        _expectCheap(c, LoricaVerifier.RhoLength.selector, "one coordinate more");
+        c.settlement.rhoHigh = rhoHigh;
+        c.settlement.proof = bytes.concat(c.settlement.proof, hex"00");
+        _expectCheap(c, Halo2Verifier.ProofLength.selector, "one byte more");
+    }
+
+    /// The key under another circuit's id, another shape's key, and no key.
+    function test_key() public {
+        Case memory c = _load("settlement-embed-2");
+        Case memory other = _load("settlement-classify-1");
+        c.circuit = other.circuit;
+        _expectCheap(c, Halo2Verifier.KeyDigest.selector, "another circuit's id");
+        c.key = other.key;
+        _expectCheap(c, LoricaVerifier.RequestCount.selector, "another circuit");
+        c.key = address(0xdead);
+        _expectCheap(c, LoricaVerifier.KeyFormat.selector, "no key");
+        c.key = address(this);
+        _expectCheap(c, LoricaVerifier.KeyFormat.selector, "a contract");
+    }
+
+    /// Pairing under another [τ]₂ than the registered architecture's.
+    function test_anotherTau() public {
+        Case memory c = _load("settlement-embed-2");
+        bytes memory content = vm.parseJsonBytes(c.json, ".key");
+        for (uint256 word = 7; word < 11; ++word) {
+            assembly {
+                let place := add(add(content, 0x20), shl(5, word))
+                mstore(place, xor(mload(place), 1))
+            }
+            c.circuit = keccak256(content);
+            c.key = DataContract.store(content);
+            _expectCheap(c, LoricaVerifier.Foreign.selector, vm.toString(word));
+        }
+    }
+
+    /// A registered record whose code was replaced.
+    function test_replacedRecord() public {
+        Case memory c = _load("settlement-classify-1");
+        address[3] memory records = [
+            registry.architectures(vm.parseJsonUint(c.json, ".architecture")),
+            registry.bases(c.settlement.base),
+            registry.adapters(c.settlement.requests[0].adapter)
+        ];
+        for (uint256 i = 0; i < 3; ++i) {
+            bytes memory code = records[i].code;
+            bytes memory changed = bytes.concat(code);
+            changed[changed.length - 1] ^= 0x01;
+            vm.etch(records[i], changed);
+            _expectRejected(c, LoricaVerifier.RecordCorrupt.selector, vm.toString(i));
+            vm.etch(records[i], "");
+            _expectRejected(c, LoricaVerifier.RecordCorrupt.selector, vm.toString(i));
+            vm.etch(records[i], code);
+        }
+        assertTrue(_accepts(_call(c)), "unchanged");
+    }
+
+    /// The bytes of the call cut anywhere: rejected, cheaply.
+    function testFuzz_truncated(uint256 length) public {
+        Case memory c = _load("settlement-embed-2");
+        bytes memory data = _call(c);
+        length %= data.length;
+        assembly {
+            mstore(data, length)
+        }
+        uint256 before = gasleft();
+        assertTrue(!_accepts(data), vm.toString(length));
+        assertTrue(before - gasleft() < 60_000, "dear");
+    }
+
+    /// Both pairing equations wrong by opposite amounts. Everybody knows the development SRS's τ, so W' of either proof,
+    /// which no transcript absorbs, can be moved until the equations' plain sum holds; with r' it does not.
+    function test_compensatingErrors() public {
+        Case memory c = _load("settlement-classify-1");
+        uint256 tau = uint256(keccak256("lorica insecure development SRS 1")) % R;
+        // halo2's W' and the generator's sum: the last two words of the proof.
+        bytes memory proof = c.settlement.proof;
+        uint256 x;
+        uint256 y;
+        assembly {
+            x := mload(add(proof, 0x7a0))
+            y := mload(add(proof, 0x7c0))
+        }
+        Point memory moved = _add(Point(x, y), Point(1, 2));
+        (x, y) = (moved.x, moved.y);
+        assembly {
+            mstore(add(proof, 0x7a0), x)
+            mstore(add(proof, 0x7c0), y)
+        }
+        uint256[4] memory a = halo2.accumulate(c.circuit, c.key, vm.parseJsonUintArray(c.json, ".instances"), proof);
+        // left - τ right; zero for an honest proof
+        Point memory wrong = _add(Point(a[0], a[1]), _mul(Point(a[2], a[3]), R - tau));
+        assertTrue(wrong.y != 0, "halo2's equation is wrong");
+        // Mercury's W' + Δ changes its equation by (z - τ) Δ.
+        uint256 inverse = _inverse(addmod(c.settlement.z, R - tau, R));
+        Point memory delta = _mul(wrong, R - inverse);
+        Point memory back = _add(_mul(delta, addmod(c.settlement.z, R - tau, R)), wrong);
+        assertTrue(back.x == 0 && back.y == 0, "opposite amounts");
+        c.settlement.opening.wPrime = _add(c.settlement.opening.wPrime, delta);
+        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "compensating errors");
+    }
+
+    function _add(Point memory a, Point memory b) private view returns (Point memory) {
+        (bool ok, bytes memory sum) = address(6).staticcall(abi.encode(a, b));
+        assertTrue(ok, "addition");
+        return abi.decode(sum, (Point));
+    }
+
+    function _mul(Point memory a, uint256 scalar) private view returns (Point memory) {
+        (bool ok, bytes memory product) = address(7).staticcall(abi.encode(a, scalar));
+        assertTrue(ok, "multiplication");
+        return abi.decode(product, (Point));
+    }
+
+    function _inverse(uint256 word) private view returns (uint256) {
+        (bool ok, bytes memory inverse) = address(5).staticcall(abi.encode(32, 32, 32, word, R - 2, R));
+        assertTrue(ok, "inverse");
+        return abi.decode(inverse, (uint256));
+    }
+
+    /// Any bytes.
+    function testFuzz_garbage(bytes calldata data) public view {
+        uint256 before = gasleft();
+        assertTrue(!_accepts(abi.encodePacked(ISettlementVerifier.check.selector, data)), "garbage");
+        assertTrue(before - gasleft() < 60_000, "dear");
+    }
+}

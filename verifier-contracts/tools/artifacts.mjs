@@ -1,0 +1,53 @@
+#!/usr/bin/env node
+// Writes ABI and bytecode of the contracts to artifacts/, or, with --check, proves that those in git are what the sources
+// compile to.
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const contracts = ["Halo2Verifier", "LoricaVerifier", "CommitmentRegistry", "VerifierRouter"];
+const sizeLimit = 24_576;
+const check = process.argv.includes("--check");
+
+const forge = join(root, "node_modules", ".bin", "forge");
+execFileSync(forge, ["build", "--force", "--skip", "test/**"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+
+let failed = false;
+mkdirSync(join(root, "artifacts"), { recursive: true });
+for (const name of contracts) {
+  const output = JSON.parse(readFileSync(join(root, "out", `${name}.sol`, `${name}.json`), "utf8"));
+  const { version } = output.metadata.compiler;
+  const size = (output.deployedBytecode.object.length - 2) / 2;
+  const abi = output.abi.map((entry) => "    " + JSON.stringify(entry)).join(",\n");
+  const content = `{
+  "contractName": "${name}",
+  "compiler": "${version}",
+  "abi": [
+${abi}
+  ],
+  "bytecode": "${output.bytecode.object}",
+  "deployedBytecode": "${output.deployedBytecode.object}"
+}
+`;
+  const file = join(root, "artifacts", `${name}.json`);
+  if (check) {
+    let same = false;
+    try {
+      same = readFileSync(file, "utf8") === content;
+    } catch {
+      // A missing artifact differs.
+    }
+    if (!same) console.error(`artifacts/${name}.json is not what the sources compile to`);
+    failed ||= !same;
+  } else {
+    writeFileSync(file, content);
+  }
+  if (size >= sizeLimit) {
+    console.error(`${name}: ${size} bytes, the limit is ${sizeLimit}`);
+    failed = true;
+  }
+  console.log(`${name}: ${size} bytes`);
+}
+process.exit(failed ? 1 : 0);

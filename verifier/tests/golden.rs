@@ -1,0 +1,657 @@
+//! The verifier on real proofs, without a prover: golden proofs are accepted with the words that were recorded, each
+//! forgery is rejected by the check that is there for it. `prover/tests/golden.rs` writes the files.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use lorica_circuits::architecture::{OutputKind, Shape};
+use lorica_circuits::bn254::{Curve, Field, Fr, G1Affine, G2Affine, PrimeCurveAffine};
+use lorica_circuits::error::CircuitError;
+use lorica_verifier::arithmetic::recorder::{Recorder, Taped};
+use lorica_verifier::arithmetic::{Arithmetic, ArithmeticError, Native};
+use lorica_verifier::codec::{CodecError, Reader};
+use lorica_verifier::field::{FieldError, Outcome, field_part, proof_transcript};
+use lorica_verifier::group::{GroupClaim, GroupError, VerifierKey};
+use lorica_verifier::keccak::{digest_points, encode_scalar};
+use lorica_verifier::key::{AdapterCommitments, BaseCommitments, KeyError};
+use lorica_verifier::mercury::MercuryMessages;
+use lorica_verifier::multilinear::integer;
+use lorica_verifier::proof::{InferenceProof, Output};
+use lorica_verifier::statement::{Inputs, StatementError};
+use lorica_verifier::verify::{Circuit, VerifyError, inputs, verify, verify_with};
+use sha3::{Digest, Keccak256};
+
+const PROOFS: [(&str, &str); 5] = [
+    ("embed_one", "small"),
+    ("classify_one", "small"),
+    ("classify_three", "small"),
+    ("embed_two", "wide"),
+    ("classify_two", "wide"),
+];
+
+fn file(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    fs::read(path).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// What whoever checks proofs has.
+struct Keys {
+    srs: VerifierKey,
+    base: BaseCommitments,
+    adapters: Vec<AdapterCommitments>,
+}
+
+impl Keys {
+    fn of(model: &str) -> Self {
+        let bytes = file(&format!("{model}.key"));
+        let mut reader = Reader::new(&bytes, "golden key", b"LORICAgk", 1).unwrap();
+        let base = BaseCommitments::read(&mut reader).unwrap();
+        let adapters = (0..reader.count("adapters", 2, 64).unwrap())
+            .map(|_| AdapterCommitments {
+                base: reader.scalar("base").unwrap(),
+                tiles: reader.points("tiles", 64).unwrap(),
+            })
+            .collect();
+        reader.finish().unwrap();
+        Self { srs: VerifierKey::new(G2Affine::generator(), base.tau_g2), base, adapters }
+    }
+
+    fn verify(&self, proof: &InferenceProof) -> Result<Outcome<Fr>, VerifyError> {
+        verify(&self.srs, &self.base, &self.adapters, &Fr::ZERO, proof)
+    }
+
+    fn error(&self, proof: &InferenceProof) -> VerifyError {
+        self.verify(proof).expect_err("accepted")
+    }
+
+    /// The field part alone, on inputs that an edit may have changed.
+    fn field<A: Arithmetic<Scalar = Fr>>(
+        &self,
+        a: &mut A,
+        proof: &InferenceProof,
+        edit: impl FnOnce(&mut Inputs<Fr>),
+    ) -> Result<Outcome<Fr>, FieldError> {
+        let circuit = Circuit::new(&self.base, &proof.statement.shape).unwrap();
+        let mut inputs = self.inputs(&circuit, proof);
+        edit(&mut inputs);
+        let mut transcript = proof_transcript(a);
+        field_part(a, &mut transcript, &circuit.layout, &circuit.relations, &circuit.scales, &inputs, &proof.messages)
+    }
+
+    fn inputs(&self, circuit: &Circuit, proof: &InferenceProof) -> Inputs<Fr> {
+        let witness = digest_points(&proof.witness);
+        inputs(&circuit.layout, &self.base, &proof.statement, witness, proof.prover_salt).unwrap()
+    }
+}
+
+fn proof(name: &str) -> InferenceProof {
+    InferenceProof::decode(&file(&format!("{name}.proof"))).unwrap()
+}
+
+/// Keys and proof.
+fn load(name: &str) -> (Keys, InferenceProof) {
+    let (_, model) = PROOFS.iter().find(|(own, _)| *own == name).unwrap();
+    (Keys::of(model), proof(name))
+}
+
+fn edited(proof: &InferenceProof, edit: impl FnOnce(&mut InferenceProof)) -> InferenceProof {
+    let mut forged = proof.clone();
+    edit(&mut forged);
+    assert_ne!(&forged, proof, "nothing is edited");
+    forged
+}
+
+fn words(outcome: &Outcome<Fr>) -> String {
+    let m = &outcome.mercury;
+    let mut words = outcome.rho_high.clone();
+    words.extend([m.alpha, m.zeta, m.beta, m.z, m.constant, outcome.scales_word]);
+    for request in &outcome.requests {
+        words.extend([request.input_digest, request.label, request.output_digest]);
+    }
+    let line = |word: &Fr| encode_scalar(word).iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    words.iter().map(line).collect()
+}
+
+fn unequal(what: &'static str) -> VerifyError {
+    FieldError::Check(ArithmeticError::NotEqual { what }).into()
+}
+
+const SUM: &str = "lookup: the sum of fractions is zero";
+const DENOMINATOR: &str = "lookup: the common denominator is not zero";
+const LAYER: &str = "lookup: a layer's sumcheck";
+const RELATIONS: &str = "relations: the sumcheck's end";
+const REDUCTION: &str = "reduction: the weights' value at the point";
+
+/// Native arithmetic that notes the checks it is asked for, and overlooks some of them.
+#[derive(Default)]
+struct Watched {
+    asked: BTreeSet<&'static str>,
+    overlooked: &'static [&'static str],
+}
+
+impl Arithmetic for Watched {
+    type Scalar = Fr;
+    fn constant(&mut self, value: Fr) -> Fr {
+        value
+    }
+    fn add(&mut self, left: &Fr, right: &Fr) -> Fr {
+        left + right
+    }
+    fn sub(&mut self, left: &Fr, right: &Fr) -> Fr {
+        left - right
+    }
+    fn mul(&mut self, left: &Fr, right: &Fr) -> Fr {
+        left * right
+    }
+    fn assert_equal(&mut self, left: &Fr, right: &Fr, what: &'static str) -> Result<(), ArithmeticError> {
+        self.asked.insert(what);
+        if self.overlooked.contains(&what) { Ok(()) } else { Native.assert_equal(left, right, what) }
+    }
+    fn inverse(&mut self, value: &Fr, what: &'static str) -> Result<Fr, ArithmeticError> {
+        self.asked.insert(what);
+        Native.inverse(value, what)
+    }
+    fn bits(&mut self, value: &Fr, count: usize, what: &'static str) -> Result<Vec<Fr>, ArithmeticError> {
+        self.asked.insert(what);
+        Native.bits(value, count, what)
+    }
+    fn select(&mut self, bit: &Fr, if_one: &Fr, if_zero: &Fr) -> Fr {
+        Native.select(bit, if_one, if_zero)
+    }
+    fn permute(&mut self, state: [Fr; 3]) -> [Fr; 3] {
+        Native.permute(state)
+    }
+}
+
+#[test]
+fn golden_proofs_are_accepted_with_their_words() {
+    for (name, _) in PROOFS {
+        let (keys, proof) = load(name);
+        let outcome = keys.verify(&proof).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(words(&outcome).into_bytes(), file(&format!("{name}.words")), "{name}");
+        assert_eq!(outcome.requests.len(), proof.statement.requests.len());
+        for (words, request) in outcome.requests.iter().zip(&proof.statement.requests) {
+            assert_eq!(words.label, Fr::from(u64::from(request.output.label())));
+        }
+        assert_eq!(outcome.scales_word, keys.base.scales_word());
+        assert_eq!(proof.encode(), file(&format!("{name}.proof")), "{name}");
+    }
+}
+
+/// The field part asks the same operations of every witness of a shape; its tape is the recorder's.
+#[test]
+fn the_tape_is_the_recorders() {
+    for name in ["embed_two", "classify_three"] {
+        let (keys, proof) = load(name);
+        let circuit = Circuit::new(&keys.base, &proof.statement.shape).unwrap();
+        let inputs = keys.inputs(&circuit, &proof);
+        let (relations, scales) = (&circuit.relations, &circuit.scales);
+        let mut native = Taped::new(Native);
+        let own = inputs.clone().map(|s| native.input(s));
+        let messages = proof.messages.clone().map(|s| native.input(s));
+        let mut transcript = proof_transcript(&mut native);
+        let outcome =
+            field_part(&mut native, &mut transcript, &circuit.layout, relations, scales, &own, &messages).unwrap();
+        let mercury = outcome.mercury.map(|node| node.value);
+        assert_eq!(mercury, keys.verify(&proof).unwrap().mercury, "{name}");
+        let mut symbolic = Recorder::default();
+        let own = inputs.map(|_| symbolic.input(()));
+        let messages = proof.messages.map(|_| symbolic.input(()));
+        let mut transcript = proof_transcript(&mut symbolic);
+        field_part(&mut symbolic, &mut transcript, &circuit.layout, relations, scales, &own, &messages).unwrap();
+        assert_eq!((native.tape(), native.cost()), (symbolic.tape(), symbolic.cost()), "{name}");
+    }
+}
+
+/// Forgeries that a prover followed through: the check that each meets, and whether a verifier that overlooks this one
+/// accepts, so that nothing else stood in the way.
+#[test]
+fn forged_proofs_are_rejected() {
+    let keys = Keys::of("small");
+    let verdict = |name: &str, overlooked| {
+        let a = &mut Watched { overlooked, ..Watched::default() };
+        let mut transcript = proof_transcript(a);
+        let proof = proof(&format!("forged/{name}"));
+        verify_with(a, &mut transcript, &keys.srs, &keys.base, &keys.adapters, &Fr::ZERO, &proof)
+    };
+    for (name, check, alone) in [
+        ("fraction", SUM, false),
+        ("leaf", REDUCTION, true),
+        ("late", REDUCTION, true),
+        ("factor", RELATIONS, true),
+        ("relation", RELATIONS, true),
+        ("operands", REDUCTION, true),
+        ("left_out", REDUCTION, false),
+    ] {
+        assert_eq!(keys.error(&proof(&format!("forged/{name}"))), unequal(check), "{name}");
+        if alone {
+            let overlooked: &'static [&'static str] = if check == REDUCTION { &[REDUCTION] } else { &[RELATIONS] };
+            verdict(name, overlooked).unwrap_or_else(|e| panic!("{name}, without its check: {e}"));
+        }
+    }
+    let zero = FieldError::Check(ArithmeticError::ZeroInverse { what: DENOMINATOR });
+    assert_eq!(keys.error(&proof("forged/poles")), zero.into());
+    for name in ["adapter", "weight"] {
+        assert_eq!(keys.error(&proof(&format!("forged/{name}"))), GroupError::Pairing.into(), "{name}");
+    }
+}
+
+/// Each check of the field part is the one that rejects something. Three are out of reach of a proof: they exclude
+/// challenges that no one meets (`mercury.rs` tests them).
+#[test]
+fn every_check_of_the_field_part_rejects_something() {
+    let mut watched = Watched::default();
+    let mut rejecting: BTreeSet<&'static str> = BTreeSet::new();
+    type Edit = fn(&mut Inputs<Fr>);
+    let any: [(&str, Edit); 9] = [
+        ("statement: between one request and those of the shape", |i| i.count = Fr::ZERO),
+        ("statement: between one request and those of the shape", |i| i.count = i.shape[0] + Fr::ONE),
+        ("statement: length is at least 2", |i| i.requests[0].length = Fr::ONE),
+        ("statement: length is at most T", |i| i.requests[0].length = i.shape[1] + Fr::ONE),
+        ("statement: id fits its bits", |i| i.requests[0].ids[0] = -Fr::ONE),
+        ("statement: ids beyond the length are zero", |i| i.requests[0].ids[30] = Fr::ONE),
+        ("statement: ids beyond T are zero", |i| i.requests[0].ids[32] = Fr::ONE),
+        ("statement: ids beyond T are zero", |i| i.requests[1].ids[127] = Fr::ONE),
+        ("statement: id is below the vocabulary", |i| i.requests[0].ids[1] = Fr::from(300)),
+    ];
+    let embed: [(&str, Edit); 1] = [("statement: an embedding has no label", |i| i.requests[0].label = Fr::ONE)];
+    let classify: [(&str, Edit); 4] = [
+        ("statement: label is below 16", |i| i.requests[0].label = Fr::from(16)),
+        ("statement: the label is one that the adapter has", |i| {
+            i.requests[1].outputs = vec![integer(-(1 << 45)); 16];
+        }),
+        ("statement: label is the lowest index of the largest logit", |i| {
+            let label = &mut i.requests[0].label;
+            *label += if *label == Fr::ZERO { Fr::ONE } else { -Fr::ONE };
+        }),
+        ("statement: label is the lowest index of the largest logit", |i| {
+            i.requests[1].outputs[15] = integer(1 << 44);
+        }),
+    ];
+    let (keys, embedding) = load("embed_two");
+    keys.field(&mut watched, &embedding, |_| {}).unwrap();
+    let mut try_edit = |keys: &Keys, proof: &InferenceProof, what: &'static str, edit: Edit| {
+        match keys.field(&mut Native, proof, edit) {
+            Err(FieldError::Statement(StatementError::Arithmetic(
+                ArithmeticError::NotEqual { what: got } | ArithmeticError::OutOfRange { what: got, .. },
+            ))) => assert_eq!(got, what),
+            other => panic!("{what}: {other:?}"),
+        }
+        rejecting.insert(what);
+    };
+    for (what, edit) in any.into_iter().chain(embed) {
+        try_edit(&keys, &embedding, what, edit);
+    }
+    let (_, classification) = load("classify_two");
+    keys.field(&mut watched, &classification, |_| {}).unwrap();
+    for (what, edit) in classify {
+        try_edit(&keys, &classification, what, edit);
+    }
+
+    type Tamper = fn(&mut InferenceProof);
+    let messages: [(&str, Tamper); 11] = [
+        (SUM, |p| p.messages.lookup.root[0] += Fr::ONE),
+        (SUM, |p| p.messages.lookup.root[3] += Fr::ONE),
+        (DENOMINATOR, |p| p.messages.lookup.root = [Fr::ZERO; 4]),
+        (LAYER, |p| p.messages.lookup.layers[0].rounds[0][0] += Fr::ONE),
+        (LAYER, |p| p.messages.lookup.layers[3].rounds[2][1] += Fr::ONE),
+        (LAYER, |p| p.messages.lookup.layers[5].children[1] += Fr::ONE),
+        (RELATIONS, |p| p.messages.forms[0] += Fr::ONE),
+        (RELATIONS, |p| p.messages.rounds[1][2] += Fr::ONE),
+        (RELATIONS, |p| p.messages.operands[0] += Fr::ONE),
+        (REDUCTION, |p| p.messages.reduction[0][0] += Fr::ONE),
+        (REDUCTION, |p| p.messages.value += Fr::ONE),
+    ];
+    for (what, tamper) in messages {
+        for proof in [&embedding, &classification] {
+            let error = keys.error(&edited(proof, tamper));
+            let zero = FieldError::Check(ArithmeticError::ZeroInverse { what }).into();
+            assert!(error == unequal(what) || error == zero, "{what}: {error}");
+            rejecting.insert(what);
+        }
+    }
+    let out_of_reach = [
+        "mercury: zeta is invertible",
+        "mercury: zeta differs from its inverse",
+        "mercury: alpha differs from zeta and its inverse",
+    ];
+    rejecting.extend(out_of_reach);
+    assert_eq!(watched.asked, rejecting);
+}
+
+/// The edited file under a right digest.
+fn resealed(bytes: &[u8], edit: impl FnOnce(&mut [u8])) -> Vec<u8> {
+    let mut forged = bytes.to_vec();
+    let (content, digest) = forged.split_at_mut(bytes.len() - 32);
+    edit(content);
+    digest.copy_from_slice(&Keccak256::digest(content));
+    forged
+}
+
+/// A bit of every 97th byte, under a right digest.
+#[test]
+fn no_byte_can_be_changed() {
+    for (offset, name) in ["embed_one", "classify_three"].into_iter().enumerate() {
+        let (keys, proof) = load(name);
+        let bytes = proof.encode();
+        let end = bytes.len() - 32;
+        for at in (40 * offset..end).step_by(97) {
+            let mut forged = bytes.clone();
+            forged[at] ^= 1 << (at % 8);
+            assert!(InferenceProof::decode(&forged).is_err(), "{name}: the digest covers byte {at}");
+            let forged = resealed(&forged, |_| ());
+            if let Ok(decoded) = InferenceProof::decode(&forged) {
+                assert!(keys.verify(&decoded).is_err(), "{name}: byte {at}");
+            }
+        }
+    }
+}
+
+/// A byte of a file that is changed makes another file of another proof, or none: no byte is read by no one.
+#[test]
+fn a_proof_has_one_file() {
+    for name in ["embed_one", "classify_one"] {
+        let proof = proof(name);
+        let bytes = proof.encode();
+        let end = bytes.len() - 32;
+        // Every byte of words, ids and logits, and some of what follows.
+        for at in (10..600).chain((600..end).step_by(211)) {
+            let forged = resealed(&bytes, |bytes| bytes[at] ^= 1);
+            if let Ok(decoded) = InferenceProof::decode(&forged) {
+                assert_ne!(decoded, proof, "{name}: byte {at}");
+                assert_eq!(decoded.encode(), forged, "{name}: byte {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn values_of_a_file_without_a_meaning_are_refused() {
+    let decode = |name: &str, at: usize, byte: u8| {
+        let forged = resealed(&proof(name).encode(), |bytes| bytes[at] = byte);
+        InferenceProof::decode(&forged).map(drop)
+    };
+    let value = |what, got| Err(CodecError::Value { what, got });
+    // Header, requests, tokens and tau; then the kind.
+    assert_eq!(decode("embed_one", 22, 2), value("kind of output", 2));
+    // Four words, a count, an adapter, a salt, a count and ten ids; then the label, which an embedding lacks.
+    let label = 23 + 4 * 32 + 4 + 32 + 31 + 4 + 10 * 4;
+    assert_eq!(decode("embed_one", label, 0), Ok(()));
+    assert_eq!(decode("embed_one", label, 1), value("label", 1));
+    let label = label + 6 * 4;
+    assert_eq!(decode("classify_one", label, 9), Ok(()));
+    // Sixteen logits and no more.
+    let bound = CodecError::Bound { what: "outputs", bound: 16, got: 17 };
+    assert_eq!(decode("classify_one", label + 4, 17), Err(bound));
+}
+
+/// A file ends where its proof ends.
+#[test]
+fn files_have_one_length() {
+    let bytes = proof("embed_one").encode();
+    let end = bytes.len() - 32;
+    let of_length = |length: usize| {
+        let mut other = bytes[..end].to_vec();
+        other.resize(length + 32, 0);
+        InferenceProof::decode(&resealed(&other, |_| ())).map(drop)
+    };
+    assert_eq!(of_length(end), Ok(()));
+    assert_eq!(of_length(end + 1), Err(CodecError::Trailing { count: 1 }));
+    assert_eq!(of_length(end + 64), Err(CodecError::Trailing { count: 64 }));
+    for length in [10, 41, 1000, end - 32, end - 1] {
+        assert!(of_length(length).is_err(), "{length}");
+    }
+}
+
+#[test]
+fn every_length_is_checked() {
+    let shape = |what, expected, got| VerifyError::Field(FieldError::Shape { what, expected, got });
+    for name in ["embed_one", "classify_two"] {
+        let (keys, proof) = load(name);
+        let (m, one) = (&proof.messages, Fr::ONE);
+        let n = m.lookup.layers.len();
+        let error = |edit: &dyn Fn(&mut InferenceProof)| keys.error(&edited(&proof, edit));
+        let fewer = error(&|p| p.messages.lookup.layers.truncate(n - 1));
+        assert_eq!(fewer, shape("lookup layers", n, n - 1));
+        let more = error(&|p| p.messages.lookup.layers.push(m.lookup.layers[0].clone()));
+        assert_eq!(more, shape("lookup layers", n, n + 1));
+        for d in [0, 1, n - 1] {
+            let fewer = error(&|p| p.messages.lookup.layers[d].rounds.truncate(d));
+            assert_eq!(fewer, shape("rounds of a lookup layer", d + 1, d));
+            let more = error(&|p| p.messages.lookup.layers[d].rounds.push([one; 2]));
+            assert_eq!(more, shape("rounds of a lookup layer", d + 1, d + 2));
+        }
+        let n = m.forms.len();
+        assert_eq!(error(&|p| p.messages.forms.truncate(n - 1)), shape("form values", n, n - 1));
+        assert_eq!(error(&|p| p.messages.forms.push(one)), shape("form values", n, n + 1));
+        let n = m.rounds.len();
+        assert_eq!(error(&|p| p.messages.rounds.truncate(n - 1)), shape("relation rounds", n, n - 1));
+        assert_eq!(error(&|p| p.messages.rounds.push([one; 3])), shape("relation rounds", n, n + 1));
+        let n = m.operands.len();
+        assert_eq!(error(&|p| p.messages.operands.truncate(n - 1)), shape("operand values", n, n - 1));
+        assert_eq!(error(&|p| p.messages.operands.push(one)), shape("operand values", n, n + 1));
+        let n = m.reduction.len();
+        assert_eq!(error(&|p| p.messages.reduction.truncate(n - 1)), shape("reduction rounds", n, n - 1));
+        assert_eq!(error(&|p| p.messages.reduction.push([one; 2])), shape("reduction rounds", n, n + 1));
+        let (n, what) = (proof.witness.len(), "witness commitments");
+        let fewer = error(&|p| p.witness.truncate(n - 1));
+        assert_eq!(fewer, VerifyError::Shape { what, expected: n, got: n - 1 });
+        let more = error(&|p| p.witness.push(G1Affine::generator()));
+        assert_eq!(more, VerifyError::Shape { what, expected: n, got: n + 1 });
+    }
+    let (keys, proof) = load("embed_one");
+    let scales = keys.inputs(&Circuit::new(&keys.base, &proof.statement.shape).unwrap(), &proof).scales.len();
+    let error = keys.field(&mut Native, &proof, |i| i.scales.truncate(scales - 1)).unwrap_err();
+    assert_eq!(error, FieldError::Shape { what: "scales", expected: scales, got: scales - 1 });
+    // Vectors of the inputs: requests of the shape, 128 ids, as many outputs as the kind has.
+    let statement = |what, got| FieldError::Statement(CircuitError::Statement { what, got }.into());
+    let error = |edit: fn(&mut Inputs<Fr>)| keys.field(&mut Native, &proof, edit).unwrap_err();
+    assert_eq!(error(|i| i.requests.clear()), statement("requests of the shape", 0));
+    assert_eq!(error(|i| i.requests[0].ids.truncate(127)), statement("128 ids per request", 127));
+    assert_eq!(error(|i| i.requests[0].outputs.truncate(16)), statement("outputs per request", 16));
+}
+
+#[test]
+fn foreign_statements_are_named() {
+    let (keys, proof) = load("embed_one");
+    let foreign = |what| VerifyError::Foreign { what };
+    let error = |edit: fn(&mut InferenceProof)| keys.error(&edited(&proof, edit));
+    assert_eq!(error(|p| p.statement.architecture += Fr::ONE), foreign("architecture"));
+    assert_eq!(error(|p| p.statement.srs += Fr::ONE), foreign("SRS"));
+    assert_eq!(error(|p| p.statement.shape.log_tile = 16), foreign("tile size"));
+    assert_eq!(error(|p| p.statement.base += Fr::ONE), foreign("base"));
+    assert_eq!(error(|p| p.statement.context += Fr::ONE), VerifyError::Context);
+    // Bound to a context, so rejected under it too.
+    let other = edited(&proof, |p| p.statement.context += Fr::ONE);
+    let verdict = verify(&keys.srs, &keys.base, &[], &Fr::ONE, &other);
+    assert_eq!(verdict.unwrap_err(), unequal(LAYER));
+    let times = |point: &G2Affine, factor: u64| (*point * Fr::from(factor)).to_affine();
+    let (g2, tau) = (keys.srs.g2(), keys.srs.tau_g2());
+    for (srs, what) in [
+        (VerifierKey::new(times(g2, 7), times(tau, 7)), "generator of G2"),
+        (VerifierKey::new(*g2, times(tau, 2)), "SRS secret"),
+    ] {
+        assert_eq!(verify(&srs, &keys.base, &[], &Fr::ZERO, &proof).unwrap_err(), foreign(what));
+    }
+    // A shape that is not offered.
+    let verdict = error(|p| p.statement.shape.tokens = 8);
+    let circuit = CircuitError::Shape { what: "tokens must be 16, 32, 64 or 128", got: 8 };
+    assert_eq!(verdict, VerifyError::Circuit(circuit));
+    // A base without one of its commitments is no key, before anything else.
+    let mut base = keys.base.clone();
+    base.tiles.pop();
+    let got = base.tiles.len();
+    let missing = KeyError::Tiles { what: "base", expected: got + 1, got };
+    assert_eq!(verify(&keys.srs, &base, &[], &Fr::ZERO, &proof).unwrap_err(), VerifyError::Key(missing));
+}
+
+/// A key serves for a request if its id is the stated one, its base is this base and it has the tiles that the layout
+/// gives to an adapter: all three.
+#[test]
+fn adapters_are_found_by_id_base_and_tiles() {
+    let (keys, proof) = load("classify_three");
+    let verdict = |adapters: &[AdapterCommitments], proof: &InferenceProof| {
+        verify(&keys.srs, &keys.base, adapters, &Fr::ZERO, proof).map(drop)
+    };
+    let [first, second] = [&keys.adapters[0], &keys.adapters[1]];
+    // In any order, and among strangers.
+    let stranger = AdapterCommitments { base: first.base + Fr::ONE, tiles: second.tiles.clone() };
+    assert_eq!(verdict(&[second.clone(), stranger.clone(), first.clone()], &proof), Ok(()));
+    assert_eq!(verdict(&[stranger.clone(), first.clone(), second.clone()], &proof), Ok(()));
+    assert_eq!(verdict(&[], &proof), Err(VerifyError::UnknownAdapter { request: 0 }));
+    // Request 0 has the second adapter, the others have the first.
+    assert_eq!(verdict(std::slice::from_ref(first), &proof), Err(VerifyError::UnknownAdapter { request: 0 }));
+    assert_eq!(verdict(&[second.clone(), stranger], &proof), Err(VerifyError::UnknownAdapter { request: 1 }));
+    // An adapter of another base, one with a tile too many, and both, under the right id.
+    let mut longer = first.clone();
+    longer.tiles.push(G1Affine::generator());
+    let foreign = AdapterCommitments { base: first.base + Fr::ONE, tiles: first.tiles.clone() };
+    let both = AdapterCommitments { base: foreign.base, tiles: longer.tiles.clone() };
+    for key in [longer, foreign, both] {
+        let named = edited(&proof, |p| p.statement.requests.iter_mut().for_each(|r| r.adapter = key.id()));
+        assert_eq!(verdict(&[key], &named), Err(VerifyError::UnknownAdapter { request: 0 }));
+    }
+    // A request without an adapter needs no key; naming one that it did not have is another statement.
+    let (keys, proof) = load("embed_two");
+    assert!(verify(&keys.srs, &keys.base, &keys.adapters[1..], &Fr::ZERO, &proof).is_ok());
+    let named = edited(&proof, |p| p.statement.requests[1].adapter = keys.adapters[0].id());
+    assert_eq!(keys.error(&named), unequal(LAYER));
+    let unnamed = edited(&proof, |p| p.statement.requests[0].adapter = Fr::ZERO);
+    assert_eq!(keys.error(&unnamed), unequal(LAYER));
+}
+
+/// Points that are not those whose digest was absorbed. A file cannot say this: the digests are made from its points.
+#[test]
+fn digests_and_evaluations_are_those_of_the_points() {
+    let (keys, proof) = load("embed_one");
+    type Edit = fn(&mut MercuryMessages<Fr>);
+    let edits: [(&str, Edit); 6] = [
+        ("h", |m| m.d_h += Fr::ONE),
+        ("q and g", |m| m.d_qg += Fr::ONE),
+        ("s and d", |m| m.d_sd += Fr::ONE),
+        ("quot", |m| m.d_quot += Fr::ONE),
+        ("W", |m| m.d_w += Fr::ONE),
+        ("the evaluations", |m| m.evaluations.h += Fr::ONE),
+    ];
+    for (message, edit) in edits {
+        let forged = edited(&proof, |p| edit(&mut p.messages.mercury));
+        assert_eq!(keys.error(&forged), GroupError::Digest { message }.into());
+        let claim = GroupClaim {
+            variables: 14,
+            outcome: keys.verify(&proof).unwrap().mercury,
+            messages: forged.messages.mercury,
+            terms: vec![],
+        };
+        assert_eq!(claim.accumulators(&proof.opening), Err(GroupError::Digest { message }));
+    }
+    // Points with their digests: only the pairing notices W' and, through the challenges, each of the others.
+    type Point = fn(&mut InferenceProof) -> &mut G1Affine;
+    let points: [Point; 8] = [
+        |p| &mut p.opening.h,
+        |p| &mut p.opening.q,
+        |p| &mut p.opening.g,
+        |p| &mut p.opening.s,
+        |p| &mut p.opening.d,
+        |p| &mut p.opening.quot,
+        |p| &mut p.opening.w,
+        |p| &mut p.opening.w_prime,
+    ];
+    for point in points {
+        for other in [G1Affine::identity(), G1Affine::generator()] {
+            let forged = edited(&proof, |p| {
+                *point(p) = other;
+                p.messages.mercury = p.opening.messages();
+            });
+            assert_eq!(keys.error(&forged), GroupError::Pairing.into());
+        }
+    }
+}
+
+/// What is refused before it becomes scalars, exactly at its bounds.
+#[test]
+fn statements_have_bounds() {
+    let (keys, proof) = load("embed_two");
+    let circuit = Circuit::new(&keys.base, &proof.statement.shape).unwrap();
+    let of = |keys: &Keys, circuit: &Circuit, proof: &InferenceProof| {
+        inputs(&circuit.layout, &keys.base, &proof.statement, Fr::from(5), Fr::from(6))
+    };
+    let refused = |request, what| VerifyError::Request { request, what };
+    let check = |edit: &dyn Fn(&mut InferenceProof)| of(&keys, &circuit, &edited(&proof, edit)).map(drop);
+    let count = |got| Err(VerifyError::Shape { what: "requests", expected: 2, got });
+    assert_eq!(check(&|p| p.statement.requests.clear()), count(0));
+    assert_eq!(check(&|p| drop(p.statement.requests.pop())), Ok(()));
+    let third = proof.statement.requests[0].clone();
+    assert_eq!(check(&|p| p.statement.requests.push(third.clone())), count(3));
+    let tokens = refused(1, "has fewer than 2 tokens or more than the shape");
+    for (length, expected) in
+        [(0, Err(tokens.clone())), (1, Err(tokens.clone())), (2, Ok(())), (32, Ok(())), (33, Err(tokens))]
+    {
+        assert_eq!(check(&|p| p.statement.requests[1].ids = vec![3; length]), expected, "{length} tokens");
+    }
+    let logits = Output::Classify { logits: vec![0; 16], label: 0 };
+    let kind = refused(0, "has another kind of output than the batch");
+    assert_eq!(check(&|p| p.statement.requests[0].output = logits.clone()), Err(kind));
+    let range = refused(0, "publishes an output out of range");
+    for (value, fits) in
+        [(-(1 << 23), true), ((1 << 23) - 1, true), (-(1 << 23) - 1, false), (1 << 23, false), (1 << 46, false)]
+    {
+        let verdict = check(&|p| {
+            if let Output::Embed { sums } = &mut p.statement.requests[0].output {
+                sums[255] = value;
+            }
+        });
+        assert_eq!(verdict, if fits { Ok(()) } else { Err(range.clone()) }, "{value}");
+    }
+
+    // The scalars: ids padded with zeros, absent requests repeat the first, numbers of the shape.
+    let one = edited(&proof, |p| drop(p.statement.requests.pop()));
+    let scalars = of(&keys, &circuit, &one).unwrap();
+    assert_eq!((scalars.count, scalars.witness, scalars.prover_salt), (Fr::ONE, Fr::from(5), Fr::from(6)));
+    assert_eq!(scalars.shape, [2, 32, 14, 0].map(Fr::from));
+    let request = &one.statement.requests[0];
+    for own in &scalars.requests {
+        let ids: Vec<Fr> = request.ids.iter().map(|&id| Fr::from(u64::from(id))).collect();
+        assert_eq!(own.ids[..request.ids.len()], ids);
+        assert!(own.ids.len() == 128 && own.ids[request.ids.len()..].iter().all(|id| *id == Fr::ZERO));
+        assert_eq!(own.length, Fr::from(request.ids.len() as u64));
+        assert!(own.outputs.iter().zip(request.output.values()).all(|(scalar, v)| *scalar == integer(*v)));
+    }
+    assert_eq!(scalars.requests.len(), 2);
+
+    let (keys, proof) = load("classify_two");
+    let circuit = Circuit::new(&keys.base, &proof.statement.shape).unwrap();
+    assert_eq!(of(&keys, &circuit, &proof).unwrap().shape, [2, 16, 14, 1].map(Fr::from));
+    let check = |edit: &dyn Fn(&mut InferenceProof)| of(&keys, &circuit, &edited(&proof, edit)).map(drop);
+    let adapter = refused(1, "classifies without an adapter");
+    assert_eq!(check(&|p| p.statement.requests[1].adapter = Fr::ZERO), Err(adapter));
+    let range = refused(1, "publishes an output out of range");
+    for (value, fits) in [
+        (-(1 << 47), true),
+        ((1 << 47) - 1, true),
+        (-(1 << 47) - 1, false),
+        (1 << 47, false),
+        (1 << 23, true),
+        (i64::MIN, false),
+    ] {
+        let verdict = check(&|p| {
+            if let Output::Classify { logits, .. } = &mut p.statement.requests[1].output {
+                logits[15] = value;
+            }
+        });
+        assert_eq!(verdict, if fits { Ok(()) } else { Err(range.clone()) }, "{value}");
+    }
+}
+
+/// A kind of output is part of the shape: a proof of one is none of the other.
+#[test]
+fn another_shape_is_another_statement() {
+    let (keys, proof) = load("classify_one");
+    for shape in [
+        Shape { requests: 2, ..proof.statement.shape },
+        Shape { tokens: 32, ..proof.statement.shape },
+        Shape { output: OutputKind::Embed, ..proof.statement.shape },
+    ] {
+        assert!(keys.verify(&edited(&proof, |p| p.statement.shape = shape)).is_err(), "{shape:?}");
+    }
+}

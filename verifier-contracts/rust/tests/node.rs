@@ -144,7 +144,7 @@ impl Anvil {
     }
 
     fn start(port: u16) -> (Self, String) {
-        let child = Command::new(Self::program().expect("anvil: npm ci in verifier-contracts"))
+        let child = Command::new(Self::program().expect("anvil: npm install in verifier-contracts"))
             .args(["--port", &port.to_string(), "--hardfork", "osaka", "--silent"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -306,3 +306,87 @@ fn imports_measure_on_texts() {
         ["adapter", "import", path(&folder), "--base", "base.lorica", "--texts", "wrong.jsonl", "-o", "x.lorica"];
     WORLD.run(import.into_iter().chain(SRS)).expect(3);
 }
+
+const BINDING: &str = r#"{ "chain_id": 31337, "consumer": "0xc0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0",
+    "payee": "0xbebebebebebebebebebebebebebebebebebebebe", "requests": [{ "id": 7, "fee": "1000000000000000000" }] }"#;
+
+#[test]
+fn a_proof_is_bound_and_settles_for_its_binding_only() {
+    WORLD.write("b.json", BINDING.as_bytes());
+    WORLD.write("other.json", BINDING.replace("31337", "1").as_bytes());
+    WORLD.write("two.json", BINDING.replace("}] }", "}, { \"id\": 8, \"fee\": 1 }] }").as_bytes());
+    let prove = "prove --base base.lorica --adapter a.lorica --text hello --srs dev.srs --insecure-dev-srs";
+    WORLD.line(&format!("{prove} --binding b.json -o bound.proof")).expect(0);
+    error(&format!("{prove} --binding two.json -o x.proof"), 3);
+    error(&format!("{prove} --binding b.json --context 0x1 -o x.proof"), 2);
+    assert_eq!(error(&format!("{VERIFY} --proof bound.proof"), 1)["kind"], "rejected");
+
+    let settle = "settle --base base.vk --adapter a.vk --srs dev.srs --insecure-dev-srs -o x.settlement";
+    for (proof, binding) in [("bound", "other"), ("bound", "two"), ("plain", "b")] {
+        let refused = error(&format!("{settle} --proof {proof}.proof --binding {binding}.json"), 1);
+        assert_eq!(refused["kind"], "rejected", "{proof} for {binding}");
+    }
+    let no_srs = "settle --base base.vk --adapter a.vk --proof bound.proof --binding b.json -o x.settlement";
+    assert_eq!(error(no_srs, 2)["kind"], "usage");
+    assert!(!WORLD.path("x.settlement").exists() && !WORLD.path("x.proof").exists());
+
+    let settled = WORLD.line(&format!("{settle} --proof bound.proof --binding b.json --json")).expect(0).json();
+    assert_eq!((&settled["schema"], &settled["insecure_srs"]), (&json!("lorica.settle/1"), &json!(true)));
+    let check = "verify --base base.vk --adapter a.vk --settlement x.settlement --key x.vk";
+    let checked = WORLD.line(&format!("{check} --json")).expect(0).json();
+    assert_eq!(checked["not_checked"], json!(["binding"]));
+    for field in ["circuit", "base", "binding", "context", "requests", "shape"] {
+        assert_eq!(checked[field], settled[field], "{field}");
+    }
+    assert_eq!(checked["binding"]["chain_id"], 31337);
+    let kinds = ["x.settlement", "x.vk"]
+        .map(|file| WORLD.line(&format!("inspect {file} --json")).expect(0).json()["kind"].clone());
+    assert_eq!(kinds, ["settlement", "settlement key"]);
+    // The adapter that it names is not among these.
+    error("verify --base base.vk --adapter b.vk --settlement x.settlement --key x.vk", 1);
+    let bytes = std::fs::read(WORLD.path("x.settlement")).unwrap();
+    for index in [9, 60, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(WORLD.path("flipped.settlement"), flip(&bytes, index)).unwrap();
+        error("verify --base base.vk --adapter a.vk --settlement flipped.settlement --key x.vk", 1);
+    }
+}
+
+#[test]
+fn bindings_that_no_contract_takes_are_refused() {
+    for (what, from, to) in [
+        ("an address of 19 bytes", "0xbebe", "0xbe"),
+        ("an address without 0x", "0xbebe", "bebebe"),
+        ("a negative fee", "\"1000000000000000000\"", "-1"),
+        ("a fee of 257 bits", "1000000000000000000", &format!("0x1{}", "0".repeat(64))),
+        ("a fraction", "\"1000000000000000000\"", "1.5"),
+        ("an unknown key", "\"chain_id\"", "\"nonce\": 1, \"chain_id\""),
+        ("no chain", "\"chain_id\": 31337,", ""),
+        ("no request", "{ \"id\": 7, \"fee\": \"1000000000000000000\" }", ""),
+        ("one id twice", "}] }", "}, { \"id\": \"0x7\", \"fee\": 1 }] }"),
+        ("ids that fall", "}] }", "}, { \"id\": 6, \"fee\": 1 }] }"),
+        ("no JSON", "{ \"chain_id\"", "\"chain_id\""),
+    ] {
+        let bad = BINDING.replacen(from, to, 1);
+        assert_ne!(bad, BINDING, "{what}");
+        WORLD.write("bad.json", bad.as_bytes());
+        let line = "prove --base base.lorica --adapter a.lorica --text a --binding bad.json --srs dev.srs \
+                    --insecure-dev-srs -o y.proof";
+        let refused = error(line, 3);
+        assert!(refused["message"].as_str().unwrap().contains("bad.json"), "{what}: {refused}");
+    }
+}
+
+#[test]
+fn settlements_and_chains_refuse_by_kind() {
+    error("verify --base base.vk --settlement nowhere.settlement", 2);
+    error("verify --base base.vk --proof plain.proof --settlement plain.proof --key a.vk", 2);
+    error("verify --base base.vk --settlement plain.proof --key a.vk", 3);
+    WORLD.write("key.hex", "ab".repeat(32).as_bytes());
+    WORLD.write("short.hex", b"abcd");
+    let node = "--rpc http://127.0.0.1:9";
+    error(&format!("chain deploy {node} --key-file short.hex -o c.json"), 3);
+    assert_eq!(error(&format!("chain deploy {node} --key-file key.hex -o c.json"), 4)["kind"], "environment");
+    error(&format!("chain check {node} --contracts b.json --settlement plain.proof"), 3);
+    assert!(!WORLD.path("c.json").exists());
+    error("srs import a.vk -o x.srs", 3);
+}

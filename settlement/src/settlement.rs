@@ -3,6 +3,7 @@
 use lorica_circuits::architecture::{MAX_REQUESTS, OutputKind};
 use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine};
 use lorica_verifier::codec::{CodecError, Reader, Writer};
+use lorica_verifier::field::Outcome;
 use lorica_verifier::group::{GroupClaim, GroupError, VerifierKey};
 use lorica_verifier::keccak::{digest_points, encode_scalar, keccak_words};
 use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
@@ -142,6 +143,30 @@ fn adapters_word(answers: &[Answer]) -> Fr {
     keccak_words(&ids)
 }
 
+/// Whether a batch may be settled for a binding: the inference proof holds and was made for it. Takes milliseconds and no
+/// settlement key.
+///
+/// # Errors
+/// [`MakeError`].
+pub fn admit(
+    srs: &VerifierKey,
+    base: &BaseCommitments,
+    adapters: &[AdapterCommitments],
+    binding: &Binding,
+    inference: &InferenceProof,
+) -> Result<Outcome<Fr>, MakeError> {
+    let statement = &inference.statement;
+    binding.validate()?;
+    let (bound, proven) = (binding.requests.len(), statement.requests.len());
+    if bound != proven {
+        return Err(MakeError::Requests { bound, proven });
+    }
+    if binding.context() != statement.context {
+        return Err(MakeError::Binding);
+    }
+    Ok(lorica_verifier::verify::verify(srs, base, adapters, &statement.context, inference)?)
+}
+
 impl Settlement {
     /// Settles a batch: checks the inference proof, then proves that the field part accepts it.
     ///
@@ -160,15 +185,7 @@ impl Settlement {
         if of.architecture_digest != statement.architecture || of.shape != statement.shape {
             return Err(MakeError::ForeignKey { key: crate::key::describe(&of.architecture, &of.shape) });
         }
-        binding.validate()?;
-        let (bound, proven) = (binding.requests.len(), statement.requests.len());
-        if bound != proven {
-            return Err(MakeError::Requests { bound, proven });
-        }
-        if binding.context() != statement.context {
-            return Err(MakeError::Binding);
-        }
-        let outcome = lorica_verifier::verify::verify(srs, base, adapters, &statement.context, inference)?;
+        let outcome = admit(srs, base, adapters, binding, inference)?;
         let witness = digest_points(&inference.witness);
         let own = inputs(&key.compiled().layout, base, statement, witness, inference.prover_salt)?;
         let HaloProof { bytes, .. } = prove(key, &own, &inference.messages)?;

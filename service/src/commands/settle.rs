@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lorica_settlement::settlement::Settlement;
+use lorica_settlement::settlement::{Settlement, admit};
 use lorica_settlement::statement::CircuitShape;
 use lorica_verifier::key::AdapterCommitments;
 use lorica_verifier::proof::InferenceProof;
@@ -56,6 +56,8 @@ pub fn run(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     let bytes = store::read(&args.proof, MAX_PROOF_BYTES)?;
     let proof = InferenceProof::decode(&bytes).map_err(Error::MalformedProof)?;
     let base_key = &base.commitments;
+    // First: a key takes long to make, and a proof that will be refused should not wait for it.
+    admit(&base.verifier_key(), base_key, &adapters, &binding, &proof)?;
     let srs = args.srs.load(base_key.log_tile, out)?;
     if srs.digest_word() != base_key.srs {
         return Err(Error::OtherSrs { what: args.srs.name() });

@@ -280,9 +280,7 @@ impl VerifyingKey {
         let architecture_digest = r.scalar("architecture digest")?;
         let srs = r.scalar("SRS digest")?;
         let tau_g2 = r.point_g2("[tau]_2")?;
-        let halo2 = r.counted("halo2 key", 1 << 16)?;
-        let halo2 = plonk::VerifyingKey::from_bytes::<SettlementCircuit>(halo2, SerdeFormat::RawBytes, ())
-            .map_err(|_| KeyError::Malformed { what: "halo2's key is damaged" })?;
+        let halo2 = read_halo2(r.counted("halo2 key", 1 << 16)?)?;
         let id: [u8; 32] = r.array("circuit id")?;
         r.finish()?;
         let key = Self::new(CircuitShape { architecture, shape, architecture_digest, srs }, tau_g2, halo2)?;
@@ -291,6 +289,23 @@ impl VerifyingKey {
         }
         Ok(key)
     }
+}
+
+/// halo2 allocates and asserts by the number of rows and by the selectors' flag as they stand in the file, and looks up
+/// fixed commitments without counting them: all three are checked here.
+fn read_halo2(bytes: &[u8]) -> Result<plonk::VerifyingKey<G1Affine>, KeyError> {
+    let damaged = || KeyError::Malformed { what: "halo2's key is damaged" };
+    // Version; log2 of the rows; selectors are not compressed, so none follow.
+    let [_, rows @ .., 0] = bytes.first_chunk::<6>().ok_or_else(damaged)? else { return Err(damaged()) };
+    if !(1..=MAX_LOG_ROWS).contains(&u32::from_le_bytes(*rows)) {
+        return Err(damaged());
+    }
+    let key = plonk::VerifyingKey::from_bytes::<SettlementCircuit>(bytes, SerdeFormat::RawBytes, ())
+        .map_err(|_| damaged())?;
+    if key.fixed_commitments().len() != key.cs().num_fixed_columns() {
+        return Err(damaged());
+    }
+    Ok(key)
 }
 
 impl ProvingKey {

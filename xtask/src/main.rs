@@ -1,5 +1,8 @@
 //! Task runner: `cargo xtask <task>`. Its tasks are the README's and those of continuous integration.
 
+mod ezkl;
+mod fuzz;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -14,7 +17,10 @@ cargo xtask <task>
   deny    licences, sources and bans of dependencies (needs cargo-deny)
   contracts
           Solidity tests, and that the committed artifacts are reproducible (needs npm)
-  bench   times and sizes of real proofs; with --enforce fails beyond the limits
+  bench   times and sizes of real proofs; with --enforce fails beyond the limits; with --ezkl compares with EZKL,
+          which pip installs into the cache
+  oracle  the opening against nova-snark's: a build of its own, some minutes
+  fuzz    <target> [seconds]: fuzzes a decoder (needs cargo-fuzz and a C++ compiler)
 ";
 
 /// One command line, run in the workspace's root.
@@ -39,7 +45,30 @@ fn main() -> ExitCode {
             ("cargo", vec!["run", "--release", "--locked", "--package", "lorica", "--", "model", "fetch", "minilm"]),
             ("cargo", vec!["test", "--workspace", "--release", "--locked"]),
         ]),
-        "deny" => run_all(&[("cargo", vec!["deny", "--locked", "check", "bans", "licenses", "sources"])]),
+        "deny" => {
+            // One list of licences for all: not each tree has all of them.
+            const CHECK: [&str; 8] = [
+                "check",
+                "-A",
+                "license-not-encountered",
+                "-A",
+                "license-exception-not-encountered",
+                "bans",
+                "licenses",
+                "sources",
+            ];
+            let of = |manifest| {
+                [&["deny", "--locked", "--config", "deny.toml", "--manifest-path", manifest][..], &CHECK].concat()
+            };
+            run_all(&["Cargo.toml", "oracle/Cargo.toml", "fuzz/Cargo.toml"].map(|manifest| ("cargo", of(manifest))))
+        }
+        "oracle" => {
+            const MANIFEST: &str = "oracle/Cargo.toml";
+            run_all(&[
+                ("cargo", vec!["fmt", "--manifest-path", MANIFEST, "--check"]),
+                ("cargo", vec!["test", "--manifest-path", MANIFEST, "--release", "--locked"]),
+            ])
+        }
         "contracts" => {
             const FOLDER: &str = "verifier-contracts";
             run_all(&[
@@ -49,11 +78,16 @@ fn main() -> ExitCode {
                 ("npm", vec!["test", "--prefix", FOLDER]),
             ])
         }
+        "bench" if rest.iter().any(|argument| argument == "--ezkl") => {
+            let rest: Vec<&str> = rest.iter().map(String::as_str).filter(|argument| *argument != "--ezkl").collect();
+            ezkl::bench(&rest)
+        }
         "bench" => {
             let mut arguments = vec!["bench", "--locked", "--package", "lorica", "--bench", "prove", "--"];
             arguments.extend(rest.iter().map(String::as_str));
             run_all(&[("cargo", arguments)])
         }
+        "fuzz" => fuzz::fuzz(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             true
@@ -72,10 +106,15 @@ fn run_all(steps: &[Step<'_>]) -> bool {
 }
 
 fn run(program: &str, arguments: &[&str]) -> bool {
+    run_with(program, arguments, &[])
+}
+
+/// Runs a program with more variables in its environment.
+fn run_with(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> bool {
     let line = format!("{program} {}", arguments.join(" "));
     eprintln!("xtask: {line}");
     let start = Instant::now();
-    let result = Command::new(program).args(arguments).current_dir(root()).status();
+    let result = Command::new(program).args(arguments).envs(variables.iter().copied()).current_dir(root()).status();
     let seconds = start.elapsed().as_secs_f64();
     match result {
         Ok(status) if status.success() => {

@@ -1,0 +1,95 @@
+//! Writes the files that fuzzing starts from: `cargo xtask fuzz` runs this test by name.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lorica_service::files::{AdapterFile, BaseFile};
+use support::{Lorica, SRS, folders};
+
+#[test]
+#[ignore = "writes fuzz/seeds for `cargo xtask fuzz`"]
+fn write_seeds() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
+    let _ = fs::remove_dir_all(&seeds);
+    let write = |target: &str, name: &str, bytes: &[u8]| {
+        let folder: PathBuf = seeds.join(target);
+        fs::create_dir_all(&folder).expect("a folder for seeds");
+        fs::write(folder.join(name), bytes).expect("writable");
+    };
+
+    let world = Lorica::small_world();
+    let requests: &[(&str, &str)] = &[
+        ("one", "{\"text\": \"hello world\", \"adapter\": \"a.lorica\"}\n"),
+        (
+            "two",
+            "{\"text\": \"a b\", \"adapter\": \"a.lorica\"}\r\n\n{\"text\": \"\\u0000ab\", \"adapter\": \"b.lorica\"}\n",
+        ),
+        ("null", "{\"text\": \"ab\", \"salt\": \"0x00000000000000000000000000000000000000000000000000000000000001\"}"),
+    ];
+    for (name, lines) in requests {
+        world.write("r.jsonl", lines);
+        let prove = ["prove", "--base", "base.lorica", "--requests", "r.jsonl", "-o", "p.proof"];
+        world.run(prove.into_iter().chain(SRS)).expect(0);
+        write("proof", name, &world.read("p.proof"));
+        write("requests", name, lines.as_bytes());
+    }
+    write("requests", "labelled", b"{\"text\": \"hello\", \"label\": \"a\", \"package\": \"x\"}\n{\"text\": \"\"}\n");
+
+    // Whole files, and files whose columns have few cells: they decode and are no valid models.
+    write("base_key", "base", &world.read("base.vk"));
+    let base = world.read("base.lorica");
+    write("base_model", "whole", &base);
+    let mut small = BaseFile::decode(&base).expect("written just now");
+    small.model.columns.values_mut().for_each(|cells| cells.truncate(4));
+    small.model.meta.input_peaks.iter_mut().for_each(|peaks| peaks.truncate(4));
+    write("base_model", "small", &small.encode());
+    for name in ["a", "b", "headless"] {
+        write("adapter_key", name, &world.read(&format!("{name}.vk")));
+        let adapter = world.read(&format!("{name}.lorica"));
+        write("adapter_model", name, &adapter);
+        let mut small = AdapterFile::decode(&adapter).expect("written just now");
+        small.model.columns.values_mut().for_each(|cells| cells.truncate(4));
+        write("adapter_model", &format!("{name}-small"), &small.encode());
+    }
+    write("tokenizer", "wordpiece", &small.key.tokenizer_json);
+
+    write("srs_import", "ceremony", include_bytes!("../../fixtures/srs/ceremony-7.ptau"));
+    for log_size in ["1", "2", "4"] {
+        world.line(&format!("srs dev --log-size {log_size} -o small.srs")).expect(0);
+        write("srs", log_size, &world.read("small.srs"));
+    }
+
+    // No more than their beginnings: to make these files takes a proof in a circuit.
+    write("settlement", "magic", b"LORICAst\x00\x01");
+    write("settlement_key", "magic", b"LORICAsk\x00\x01");
+
+    // Both parts of an adapter folder; the labels stand behind a zero byte.
+    let mut pattern = folders::Adapter::small();
+    pattern.config["target_modules"] = serde_json::json!("bert\\.encoder\\..*\\.(query|value)");
+    pattern.labels = Some(serde_json::json!({"c": 2, "a": 0, "b": 1}));
+    let mut linear = folders::Adapter::headless();
+    linear.config["target_modules"] = serde_json::json!("all-linear");
+    let mut short = folders::Adapter::small();
+    short.tensors.values_mut().for_each(|stored| *stored = stored.to_bf16());
+    let adapters = [
+        ("small", folders::Adapter::small()),
+        ("headless", folders::Adapter::headless()),
+        ("pattern", pattern),
+        ("linear", linear),
+        ("bf16", short),
+    ];
+    for (name, adapter) in adapters {
+        let folder = adapter.write();
+        let read = |file: &str| fs::read(folder.path().join(file)).unwrap_or_default();
+        let labels = read("labels.json");
+        let mut config = read("adapter_config.json");
+        if !labels.is_empty() {
+            config.push(0);
+            config.extend(labels);
+        }
+        write("adapter_config", name, &config);
+        write("adapter_weights", name, &read("adapter_model.safetensors"));
+    }
+}

@@ -1,0 +1,50 @@
+//! Key files with a true digest around a hostile key of halo2's.
+
+mod support;
+
+use lorica_circuits::architecture::{OutputKind, Shape};
+use lorica_settlement::key::{KeyError, VerifyingKey};
+use lorica_settlement::statement::CircuitShape;
+use lorica_verifier::codec::Writer;
+use lorica_verifier::key::write_architecture;
+use support::{LOG_TILE, SRS, World, world};
+
+/// A key file with these bytes in the place of halo2's key.
+fn file(world: &World, halo2: &[u8]) -> Vec<u8> {
+    let shape = Shape { requests: 1, tokens: 16, log_tile: LOG_TILE, output: OutputKind::Classify };
+    let CircuitShape { architecture, shape, architecture_digest, srs } = CircuitShape::of(&world.key, shape);
+    let mut w = Writer::new(b"LORICAsk", 1);
+    write_architecture(&mut w, &architecture);
+    w.count(shape.requests);
+    w.count(shape.tokens);
+    w.u32(shape.log_tile);
+    w.u8(1);
+    w.scalar(&architecture_digest);
+    w.scalar(&srs);
+    w.point_g2(SRS.tau_g2());
+    w.counted(halo2);
+    w.bytes(&[0; 32]);
+    w.finish()
+}
+
+#[test]
+fn sizes_inside_of_halo2s_key_are_checked() {
+    let world = world();
+    let refused = |halo2: &[u8]| {
+        let error = VerifyingKey::decode(&file(&world, halo2)).unwrap_err();
+        assert!(matches!(error, KeyError::Malformed { .. }), "{error}");
+    };
+    // Version 2, log2 of the rows, whether selectors follow, number of fixed commitments.
+    for rows in [0u32, 23, 27, 28, 29, 31, 32, 63, 64, u32::MAX] {
+        for selectors in [0u8, 1] {
+            let head = [&[2][..], &rows.to_le_bytes(), &[selectors], &[0; 4], &[0; 64]].concat();
+            refused(&head);
+        }
+    }
+    // Selectors in the file, with a number of rows that would be allocated.
+    refused(&[&[2][..], &22u32.to_le_bytes(), &[1], &[0; 4]].concat());
+    // Fewer fixed commitments than the circuit has columns, and none at all.
+    refused(&[&[2][..], &16u32.to_le_bytes(), &[0], &[0; 4], &[0; 64 * 32]].concat());
+    refused(&[]);
+    refused(&[2, 16, 0, 0, 0]);
+}

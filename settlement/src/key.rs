@@ -4,14 +4,13 @@
 //! [`content`](VerifyingKey::content) is the data contract of the chain; the circuit id is that content's digest.
 
 use halo2_base::halo2_proofs::SerdeFormat;
-use halo2_base::halo2_proofs::arithmetic::g_to_lagrange;
 use halo2_base::halo2_proofs::halo2curves::bn256::Bn256;
 use halo2_base::halo2_proofs::plonk::{self, keygen_pk, keygen_vk_custom};
 use halo2_base::halo2_proofs::poly::EvaluationDomain;
 use halo2_base::halo2_proofs::poly::commitment::{Blind, Params, ParamsProver};
 use halo2_base::halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use lorica_circuits::architecture::{Architecture, OutputKind, Shape};
-use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine, PrimeCurveAffine, PrimeField};
+use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine, PrimeField};
 use lorica_circuits::column::Region;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
@@ -22,6 +21,7 @@ use lorica_verifier::key::{BaseCommitments, read_architecture, write_architectur
 use rand_core::OsRng;
 
 use crate::circuit::{RESERVED, SettlementCircuit};
+use crate::lagrange::lagrange_basis;
 use crate::statement::{CircuitShape, Compiled};
 
 const MAGIC: &[u8; 8] = b"LORICAsk";
@@ -320,7 +320,7 @@ impl ProvingKey {
         let compiled = Compiled::new(of)?;
         let circuit = compiled.empty_circuit()?;
         let k = circuit.log_rows();
-        let lagrange = g_to_lagrange(powers.first(k)?.iter().map(|point| point.to_curve()).collect(), k);
+        let lagrange = lagrange_basis(powers.first(k)?);
         let params = powers.params(k, &lagrange)?;
         let halo2 = keygen_vk_custom(&params, &circuit, false)?;
         let verifying = VerifyingKey::new(of.clone(), powers.tau_g2, halo2.clone())?;

@@ -11,6 +11,7 @@ pub mod binding;
 pub mod circuit;
 pub mod gates;
 pub mod key;
+pub mod lagrange;
 pub mod prove;
 pub mod rows;
 pub mod settlement;

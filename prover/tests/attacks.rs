@@ -1,6 +1,8 @@
 //! Malicious provers: the honest one with a single edit. The lookups' multiplicities follow the edit wherever the edited
 //! cell is still in its table, so that it is the relation that has to notice.
 
+#[path = "support/no_circuit.rs"]
+mod circuit;
 mod support;
 
 use std::collections::BTreeMap;
@@ -35,6 +37,7 @@ fn recount(world: &World, run: &mut Run) {
 fn rejected(world: &World, run: &Run, what: &str) {
     let proof = world.prove(run).expect("the prover does not look");
     assert!(world.verify(&proof).is_err(), "accepted: {what}");
+    crate::circuit::judge(&world.key, &proof);
 }
 
 fn no_dead_cells(kind: OutputKind, requests: &[(usize, Option<usize>)], seed: u64) {
@@ -169,6 +172,7 @@ fn other_weights_than_the_registered_ones_are_rejected() {
         forged.base[at] += 1;
         let proof = forged.prove(&run).expect("a proof");
         assert!(world.verify(&proof).is_err(), "accepted: another {column:?}");
+        crate::circuit::judge(&world.key, &proof);
     }
     let mut forged = World::new(SMALL, 16, 2);
     for column in Column::all(Region::Adapter, Classify) {
@@ -176,6 +180,7 @@ fn other_weights_than_the_registered_ones_are_rejected() {
         forged.adapters[0].cells[at] += 1;
         let proof = forged.prove(&run).expect("a proof");
         assert!(world.verify(&proof).is_err(), "accepted: another {column:?}");
+        crate::circuit::judge(&world.key, &proof);
         forged.adapters[0].cells[at] -= 1;
     }
 }
@@ -261,6 +266,7 @@ fn texts_and_outputs_are_bound() {
         *label = (*label + 1) % 16;
     }
     assert!(world.verify(&proof).is_err());
+    crate::circuit::judge(&world.key, &proof);
 }
 
 #[test]
@@ -363,4 +369,5 @@ fn a_headless_adapter_classifies_nothing() {
     let mut proof = world.prove(&run).expect("a proof");
     proof.statement = forged.statement;
     assert!(world.verify(&proof).is_err());
+    crate::circuit::judge(&world.key, &proof);
 }

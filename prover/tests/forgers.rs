@@ -2,6 +2,8 @@
 //! functionals of their own. Each is followed through consistently, and the check that catches it is named; where the
 //! check is an equation, a verifier that overlooks it shows that nothing else would have.
 
+#[path = "support/no_circuit.rs"]
+mod circuit;
 mod support;
 
 use lorica_circuits::architecture::OutputKind::{Classify, Embed};
@@ -26,6 +28,7 @@ const REDUCTION: &str = "reduction: the weights' value at the point";
 fn caught(world: &World, proof: &InferenceProof, overlooked: &'static [&'static str], by: &str) {
     let error = verify_without(world, proof, overlooked).expect_err("accepted").to_string();
     assert!(error.contains(by), "{error} instead of {by}");
+    crate::circuit::judge(&world.key, proof);
 }
 
 /// One look-up fewer (or more) of an integer key.

@@ -6,7 +6,7 @@
 //! they do.
 
 use halo2_base::halo2_proofs::arithmetic::g_to_lagrange;
-use lorica_circuits::bn254::{Curve, Field, Fq, Fr, G1Affine, PrimeCurveAffine, PrimeField};
+use lorica_circuits::bn254::{Field, Fq, Fr, G1Affine, PrimeCurveAffine, PrimeField};
 use rayon::prelude::*;
 
 /// Points multiplied in step.
@@ -220,7 +220,7 @@ impl Additions {
 
 #[cfg(test)]
 mod tests {
-    use lorica_circuits::bn254::G1;
+    use lorica_circuits::bn254::{Curve, G1};
     use rand_core::OsRng;
 
     use super::*;

@@ -1,10 +1,12 @@
 //! A false inference proof gives a circuit that nothing satisfies: every scalar that a prover sends, and every check.
 
+#[path = "support/circuit.rs"]
+mod judge;
 mod support;
 
 use std::collections::BTreeSet;
 
-use halo2_base::halo2_proofs::dev::{FailureLocation, MockProver, VerifyFailure};
+use judge::broken;
 use lorica_circuits::architecture::OutputKind;
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_settlement::circuit::SettlementCircuit;
@@ -17,26 +19,6 @@ use support::{World, binding, bound, scalars, world};
 const MERCURY: usize = 11;
 
 type Proof = (Inputs<Fr>, Messages<Fr>);
-
-/// Names of the checks whose rows fail.
-fn broken(circuit: &SettlementCircuit) -> BTreeSet<&'static str> {
-    let prover = MockProver::run(circuit.log_rows(), circuit, vec![circuit.instance()]).expect("a circuit");
-    let Err(failures) = prover.verify_par() else { return BTreeSet::new() };
-    let checks = &circuit.rows().checks;
-    failures
-        .iter()
-        .map(|failure| {
-            let VerifyFailure::ConstraintNotSatisfied {
-                location: FailureLocation::InRegion { offset: row, .. } | FailureLocation::OutsideRegion { row },
-                ..
-            } = failure
-            else {
-                panic!("a gate, not {failure:?}")
-            };
-            checks.iter().find(|(_, rows)| rows.contains(row)).map_or("no check", |(what, _)| *what)
-        })
-        .collect()
-}
 
 fn proof(world: &World, kind: OutputKind, requests: &[(usize, Option<usize>)]) -> (Compiled, Proof) {
     let proof = bound(world, kind, requests, &binding(requests.len()));

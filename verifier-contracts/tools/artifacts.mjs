@@ -7,7 +7,16 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const contracts = ["Halo2Verifier", "LoricaVerifier", "CommitmentRegistry", "VerifierRouter"];
+const contracts = [
+  "Halo2Verifier",
+  "LoricaVerifier",
+  "CommitmentRegistry",
+  "VerifierRouter",
+  "OpenToken",
+  "ModelRegistry",
+  "InferenceEscrow",
+  "LabelConsumer",
+];
 const sizeLimit = 24_576;
 const check = process.argv.includes("--check");
 

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {ModelRegistry} from "./ModelRegistry.sol";
+
+/// Money that the escrow owes, per token; whoever is owed withdraws it. The zero address stands for the chain's gas token.
+///
+/// Tokens do not mix: what one of them lies about its balances is lost to its own holders only.
+abstract contract EscrowAccounts is ReentrancyGuardTransient {
+    using SafeERC20 for IERC20;
+
+    /// One slot, both in the token's smallest unit.
+    struct ModelBalance {
+        uint128 owner;
+        uint128 contributors;
+    }
+
+    event Withdrawn(address indexed account, address indexed token, address to, uint256 amount);
+    event ModelWithdrawn(uint24 indexed model, address indexed token, address indexed owner, address to, uint256 amount);
+    event PotWithdrawn(uint24 indexed model, address indexed token, address indexed pot, address to, uint256 amount);
+
+    error NothingToWithdraw(address token);
+    error NotModelOwner(uint24 model, address caller);
+    error NotPot(uint24 model, address caller);
+    /// The zero address or the escrow.
+    error RecipientInvalid(address to);
+    /// The gas token sent is not the fee of a request in it, or not zero for another.
+    error ValueMismatch(uint256 expected, uint256 got);
+    /// The escrow's balance did not grow by the fee.
+    error DepositMismatch(address token, uint256 fee);
+    error TransferFailed(address to, uint256 amount);
+
+    /// The chain's gas token.
+    address internal constant NATIVE = address(0);
+
+    ModelRegistry public immutable models;
+
+    /// Owed to provers, and to payers of refunded requests.
+    mapping(address token => mapping(address account => uint256 amount)) public balances;
+    /// Owed to lines' owners and contributors.
+    mapping(address token => mapping(uint24 model => ModelBalance)) public modelBalances;
+
+    constructor(ModelRegistry models_) {
+        models = models_;
+    }
+
+    /// Pays out what the caller is owed.
+    function withdraw(address token, address to) external nonReentrant returns (uint256 amount) {
+        amount = balances[token][msg.sender];
+        balances[token][msg.sender] = 0;
+        emit Withdrawn(msg.sender, token, to, amount);
+        _pay(token, to, amount);
+    }
+
+    /// Pays out what a line's owner is owed, to its present owner.
+    function withdrawModel(uint24 model, address token, address to) external nonReentrant returns (uint256 amount) {
+        if (models.ownerOf(model) != msg.sender) revert NotModelOwner(model, msg.sender);
+        ModelBalance storage balance = modelBalances[token][model];
+        amount = balance.owner;
+        balance.owner = 0;
+        emit ModelWithdrawn(model, token, msg.sender, to, amount);
+        _pay(token, to, amount);
+    }
+
+    /// Pays out what a line's contributors are owed, to their pot.
+    function withdrawPot(uint24 model, address token, address to) external nonReentrant returns (uint256 amount) {
+        if (models.potOf(model) != msg.sender) revert NotPot(model, msg.sender);
+        ModelBalance storage balance = modelBalances[token][model];
+        amount = balance.contributors;
+        balance.contributors = 0;
+        emit PotWithdrawn(model, token, msg.sender, to, amount);
+        _pay(token, to, amount);
+    }
+
+    function _credit(address token, address account, uint256 amount) internal {
+        balances[token][account] += amount;
+    }
+
+    function _creditModel(address token, uint24 model, uint256 owner, uint256 contributors) internal {
+        if (owner | contributors == 0) return;
+        ModelBalance storage balance = modelBalances[token][model];
+        // Checked sums; both terms are below 2^96.
+        (balance.owner, balance.contributors) =
+            (balance.owner + uint128(owner), balance.contributors + uint128(contributors));
+    }
+
+    /// Takes `fee` from the caller. A token that takes a part of a transfer for itself is refused.
+    function _collect(address token, uint256 fee) internal {
+        uint256 expected = token == NATIVE ? fee : 0;
+        if (msg.value != expected) revert ValueMismatch(expected, msg.value);
+        if (token == NATIVE) return;
+        uint256 before = IERC20(token).balanceOf(address(this));
+        IERC20(token).safeTransferFrom(msg.sender, address(this), fee);
+        if (IERC20(token).balanceOf(address(this)) != before + fee) revert DepositMismatch(token, fee);
+    }
+
+    function _pay(address token, address to, uint256 amount) private {
+        if (amount == 0) revert NothingToWithdraw(token);
+        if (to == address(0) || to == address(this)) revert RecipientInvalid(to);
+        if (token != NATIVE) return IERC20(token).safeTransfer(to, amount);
+        bool ok;
+        assembly ("memory-safe") {
+            ok := call(gas(), to, amount, 0, 0, 0, 0)
+        }
+        if (!ok) revert TransferFailed(to, amount);
+    }
+}

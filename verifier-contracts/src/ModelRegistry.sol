@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Point, R} from "./Bn254.sol";
+import {CommitmentRegistry} from "./CommitmentRegistry.sol";
+import {Bounds, Kind, Permit, Split, SplitBounds, Terms} from "./ModelTerms.sol";
+import {OpenToken} from "./OpenToken.sol";
+
+/// Who owns which model, and how its fees are divided.
+///
+/// A model is a line of versions; a version is a record of {CommitmentRegistry}, known by the same id. Its split never
+/// changes. Before publishing, the id is reserved by a commitment that hides it: who sees a record in a pending
+/// transaction and publishes it as his own has no reservation that is old enough.
+///
+/// The owner (governance) sets the fee for publishing, the bounds of new splits and the treasury. It cannot touch models.
+contract ModelRegistry is Ownable2Step {
+    using SafeERC20 for OpenToken;
+
+    struct Model {
+        address owner;
+        Kind kind;
+        /// Who may accept the line; zero if it is not on offer.
+        address offeredTo;
+        address pot;
+    }
+
+    /// One slot.
+    struct Version {
+        uint24 model;
+        /// Position among all versions, from one.
+        uint32 serial;
+        /// Serial of the architecture or base that the version stands on; zero for an architecture.
+        uint32 parent;
+        Kind kind;
+        bool retired;
+        Split split;
+    }
+
+    struct Metadata {
+        string uri;
+        string licence;
+    }
+
+    event Reserved(bytes32 indexed commitment, address by);
+    event ModelCreated(uint24 indexed model, Kind indexed kind, address indexed owner, address pot);
+    event VersionPublished(
+        uint256 indexed id, uint24 indexed model, Kind indexed kind, uint256 parent, Split split, string uri, string licence
+    );
+    event VersionRetired(uint256 indexed id, uint24 indexed model);
+    event ModelOffered(uint24 indexed model, address indexed owner, address indexed to);
+    event ModelTransferred(uint24 indexed model, address indexed from, address indexed to);
+    event PotChanged(uint24 indexed model, address indexed from, address indexed to);
+    event DeploymentFeeChanged(Kind indexed kind, uint256 fee);
+    event BoundsChanged(Bounds bounds);
+    event TreasuryChanged(address indexed treasury);
+    event FeesWithdrawn(address indexed treasury, address indexed to, uint256 amount);
+
+    error ReservationBlocksZero();
+    /// No reservation of this commitment.
+    error NotReserved(bytes32 commitment);
+    /// The reservation is too young: publish in block `earliest` or later.
+    error ReservationTooYoung(bytes32 commitment, uint256 earliest);
+    error AlreadyPublished(uint256 id);
+    /// There is no version of this kind with this id.
+    error NotPublished(uint256 id, Kind kind);
+    error Retired(uint256 id);
+    /// The adapter was made for another base.
+    error AdapterOfOtherBase(uint256 adapter, uint256 base);
+    /// CommitmentRegistry computed another id.
+    error IdMismatch(uint256 expected, uint256 got);
+    error NotModelOwner(uint24 model, address caller);
+    error NotOfferedTo(uint24 model, address caller);
+    error NotPot(uint24 model, address caller);
+    /// A further version is of the line's kind.
+    error OtherKind(uint24 model, Kind expected, Kind got);
+    /// A further version names the line's pot.
+    error OtherPot(uint24 model, address expected, address got);
+    error PotZero();
+    error NotKind(Kind kind);
+    error DeploymentFeeTooHigh(uint256 most, uint256 got);
+    error TreasuryZero();
+    error NotTreasury(address caller);
+
+    /// Highest fee for publishing, in OPEN's smallest unit: 100,000 OPEN.
+    uint256 public constant MAX_DEPLOYMENT_FEE = 100_000e18;
+
+    CommitmentRegistry public immutable commitments;
+    OpenToken public immutable open;
+    /// Blocks between reserving and publishing, at least one. A thief wins only by holding back a seen publication for so long.
+    uint64 public immutable reservationBlocks;
+
+    /// Block of the first reservation by commitment.
+    mapping(bytes32 commitment => uint256 blockNumber) public reservations;
+    mapping(uint24 model => Model) public models;
+    mapping(uint256 id => Version) public versions;
+    mapping(uint256 id => Metadata) public metadata;
+    /// In OPEN's smallest unit.
+    mapping(Kind kind => uint256 fee) public deploymentFees;
+    Bounds public bounds;
+    uint24 public modelCount;
+    uint32 public versionCount;
+    address public treasury;
+    /// Fees that the treasury has not withdrawn yet.
+    uint256 public accruedFees;
+
+    /// @param fees for an architecture, a base and an adapter, in OPEN's smallest unit.
+    constructor(
+        address owner_,
+        CommitmentRegistry commitments_,
+        OpenToken open_,
+        address treasury_,
+        uint64 reservationBlocks_,
+        Bounds memory bounds_,
+        uint256[3] memory fees
+    ) Ownable(owner_) {
+        if (reservationBlocks_ == 0) revert ReservationBlocksZero();
+        commitments = commitments_;
+        open = open_;
+        reservationBlocks = reservationBlocks_;
+        _setTreasury(treasury_);
+        _setBounds(bounds_);
+        _setDeploymentFee(Kind.Architecture, fees[0]);
+        _setDeploymentFee(Kind.Base, fees[1]);
+        _setDeploymentFee(Kind.Adapter, fees[2]);
+    }
+
+    // Publishing
+
+    /// First step of publishing. Reserving again changes nothing: a copied reservation serves its author.
+    /// @param commitment keccak256(abi.encode(id, publisher, salt)) with (uint256, address, bytes32).
+    function reserve(bytes32 commitment) external {
+        if (reservations[commitment] != 0) return;
+        reservations[commitment] = block.number;
+        emit Reserved(commitment, msg.sender);
+    }
+
+    /// Arguments as {CommitmentRegistry-registerArchitecture}.
+    function publishArchitecture(
+        bytes calldata encoding,
+        uint32 logTile,
+        uint256 srs,
+        uint256[4] calldata tauG2,
+        Point[] calldata tables,
+        Terms calldata terms,
+        Permit calldata permit
+    ) external returns (uint256 id, uint24 model) {
+        bytes memory content = abi.encodePacked(
+            "lorica architecture 1", encoding, logTile, srs, tauG2, uint32(tables.length), _bytes(tables)
+        );
+        id = uint256(keccak256(content)) % R;
+        if (commitments.architectures(id) == address(0)) {
+            _requireId(id, commitments.registerArchitecture(encoding, logTile, srs, tauG2, tables));
+        }
+        SplitBounds.requireZero(terms.split);
+        model = _publish(Kind.Architecture, id, 0, 0, terms, permit);
+    }
+
+    /// Arguments as {CommitmentRegistry-registerBase}; the architecture is published and not retired.
+    function publishBase(
+        uint256 architecture,
+        Point[] calldata tiles,
+        uint256 scalesWord,
+        Terms calldata terms,
+        Permit calldata permit
+    ) external returns (uint256 id, uint24 model) {
+        uint32 parent = _served(architecture, Kind.Architecture).serial;
+        id = uint256(keccak256(abi.encodePacked(architecture, _bytes(tiles), scalesWord))) % R;
+        if (commitments.bases(id) == address(0)) {
+            _requireId(id, commitments.registerBase(architecture, tiles, scalesWord));
+        }
+        SplitBounds.requireWithin(terms.split, bounds);
+        model = _publish(Kind.Base, id, architecture, parent, terms, permit);
+    }
+
+    /// Arguments as {CommitmentRegistry-registerAdapter}; the base is published and not retired.
+    function publishAdapter(uint256 base, Point[] calldata tiles, Terms calldata terms, Permit calldata permit)
+        external
+        returns (uint256 id, uint24 model)
+    {
+        uint32 parent = _served(base, Kind.Base).serial;
+        id = uint256(keccak256(abi.encodePacked(base, _bytes(tiles)))) % R;
+        if (commitments.adapters(id) == address(0)) {
+            _requireId(id, commitments.registerAdapter(base, tiles));
+        }
+        SplitBounds.requireWithin(terms.split, bounds);
+        model = _publish(Kind.Adapter, id, base, parent, terms, permit);
+    }
+
+    function _publish(
+        Kind kind,
+        uint256 id,
+        uint256 parentId,
+        uint32 parent,
+        Terms calldata terms,
+        Permit calldata permit
+    ) private returns (uint24 model) {
+        if (versions[id].serial != 0) revert AlreadyPublished(id);
+        _requireReserved(keccak256(abi.encode(id, msg.sender, terms.salt)));
+        model = terms.model == 0 ? _create(kind, terms.pot) : _continue(kind, terms);
+        versions[id] = Version({
+            model: model,
+            serial: ++versionCount,
+            parent: parent,
+            kind: kind,
+            retired: false,
+            split: terms.split
+        });
+        metadata[id] = Metadata({uri: terms.uri, licence: terms.licence});
+        emit VersionPublished(id, model, kind, parentId, terms.split, terms.uri, terms.licence);
+        _takeFee(deploymentFees[kind], permit);
+    }
+
+    function _requireReserved(bytes32 commitment) private view {
+        uint256 reservedAt = reservations[commitment];
+        if (reservedAt == 0) revert NotReserved(commitment);
+        uint256 earliest = reservedAt + reservationBlocks;
+        if (block.number < earliest) revert ReservationTooYoung(commitment, earliest);
+    }
+
+    function _create(Kind kind, address pot) private returns (uint24 model) {
+        if (pot == address(0)) revert PotZero();
+        model = ++modelCount;
+        models[model] = Model({owner: msg.sender, kind: kind, offeredTo: address(0), pot: pot});
+        emit ModelCreated(model, kind, msg.sender, pot);
+    }
+
+    function _continue(Kind kind, Terms calldata terms) private view returns (uint24 model) {
+        model = terms.model;
+        Model storage line = models[model];
+        _requireOwner(model, line.owner);
+        if (line.kind != kind) revert OtherKind(model, line.kind, kind);
+        if (line.pot != terms.pot) revert OtherPot(model, line.pot, terms.pot);
+    }
+
+    /// A permit that somebody else has used already is no obstacle: the allowance is what counts.
+    function _takeFee(uint256 fee, Permit calldata permit) private {
+        if (fee == 0) return;
+        if (permit.v != 0) {
+            try open.permit(msg.sender, address(this), fee, permit.deadline, permit.v, permit.r, permit.s) {} catch {}
+        }
+        accruedFees += fee;
+        open.safeTransferFrom(msg.sender, address(this), fee);
+    }
+
+    function _requireId(uint256 expected, uint256 got) private pure {
+        if (got != expected) revert IdMismatch(expected, got);
+    }
+
+    /// The points as {CommitmentRegistry} packs them.
+    function _bytes(Point[] calldata points) private pure returns (bytes memory content) {
+        content = new bytes(points.length * 64);
+        assembly ("memory-safe") {
+            calldatacopy(add(content, 0x20), points.offset, mload(content))
+        }
+    }
+
+    // Models
+
+    /// No request is locked for a retired version, and none is published on it; locked requests are served and paid as ever.
+    function retire(uint256 id) external {
+        Version storage version = versions[id];
+        uint24 model = version.model;
+        _requireOwner(model, models[model].owner);
+        if (version.retired) revert Retired(id);
+        version.retired = true;
+        emit VersionRetired(id, model);
+    }
+
+    /// First step of a transfer; zero withdraws the offer. What the line has earned and its owner has not withdrawn goes
+    /// with it.
+    function offerModel(uint24 model, address to) external {
+        Model storage line = models[model];
+        _requireOwner(model, line.owner);
+        line.offeredTo = to;
+        emit ModelOffered(model, msg.sender, to);
+    }
+
+    function acceptModel(uint24 model) external {
+        Model storage line = models[model];
+        if (line.offeredTo != msg.sender) revert NotOfferedTo(model, msg.sender);
+        emit ModelTransferred(model, line.owner, msg.sender);
+        line.owner = msg.sender;
+        line.offeredTo = address(0);
+    }
+
+    /// Contributors alone change their pot: neither the line's owner nor governance can.
+    function setPot(uint24 model, address pot) external {
+        Model storage line = models[model];
+        if (line.pot != msg.sender) revert NotPot(model, msg.sender);
+        if (pot == address(0)) revert PotZero();
+        line.pot = pot;
+        emit PotChanged(model, msg.sender, pot);
+    }
+
+    function _requireOwner(uint24 model, address owner_) private view {
+        if (owner_ != msg.sender) revert NotModelOwner(model, msg.sender);
+    }
+
+    // What the escrow asks
+
+    /// Terms under which a base is served with an adapter, or, with adapter 0, alone; reverts if it is not served.
+    /// Alone the base's own split holds and its owner has the adapter owner's share too.
+    /// @return model line whose contributors are paid, and whose owner has the adapter owner's share.
+    function servingTerms(uint256 base, uint256 adapter)
+        external
+        view
+        returns (uint24 model, uint16 adapterOwner, uint16 baseOwner, uint16 contributors)
+    {
+        Version memory version = _served(base, Kind.Base);
+        if (adapter == 0) {
+            return (version.model, 0, version.split.baseOwner + version.split.adapterOwner, version.split.contributors);
+        }
+        uint32 serial = version.serial;
+        version = _served(adapter, Kind.Adapter);
+        if (version.parent != serial) revert AdapterOfOtherBase(adapter, base);
+        return (version.model, version.split.adapterOwner, version.split.baseOwner, version.split.contributors);
+    }
+
+    /// The line of a version; zero for what is not published.
+    function modelOf(uint256 id) external view returns (uint24) {
+        return versions[id].model;
+    }
+
+    function ownerOf(uint24 model) external view returns (address) {
+        return models[model].owner;
+    }
+
+    function potOf(uint24 model) external view returns (address) {
+        return models[model].pot;
+    }
+
+    function _served(uint256 id, Kind kind) private view returns (Version memory version) {
+        version = versions[id];
+        if (version.kind != kind) revert NotPublished(id, kind);
+        if (version.retired) revert Retired(id);
+    }
+
+    // Governance
+
+    function setDeploymentFee(Kind kind, uint256 fee) external onlyOwner {
+        _setDeploymentFee(kind, fee);
+    }
+
+    /// Holds for what is published from now on.
+    function setBounds(Bounds calldata bounds_) external onlyOwner {
+        _setBounds(bounds_);
+    }
+
+    function setTreasury(address treasury_) external onlyOwner {
+        _setTreasury(treasury_);
+    }
+
+    function withdrawFees(address to) external returns (uint256 amount) {
+        if (msg.sender != treasury) revert NotTreasury(msg.sender);
+        amount = accruedFees;
+        accruedFees = 0;
+        emit FeesWithdrawn(msg.sender, to, amount);
+        open.safeTransfer(to, amount);
+    }
+
+    function _setDeploymentFee(Kind kind, uint256 fee) private {
+        if (kind == Kind.None) revert NotKind(kind);
+        if (fee > MAX_DEPLOYMENT_FEE) revert DeploymentFeeTooHigh(MAX_DEPLOYMENT_FEE, fee);
+        deploymentFees[kind] = fee;
+        emit DeploymentFeeChanged(kind, fee);
+    }
+
+    function _setBounds(Bounds memory bounds_) private {
+        SplitBounds.requireValid(bounds_);
+        bounds = bounds_;
+        emit BoundsChanged(bounds_);
+    }
+
+    function _setTreasury(address treasury_) private {
+        if (treasury_ == address(0)) revert TreasuryZero();
+        treasury = treasury_;
+        emit TreasuryChanged(treasury_);
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+/// A request's life: None -> Locked -> (Accepted ->) one of the others, which are final.
+enum Status {
+    None,
+    Locked,
+    /// The prover has accepted: the requester cannot cancel any more.
+    Accepted,
+    Settled,
+    /// After the deadline.
+    Refunded,
+    Cancelled,
+    /// By the prover.
+    Refused
+}
+
+/// What a locked request's payment depends on, fixed when it is locked.
+struct Lock {
+    Status status;
+    address payer;
+    /// In the token's smallest unit.
+    uint96 fee;
+    /// Who has accepted or is named; zero if neither.
+    address prover;
+    /// Circuits that were enabled: only those may settle it.
+    uint16 circuits;
+    /// The line whose contributors are paid, and whose owner has the adapter owner's share.
+    uint24 model;
+    /// Basis points; the prover has the rest.
+    uint16 adapterOwner;
+    uint16 baseOwner;
+    uint16 contributors;
+}
+
+/// Two slots.
+///
+///   bits            0..159    160..255
+///   deposit         payer     fee                     while locked
+///                   output digest                     once settled
+///                   0                                 once refunded
+///
+///   bits   0..159   160..167  168..183  184..207  208..223       224..239    240..255
+///   terms  prover   status    circuits  model     adapter owner  base owner  contributors     while locked
+///          payee    status    label (88 bits)                                                 once settled
+///          prover   status    0                                                               once refunded
+struct Record {
+    uint256 deposit;
+    uint256 terms;
+}
+
+/// The only reader and writer of {Record}.
+library RequestRecord {
+    /// A settled label is below this.
+    uint256 internal constant LABEL_BOUND = 1 << 88;
+
+    function status(Record storage record) internal view returns (Status) {
+        return _status(record.terms);
+    }
+
+    function load(Record storage record) internal view returns (Lock memory lock) {
+        uint256 terms = record.terms;
+        lock.status = _status(terms);
+        lock.prover = address(uint160(terms));
+        if (lock.status != Status.Locked && lock.status != Status.Accepted) return lock;
+        uint256 deposit = record.deposit;
+        lock.payer = address(uint160(deposit));
+        lock.fee = uint96(deposit >> 160);
+        lock.circuits = uint16(terms >> 168);
+        lock.model = uint24(terms >> 184);
+        lock.adapterOwner = uint16(terms >> 208);
+        lock.baseOwner = uint16(terms >> 224);
+        lock.contributors = uint16(terms >> 240);
+    }
+
+    function store(Record storage record, Lock memory lock) internal {
+        record.deposit = uint256(uint160(lock.payer)) | uint256(lock.fee) << 160;
+        record.terms = _head(lock.prover, lock.status) | uint256(lock.circuits) << 168 | uint256(lock.model) << 184
+            | uint256(lock.adapterOwner) << 208 | uint256(lock.baseOwner) << 224 | uint256(lock.contributors) << 240;
+    }
+
+    function accept(Record storage record, address prover) internal {
+        record.terms = record.terms >> 168 << 168 | _head(prover, Status.Accepted);
+    }
+
+    /// @param label below {LABEL_BOUND}.
+    function settle(Record storage record, address payee, uint256 label, uint256 outputDigest) internal {
+        record.deposit = outputDigest;
+        record.terms = _head(payee, Status.Settled) | label << 168;
+    }
+
+    /// Ends a locked request; its deposit goes back.
+    function close(Record storage record, Status final_) internal returns (address payer, uint96 fee) {
+        uint256 deposit = record.deposit;
+        (payer, fee) = (address(uint160(deposit)), uint96(deposit >> 160));
+        record.deposit = 0;
+        record.terms = _head(address(uint160(record.terms)), final_);
+    }
+
+    /// Label and output digest of a settled request, zeros of others.
+    function result(Record storage record) internal view returns (Status state, uint256 label, uint256 outputDigest) {
+        uint256 terms = record.terms;
+        state = _status(terms);
+        if (state == Status.Settled) (label, outputDigest) = (terms >> 168, record.deposit);
+    }
+
+    function _status(uint256 terms) private pure returns (Status) {
+        return Status(uint8(terms >> 160));
+    }
+
+    function _head(address prover, Status state) private pure returns (uint256) {
+        return uint256(uint160(prover)) | uint256(state) << 160;
+    }
+}

@@ -75,6 +75,12 @@ contract LoricaVerifier is ISettlementVerifier {
     /// Place of alpha in a settlement's head: payee, base, two offsets, sixteen words of the opening, an offset.
     uint256 private constant SETTLEMENT_ALPHA = 0x2a0;
 
+    // Places in a request: id, fee, adapter, then the answer: input digest, label, output digest.
+    uint256 private constant REQUEST_FEE = 0x20;
+    uint256 private constant REQUEST_ADAPTER = 0x40;
+    uint256 private constant REQUEST_ANSWER = 0x60;
+    uint256 private constant REQUEST_BYTES = 0xc0;
+
     // [1]₂: x.c1, x.c0, y.c1, y.c0.
     uint256 private constant G2_X1 = 0x198e9393920d483a7260bfb731fb5d25f1aa493335a9e71297e485b7aef312c2;
     uint256 private constant G2_X0 = 0x1800deef121f1e76426a00665e5c4479674322d4f75edadd46debd5cd992f6ed;
@@ -96,6 +102,8 @@ contract LoricaVerifier is ISettlementVerifier {
         uint256 architectureBytes;
         uint256 base;
         uint256 baseBytes;
+        /// Adapter of every request of the shape: absent requests have the first one's.
+        uint256 adapters;
         address[] adapterRecords;
     }
 
@@ -150,14 +158,33 @@ contract LoricaVerifier is ISettlementVerifier {
 
     function _checkRequests(State memory state, Settlement calldata settlement) private pure {
         uint256 most = _key(state, KEY_REQUESTS);
-        uint256 count = settlement.requests.length;
+        Request[] calldata requests = settlement.requests;
+        uint256 count = requests.length;
         if (count == 0 || count > most) revert RequestCount(most, count);
-        bool needsAdapter = _key(state, KEY_OUTPUT_KIND) == 1;
-        for (uint256 i = 0; i < count; ++i) {
-            Request calldata request = settlement.requests[i];
-            if (i != 0 && request.id <= settlement.requests[i - 1].id) revert RequestOrder(i);
-            if (needsAdapter && request.adapter == 0) revert AdapterMissing(i);
+        uint256 adapters = _allocate(32 * most);
+        uint256 order;
+        uint256 missing;
+        assembly ("memory-safe") {
+            let request := requests.offset
+            let target := adapters
+            let previous
+            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
+                let id := calldataload(request)
+                if iszero(or(gt(id, previous), or(iszero(i), order))) { order := i }
+                previous := id
+                let adapter := calldataload(add(request, REQUEST_ADAPTER))
+                if iszero(or(adapter, missing)) { missing := add(i, 1) }
+                mstore(target, adapter)
+                target := add(target, 0x20)
+                request := add(request, REQUEST_BYTES)
+            }
+            for { let end := add(adapters, shl(5, most)) } lt(target, end) { target := add(target, 0x20) } {
+                mstore(target, mload(adapters))
+            }
         }
+        if (order != 0) revert RequestOrder(order);
+        if (missing != 0 && _key(state, KEY_OUTPUT_KIND) == 1) revert AdapterMissing(missing - 1);
+        state.adapters = adapters;
         uint256 bits = _key(state, KEY_TILE_BITS);
         if (settlement.rhoHigh.length != bits) revert RhoLength(bits, settlement.rhoHigh.length);
         if (_key(state, KEY_INSTANCES) != 16 + 3 * most + bits) revert KeyFormat();
@@ -181,8 +208,9 @@ contract LoricaVerifier is ISettlementVerifier {
     function _loadRecords(State memory state, Settlement calldata settlement) private view {
         uint256 count = settlement.requests.length;
         uint256[] memory adapters = new uint256[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            adapters[i] = settlement.requests[i].adapter;
+        uint256 from = state.adapters;
+        assembly ("memory-safe") {
+            mcopy(add(adapters, 0x20), from, shl(5, count))
         }
         uint256 architecture = _key(state, KEY_ARCHITECTURE);
         address architectureRecord;
@@ -211,33 +239,25 @@ contract LoricaVerifier is ISettlementVerifier {
         view
         returns (uint256[] memory words)
     {
-        uint256 count = settlement.requests.length;
-        uint256 most = _key(state, KEY_REQUESTS);
-        uint256[] memory ids = new uint256[](count);
-        uint256[] memory fees = new uint256[](count);
-        uint256[] memory adapters = new uint256[](count);
+        Request[] calldata requests = settlement.requests;
+        uint256 count = requests.length;
         words = new uint256[](_key(state, KEY_INSTANCES));
-        uint256 n = 5;
-        for (uint256 m = 0; m < most; ++m) {
-            // Absent requests repeat the first.
-            Request calldata request = settlement.requests[m < count ? m : 0];
-            if (m < count) {
-                ids[m] = request.id;
-                fees[m] = request.fee;
-                adapters[m] = request.adapter;
+        uint256 n = 5 + 3 * _key(state, KEY_REQUESTS);
+        words[0] = _context(consumer, settlement.payee, requests);
+        assembly ("memory-safe") {
+            let request := add(requests.offset, REQUEST_ANSWER)
+            let target := add(words, 0xc0)
+            for { let end := add(target, mul(count, 0x60)) } lt(target, end) { target := add(target, 0x60) } {
+                calldatacopy(target, request, 0x60)
+                request := add(request, REQUEST_BYTES)
             }
-            words[n++] = request.inputDigest;
-            words[n++] = request.label;
-            words[n++] = request.outputDigest;
+            // Absent requests repeat the first.
+            let end := add(add(words, 0x20), shl(5, n))
+            for {} lt(target, end) { target := add(target, 0x60) } { mcopy(target, add(words, 0xc0), 0x60) }
         }
-        words[0] = uint256(keccak256(abi.encode(block.chainid, consumer, settlement.payee, ids, fees))) % R;
         words[1] = settlement.base;
         words[2] = _load(state.base + state.baseBytes - 0x20);
-        uint256 adapterIds;
-        assembly ("memory-safe") {
-            adapterIds := add(adapters, 0x20)
-        }
-        words[3] = _digest(adapterIds, count * 32);
+        words[3] = _digest(state.adapters, count * 32);
         words[4] = count;
         uint256 witness = _key(state, KEY_WITNESS + 32) + 1;
         uint256 opening = state.points + witness * 64;
@@ -247,14 +267,46 @@ contract LoricaVerifier is ISettlementVerifier {
         words[n++] = _digest(opening + OPENING_S, 128);
         words[n++] = _digest(opening + OPENING_QUOT, 64);
         words[n++] = _digest(opening + OPENING_W, 64);
-        for (uint256 i = 0; i < settlement.rhoHigh.length; ++i) {
-            words[n++] = settlement.rhoHigh[i];
+        uint256[] calldata rhoHigh = settlement.rhoHigh;
+        assembly ("memory-safe") {
+            let target := add(add(words, 0x20), shl(5, n))
+            let size := shl(5, rhoHigh.length)
+            calldatacopy(target, rhoHigh.offset, size)
+            // alpha, zeta, beta, z, the constant
+            calldatacopy(add(target, size), add(settlement, SETTLEMENT_ALPHA), 0xa0)
         }
-        words[n++] = settlement.alpha;
-        words[n++] = settlement.zeta;
-        words[n++] = settlement.beta;
-        words[n++] = settlement.z;
-        words[n] = settlement.constantTerm;
+    }
+
+    /// keccak256(abi.encode(chain id, consumer, payee, request ids, fees)) mod r.
+    function _context(address consumer, address payee, Request[] calldata requests)
+        private
+        view
+        returns (uint256 context)
+    {
+        uint256 start = _allocate(0);
+        uint256 count = requests.length;
+        assembly ("memory-safe") {
+            let size := shl(5, count)
+            let ids := add(start, 0xa0)
+            let fees := add(add(ids, 0x20), size)
+            mstore(start, chainid())
+            mstore(add(start, 0x20), shr(96, shl(96, consumer)))
+            mstore(add(start, 0x40), shr(96, shl(96, payee)))
+            mstore(add(start, 0x60), 0xa0)
+            mstore(add(start, 0x80), add(0xc0, size))
+            mstore(ids, count)
+            mstore(fees, count)
+            let request := requests.offset
+            for { let end := fees } 1 {} {
+                ids := add(ids, 0x20)
+                fees := add(fees, 0x20)
+                if eq(ids, end) { break }
+                calldatacopy(ids, request, 0x20)
+                calldatacopy(fees, add(request, REQUEST_FEE), 0x20)
+                request := add(request, REQUEST_BYTES)
+            }
+            context := mod(keccak256(start, sub(fees, start)), R)
+        }
     }
 
     /// eq(ρ_hi, j) for all j; coordinate i belongs to bit i of j.
@@ -321,29 +373,35 @@ contract LoricaVerifier is ISettlementVerifier {
     /// Requests with the same adapter share its terms; absent requests have the first one's adapter.
     function _addAdapters(State memory state, Settlement calldata settlement) private view {
         uint256 tiles = _key(state, KEY_ADAPTER + 32);
-        uint256 requests = _key(state, KEY_REQUESTS);
+        uint256 ids = state.adapters;
+        uint256 end = ids + 32 * _key(state, KEY_REQUESTS);
+        uint256 table = state.eq + 32 * _key(state, KEY_ADAPTER);
+        uint256 weights = _allocate(32 * tiles);
         uint256 count = settlement.requests.length;
         for (uint256 m = 0; m < count; ++m) {
-            uint256 id = settlement.requests[m].adapter;
-            if (id == 0) continue;
-            bool seen = false;
-            for (uint256 i = 0; i < m && !seen; ++i) {
-                seen = settlement.requests[i].adapter == id;
+            uint256 own = ids + 32 * m;
+            uint256 id = _load(own);
+            bool skip = id == 0;
+            assembly ("memory-safe") {
+                for { let earlier := ids } lt(earlier, own) { earlier := add(earlier, 0x20) } {
+                    skip := or(skip, eq(mload(earlier), id))
+                }
             }
-            if (seen) continue;
+            if (skip) continue;
             (uint256 record, uint256 size) = _read(id, state.adapterRecords[m]);
             if (_load(record) != settlement.base) revert Foreign(id);
             if (size != 32 + tiles * 64) revert TileCount(id, tiles, (size - 32) / 64);
-            uint256 weights = _allocate(32 * tiles);
-            for (uint256 tile = 0; tile < tiles; ++tile) {
-                uint256 weight = 0;
-                uint256 eq = state.eq + 32 * (_key(state, KEY_ADAPTER) + tile);
-                for (uint256 i = m; i < requests; ++i) {
-                    if (settlement.requests[i < count ? i : 0].adapter == id) {
-                        weight = addmod(weight, _load(eq + 32 * tiles * i), R);
+            assembly ("memory-safe") {
+                let stride := shl(5, tiles)
+                for { let tile := 0 } lt(tile, stride) { tile := add(tile, 0x20) } {
+                    let value := add(add(table, tile), mul(stride, m))
+                    let weight := mload(value)
+                    for { let later := add(own, 0x20) } lt(later, end) { later := add(later, 0x20) } {
+                        value := add(value, stride)
+                        if eq(mload(later), id) { weight := addmod(weight, mload(value), R) }
                     }
+                    mstore(add(weights, tile), weight)
                 }
-                _store(weights + 32 * tile, weight);
             }
             _addTerms(state, record + 32, weights, tiles);
         }

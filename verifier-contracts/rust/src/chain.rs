@@ -1,6 +1,6 @@
 //! What is asked of a chain, and how it can fail.
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, Log, U256};
 
 use crate::abi::AbiError;
 use crate::revert::Revert;
@@ -17,6 +17,27 @@ pub struct Receipt {
     pub created: Option<Address>,
     /// Its hash, on a real chain.
     pub hash: Option<B256>,
+    /// Its block.
+    pub block: u64,
+    /// Its block's hash, on a real chain.
+    pub block_hash: Option<B256>,
+    /// What its contracts logged, in their order.
+    pub logs: Vec<Log>,
+}
+
+/// A log with its place on the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocatedLog {
+    /// The contract, its topics and data.
+    pub log: Log,
+    /// Its block.
+    pub block: u64,
+    /// Its block's hash, on a real chain.
+    pub block_hash: Option<B256>,
+    /// Its transaction's hash, on a real chain.
+    pub transaction: Option<B256>,
+    /// Its place among the block's logs.
+    pub index: u64,
 }
 
 /// A chain, with an account on it that sends transactions.
@@ -27,29 +48,89 @@ pub trait Chain {
     /// The account.
     fn account(&self) -> Address;
 
-    /// Sends a transaction and awaits it: a call, or the creation of a contract if `to` is none.
+    /// Sends a transaction with wei and awaits it: a call, or the creation of a contract if `to` is none.
     ///
     /// # Errors
     /// [`ChainError`], [`ChainError::Reverted`] if the contract refuses.
-    fn send(&mut self, to: Option<Address>, data: Bytes) -> Result<Receipt, ChainError>;
+    fn send_value(&mut self, to: Option<Address>, data: Bytes, value: U256) -> Result<Receipt, ChainError>;
 
-    /// Calls without a transaction.
+    /// [`send_value`](Self::send_value) of no wei.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
-    fn call(&mut self, to: Address, data: Bytes) -> Result<Bytes, ChainError>;
+    /// As [`send_value`](Self::send_value).
+    fn send(&mut self, to: Option<Address>, data: Bytes) -> Result<Receipt, ChainError> {
+        self.send_value(to, data, U256::ZERO)
+    }
 
-    /// Gas that the call would use as a transaction.
+    /// Calls with wei, without a transaction.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
-    fn estimate(&mut self, to: Address, data: Bytes) -> Result<u64, ChainError>;
+    /// As [`send_value`](Self::send_value).
+    fn call_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<Bytes, ChainError>;
+
+    /// [`call_value`](Self::call_value) of no wei.
+    ///
+    /// # Errors
+    /// As [`send_value`](Self::send_value).
+    fn call(&mut self, to: Address, data: Bytes) -> Result<Bytes, ChainError> {
+        self.call_value(to, data, U256::ZERO)
+    }
+
+    /// Gas that the call with wei would use as a transaction.
+    ///
+    /// # Errors
+    /// As [`send_value`](Self::send_value).
+    fn estimate_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<u64, ChainError>;
+
+    /// [`estimate_value`](Self::estimate_value) of no wei.
+    ///
+    /// # Errors
+    /// As [`send_value`](Self::send_value).
+    fn estimate(&mut self, to: Address, data: Bytes) -> Result<u64, ChainError> {
+        self.estimate_value(to, data, U256::ZERO)
+    }
 
     /// Code at an address.
     ///
     /// # Errors
     /// [`ChainError`].
     fn code(&mut self, at: Address) -> Result<Bytes, ChainError>;
+
+    /// Wei of an account.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn balance(&mut self, of: Address) -> Result<U256, ChainError>;
+
+    /// The latest block.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn block_number(&mut self) -> Result<u64, ChainError>;
+
+    /// The latest block's time, in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn timestamp(&mut self) -> Result<u64, ChainError>;
+
+    /// Logs of a contract from this block to the latest, oldest first. Each topic that is named must be the log's at its
+    /// place.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn logs(
+        &mut self,
+        from_block: u64,
+        contract: Address,
+        topics: &[Option<B256>],
+    ) -> Result<Vec<LocatedLog>, ChainError>;
+}
+
+/// Whether a log has the topics that are named.
+pub(crate) fn has_topics(log: &Log, named: &[Option<B256>]) -> bool {
+    named.len() <= log.topics().len()
+        && named.iter().zip(log.topics()).all(|(named, topic)| named.is_none_or(|named| named == *topic))
 }
 
 /// Why something did not happen on a chain.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, Bytes, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use revm::DatabaseRef;
 use revm::context::result::{EVMError, ExecutionResult, Output};
 use revm::context::{BlockEnv, CfgEnv, Context, TxEnv};
@@ -12,21 +12,28 @@ use revm::inspector::{InspectEvm, Inspector};
 use revm::interpreter::{CallInputs, CallOutcome};
 use revm::primitives::hardfork::SpecId;
 
-use crate::chain::{Chain, ChainError, Receipt, TRANSACTION_GAS};
+use crate::chain::{Chain, ChainError, LocatedLog, Receipt, TRANSACTION_GAS, has_topics};
 
 /// Gas of a block, of which a transaction may use [`TRANSACTION_GAS`].
 const BLOCK_GAS: u64 = 60_000_000;
 
+/// Time of the first block: the first second of 2026.
+pub const GENESIS_TIME: u64 = 1_767_225_600;
+
 type Store = CacheDB<EmptyDB>;
 
-/// A chain of one's own. Gas has no price, any account sends.
+/// A chain of one's own. Gas has no price, any account sends. Each transaction has a block of its own; time stands still
+/// but for [`advance`](Self::advance).
 #[derive(Clone, Debug)]
 pub struct EmbeddedChain {
     id: u64,
     account: Address,
     gas_limit: u64,
+    /// The block of the next transaction.
     block: u64,
+    time: u64,
     store: Store,
+    logs: Vec<LocatedLog>,
 }
 
 /// Gas that one contract or precompile used in a call, without what it called.
@@ -76,7 +83,15 @@ impl EmbeddedChain {
     /// An empty chain.
     #[must_use]
     pub fn new(id: u64, account: Address) -> Self {
-        Self { id, account, gas_limit: TRANSACTION_GAS, block: 1, store: Store::default() }
+        Self {
+            id,
+            account,
+            gas_limit: TRANSACTION_GAS,
+            block: 1,
+            time: GENESIS_TIME,
+            store: Store::default(),
+            logs: Vec::new(),
+        }
     }
 
     /// Another account sends from now on.
@@ -89,20 +104,40 @@ impl EmbeddedChain {
         self.gas_limit = gas;
     }
 
+    /// Lets time pass: a block without transactions, so many seconds later.
+    pub fn advance(&mut self, seconds: u64) {
+        self.time = self.time.saturating_add(seconds);
+        self.block += 1;
+    }
+
+    /// Gives wei to an account, out of nothing.
+    pub fn fund(&mut self, account: Address, wei: U256) {
+        let Ok(info) = self.store.basic_ref(account);
+        let mut info = info.unwrap_or_default();
+        info.balance = info.balance.saturating_add(wei);
+        self.store.insert_account_info(account, info);
+    }
+
     fn context(&self, store: Store) -> MainnetContext<Store> {
         Context::mainnet()
             .with_db(store)
             .with_cfg(CfgEnv::new_with_spec(SpecId::OSAKA).with_chain_id(self.id))
-            .with_block(BlockEnv { gas_limit: BLOCK_GAS, number: U256::from(self.block), ..BlockEnv::default() })
+            .with_block(BlockEnv {
+                gas_limit: BLOCK_GAS,
+                number: U256::from(self.block),
+                timestamp: U256::from(self.time),
+                ..BlockEnv::default()
+            })
     }
 
-    fn transaction(&self, to: Option<Address>, data: Bytes) -> Result<TxEnv, ChainError> {
+    fn transaction(&self, to: Option<Address>, data: Bytes, value: U256) -> Result<TxEnv, ChainError> {
         let Ok(account) = self.store.basic_ref(self.account);
         let nonce = account.map_or(0, |account| account.nonce);
         TxEnv::builder()
             .caller(self.account)
             .kind(to.map_or(TxKind::Create, TxKind::Call))
             .data(data)
+            .value(value)
             .nonce(nonce)
             .chain_id(Some(self.id))
             .gas_limit(self.gas_limit)
@@ -111,8 +146,8 @@ impl EmbeddedChain {
     }
 
     /// Runs a transaction and forgets what it changed.
-    fn rehearse(&self, to: Option<Address>, data: Bytes) -> Result<Ran, ChainError> {
-        let transaction = self.transaction(to, data)?;
+    fn rehearse(&self, to: Address, data: Bytes, value: U256) -> Result<Ran, ChainError> {
+        let transaction = self.transaction(Some(to), data, value)?;
         let mut evm = self.context(self.store.clone()).build_mainnet_with_inspector(Meter::default());
         let result = evm.inspect_one_tx(transaction).map_err(not_taken)?;
         let parts = std::mem::take(&mut evm.inspector.parts);
@@ -125,8 +160,8 @@ impl EmbeddedChain {
     /// # Errors
     /// [`ChainError`].
     pub fn profile(&mut self, to: Address, data: Bytes) -> Result<(u64, Vec<Part>), ChainError> {
-        let Ran { result, parts } = self.rehearse(Some(to), data)?;
-        let (receipt, _) = judge(result)?;
+        let Ran { result, parts } = self.rehearse(to, data, U256::ZERO)?;
+        let (receipt, _) = judge(result, self.block)?;
         Ok((receipt.gas, parts))
     }
 }
@@ -139,14 +174,15 @@ fn not_taken<E: std::fmt::Debug>(error: EVMError<E>) -> ChainError {
     ChainError::NotTaken { reason }
 }
 
-fn judge(result: ExecutionResult) -> Result<(Receipt, Bytes), ChainError> {
+fn judge(result: ExecutionResult, block: u64) -> Result<(Receipt, Bytes), ChainError> {
     let gas = result.tx_gas_used();
     match result {
-        ExecutionResult::Success { output: Output::Call(output), .. } => {
-            Ok((Receipt { gas, created: None, hash: None }, output))
-        }
-        ExecutionResult::Success { output: Output::Create(code, created), .. } => {
-            Ok((Receipt { gas, created, hash: None }, code))
+        ExecutionResult::Success { output, logs, .. } => {
+            let (output, created) = match output {
+                Output::Call(output) => (output, None),
+                Output::Create(code, created) => (code, created),
+            };
+            Ok((Receipt { gas, created, hash: None, block, block_hash: None, logs }, output))
         }
         ExecutionResult::Revert { output, .. } => Err(ChainError::reverted(&output, Some(gas))),
         ExecutionResult::Halt { reason, .. } => Err(ChainError::Halted { reason: format!("{reason:?}"), gas }),
@@ -162,22 +198,32 @@ impl Chain for EmbeddedChain {
         self.account
     }
 
-    fn send(&mut self, to: Option<Address>, data: Bytes) -> Result<Receipt, ChainError> {
-        let transaction = self.transaction(to, data)?;
+    fn send_value(&mut self, to: Option<Address>, data: Bytes, value: U256) -> Result<Receipt, ChainError> {
+        let transaction = self.transaction(to, data, value)?;
         let store = std::mem::take(&mut self.store);
         let mut evm = self.context(store).build_mainnet();
         let result = evm.transact_commit(transaction);
         self.store = evm.ctx.journaled_state.database;
+        let result = result.map_err(not_taken)?;
+        let block = self.block;
         self.block += 1;
-        judge(result.map_err(not_taken)?).map(|(receipt, _)| receipt)
+        let (receipt, _) = judge(result, block)?;
+        self.logs.extend((0..).zip(&receipt.logs).map(|(index, log)| LocatedLog {
+            log: log.clone(),
+            block,
+            block_hash: None,
+            transaction: None,
+            index,
+        }));
+        Ok(receipt)
     }
 
-    fn call(&mut self, to: Address, data: Bytes) -> Result<Bytes, ChainError> {
-        judge(self.rehearse(Some(to), data)?.result).map(|(_, output)| output)
+    fn call_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<Bytes, ChainError> {
+        judge(self.rehearse(to, data, value)?.result, self.block).map(|(_, output)| output)
     }
 
-    fn estimate(&mut self, to: Address, data: Bytes) -> Result<u64, ChainError> {
-        judge(self.rehearse(Some(to), data)?.result).map(|(receipt, _)| receipt.gas)
+    fn estimate_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<u64, ChainError> {
+        judge(self.rehearse(to, data, value)?.result, self.block).map(|(receipt, _)| receipt.gas)
     }
 
     fn code(&mut self, at: Address) -> Result<Bytes, ChainError> {
@@ -185,5 +231,30 @@ impl Chain for EmbeddedChain {
         let Some(account) = account else { return Ok(Bytes::new()) };
         let Ok(code) = self.store.code_by_hash_ref(account.code_hash);
         Ok(code.original_bytes())
+    }
+
+    fn balance(&mut self, of: Address) -> Result<U256, ChainError> {
+        let Ok(account) = self.store.basic_ref(of);
+        Ok(account.map_or(U256::ZERO, |account| account.balance))
+    }
+
+    fn block_number(&mut self) -> Result<u64, ChainError> {
+        Ok(self.block - 1)
+    }
+
+    fn timestamp(&mut self) -> Result<u64, ChainError> {
+        Ok(self.time)
+    }
+
+    fn logs(
+        &mut self,
+        from_block: u64,
+        contract: Address,
+        topics: &[Option<B256>],
+    ) -> Result<Vec<LocatedLog>, ChainError> {
+        let wanted = |found: &&LocatedLog| {
+            found.block >= from_block && found.log.address == contract && has_topics(&found.log, topics)
+        };
+        Ok(self.logs.iter().filter(wanted).cloned().collect())
     }
 }

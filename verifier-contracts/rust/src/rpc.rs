@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_eips::eip2930::AccessList;
-use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, LogData, Signature, TxKind, U256};
 use k256::ecdsa::SigningKey;
 use serde_json::{Value, json};
 
-use crate::chain::{Chain, ChainError, Receipt, TRANSACTION_GAS};
+use crate::chain::{Chain, ChainError, LocatedLog, Receipt, TRANSACTION_GAS};
 
 /// One answer of a node.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -114,6 +114,15 @@ fn parse<T: std::str::FromStr>(value: Option<&Value>) -> Option<T> {
     value?.as_str()?.parse().ok()
 }
 
+/// A log as JSON-RPC writes it.
+fn log(method: &'static str, entry: &Value) -> Result<Log, ChainError> {
+    let address = parse(entry.get("address")).ok_or_else(|| malformed(method, "a log's address"))?;
+    let topics = entry.get("topics").and_then(Value::as_array).into_iter().flatten();
+    let topics = topics.map(|topic| parse(Some(topic))).collect::<Option<Vec<B256>>>();
+    let data = topics.zip(parse(entry.get("data"))).and_then(|(topics, data)| LogData::new(topics, data));
+    Ok(Log { address, data: data.ok_or_else(|| malformed(method, "a log"))? })
+}
+
 impl RpcChain {
     /// Connects to a node, with a key if transactions are to be sent.
     ///
@@ -170,10 +179,11 @@ impl RpcChain {
         parse(Some(&answer)).ok_or_else(|| malformed(method, "not bytes"))
     }
 
-    fn call_object(&self, to: Option<Address>, data: &Bytes) -> Value {
+    fn call_object(&self, to: Option<Address>, data: &Bytes, value: U256) -> Value {
         let mut object = json!({
             "from": self.account().to_string(),
             "data": data.to_string(),
+            "value": format!("{value:#x}"),
             "gas": format!("{TRANSACTION_GAS:#x}"),
         });
         if let (Some(to), Some(object)) = (to, object.as_object_mut()) {
@@ -182,8 +192,8 @@ impl RpcChain {
         object
     }
 
-    fn gas(&self, to: Option<Address>, data: &Bytes) -> Result<u64, ChainError> {
-        let gas = self.number("eth_estimateGas", json!([self.call_object(to, data)]))?;
+    fn gas(&self, to: Option<Address>, data: &Bytes, value: U256) -> Result<u64, ChainError> {
+        let gas = self.number("eth_estimateGas", json!([self.call_object(to, data, value)]))?;
         match u64::try_from(gas) {
             Ok(gas) if gas <= TRANSACTION_GAS => Ok(gas),
             _ => Err(ChainError::NotTaken { reason: format!("it needs {gas} gas, of at most {TRANSACTION_GAS}") }),
@@ -213,8 +223,17 @@ impl RpcChain {
         let gas = quantity(receipt.get("gasUsed")).and_then(|gas| u64::try_from(gas).ok());
         let gas = gas.ok_or_else(|| malformed(method, "no gas"))?;
         let status = quantity(receipt.get("status")).ok_or_else(|| malformed(method, "no status"))?;
-        let created = parse(receipt.get("contractAddress"));
-        Ok(Some((Receipt { gas, created, hash: Some(hash) }, status == 1)))
+        let block = quantity(receipt.get("blockNumber")).and_then(|block| u64::try_from(block).ok());
+        let logs = receipt.get("logs").and_then(Value::as_array).ok_or_else(|| malformed(method, "no logs"))?;
+        let receipt = Receipt {
+            gas,
+            created: parse(receipt.get("contractAddress")),
+            hash: Some(hash),
+            block: block.ok_or_else(|| malformed(method, "no block"))?,
+            block_hash: Some(parse(receipt.get("blockHash")).ok_or_else(|| malformed(method, "no hash of the block"))?),
+            logs: logs.iter().map(|entry| log(method, entry)).collect::<Result<_, _>>()?,
+        };
+        Ok(Some((receipt, status == 1)))
     }
 
     fn await_receipt(&self, hash: B256) -> Result<(Receipt, bool), ChainError> {
@@ -241,11 +260,11 @@ impl Chain for RpcChain {
     }
 
     /// What would be refused is not sent: the estimate finds out, and costs nothing.
-    fn send(&mut self, to: Option<Address>, data: Bytes) -> Result<Receipt, ChainError> {
+    fn send_value(&mut self, to: Option<Address>, data: Bytes, value: U256) -> Result<Receipt, ChainError> {
         let Some(key) = &self.key else {
             return Err(ChainError::NotTaken { reason: "no key to sign it with".into() });
         };
-        let estimate = self.gas(to, &data)?;
+        let estimate = self.gas(to, &data, value)?;
         let (max_fee_per_gas, max_priority_fee_per_gas) = self.fees()?;
         let nonce = self.number("eth_getTransactionCount", json!([self.account().to_string(), "pending"]))?;
         let transaction = TxEip1559 {
@@ -256,7 +275,7 @@ impl Chain for RpcChain {
             max_fee_per_gas,
             max_priority_fee_per_gas,
             to: to.map_or(TxKind::Create, TxKind::Call),
-            value: U256::ZERO,
+            value,
             access_list: AccessList::default(),
             input: data.clone(),
         };
@@ -267,21 +286,67 @@ impl Chain for RpcChain {
             return Ok(receipt);
         }
         // A receipt has no reason; the same call may tell it.
-        match self.request("eth_call", json!([self.call_object(to, &data), "latest"])) {
+        match self.request("eth_call", json!([self.call_object(to, &data, value), "latest"])) {
             Err(ChainError::Reverted { revert, .. }) => Err(ChainError::Reverted { revert, gas: Some(receipt.gas) }),
             _ => Err(ChainError::reverted(&[], Some(receipt.gas))),
         }
     }
 
-    fn call(&mut self, to: Address, data: Bytes) -> Result<Bytes, ChainError> {
-        self.bytes("eth_call", json!([self.call_object(Some(to), &data), "latest"]))
+    fn call_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<Bytes, ChainError> {
+        self.bytes("eth_call", json!([self.call_object(Some(to), &data, value), "latest"]))
     }
 
-    fn estimate(&mut self, to: Address, data: Bytes) -> Result<u64, ChainError> {
-        self.gas(Some(to), &data)
+    fn estimate_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<u64, ChainError> {
+        self.gas(Some(to), &data, value)
     }
 
     fn code(&mut self, at: Address) -> Result<Bytes, ChainError> {
         self.bytes("eth_getCode", json!([at.to_string(), "latest"]))
+    }
+
+    fn balance(&mut self, of: Address) -> Result<U256, ChainError> {
+        let method = "eth_getBalance";
+        let answer = self.request(method, json!([of.to_string(), "latest"]))?;
+        parse(Some(&answer)).ok_or_else(|| malformed(method, "not a number"))
+    }
+
+    fn block_number(&mut self) -> Result<u64, ChainError> {
+        let method = "eth_blockNumber";
+        u64::try_from(self.number(method, json!([]))?).map_err(|_| malformed(method, "not a block"))
+    }
+
+    fn timestamp(&mut self) -> Result<u64, ChainError> {
+        let method = "eth_getBlockByNumber";
+        let block = self.request(method, json!(["latest", false]))?;
+        let time = quantity(block.get("timestamp")).and_then(|time| u64::try_from(time).ok());
+        time.ok_or_else(|| malformed(method, "no time"))
+    }
+
+    fn logs(
+        &mut self,
+        from_block: u64,
+        contract: Address,
+        topics: &[Option<B256>],
+    ) -> Result<Vec<LocatedLog>, ChainError> {
+        let method = "eth_getLogs";
+        let named: Vec<Value> =
+            topics.iter().map(|topic| topic.map_or(Value::Null, |t| t.to_string().into())).collect();
+        let filter = json!({
+            "fromBlock": format!("{from_block:#x}"), "toBlock": "latest",
+            "address": contract.to_string(), "topics": named,
+        });
+        let answer = self.request(method, json!([filter]))?;
+        let entries = answer.as_array().ok_or_else(|| malformed(method, "not a list"))?;
+        let number = |value: Option<&Value>| quantity(value).and_then(|number| u64::try_from(number).ok());
+        let located = |entry: &Value| {
+            Ok(LocatedLog {
+                log: log(method, entry)?,
+                block: number(entry.get("blockNumber")).ok_or_else(|| malformed(method, "a log without a block"))?,
+                block_hash: parse(entry.get("blockHash")),
+                transaction: parse(entry.get("transactionHash")),
+                index: number(entry.get("logIndex")).ok_or_else(|| malformed(method, "a log without a place"))?,
+            })
+        };
+        entries.iter().map(located).collect()
     }
 }

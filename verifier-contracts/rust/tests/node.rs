@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use alloy_primitives::{Address, B256, Bytes, U256, address, hex, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Log, U256, address, hex, keccak256};
 use lorica_contracts::abi;
 use lorica_contracts::chain::{Chain, ChainError, Receipt};
 use lorica_contracts::contracts::{CHECK_GAS, Contracts};
@@ -99,7 +99,10 @@ fn without_a_key_nothing_is_sent() {
 /// A transaction with a receipt of this status, after which the node answers `then`.
 fn sent(status: &str, then: Option<(&'static str, String)>) -> Result<Receipt, ChainError> {
     let hash = format!("\"{}\"", B256::repeat_byte(1));
-    let receipt = format!(r#"{{"gasUsed":"0x1234","status":"{status}","contractAddress":null}}"#);
+    let receipt = format!(
+        r#"{{"gasUsed":"0x1234","status":"{status}","contractAddress":null,"blockNumber":"0x9","blockHash":{hash},
+        "logs":[{{"address":"{ACCOUNT}","topics":[{hash}],"data":"0x07"}}]}}"#
+    );
     let no_method = error(r#"{"code":-32601,"message":"no such method"}"#);
     let mut answers = vec![result("\"0x1\""), result("\"0x5208\""), result(r#"{"baseFeePerGas":"0x7"}"#), no_method];
     answers.extend([result("\"0x0\""), result(&hash), result("null"), result(&receipt)]);
@@ -111,7 +114,8 @@ fn sent(status: &str, then: Option<(&'static str, String)>) -> Result<Receipt, C
 #[test]
 fn receipts_are_awaited() {
     let receipt = sent("0x1", None).unwrap();
-    assert_eq!((receipt.gas, receipt.created), (0x1234, None));
+    assert_eq!((receipt.gas, receipt.created, receipt.block), (0x1234, None, 9));
+    assert_eq!(receipt.logs, [Log::new(ACCOUNT, vec![B256::repeat_byte(1)], [7].into()).unwrap()]);
     let data = hex::encode_prefixed(&keccak256("ProofInvalid()")[..4]);
     let refused = error(&format!(r#"{{"code":3,"message":"execution reverted","data":"{data}"}}"#));
     let refused = sent("0x0", Some(refused)).unwrap_err();

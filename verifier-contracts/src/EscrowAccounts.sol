@@ -81,10 +81,11 @@ abstract contract EscrowAccounts is ReentrancyGuardTransient {
 
     function _creditModel(address token, uint24 model, uint256 owner, uint256 contributors) internal {
         if (owner | contributors == 0) return;
-        ModelBalance storage balance = modelBalances[token][model];
-        // Checked sums; both terms are below 2^96.
-        (balance.owner, balance.contributors) =
-            (balance.owner + uint128(owner), balance.contributors + uint128(contributors));
+        // Terms are sums of a batch's fees, each below 2^96; the sums are checked. One load and one store.
+        ModelBalance memory balance = modelBalances[token][model];
+        balance.owner += uint128(owner);
+        balance.contributors += uint128(contributors);
+        modelBalances[token][model] = balance;
     }
 
     /// Takes `fee` from the caller. A token that takes a part of a transfer for itself is refused.

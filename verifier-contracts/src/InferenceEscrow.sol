@@ -34,10 +34,13 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         LaterCircuit
     }
 
-    /// What a batch's payments have in common, and sums that are not stored yet.
+    /// What a batch's requests have in common, and sums that are not stored yet.
     struct Batch {
+        uint256 base;
+        /// The circuit's output kind and ordinal.
+        uint256 kind;
+        uint256 circuit;
         address payee;
-        uint16 circuit;
         uint24 baseModel;
         address token;
         uint256 prover;
@@ -287,11 +290,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
 
     function _requireLocked(uint256 id, Record storage record) private view returns (Lock memory locked) {
         locked = record.load();
-        if (!_isOpen(locked.status)) revert NotLocked(id, locked.status);
-    }
-
-    function _isOpen(Status status) private pure returns (bool) {
-        return status == Status.Locked || status == Status.Accepted;
+        if (!RequestRecord.isOpen(locked.status)) revert NotLocked(id, locked.status);
     }
 
     function _return(Record storage record, address token, Status final_) private returns (address payer, uint96 fee) {
@@ -317,17 +316,16 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
             revert RequestCountMismatch(settlement.requests.length, requests.length);
         }
         Batch memory batch = _batch(circuit, settlement);
-        uint256 kind = _outputKind(circuit);
         uint256[] memory callbacks = new uint256[](requests.length);
         for (uint256 i = 0; i < requests.length; ++i) {
-            uint256 id = _match(i, requests[i], settlement, kind);
-            if (_settleOne(batch, id, requests[i], settlement.requests[i]) && requests[i].consumer != address(0)) {
-                callbacks[i] = id;
-            }
+            InferenceRequest calldata request = requests[i];
+            Request calldata proven = settlement.requests[i];
+            uint256 id = _match(batch, i, request, proven);
+            if (_settleOne(batch, id, request, proven) && request.consumer != address(0)) callbacks[i] = id;
         }
         if (batch.paid == 0) revert NothingPayable();
         _storeSums(batch);
-        emit BatchSettled(circuit, batch.payee, settlement.base, batch.paid);
+        emit BatchSettled(circuit, batch.payee, batch.base, batch.paid);
         // A view of contracts that governance chose; reverts if anything is false.
         router.check(circuit, settlement);
         for (uint256 i = 0; i < requests.length; ++i) {
@@ -338,28 +336,29 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     function _batch(bytes32 circuit, Settlement calldata settlement) private view returns (Batch memory batch) {
         batch.circuit = circuits[circuit];
         if (batch.circuit == 0) revert CircuitNotEnabled(circuit);
+        batch.kind = _outputKind(circuit);
         batch.payee = settlement.payee;
         if (batch.payee == address(0) || batch.payee == address(this)) revert PayeeInvalid(batch.payee);
-        batch.baseModel = models.modelOf(settlement.base);
+        batch.base = settlement.base;
+        batch.baseModel = models.modelOf(batch.base);
     }
 
     /// The request's id, if its terms are those that are proven.
-    function _match(uint256 index, InferenceRequest calldata request, Settlement calldata settlement, uint256 kind)
+    function _match(Batch memory batch, uint256 index, InferenceRequest calldata request, Request calldata proven)
         private
         view
         returns (uint256 id)
     {
-        Request calldata proven = settlement.requests[index];
         id = requestId(request);
         if (id != proven.id) revert RequestIdMismatch(index, proven.id, id);
-        if (request.base != settlement.base) revert BaseMismatch(id, request.base, settlement.base);
+        if (request.base != batch.base) revert BaseMismatch(id, request.base, batch.base);
         if (request.adapter != proven.adapter) revert AdapterMismatch(id, request.adapter, proven.adapter);
         if (request.inputDigest != proven.inputDigest) {
             revert InputMismatch(id, request.inputDigest, proven.inputDigest);
         }
-        if (request.kind != kind) revert KindMismatch(id, request.kind, kind);
-        if (request.prover != address(0) && request.prover != settlement.payee) {
-            revert NotNamedProver(id, request.prover, settlement.payee);
+        if (request.kind != batch.kind) revert KindMismatch(id, request.kind, batch.kind);
+        if (request.prover != address(0) && request.prover != batch.payee) {
+            revert NotNamedProver(id, request.prover, batch.payee);
         }
         if (proven.label >= RequestRecord.LABEL_BOUND) revert LabelTooLarge(id, proven.label);
     }
@@ -370,37 +369,36 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         returns (bool)
     {
         Record storage record = _records[id];
-        Lock memory locked = record.load();
-        if (!_isOpen(locked.status)) return _skip(id, Skip.NotLocked);
+        uint256 terms = record.terms;
+        if (!RequestRecord.isOpen(RequestRecord.statusOf(terms))) return _skip(id, Skip.NotLocked);
         if (block.timestamp > request.deadline) return _skip(id, Skip.Expired);
-        if (locked.fee != proven.fee) return _skip(id, Skip.OtherFee);
-        if (batch.circuit > locked.circuits) return _skip(id, Skip.LaterCircuit);
+        uint256 fee = RequestRecord.feeOf(record.deposit);
+        if (fee != proven.fee) return _skip(id, Skip.OtherFee);
+        if (batch.circuit > RequestRecord.circuitsOf(terms)) return _skip(id, Skip.LaterCircuit);
         record.settle(batch.payee, proven.label, proven.outputDigest);
+        _divide(batch, id, request.token, fee, terms, proven);
+        return true;
+    }
 
-        uint256 adapterOwner = uint256(locked.fee) * locked.adapterOwner / WHOLE;
-        uint256 baseOwner = uint256(locked.fee) * locked.baseOwner / WHOLE;
-        uint256 contributors = uint256(locked.fee) * locked.contributors / WHOLE;
-        uint256 prover = locked.fee - adapterOwner - baseOwner - contributors;
-        if (request.token != batch.token) {
+    function _divide(Batch memory batch, uint256 id, address token, uint256 fee, uint256 terms, Request calldata proven)
+        private
+    {
+        (uint256 adapterOwner, uint256 baseOwner, uint256 contributors) = RequestRecord.sharesOf(terms);
+        adapterOwner = fee * adapterOwner / WHOLE;
+        baseOwner = fee * baseOwner / WHOLE;
+        contributors = fee * contributors / WHOLE;
+        uint256 prover = fee - adapterOwner - baseOwner - contributors;
+        if (token != batch.token) {
             _storeSums(batch);
-            batch.token = request.token;
+            batch.token = token;
         }
         batch.prover += prover;
         batch.baseOwner += baseOwner;
         ++batch.paid;
-        _creditModel(request.token, locked.model, adapterOwner, contributors);
+        _creditModel(token, RequestRecord.modelOf(terms), adapterOwner, contributors);
         emit RequestSettled(
-            id,
-            batch.payee,
-            proven.label,
-            proven.outputDigest,
-            request.token,
-            prover,
-            adapterOwner,
-            baseOwner,
-            contributors
+            id, batch.payee, proven.label, proven.outputDigest, token, prover, adapterOwner, baseOwner, contributors
         );
-        return true;
     }
 
     function _skip(uint256 id, Skip reason) private returns (bool) {

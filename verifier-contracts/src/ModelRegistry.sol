@@ -35,7 +35,11 @@ contract ModelRegistry is Ownable2Step {
         uint32 parent;
         Kind kind;
         bool retired;
-        Split split;
+        /// Shares as in {Split}.
+        uint16 prover;
+        uint16 adapterOwner;
+        uint16 baseOwner;
+        uint16 contributors;
     }
 
     struct Metadata {
@@ -205,7 +209,10 @@ contract ModelRegistry is Ownable2Step {
             parent: parent,
             kind: kind,
             retired: false,
-            split: terms.split
+            prover: terms.split.prover,
+            adapterOwner: terms.split.adapterOwner,
+            baseOwner: terms.split.baseOwner,
+            contributors: terms.split.contributors
         });
         metadata[id] = Metadata({uri: terms.uri, licence: terms.licence});
         emit VersionPublished(id, model, kind, parentId, terms.split, terms.uri, terms.licence);
@@ -310,12 +317,12 @@ contract ModelRegistry is Ownable2Step {
     {
         Version memory version = _served(base, Kind.Base);
         if (adapter == 0) {
-            return (version.model, 0, version.split.baseOwner + version.split.adapterOwner, version.split.contributors);
+            return (version.model, 0, version.baseOwner + version.adapterOwner, version.contributors);
         }
         uint32 serial = version.serial;
         version = _served(adapter, Kind.Adapter);
         if (version.parent != serial) revert AdapterOfOtherBase(adapter, base);
-        return (version.model, version.split.adapterOwner, version.split.baseOwner, version.split.contributors);
+        return (version.model, version.adapterOwner, version.baseOwner, version.contributors);
     }
 
     /// The line of a version; zero for what is not published.

@@ -55,22 +55,20 @@ library RequestRecord {
     uint256 internal constant LABEL_BOUND = 1 << 88;
 
     function status(Record storage record) internal view returns (Status) {
-        return _status(record.terms);
+        return statusOf(record.terms);
     }
 
     function load(Record storage record) internal view returns (Lock memory lock) {
         uint256 terms = record.terms;
-        lock.status = _status(terms);
+        lock.status = statusOf(terms);
         lock.prover = address(uint160(terms));
-        if (lock.status != Status.Locked && lock.status != Status.Accepted) return lock;
+        if (!isOpen(lock.status)) return lock;
         uint256 deposit = record.deposit;
-        lock.payer = address(uint160(deposit));
-        lock.fee = uint96(deposit >> 160);
-        lock.circuits = uint16(terms >> 168);
-        lock.model = uint24(terms >> 184);
-        lock.adapterOwner = uint16(terms >> 208);
-        lock.baseOwner = uint16(terms >> 224);
-        lock.contributors = uint16(terms >> 240);
+        lock.payer = payerOf(deposit);
+        lock.fee = feeOf(deposit);
+        lock.circuits = circuitsOf(terms);
+        lock.model = modelOf(terms);
+        (lock.adapterOwner, lock.baseOwner, lock.contributors) = sharesOf(terms);
     }
 
     function store(Record storage record, Lock memory lock) internal {
@@ -92,7 +90,7 @@ library RequestRecord {
     /// Ends a locked request; its deposit goes back.
     function close(Record storage record, Status final_) internal returns (address payer, uint96 fee) {
         uint256 deposit = record.deposit;
-        (payer, fee) = (address(uint160(deposit)), uint96(deposit >> 160));
+        (payer, fee) = (payerOf(deposit), feeOf(deposit));
         record.deposit = 0;
         record.terms = _head(address(uint160(record.terms)), final_);
     }
@@ -100,12 +98,43 @@ library RequestRecord {
     /// Label and output digest of a settled request, zeros of others.
     function result(Record storage record) internal view returns (Status state, uint256 label, uint256 outputDigest) {
         uint256 terms = record.terms;
-        state = _status(terms);
+        state = statusOf(terms);
         if (state == Status.Settled) (label, outputDigest) = (terms >> 168, record.deposit);
     }
 
-    function _status(uint256 terms) private pure returns (Status) {
+    // Fields of the words of a request that is locked
+
+    /// The request can be paid or given back.
+    function isOpen(Status state) internal pure returns (bool) {
+        return state == Status.Locked || state == Status.Accepted;
+    }
+
+    function statusOf(uint256 terms) internal pure returns (Status) {
         return Status(uint8(terms >> 160));
+    }
+
+    function payerOf(uint256 deposit) internal pure returns (address) {
+        return address(uint160(deposit));
+    }
+
+    function feeOf(uint256 deposit) internal pure returns (uint96) {
+        return uint96(deposit >> 160);
+    }
+
+    function circuitsOf(uint256 terms) internal pure returns (uint16) {
+        return uint16(terms >> 168);
+    }
+
+    function modelOf(uint256 terms) internal pure returns (uint24) {
+        return uint24(terms >> 184);
+    }
+
+    function sharesOf(uint256 terms)
+        internal
+        pure
+        returns (uint16 adapterOwner, uint16 baseOwner, uint16 contributors)
+    {
+        return (uint16(terms >> 208), uint16(terms >> 224), uint16(terms >> 240));
     }
 
     function _head(address prover, Status state) private pure returns (uint256) {

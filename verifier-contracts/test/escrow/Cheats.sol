@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {vm} from "../Vm.sol";
+
+/// More of forge's cheat codes.
+interface Cheats {
+    struct Log {
+        bytes32[] topics;
+        bytes data;
+        address emitter;
+    }
+
+    function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function addr(uint256 key) external pure returns (address account);
+    function warp(uint256 timestamp) external;
+    function roll(uint256 blockNumber) external;
+    function deal(address account, uint256 balance) external;
+    function startPrank(address sender) external;
+    function stopPrank() external;
+    function recordLogs() external;
+    function getRecordedLogs() external returns (Log[] memory logs);
+    function store(address target, bytes32 slot, bytes32 value) external;
+    function deployCode(string calldata artifact) external returns (address deployed);
+    function deployCode(string calldata artifact, bytes calldata arguments) external returns (address deployed);
+    function cool(address target) external;
+    function expectEmit(bool topic1, bool topic2, bool topic3, bool data, address emitter) external;
+}
+
+Cheats constant cheats = Cheats(address(vm));

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Point} from "../../src/Bn254.sol";
+import {InferenceRequest} from "../../src/InferenceRequest.sol";
+import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
+import {Settlement} from "../../src/Settlement.sol";
+import {vm} from "../Vm.sol";
+import {cheats} from "./Cheats.sol";
+import {World} from "./World.sol";
+
+/// Transaction gas: 21,000, calldata, execution. The contracts are cold in each, as at a transaction's start.
+contract EscrowGasTest is World {
+    function setUp() public {
+        _world();
+    }
+
+    function _intrinsic(bytes memory data) private pure returns (uint256 gas_) {
+        gas_ = 21_000;
+        for (uint256 i = 0; i < data.length; ++i) {
+            gas_ += data[i] == 0 ? 4 : 16;
+        }
+    }
+
+    function _cool() private {
+        cheats.cool(address(escrow));
+        cheats.cool(address(models));
+        cheats.cool(address(open));
+        cheats.cool(address(router));
+        cheats.cool(address(mock));
+    }
+
+    function _transaction(address sender, uint256 value, bytes memory data) private returns (uint256 used) {
+        vm.pauseGasMetering();
+        used = _intrinsic(data);
+        _cool();
+        vm.resumeGasMetering();
+        vm.prank(sender);
+        uint256 before = gasleft();
+        (bool ok,) = address(escrow).call{value: value}(data);
+        used += before - gasleft();
+        assertTrue(ok, "transaction");
+    }
+
+    function _lockData(InferenceRequest memory request, bytes memory signature) private pure returns (bytes memory) {
+        return abi.encodeCall(InferenceEscrow.lock, (request, uint96(request.maxFee), signature));
+    }
+
+    function test_lock() public {
+        _lock(_request(1));
+        InferenceRequest memory request = _request(2);
+        uint256 used = _transaction(requester, 0, _lockData(request, ""));
+        vm.snapshotValue("escrow", "lock OPEN, by the requester", used);
+        request.salt = 3;
+        used = _transaction(RELAYER, 0, _lockData(request, _signed(request)));
+        vm.snapshotValue("escrow", "lock OPEN, by a relayer with the signature", used);
+        assertTrue(used <= 120_000, "limit");
+        request.token = address(0);
+        used = _transaction(RELAYER, FEE, _lockData(request, _signed(request)));
+        vm.snapshotValue("escrow", "lock the gas token, by a relayer with the signature", used);
+        vm.prank(RELAYER);
+        open.delegate(RELAYER);
+        cheats.roll(++height);
+        request = _request(5);
+        used = _transaction(RELAYER, 0, _lockData(request, _signed(request)));
+        vm.snapshotValue("escrow", "lock OPEN, by a relayer with delegated votes", used);
+    }
+
+    /// 16 requests; calldata of the size of a proof at tile size 2^22. The check itself is the verifier's: see check.json.
+    function _settle16(bool different) private returns (uint256 used, uint256 check) {
+        vm.pauseGasMetering();
+        if (different) {
+            for (uint256 i = 2; i <= 16; ++i) {
+                (uint256 adapter, uint24 model) =
+                    _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, i, _split(6_000, 2_000, 1_000, 1_000), 0);
+                adapters.push(adapter);
+                adapterModels.push(model);
+            }
+        }
+        InferenceRequest[] memory requests = new InferenceRequest[](16);
+        for (uint256 i = 0; i < 16; ++i) {
+            requests[i] = _request(i);
+            if (different) requests[i].adapter = adapters[i];
+            _lock(requests[i]);
+        }
+        Settlement memory settlement = _settlement(requests, prover);
+        settlement.witness = new Point[](9);
+        settlement.rhoHigh = new uint256[](5);
+        settlement.proof = new bytes(1_984);
+        mock.setGullible(true);
+        bytes memory data = abi.encodeCall(router.check, (classify, settlement));
+        uint256 settlementData = _intrinsic(data);
+        _cool();
+        vm.resumeGasMetering();
+        uint256 before = gasleft();
+        (bool ok,) = address(router).call(data);
+        check = settlementData + before - gasleft();
+        assertTrue(ok, "check");
+        data = abi.encodeCall(InferenceEscrow.settle, (classify, settlement, requests));
+        used = _transaction(STRANGER, 0, data);
+    }
+
+    function _snapshot(string memory name, uint256 used, uint256 check) private {
+        // What the escrow adds to a transaction that only checks.
+        vm.snapshotValue("escrow", name, (used - check) / 16);
+    }
+
+    function test_settleDifferentAdapters() public {
+        (uint256 used, uint256 check) = _settle16(true);
+        _snapshot("settle 16 with 16 adapters, first payments, beside the check, per request", used, check);
+        // 61,800 for the check of 16 different adapters at tile size 2^22 (docs/benchmarks.md).
+        assertTrue((used - check) / 16 + 61_800 <= 110_000, "limit");
+    }
+
+    function test_settleOneAdapter() public {
+        (uint256 used, uint256 check) = _settle16(false);
+        _snapshot("settle 16 with one adapter, first payments, beside the check, per request", used, check);
+    }
+
+    function test_rest() public {
+        InferenceRequest memory request = _request(1);
+        _lock(request);
+        uint256 used = _transaction(prover, 0, abi.encodeCall(InferenceEscrow.accept, (request)));
+        vm.snapshotValue("escrow", "accept", used);
+        used = _transaction(prover, 0, abi.encodeCall(InferenceEscrow.refuse, (request, 1, "")));
+        vm.snapshotValue("escrow", "refuse, first refund of the payer", used);
+        request.salt = 2;
+        _lock(request);
+        used = _transaction(requester, 0, abi.encodeCall(InferenceEscrow.cancel, (request)));
+        vm.snapshotValue("escrow", "cancel", used);
+        request.salt = 3;
+        _lock(request);
+        _advance(2 days);
+        used = _transaction(STRANGER, 0, abi.encodeCall(InferenceEscrow.refund, (request)));
+        vm.snapshotValue("escrow", "refund", used);
+        used = _transaction(requester, 0, abi.encodeCall(escrow.withdraw, (address(open), requester)));
+        vm.snapshotValue("escrow", "withdraw", used);
+    }
+}

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {Point} from "../../src/Bn254.sol";
+import {ModelRegistry} from "../../src/ModelRegistry.sol";
+import {
+    Bounds,
+    BoundsInvalid,
+    Kind,
+    Permit,
+    Split,
+    SplitBaseOwner,
+    SplitContributors,
+    SplitOfArchitecture,
+    SplitProver,
+    SplitSum,
+    Terms
+} from "../../src/ModelTerms.sol";
+import {vm} from "../Vm.sol";
+import {cheats} from "./Cheats.sol";
+import {World} from "./World.sol";
+
+contract ModelRegistryTest is World {
+    function setUp() public {
+        _world();
+    }
+
+    function _good() private pure returns (Split memory) {
+        return _split(6_000, 2_000, 1_000, 1_000);
+    }
+
+    /// Publishing an adapter of `count` tiles must fail.
+    function _refused(address publisher, uint256 count, Terms memory terms, bytes memory reason) private {
+        vm.prank(publisher);
+        vm.expectRevert(reason);
+        models.publishAdapter(base, _tiles(count), terms, _noPermit());
+    }
+
+    function test_published() public view {
+        (uint24 model, uint32 serial, uint32 parent, Kind kind, bool retired,,,,) = models.versions(adapters[0]);
+        assertEq(model, 3, "model");
+        assertEq(serial, 3, "serial");
+        assertEq(parent, 2, "the base's serial");
+        assertTrue(kind == Kind.Adapter && !retired, "kind");
+        (address owner, Kind lineKind, address offeredTo, address pot) = models.models(model);
+        assertTrue(owner == ADAPTER_OWNER && lineKind == Kind.Adapter, "line");
+        assertTrue(offeredTo == address(0) && pot == ADAPTER_POT, "line");
+        assertTrue(models.ownerOf(model) == ADAPTER_OWNER && models.potOf(model) == ADAPTER_POT, "line");
+        (string memory uri, string memory licence) = models.metadata(adapters[0]);
+        assertTrue(keccak256(bytes(uri)) == keccak256("ipfs://model"), "uri");
+        assertTrue(keccak256(bytes(licence)) == keccak256("Apache-2.0"), "licence");
+        assertEq(models.modelOf(adapters[0]), model, "modelOf");
+        assertTrue(registry.adapters(adapters[0]) != address(0), "registered");
+    }
+
+    function test_fees() public {
+        assertEq(models.accruedFees(), 6 ether, "accrued");
+        assertEq(open.balanceOf(address(models)), 6 ether, "held");
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotTreasury.selector, address(this)));
+        models.withdrawFees(address(this));
+        vm.prank(GOVERNANCE);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotTreasury.selector, GOVERNANCE));
+        models.withdrawFees(GOVERNANCE);
+        vm.prank(TREASURY);
+        models.withdrawFees(address(0x77));
+        assertEq(open.balanceOf(address(0x77)), 6 ether, "withdrawn");
+        assertEq(models.accruedFees(), 0, "nothing left");
+        // Nothing but fees: what somebody sends is not the treasury's.
+        open.transfer(address(models), 5);
+        vm.prank(TREASURY);
+        assertEq(models.withdrawFees(address(0x77)), 0, "sent");
+    }
+
+    function test_feeIsTaken() public {
+        _reserve(_adapterId(base, 2), STRANGER);
+        vm.prank(STRANGER);
+        open.approve(address(models), 1 ether - 1);
+        vm.prank(STRANGER);
+        vm.expectRevert();
+        models.publishAdapter(base, _tiles(2), _terms(STRANGER, _good(), 0), _noPermit());
+        vm.prank(GOVERNANCE);
+        models.setDeploymentFee(Kind.Adapter, 0);
+        vm.prank(STRANGER);
+        models.publishAdapter(base, _tiles(2), _terms(STRANGER, _good(), 0), _noPermit());
+    }
+
+    function _permit(uint256 key) private view returns (Permit memory permit) {
+        bytes32 hash = keccak256(
+            abi.encode(
+                keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"),
+                cheats.addr(key),
+                address(models),
+                uint256(1 ether),
+                open.nonces(cheats.addr(key)),
+                clock
+            )
+        );
+        permit.deadline = clock;
+        (permit.v, permit.r, permit.s) =
+            cheats.sign(key, keccak256(abi.encodePacked(hex"1901", open.DOMAIN_SEPARATOR(), hash)));
+    }
+
+    function test_permit() public {
+        vm.prank(requester);
+        open.approve(address(models), 0);
+        _reserve(_adapterId(base, 2), requester);
+        Permit memory permit = _permit(REQUESTER_KEY);
+        vm.prank(requester);
+        models.publishAdapter(base, _tiles(2), _terms(STRANGER, _good(), 0), permit);
+        // Used by somebody else first: its allowance serves.
+        permit = _permit(REQUESTER_KEY);
+        vm.prank(STRANGER);
+        open.permit(requester, address(models), 1 ether, clock, permit.v, permit.r, permit.s);
+        _reserve(_adapterId(base, 3), requester);
+        vm.prank(requester);
+        models.publishAdapter(base, _tiles(3), _terms(STRANGER, _good(), 0), permit);
+    }
+
+    // Reservations
+
+    function _commitment(uint256 id, address publisher) private pure returns (bytes32) {
+        return keccak256(abi.encode(id, publisher, bytes32("salt")));
+    }
+
+    function test_reservation() public {
+        uint256 id = _adapterId(base, 2);
+        bytes32 commitment = _commitment(id, ADAPTER_OWNER);
+        Terms memory terms = _terms(ADAPTER_POT, _good(), 0);
+        _refused(ADAPTER_OWNER, 2, terms, abi.encodeWithSelector(ModelRegistry.NotReserved.selector, commitment));
+        vm.prank(ADAPTER_OWNER);
+        models.reserve(commitment);
+        _refused(
+            ADAPTER_OWNER,
+            2,
+            terms,
+            abi.encodeWithSelector(ModelRegistry.ReservationTooYoung.selector, commitment, height + 1)
+        );
+        uint256 reservedAt = height;
+        cheats.roll(++height);
+        // Somebody repeats it: it keeps its age.
+        vm.prank(STRANGER);
+        models.reserve(commitment);
+        assertEq(models.reservations(commitment), reservedAt, "age");
+        terms.salt = "other";
+        _refused(
+            ADAPTER_OWNER,
+            2,
+            terms,
+            abi.encodeWithSelector(
+                ModelRegistry.NotReserved.selector, keccak256(abi.encode(id, ADAPTER_OWNER, bytes32("other")))
+            )
+        );
+        terms.salt = "salt";
+        vm.prank(ADAPTER_OWNER);
+        models.publishAdapter(base, _tiles(2), terms, _noPermit());
+        _refused(ADAPTER_OWNER, 2, terms, abi.encodeWithSelector(ModelRegistry.AlreadyPublished.selector, id));
+    }
+
+    /// A thief who sees the publication, its salt too, publishes first: he has no reservation that is old enough.
+    function test_frontRunning() public {
+        uint256 id = _adapterId(base, 2);
+        _reserve(id, ADAPTER_OWNER);
+        Terms memory terms = _terms(STRANGER, _good(), 0);
+        bytes32 stolen = _commitment(id, STRANGER);
+        _refused(STRANGER, 2, terms, abi.encodeWithSelector(ModelRegistry.NotReserved.selector, stolen));
+        vm.prank(STRANGER);
+        models.reserve(stolen);
+        _refused(
+            STRANGER, 2, terms, abi.encodeWithSelector(ModelRegistry.ReservationTooYoung.selector, stolen, height + 1)
+        );
+        // He spoils the record: the owner still publishes it.
+        vm.prank(STRANGER);
+        registry.registerAdapter(base, _tiles(2));
+        terms.pot = ADAPTER_POT;
+        vm.prank(ADAPTER_OWNER);
+        (uint256 got, uint24 model) = models.publishAdapter(base, _tiles(2), terms, _noPermit());
+        assertEq(got, id, "id");
+        assertTrue(models.ownerOf(model) == ADAPTER_OWNER, "owner");
+    }
+
+    function test_publishWhatIsRegistered() public {
+        string memory json = _read("settlement-classify-1");
+        registry.registerBase(architecture, _tiles(1), 9);
+        (uint256 id,) = _publishBase(BASE_OWNER, BASE_POT, 9, _good(), 0);
+        assertEq(id, _baseId(9), "base");
+        uint256[4] memory tau = _tau(json);
+        uint256 registered = registry.registerArchitecture(new bytes(37), 16, 7, tau, _tiles(1));
+        _reserve(registered, BASE_OWNER);
+        vm.prank(BASE_OWNER);
+        (id,) = models.publishArchitecture(
+            new bytes(37), 16, 7, tau, _tiles(1), _terms(BASE_POT, _split(0, 0, 0, 0), 0), _noPermit()
+        );
+        assertEq(id, registered, "architecture");
+    }
+
+    // Terms
+
+    function test_splits() public {
+        _reserve(_adapterId(base, 2), STRANGER);
+        Split[9] memory splits = [
+            _split(6_000, 2_000, 1_000, 999),
+            _split(6_000, 2_000, 1_000, 1_001),
+            _split(0, 0, 0, 0),
+            _split(65_535, 10_001, 0, 0),
+            _split(4_999, 3_001, 1_000, 1_000),
+            _split(6_000, 2_501, 499, 1_000),
+            _split(6_000, 499, 500, 3_001),
+            _split(5_000, 1_500, 500, 3_000),
+            _split(9_500, 0, 500, 0)
+        ];
+        bytes[9] memory reasons = [
+            abi.encodeWithSelector(SplitSum.selector, 9_999),
+            abi.encodeWithSelector(SplitSum.selector, 10_001),
+            abi.encodeWithSelector(SplitSum.selector, 0),
+            abi.encodeWithSelector(SplitSum.selector, 75_536),
+            abi.encodeWithSelector(SplitProver.selector, 5_000, 4_999),
+            abi.encodeWithSelector(SplitBaseOwner.selector, 500, 499),
+            abi.encodeWithSelector(SplitContributors.selector, 3_000, 3_001),
+            bytes(""),
+            bytes("")
+        ];
+        for (uint256 i = 0; i < 7; ++i) {
+            _refused(STRANGER, 2, _terms(STRANGER, splits[i], 0), reasons[i]);
+        }
+        for (uint256 i = 7; i < 9; ++i) {
+            _publishAdapter(STRANGER, STRANGER, i, splits[i], 0);
+        }
+        uint256 id = _baseId(3);
+        _reserve(id, STRANGER);
+        vm.prank(STRANGER);
+        vm.expectRevert(reasons[4]);
+        models.publishBase(architecture, _tiles(1), 3, _terms(STRANGER, splits[4], 0), _noPermit());
+    }
+
+    function test_architectureEarnsNothing() public {
+        string memory json = _read("settlement-classify-1");
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(SplitOfArchitecture.selector));
+        models.publishArchitecture(
+            new bytes(37), 16, 7, _tau(json), _tiles(1), _terms(STRANGER, _split(0, 0, 0, 1), 0), _noPermit()
+        );
+    }
+
+    function test_parents() public {
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotPublished.selector, base, Kind.Architecture));
+        models.publishBase(base, _tiles(1), 3, _terms(STRANGER, _good(), 0), _noPermit());
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotPublished.selector, architecture, Kind.Base));
+        models.publishAdapter(architecture, _tiles(1), _terms(STRANGER, _good(), 0), _noPermit());
+        cheats.startPrank(BASE_OWNER);
+        models.retire(base);
+        models.retire(architecture);
+        cheats.stopPrank();
+        _refused(
+            STRANGER, 2, _terms(STRANGER, _good(), 0), abi.encodeWithSelector(ModelRegistry.Retired.selector, base)
+        );
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.Retired.selector, architecture));
+        models.publishBase(architecture, _tiles(1), 3, _terms(STRANGER, _good(), 0), _noPermit());
+    }
+
+    function test_lines() public {
+        uint24 line = adapterModels[0];
+        _reserve(_adapterId(base, 2), STRANGER);
+        _reserve(_adapterId(base, 2), ADAPTER_OWNER);
+        _refused(
+            STRANGER,
+            2,
+            _terms(ADAPTER_POT, _good(), line),
+            abi.encodeWithSelector(ModelRegistry.NotModelOwner.selector, line, STRANGER)
+        );
+        _refused(
+            STRANGER,
+            2,
+            _terms(ADAPTER_POT, _good(), 99),
+            abi.encodeWithSelector(ModelRegistry.NotModelOwner.selector, 99, STRANGER)
+        );
+        _refused(
+            ADAPTER_OWNER,
+            2,
+            _terms(STRANGER, _good(), line),
+            abi.encodeWithSelector(ModelRegistry.OtherPot.selector, line, ADAPTER_POT, STRANGER)
+        );
+        _refused(
+            ADAPTER_OWNER,
+            2,
+            _terms(address(0), _good(), 0),
+            abi.encodeWithSelector(ModelRegistry.PotZero.selector)
+        );
+        _reserve(_baseId(4), ADAPTER_OWNER);
+        vm.prank(ADAPTER_OWNER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.OtherKind.selector, line, Kind.Adapter, Kind.Base));
+        models.publishBase(architecture, _tiles(1), 4, _terms(ADAPTER_POT, _good(), line), _noPermit());
+        (uint256 id, uint24 model) = _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 2, _good(), line);
+        assertEq(model, line, "the same line");
+        assertEq(models.modelOf(id), line, "of the version");
+    }
+
+    function test_transfer() public {
+        uint24 line = adapterModels[0];
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotModelOwner.selector, line, STRANGER));
+        models.offerModel(line, STRANGER);
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotOfferedTo.selector, line, STRANGER));
+        models.acceptModel(line);
+        vm.prank(ADAPTER_OWNER);
+        models.offerModel(line, RELAYER);
+        assertTrue(models.ownerOf(line) == ADAPTER_OWNER, "an offer alone changes nothing");
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotOfferedTo.selector, line, STRANGER));
+        models.acceptModel(line);
+        vm.prank(ADAPTER_OWNER);
+        models.offerModel(line, address(0));
+        vm.prank(RELAYER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotOfferedTo.selector, line, RELAYER));
+        models.acceptModel(line);
+        // A line that does not exist belongs to nobody.
+        vm.prank(address(0));
+        models.offerModel(99, address(0));
+        vm.prank(ADAPTER_OWNER);
+        models.offerModel(line, RELAYER);
+        vm.prank(RELAYER);
+        models.acceptModel(line);
+        assertTrue(models.ownerOf(line) == RELAYER, "owner");
+        vm.prank(RELAYER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotOfferedTo.selector, line, RELAYER));
+        models.acceptModel(line);
+        vm.prank(ADAPTER_OWNER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotModelOwner.selector, line, ADAPTER_OWNER));
+        models.retire(adapters[0]);
+    }
+
+    function test_retire() public {
+        vm.prank(GOVERNANCE);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotModelOwner.selector, adapterModels[0], GOVERNANCE));
+        models.retire(adapters[0]);
+        vm.prank(ADAPTER_OWNER);
+        models.retire(adapters[0]);
+        vm.prank(ADAPTER_OWNER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.Retired.selector, adapters[0]));
+        models.retire(adapters[0]);
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotModelOwner.selector, 0, STRANGER));
+        models.retire(1234);
+    }
+
+    function test_pot() public {
+        uint24 line = adapterModels[0];
+        address[3] memory others = [ADAPTER_OWNER, GOVERNANCE, STRANGER];
+        for (uint256 i = 0; i < 3; ++i) {
+            vm.prank(others[i]);
+            vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotPot.selector, line, others[i]));
+            models.setPot(line, others[i]);
+        }
+        vm.prank(ADAPTER_POT);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.PotZero.selector));
+        models.setPot(line, address(0));
+        vm.prank(ADAPTER_POT);
+        models.setPot(line, STRANGER);
+        assertTrue(models.potOf(line) == STRANGER, "pot");
+    }
+
+    // Governance
+
+    function test_governanceOnly() public {
+        bytes memory reason = abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, address(this));
+        vm.expectRevert(reason);
+        models.setDeploymentFee(Kind.Base, 0);
+        vm.expectRevert(reason);
+        models.setBounds(Bounds(5_000, 500, 3_000));
+        vm.expectRevert(reason);
+        models.setTreasury(address(this));
+    }
+
+    function test_governanceLimits() public {
+        cheats.startPrank(GOVERNANCE);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.DeploymentFeeTooHigh.selector, 100_000e18, 100_000e18 + 1));
+        models.setDeploymentFee(Kind.Base, 100_000e18 + 1);
+        models.setDeploymentFee(Kind.Base, 100_000e18);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotKind.selector, Kind.None));
+        models.setDeploymentFee(Kind.None, 1);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.TreasuryZero.selector));
+        models.setTreasury(address(0));
+        models.setTreasury(STRANGER);
+        assertTrue(models.treasury() == STRANGER, "treasury");
+        Bounds[5] memory bad = [
+            Bounds(999, 500, 3_000),
+            Bounds(8_001, 500, 3_000),
+            Bounds(5_000, 1_001, 3_000),
+            Bounds(5_000, 500, 999),
+            Bounds(5_000, 500, 10_001)
+        ];
+        for (uint256 i = 0; i < 5; ++i) {
+            vm.expectRevert(abi.encodeWithSelector(BoundsInvalid.selector, bad[i]));
+            models.setBounds(bad[i]);
+        }
+        models.setBounds(Bounds(8_000, 1_000, 1_000));
+        cheats.stopPrank();
+        // Under the strictest bounds a split exists; what is published stays served.
+        _publishAdapter(STRANGER, STRANGER, 2, _split(8_000, 0, 1_000, 1_000), 0);
+        models.servingTerms(base, adapters[0]);
+    }
+
+    function test_constructor() public {
+        bytes memory code = abi.encode(
+            GOVERNANCE, registry, open, TREASURY, uint64(0), Bounds(5_000, 500, 3_000), [uint256(0), 0, 0]
+        );
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.ReservationBlocksZero.selector));
+        this.deploy(code);
+    }
+
+    function deploy(bytes calldata arguments) external {
+        cheats.deployCode("ModelRegistry.sol:ModelRegistry", arguments);
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {OpenToken} from "../../src/OpenToken.sol";
+import {Fixture} from "../Fixture.sol";
+import {vm} from "../Vm.sol";
+import {cheats} from "./Cheats.sol";
+
+contract OpenTokenTest is Fixture {
+    OpenToken private open;
+
+    function setUp() public {
+        open = new OpenToken(address(7));
+    }
+
+    function test_supply() public view {
+        assertEq(open.totalSupply(), 1e27, "supply");
+        assertEq(open.balanceOf(address(7)), 1e27, "holder");
+        assertEq(open.decimals(), 18, "decimals");
+    }
+
+    /// No function mints: what looks like one does not exist.
+    function test_noMint() public {
+        string[4] memory names = ["mint(address,uint256)", "mint(uint256)", "owner()", "transferOwnership(address)"];
+        for (uint256 i = 0; i < names.length; ++i) {
+            (bool ok,) = address(open).call(
+                abi.encodePacked(bytes4(keccak256(bytes(names[i]))), abi.encode(address(this), uint256(1)))
+            );
+            assertTrue(!ok, names[i]);
+        }
+    }
+
+    function test_permit() public {
+        uint256 key = 0x1234;
+        address holder = cheats.addr(key);
+        bytes32 digest = keccak256(
+            abi.encodePacked(
+                hex"1901",
+                open.DOMAIN_SEPARATOR(),
+                keccak256(
+                    abi.encode(
+                        keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"),
+                        holder,
+                        address(9),
+                        uint256(5),
+                        open.nonces(holder),
+                        type(uint256).max
+                    )
+                )
+            )
+        );
+        (uint8 v, bytes32 r, bytes32 s) = cheats.sign(key, digest);
+        open.permit(holder, address(9), 5, type(uint256).max, v, r, s);
+        assertEq(open.allowance(holder, address(9)), 5, "allowance");
+        assertEq(open.nonces(holder), 1, "nonce");
+        vm.expectRevert();
+        open.permit(holder, address(9), 5, type(uint256).max, v, r, s);
+    }
+
+    function test_votes() public {
+        vm.prank(address(7));
+        open.delegate(address(8));
+        assertEq(open.getVotes(address(8)), 1e27, "delegated");
+        vm.prank(address(7));
+        open.transfer(address(9), 4);
+        assertEq(open.getVotes(address(8)), 1e27 - 4, "after a transfer");
+    }
+}

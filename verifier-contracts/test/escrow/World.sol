@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Point, R} from "../../src/Bn254.sol";
+import {CommitmentRegistry} from "../../src/CommitmentRegistry.sol";
+import {DataContract} from "../../src/DataContract.sol";
+import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
+import {InferenceRequest} from "../../src/InferenceRequest.sol";
+import {ModelRegistry} from "../../src/ModelRegistry.sol";
+import {Bounds, Permit, Split, Terms} from "../../src/ModelTerms.sol";
+import {OpenToken} from "../../src/OpenToken.sol";
+import {Lock, Status} from "../../src/RequestRecord.sol";
+import {Request, Settlement} from "../../src/Settlement.sol";
+import {KEY_OCCUPIED, KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
+import {VerifierRouter} from "../../src/VerifierRouter.sol";
+import {Fixture} from "../Fixture.sol";
+import {vm} from "../Vm.sol";
+import {cheats} from "./Cheats.sol";
+import {MockVerifier} from "./Mocks.sol";
+
+/// All contracts with a mock in the verifier's place, a base and adapters published, and actors with money.
+abstract contract World is Fixture {
+    uint256 internal constant REQUESTER_KEY = 0xa11ce;
+    uint256 internal constant PROVER_KEY = 0xb0b;
+    address internal constant GOVERNANCE = address(0x60e);
+    address internal constant TREASURY = address(0x7ea);
+    address internal constant BASE_OWNER = address(0xba5e);
+    address internal constant BASE_POT = address(0xba50);
+    address internal constant ADAPTER_OWNER = address(0xada);
+    address internal constant ADAPTER_POT = address(0xad0);
+    address internal constant RELAYER = address(0x4e1);
+    address internal constant STRANGER = address(0x57a);
+    uint96 internal constant FEE = 10 ether;
+
+    OpenToken internal open;
+    ModelRegistry internal models;
+    VerifierRouter internal router;
+    InferenceEscrow internal escrow;
+    MockVerifier internal mock;
+    address internal requester;
+    address internal prover;
+    bytes32 internal embed;
+    bytes32 internal classify;
+    uint256 internal architecture;
+    uint256 internal base;
+    uint24 internal baseModel;
+    uint256[] internal adapters;
+    uint24[] internal adapterModels;
+    // The compiler takes block and time for constants of a transaction.
+    uint256 internal height = 100;
+    uint256 internal clock = 1_800_000_000;
+
+    function _world() internal {
+        vm.pauseGasMetering();
+        cheats.roll(height);
+        cheats.warp(clock);
+        requester = cheats.addr(REQUESTER_KEY);
+        prover = cheats.addr(PROVER_KEY);
+        // By artifact: a test that contained all contracts' code would not fit into a transaction.
+        open = OpenToken(cheats.deployCode("OpenToken.sol:OpenToken", abi.encode(address(this))));
+        registry = CommitmentRegistry(cheats.deployCode("CommitmentRegistry.sol:CommitmentRegistry"));
+        models = ModelRegistry(
+            cheats.deployCode(
+                "ModelRegistry.sol:ModelRegistry",
+                abi.encode(
+                    GOVERNANCE,
+                    registry,
+                    open,
+                    TREASURY,
+                    uint64(1),
+                    Bounds({minProver: 5_000, minBaseOwner: 500, maxContributors: 3_000}),
+                    [uint256(3 ether), 2 ether, 1 ether]
+                )
+            )
+        );
+        router = VerifierRouter(
+            cheats.deployCode("VerifierRouter.sol:VerifierRouter", abi.encode(GOVERNANCE, address(0)))
+        );
+        escrow = InferenceEscrow(
+            cheats.deployCode("InferenceEscrow.sol:InferenceEscrow", abi.encode(GOVERNANCE, router, models))
+        );
+        mock = new MockVerifier();
+        embed = _addCircuit(0, 1);
+        classify = _addCircuit(1, 1);
+        escrow.enableCircuit(embed);
+        escrow.enableCircuit(classify);
+        address[8] memory actors =
+            [requester, prover, BASE_OWNER, ADAPTER_OWNER, RELAYER, STRANGER, GOVERNANCE, TREASURY];
+        for (uint256 i = 0; i < actors.length; ++i) {
+            open.transfer(actors[i], 1_000_000 ether);
+            cheats.deal(actors[i], 1_000_000 ether);
+            vm.prank(actors[i]);
+            open.approve(address(escrow), type(uint256).max);
+            vm.prank(actors[i]);
+            open.approve(address(models), type(uint256).max);
+        }
+        string memory json = _read("settlement-classify-1");
+        (architecture,) = _publishArchitecture(json, BASE_OWNER);
+        (base, baseModel) = _publishBase(BASE_OWNER, BASE_POT, 1, _split(7_000, 1_000, 1_500, 500), 0);
+        (uint256 adapter, uint24 model) =
+            _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 1, _split(6_000, 2_000, 1_000, 1_000), 0);
+        adapters.push(adapter);
+        adapterModels.push(model);
+        vm.resumeGasMetering();
+    }
+
+    // Circuits
+
+    function _addCircuit(uint256 kind, uint256 salt) internal returns (bytes32 circuit) {
+        bytes memory content = new bytes(KEY_OCCUPIED);
+        assembly {
+            mstore(add(add(content, 0x20), KEY_OUTPUT_KIND), kind)
+            mstore(add(content, 0x20), salt)
+        }
+        circuit = keccak256(content);
+        address key = DataContract.store(content);
+        vm.prank(GOVERNANCE);
+        router.add(circuit, address(mock), key, 5_000_000);
+    }
+
+    // Publishing
+
+    function _split(uint16 p, uint16 a, uint16 b, uint16 c) internal pure returns (Split memory) {
+        return Split({prover: p, adapterOwner: a, baseOwner: b, contributors: c});
+    }
+
+    function _terms(address pot, Split memory split, uint24 model) internal pure returns (Terms memory) {
+        return Terms({model: model, pot: pot, split: split, uri: "ipfs://model", licence: "Apache-2.0", salt: "salt"});
+    }
+
+    function _noPermit() internal pure returns (Permit memory) {}
+
+    function _reserve(uint256 id, address publisher) internal {
+        vm.prank(publisher);
+        models.reserve(keccak256(abi.encode(id, publisher, bytes32("salt"))));
+        cheats.roll(++height);
+    }
+
+    function _tau(string memory json) internal pure returns (uint256[4] memory) {
+        uint256[] memory tau = vm.parseJsonUintArray(json, ".tauG2");
+        return [tau[0], tau[1], tau[2], tau[3]];
+    }
+
+    function _publishArchitecture(string memory json, address owner) internal returns (uint256 id, uint24 model) {
+        id = vm.parseJsonUint(json, ".architecture");
+        _reserve(id, owner);
+        vm.prank(owner);
+        uint256 got;
+        (got, model) = models.publishArchitecture(
+            vm.parseJsonBytes(json, ".encoding"),
+            uint32(vm.parseJsonUint(json, ".logTile")),
+            vm.parseJsonUint(json, ".srs"),
+            _tau(json),
+            _points(vm.parseJsonUintArray(json, ".tables")),
+            _terms(owner, _split(0, 0, 0, 0), 0),
+            _noPermit()
+        );
+        assertEq(got, id, "architecture id");
+    }
+
+    function _tiles(uint256 count) internal pure returns (Point[] memory tiles) {
+        tiles = new Point[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            tiles[i] = Point(1, 2);
+        }
+    }
+
+    function _baseId(uint256 scales) internal view returns (uint256) {
+        return uint256(keccak256(abi.encodePacked(architecture, uint256(1), uint256(2), scales))) % R;
+    }
+
+    function _adapterId(uint256 base_, uint256 count) internal pure returns (uint256) {
+        bytes memory content = abi.encodePacked(base_);
+        for (uint256 i = 0; i < count; ++i) {
+            content = abi.encodePacked(content, uint256(1), uint256(2));
+        }
+        return uint256(keccak256(content)) % R;
+    }
+
+    function _publishBase(address owner, address pot, uint256 scales, Split memory split, uint24 line)
+        internal
+        returns (uint256 id, uint24 model)
+    {
+        _reserve(_baseId(scales), owner);
+        vm.prank(owner);
+        return models.publishBase(architecture, _tiles(1), scales, _terms(pot, split, line), _noPermit());
+    }
+
+    function _publishAdapter(address owner, address pot, uint256 count, Split memory split, uint24 line)
+        internal
+        returns (uint256 id, uint24 model)
+    {
+        _reserve(_adapterId(base, count), owner);
+        vm.prank(owner);
+        return models.publishAdapter(base, _tiles(count), _terms(pot, split, line), _noPermit());
+    }
+
+    // Requests
+
+    function _request(uint256 salt) internal view returns (InferenceRequest memory) {
+        return InferenceRequest({
+            requester: requester,
+            base: base,
+            adapter: adapters[0],
+            inputDigest: uint256(keccak256(abi.encode(salt))) % R,
+            kind: 1,
+            maxFee: FEE,
+            token: address(open),
+            deadline: uint64(clock + 1 days),
+            prover: address(0),
+            consumer: address(0),
+            consumerGas: 0,
+            salt: salt
+        });
+    }
+
+    function _sign(uint256 key, uint256 digest) internal pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = cheats.sign(key, bytes32(digest));
+        return abi.encodePacked(r, s, v);
+    }
+
+    function _signed(InferenceRequest memory request) internal view returns (bytes memory) {
+        return _sign(REQUESTER_KEY, escrow.requestId(request));
+    }
+
+    /// Locks as the requester.
+    function _lock(InferenceRequest memory request, uint96 fee) internal returns (uint256 id) {
+        uint256 value = request.token == address(0) ? fee : 0;
+        vm.prank(request.requester);
+        return escrow.lock{value: value}(request, fee, "");
+    }
+
+    function _lock(InferenceRequest memory request) internal returns (uint256 id) {
+        return _lock(request, uint96(request.maxFee));
+    }
+
+    // Settlements
+
+    function _one(InferenceRequest memory request) internal pure returns (InferenceRequest[] memory requests) {
+        requests = new InferenceRequest[](1);
+        requests[0] = request;
+    }
+
+    /// A settlement of the requests at their locked or maximal fees; label and digest are functions of the index.
+    function _settlement(InferenceRequest[] memory requests, address payee)
+        internal
+        view
+        returns (Settlement memory settlement)
+    {
+        settlement.payee = payee;
+        settlement.base = requests[0].base;
+        settlement.requests = new Request[](requests.length);
+        for (uint256 i = 0; i < requests.length; ++i) {
+            uint256 id = escrow.requestId(requests[i]);
+            uint256 fee = escrow.lockOf(id).fee;
+            settlement.requests[i] = Request({
+                id: id,
+                fee: fee == 0 ? requests[i].maxFee : fee,
+                adapter: requests[i].adapter,
+                inputDigest: requests[i].inputDigest,
+                label: requests[i].kind == 1 ? i + 3 : 0,
+                outputDigest: uint256(keccak256(abi.encode(id))) % R
+            });
+        }
+    }
+
+    function _circuit(InferenceRequest[] memory requests) internal view returns (bytes32) {
+        return requests[0].kind == 1 ? classify : embed;
+    }
+
+    function _prove(InferenceRequest[] memory requests, address payee) internal returns (Settlement memory settlement) {
+        settlement = _settlement(requests, payee);
+        mock.prove(_circuit(requests), address(escrow), settlement);
+    }
+
+    /// Proves and settles.
+    function _settle(InferenceRequest[] memory requests, address payee) internal {
+        Settlement memory settlement = _prove(requests, payee);
+        escrow.settle(_circuit(requests), settlement, requests);
+    }
+
+    function _settle(InferenceRequest memory request, address payee) internal {
+        _settle(_one(request), payee);
+    }
+
+    // What is seen
+
+    function _status(uint256 id) internal view returns (Status status) {
+        (status,,) = escrow.resultOf(id);
+    }
+
+    function _assertStatus(uint256 id, Status expected, string memory what) internal view {
+        assertEq(uint256(_status(id)), uint256(expected), what);
+    }
+
+    function _modelOwed(address token, uint24 model) internal view returns (uint256 owner, uint256 contributors) {
+        return escrow.modelBalances(token, model);
+    }
+
+    function _escrowBalance(address token) internal view returns (uint256) {
+        return token == address(0) ? address(escrow).balance : _balanceOf(token, address(escrow));
+    }
+
+    function _balanceOf(address token, address account) internal view returns (uint256) {
+        (bool ok, bytes memory balance) = token.staticcall(abi.encodeCall(open.balanceOf, (account)));
+        assertTrue(ok, "balanceOf");
+        return abi.decode(balance, (uint256));
+    }
+
+    function _advance(uint256 seconds_) internal {
+        clock += seconds_;
+        cheats.warp(clock);
+    }
+}

@@ -3,6 +3,7 @@
 use alloy_primitives::{Address, B256, Bytes, Log, U256};
 
 use crate::abi::AbiError;
+use crate::keys::KeyError;
 use crate::revert::Revert;
 
 /// Most gas of a transaction (EIP-7825).
@@ -226,8 +227,8 @@ pub enum ChainError {
         seconds: u64,
     },
     /// The private key.
-    #[error("the key file needs one private key of 64 hexadecimal digits")]
-    PrivateKey,
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 impl ChainError {

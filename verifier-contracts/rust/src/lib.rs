@@ -5,6 +5,7 @@
 //! * [`contracts`]: deployment, registration and checks, on any chain.
 //! * [`embedded`]: an EVM of one's own, with Osaka rules and real prices.
 //! * [`rpc`]: a node. Blocking; keys stay here.
+//! * [`keys`], [`keystore`]: private keys from files and from the environment.
 //! * [`revert`]: what a contract says when it refuses.
 //!
 //! The owner of a circuit's router deploys and registers; a consumer checks:
@@ -46,10 +47,12 @@
 //! contracts.expect_deployed(&mut chain)?;
 //!
 //! // Behind a node; what was deployed is found again by its addresses:
-//! use lorica_contracts::rpc::{PrivateKey, RpcChain};
-//! fn connect(url: &str, key_file: &str, deployed: &serde_json::Value) -> Result<(), ChainError> {
+//! use lorica_contracts::keys::{Password, PrivateKey};
+//! use lorica_contracts::rpc::RpcChain;
+//! fn connect(url: &str, key_file: &std::path::Path, deployed: &serde_json::Value) -> Result<(), ChainError> {
 //!     let contracts = Contracts::from_json(deployed).ok_or(ChainError::Unexpected { what: "the file of addresses" })?;
-//!     let mut chain = RpcChain::connect(url, Some(PrivateKey::parse(key_file)?), Some(contracts.chain_id))?;
+//!     let key = PrivateKey::read(key_file, &Password::Environment)?;
+//!     let mut chain = RpcChain::connect(url, Some(key), Some(contracts.chain_id))?;
 //!     contracts.expect_deployed(&mut chain)
 //! }
 //! # Ok::<(), ChainError>(())
@@ -59,6 +62,8 @@ pub mod abi;
 pub mod chain;
 pub mod contracts;
 pub mod embedded;
+pub mod keys;
+pub mod keystore;
 pub mod revert;
 pub mod rpc;
 

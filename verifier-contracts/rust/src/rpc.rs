@@ -2,17 +2,15 @@
 //!
 //! Blocking, over HTTP or HTTPS; transactions are of EIP-1559's type, signed here: the node never sees the key.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
-use alloy_consensus::{SignableTransaction, TxEip1559};
-use alloy_eips::eip2718::Encodable2718;
+use alloy_consensus::TxEip1559;
 use alloy_eips::eip2930::AccessList;
-use alloy_primitives::{Address, B256, Bytes, Log, LogData, Signature, TxKind, U256};
-use k256::ecdsa::SigningKey;
+use alloy_primitives::{Address, B256, Bytes, Log, LogData, TxKind, U256};
 use serde_json::{Value, json};
 
 use crate::chain::{Chain, ChainError, LocatedLog, Receipt, TRANSACTION_GAS};
+pub use crate::keys::PrivateKey;
 
 /// One answer of a node.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -26,42 +24,6 @@ const DEFAULT_TIP: u128 = 1_000_000_000;
 const NO_SUCH_METHOD: i64 = -32_601;
 /// Execution reverted.
 const REVERTED: i64 = 3;
-
-/// A secp256k1 key; never shown.
-#[derive(Clone)]
-pub struct PrivateKey(SigningKey);
-
-impl PrivateKey {
-    /// Reads 64 hexadecimal digits, with or without `0x`, between white space.
-    ///
-    /// # Errors
-    /// [`ChainError::PrivateKey`].
-    pub fn parse(text: &str) -> Result<Self, ChainError> {
-        let text = text.trim();
-        let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text)).map_err(|_| ChainError::PrivateKey)?;
-        SigningKey::from_slice(&bytes).map(Self).map_err(|_| ChainError::PrivateKey)
-    }
-
-    /// Its account.
-    #[must_use]
-    pub fn account(&self) -> Address {
-        Address::from_private_key(&self.0)
-    }
-
-    /// Hash and bytes of the signed transaction.
-    fn sign(&self, transaction: TxEip1559) -> Result<(B256, Bytes), ChainError> {
-        let digest = transaction.signature_hash();
-        let signature = self.0.sign_prehash_recoverable(digest.as_slice()).map_err(|_| ChainError::PrivateKey)?;
-        let signed = transaction.into_signed(Signature::from(signature));
-        Ok((*signed.hash(), signed.encoded_2718().into()))
-    }
-}
-
-impl fmt::Debug for PrivateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PrivateKey of {}", self.account())
-    }
-}
 
 /// A node of a chain.
 #[derive(Debug)]

@@ -14,7 +14,8 @@ use lorica_contracts::abi;
 use lorica_contracts::chain::{Chain, ChainError, Receipt};
 use lorica_contracts::contracts::{CHECK_GAS, Contracts};
 use lorica_contracts::embedded::EmbeddedChain;
-use lorica_contracts::rpc::{PrivateKey, RpcChain};
+use lorica_contracts::keys::{KeyError, PrivateKey};
+use lorica_contracts::rpc::RpcChain;
 use support::{ALL, CLASSIFY_1, GUARDIAN, Vector, register};
 
 /// The first account of every development node.
@@ -132,7 +133,7 @@ fn keys_are_read_and_not_shown() {
         assert_eq!(format!("{key:?}"), format!("PrivateKey of {ACCOUNT}"));
     }
     for text in ["", "0x12", &"0".repeat(64), &"f".repeat(64), &"g".repeat(64)] {
-        assert!(matches!(PrivateKey::parse(text), Err(ChainError::PrivateKey)));
+        assert!(matches!(PrivateKey::parse(text), Err(KeyError::Digits)));
     }
 }
 

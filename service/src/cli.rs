@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{adapter, chain, demo, infer, inspect, model, prove, settle, srs, verify};
+use crate::commands::{
+    adapter, chain, demo, infer, inspect, model, money, prove, request, settle, settlement_key, srs, verify,
+};
 use crate::error::Error;
 use crate::output::{Output, start_log};
 
@@ -43,9 +45,20 @@ pub enum Command {
     Prove(prove::ProveArgs),
     /// Prove to a contract, in zero knowledge, that a proof is accepted
     Settle(settle::SettleArgs),
-    /// The contracts on a chain: deploy, register, check
+    /// Make the settlement key of an architecture and shape, and say its circuit id
+    SettlementKey(settlement_key::SettlementKeyArgs),
+    /// The contracts on a chain: deploy, register, publish, check
     #[command(subcommand)]
     Chain(chain::ChainCommand),
+    /// Requests for inferences on a chain: sign, lock, prove, be paid
+    #[command(subcommand)]
+    Request(request::RequestCommand),
+    /// Say what an account has and is owed, on a chain
+    Balance(money::BalanceArgs),
+    /// Fetch what the escrow owes
+    Withdraw(money::WithdrawArgs),
+    /// Send tokens to another account
+    Transfer(money::TransferArgs),
     /// Check a proof or a settlement; no weights and no SRS file are needed
     Verify(verify::VerifyArgs),
     /// Say what a file is
@@ -96,6 +109,11 @@ fn run(command: &Command, out: &Output) -> Result<(), Error> {
         Command::Prove(args) => prove::run(args, out),
         Command::Settle(args) => settle::run(args, out),
         Command::Chain(command) => chain::run(command, out),
+        Command::Request(command) => request::run(command, out),
+        Command::Balance(args) => money::balance(args, out),
+        Command::Withdraw(args) => money::withdraw(args, out),
+        Command::Transfer(args) => money::transfer(args, out),
+        Command::SettlementKey(args) => settlement_key::run(args, out),
         Command::Verify(args) => verify::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lorica_circuits::error::CircuitError;
 use lorica_contracts::chain::ChainError;
+use lorica_contracts::keys::KeyError as PrivateKeyError;
 use lorica_prover::prove::ProveError;
 use lorica_prover::srs::SrsError;
 use lorica_quant::float::FloatError;
@@ -205,6 +206,9 @@ pub enum Error {
     /// A chain: refused by a contract, or in the way.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// The private key of an account.
+    #[error(transparent)]
+    PrivateKey(#[from] PrivateKeyError),
     /// The settlement file is not one.
     #[error("the settlement file is malformed: {0}")]
     MalformedSettlement(CodecError),

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use lorica_circuits::architecture::MAX_REQUESTS;
+use lorica_circuits::architecture::{MAX_REQUESTS, MAX_TOKENS};
 use lorica_circuits::bn254::Fr;
 use lorica_quant::import::Tokenizer;
+use lorica_verifier::arithmetic::Native;
 use lorica_verifier::keccak::decode_scalar;
+use lorica_verifier::statement::input_digest;
+use lorica_verifier::verify::salt_scalar;
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -154,6 +157,15 @@ pub fn random_salt() -> Result<Salt, Error> {
 /// [`Error::Text`].
 pub fn encode(tokenizer: &Tokenizer, request: usize, text: &str) -> Result<Vec<u32>, Error> {
     tokenizer.encode(text).map_err(|source| Error::Text { request, source })
+}
+
+/// Digest of a text's salt, length and token ids: the word that settlements publish and requests on chain name.
+#[must_use]
+pub fn input_word(salt: &Salt, ids: &[u32]) -> Fr {
+    let number = |n: usize| Fr::from(u64::try_from(n).unwrap_or(u64::MAX));
+    let mut padded: Vec<Fr> = ids.iter().map(|&id| Fr::from(u64::from(id))).collect();
+    padded.resize(MAX_TOKENS, Fr::zero());
+    input_digest(&mut Native, &salt_scalar(salt), &number(ids.len()), &padded)
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use lorica_contracts::alloy_primitives::Address;
+use lorica_contracts::alloy_primitives::{Address, B256};
 use lorica_contracts::chain::{Chain, ChainError};
-use lorica_contracts::contracts::{CHECK_GAS, Contracts, Step};
-use lorica_contracts::rpc::{PrivateKey, RpcChain};
+use lorica_contracts::contracts::{CHECK_GAS, Step};
+use lorica_contracts::market::{Market, Policy, Publication, Roles, Shares};
+use lorica_contracts::rpc::RpcChain;
 use lorica_settlement::settlement::Settlement;
 use serde_json::{Value, json};
 
@@ -14,12 +15,10 @@ use super::verify::load_adapter;
 use super::verify_settlement::{answer_lines, answers_json, read_key};
 use crate::binding;
 use crate::error::Error;
-use crate::files::{BaseKey, MAX_SETTLEMENT_BYTES, store};
+use crate::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
+use crate::node::{self, AccountArgs, MarketArgs};
 use crate::output::Output;
 use crate::srs_source::INSECURE;
-
-/// Largest file of addresses or of a private key.
-const MAX_TEXT_BYTES: u64 = 1 << 16;
 
 /// What to do with the contracts.
 #[derive(Debug, Subcommand)]
@@ -28,6 +27,8 @@ pub enum ChainCommand {
     Deploy(DeployArgs),
     /// Register a base, adapters and settlement keys, each unless it is registered
     Register(RegisterArgs),
+    /// Publish a base and adapters as their owner, for OPEN, so that requests can name them; each unless it is published
+    Publish(PublishArgs),
     /// Check a settlement: a transaction of its consumer, or without a key file a call that costs nothing
     Check(CheckArgs),
 }
@@ -46,12 +47,18 @@ pub struct DeployArgs {
     #[command(flatten)]
     /// The node
     pub node: NodeArgs,
-    /// The account's private key: 64 hexadecimal digits
-    #[arg(long, value_name = "FILE")]
-    pub key_file: PathBuf,
+    #[command(flatten)]
+    /// Who owns the contracts
+    pub account: AccountArgs,
     /// Who may stop circuits besides the owner; the account itself if absent
     #[arg(long, value_name = "ADDRESS")]
     pub guardian: Option<Address>,
+    /// Who receives the fees for publishing; the account itself if absent
+    #[arg(long, value_name = "ADDRESS")]
+    pub treasury: Option<Address>,
+    /// Who receives the supply of OPEN; the account itself if absent
+    #[arg(long, value_name = "ADDRESS")]
+    pub holder: Option<Address>,
     /// The file of addresses to write
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
@@ -63,11 +70,11 @@ pub struct RegisterArgs {
     #[command(flatten)]
     /// The node
     pub node: NodeArgs,
-    /// The account's private key: 64 hexadecimal digits
-    #[arg(long, value_name = "FILE")]
-    pub key_file: PathBuf,
+    #[command(flatten)]
+    /// Who registers
+    pub account: AccountArgs,
     /// The file of addresses
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
     pub contracts: PathBuf,
     /// The base's key
     #[arg(long, value_name = "FILE")]
@@ -83,17 +90,75 @@ pub struct RegisterArgs {
     pub insecure_dev_srs: bool,
 }
 
+/// Arguments of `chain publish`.
+#[derive(Args, Debug)]
+pub struct PublishArgs {
+    #[command(flatten)]
+    /// Where
+    pub market: MarketArgs,
+    #[command(flatten)]
+    /// Who will own what is published
+    pub account: AccountArgs,
+    /// The base's key: published with its architecture if no adapter is named
+    #[arg(long, value_name = "FILE")]
+    pub base: PathBuf,
+    /// Keys of adapters, whose base is published
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub adapter: Vec<PathBuf>,
+    /// Who may withdraw the contributors' share; the account itself if absent
+    #[arg(long, value_name = "ADDRESS")]
+    pub pot: Option<Address>,
+    /// Percent of a fee for prover, adapter owner, base owner and contributors
+    #[arg(long, value_name = "P/A/B/C", default_value = "50/20/10/20", value_parser = parse_shares)]
+    pub shares: Shares,
+    /// The line that this version continues; 0 begins a new one
+    #[arg(long, default_value_t = 0)]
+    pub line: u32,
+    /// Where the metadata is
+    #[arg(long, default_value = "")]
+    pub uri: String,
+    /// SPDX expression of the licence
+    #[arg(long, default_value = "")]
+    pub licence: String,
+    /// Permit what was made with the development SRS, whose trapdoor is public
+    #[arg(long)]
+    pub insecure_dev_srs: bool,
+}
+
+/// Four percentages, with up to two decimals, that add up to 100.
+fn parse_shares(text: &str) -> Result<Shares, String> {
+    let points = |percent: &str| -> Option<u16> {
+        let (whole, fraction) = percent.split_once('.').unwrap_or((percent, "0"));
+        let plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if !plain(whole) || !plain(fraction) || fraction.len() > 2 {
+            return None;
+        }
+        let (whole, fraction): (u16, u16) = (whole.parse().ok()?, format!("{fraction:0<2}").parse().ok()?);
+        whole.checked_mul(100)?.checked_add(fraction)
+    };
+    let parsed: Option<Vec<u16>> = text.split('/').map(points).collect();
+    match parsed.as_deref() {
+        Some(&[prover, adapter_owner, base_owner, contributors])
+            if [prover, adapter_owner, base_owner, contributors].iter().map(|&share| u32::from(share)).sum::<u32>()
+                == 10_000 =>
+        {
+            Ok(Shares { prover, adapter_owner, base_owner, contributors })
+        }
+        _ => Err("four percentages that add up to 100 are expected, such as 50/20/10/20".into()),
+    }
+}
+
 /// Arguments of `chain check`.
 #[derive(Args, Debug)]
 pub struct CheckArgs {
     #[command(flatten)]
     /// The node
     pub node: NodeArgs,
-    /// The consumer's private key; without it the check is only called
-    #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
+    #[command(flatten)]
+    /// The consumer; without a key the check is only called
+    pub account: AccountArgs,
     /// The file of addresses
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
     pub contracts: PathBuf,
     /// The settlement
     #[arg(long, value_name = "FILE")]
@@ -108,26 +173,12 @@ pub fn run(command: &ChainCommand, out: &Output) -> Result<(), Error> {
     match command {
         ChainCommand::Deploy(args) => deploy(args, out),
         ChainCommand::Register(args) => register(args, out),
+        ChainCommand::Publish(args) => publish(args, out),
         ChainCommand::Check(args) => check(args, out),
     }
 }
 
-fn text(path: &Path) -> Result<String, Error> {
-    let bytes = store::read(path, MAX_TEXT_BYTES)?;
-    String::from_utf8(bytes).map_err(|_| Error::Refused { path: path.into(), reason: "not a text file".into() })
-}
-
-fn private_key(path: &Path) -> Result<PrivateKey, Error> {
-    PrivateKey::parse(&text(path)?).map_err(|error| Error::Refused { path: path.into(), reason: error.to_string() })
-}
-
-fn addresses(path: &Path) -> Result<Contracts, Error> {
-    let refuse = |reason: String| Error::Refused { path: path.into(), reason };
-    let value: Value = serde_json::from_str(&text(path)?).map_err(|error| refuse(error.to_string()))?;
-    Contracts::from_json(&value).ok_or_else(|| refuse("not a file of addresses, as `chain deploy` writes it".into()))
-}
-
-fn step_json(step: &Step) -> Value {
+pub(crate) fn step_json(step: &Step) -> Value {
     json!({
         "what": step.what, "id": format!("{:#066x}", step.id), "gas": step.gas(),
         "done_before": step.receipt.is_none(),
@@ -147,40 +198,84 @@ pub(crate) fn step_lines(steps: &[Step], out: &Output) {
 }
 
 fn deploy(args: &DeployArgs, out: &Output) -> Result<(), Error> {
-    let mut chain = RpcChain::connect(&args.node.rpc, Some(private_key(&args.key_file)?), None)?;
-    let guardian = args.guardian.unwrap_or_else(|| chain.account());
-    let (contracts, steps) = out.step("deploy", || Contracts::deploy(&mut chain, guardian))?;
-    let file = contracts.to_json();
+    let mut chain = RpcChain::connect(&args.node.rpc, Some(args.account.key()?), None)?;
+    let owner = chain.account();
+    let [guardian, treasury, holder] = [args.guardian, args.treasury, args.holder].map(|role| role.unwrap_or(owner));
+    let roles = Roles { owner, guardian, treasury, holder };
+    let (market, steps) = out.step("deploy", || Market::deploy(&mut chain, roles, Policy::default()))?;
+    let file = market.to_json();
     let content = format!("{file:#}\n");
     store::write(&args.out, content.as_bytes())?;
-    out.line(format!("{}: contracts on chain {}", args.out.display(), contracts.chain_id));
+    out.line(format!("{}: contracts on chain {}", args.out.display(), market.contracts.chain_id));
     step_lines(&steps, out);
     let steps: Vec<Value> = steps.iter().map(step_json).collect();
     out.finish(
         "lorica.chain-deploy/1",
         json!({
-            "file": args.out, "contracts": file, "owner": chain.account().to_string(),
-            "guardian": guardian.to_string(), "steps": steps,
+            "file": args.out, "contracts": file, "owner": owner.to_string(), "guardian": guardian.to_string(),
+            "treasury": treasury.to_string(), "holder": holder.to_string(), "steps": steps,
         }),
     );
     Ok(())
 }
 
-fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
-    let contracts = addresses(&args.contracts)?;
-    let base = BaseKey::load(&args.base)?;
-    let insecure = base.verifier_key().is_insecure();
-    if insecure && !args.insecure_dev_srs {
-        return Err(Error::InsecureSrs { what: args.base.display().to_string() });
-    }
-    if insecure {
+/// Loads a base and adapters of it, if their SRS is permitted.
+fn load_models(base: &Path, adapters: &[PathBuf], insecure_dev_srs: bool, out: &Output) -> Result<Models, Error> {
+    let path = base;
+    let base = BaseKey::load(path)?;
+    if base.verifier_key().is_insecure() {
+        if !insecure_dev_srs {
+            return Err(Error::InsecureSrs { what: path.display().to_string() });
+        }
         out.warn(INSECURE);
     }
-    let commitments = &base.commitments;
-    let mut adapters = Vec::new();
-    for path in &args.adapter {
-        adapters.push(load_adapter(path, &base)?);
+    let adapters = adapters.iter().map(|path| load_adapter(path, &base)).collect::<Result<_, _>>()?;
+    Ok(Models { base, adapters })
+}
+
+struct Models {
+    base: BaseKey,
+    adapters: Vec<AdapterKey>,
+}
+
+fn publish(args: &PublishArgs, out: &Output) -> Result<(), Error> {
+    let Models { base, adapters } = load_models(&args.base, &args.adapter, args.insecure_dev_srs, out)?;
+    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let pot = args.pot.unwrap_or_else(|| chain.account());
+    let publication = || -> Result<Publication, Error> {
+        let mut salt = [0; 32];
+        getrandom::fill(&mut salt).map_err(Error::Randomness)?;
+        Ok(Publication {
+            line: args.line,
+            pot,
+            shares: args.shares,
+            uri: args.uri.clone(),
+            licence: args.licence.clone(),
+            salt: salt.into(),
+        })
+    };
+    let mut steps = Vec::new();
+    if adapters.is_empty() {
+        let terms = publication()?;
+        steps.extend(out.step("publish base", || market.publish_base(&mut chain, &base.commitments, &terms))?);
     }
+    for adapter in &adapters {
+        let terms = publication()?;
+        let publish = || market.publish_adapter(&mut chain, &adapter.commitments, &terms);
+        steps.extend(out.step("publish adapter", publish)?);
+    }
+    step_lines(&steps, out);
+    let steps: Vec<Value> = steps.iter().map(step_json).collect();
+    let insecure = base.verifier_key().is_insecure();
+    out.finish("lorica.chain-publish/1", json!({ "insecure_srs": insecure, "pot": pot.to_string(), "steps": steps }));
+    Ok(())
+}
+
+fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
+    let contracts = node::contracts(&args.contracts)?;
+    let Models { base, adapters } = load_models(&args.base, &args.adapter, args.insecure_dev_srs, out)?;
+    let insecure = base.verifier_key().is_insecure();
+    let commitments = &base.commitments;
     let mut keys = Vec::new();
     for path in &args.settlement_key {
         let key = read_key(path)?;
@@ -191,7 +286,7 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
         }
         keys.push(key);
     }
-    let mut chain = RpcChain::connect(&args.node.rpc, Some(private_key(&args.key_file)?), Some(contracts.chain_id))?;
+    let mut chain = RpcChain::connect(&args.node.rpc, Some(args.account.key()?), Some(contracts.chain_id))?;
     contracts.expect_deployed(&mut chain)?;
     let mut steps = Vec::from(out.step("register base", || contracts.register_base(&mut chain, commitments))?);
     for adapter in &adapters {
@@ -199,6 +294,10 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
     }
     for key in &keys {
         steps.extend(out.step("add circuit", || contracts.add_circuit(&mut chain, key, CHECK_GAS))?);
+        if let Ok(market) = node::market(&args.contracts) {
+            let circuit = B256::from(key.circuit_id());
+            steps.push(out.step("enable circuit", || market.enable_circuit(&mut chain, circuit))?);
+        }
     }
     step_lines(&steps, out);
     let steps: Vec<Value> = steps.iter().map(step_json).collect();
@@ -207,10 +306,10 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
 }
 
 fn check(args: &CheckArgs, out: &Output) -> Result<(), Error> {
-    let contracts = addresses(&args.contracts)?;
+    let contracts = node::contracts(&args.contracts)?;
     let bytes = store::read(&args.settlement, MAX_SETTLEMENT_BYTES)?;
     let settled = Settlement::decode(&bytes).map_err(Error::MalformedSettlement)?;
-    let key = args.key_file.as_deref().map(private_key).transpose()?;
+    let key = args.account.find()?;
     let sends = key.is_some();
     let mut chain = RpcChain::connect(&args.node.rpc, key, Some(contracts.chain_id))?;
     contracts.expect_deployed(&mut chain)?;

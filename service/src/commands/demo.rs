@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use lorica_circuits::architecture::{OutputKind, Shape};
 use lorica_circuits::bn254::Fr;
 use lorica_quant::integer::BaseModel;
+use lorica_settlement::statement::CircuitShape;
+use lorica_verifier::keccak::keccak;
 use lorica_verifier::proof::{InferenceProof, Output as Published};
 use serde_json::{Value, json};
 
 use super::adapter::load_adapter;
-use super::demo_chain;
+use super::demo_chain::Stage;
 use super::model::{Imported, calibration_texts, import_model, parse_tau, quality_json};
 use super::verify::check;
 use super::{shape_json, shape_text, short, word};
@@ -21,7 +24,9 @@ use crate::model_fetch::{cache_dir, fetch_minilm};
 use crate::output::{Output, milliseconds, peak_memory, phases_json, size, time};
 use crate::prover::{Job, Prover};
 use crate::registration::register_adapter;
-use crate::requests::{encode, random_salt};
+use crate::report::{Facts, chain_digests, page};
+use crate::requests::{encode, input_word, random_salt};
+use crate::settlement_key::cached;
 use crate::srs_source::{INSECURE, cached_dev};
 
 /// Arguments of `demo`.
@@ -36,6 +41,9 @@ pub struct DemoArgs {
     /// Folder of fixtures to take the adapters from; built-in copies otherwise
     #[arg(long, value_name = "DIR")]
     pub fixtures: Option<PathBuf>,
+    /// The report of the run to write, as HTML
+    #[arg(long, value_name = "FILE", default_value = "lorica-demo.html")]
+    pub report: PathBuf,
     /// Folder to leave the files in
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
@@ -117,8 +125,13 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     let adapter = adapters.next().map(|file| prover.load_adapter(file)).transpose()?;
     drop(adapters);
     out.take_phases();
-    let context = demo_chain::binding().context();
-    let jobs = [Job { ids: ids.clone(), adapter: adapter.as_ref(), salt: random_salt()? }];
+    let salt = random_salt()?;
+    let shape = Shape::fitting(1, ids.len(), args.tau, OutputKind::Classify)?;
+    let key = cached(&CircuitShape::of(&prover.key.commitments, shape), &srs, out)?;
+    let stage = out.step("publish and lock", || Stage::new(&prover.key, &keys, &input_word(&salt, &ids), key))?;
+    let context = stage.binding().context();
+    let on_chain_before = out.take_phases();
+    let jobs = [Job { ids: ids.clone(), adapter: adapter.as_ref(), salt }];
     let proven = out.step("prove", || prover.prove(&srs, &jobs, context))?;
     out.split_last(proven.phases);
     let proving = out.take_phases();
@@ -137,7 +150,8 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     };
     let forgeries = out.step("forge", || forge(&bytes, &proof, &keys, verdict));
     out.take_phases();
-    let on_chain = demo_chain::run(&srs, &prover.key, &keys, &proof, out)?;
+    let mut on_chain = stage.settle(&prover.key, &keys, &proof, out)?;
+    on_chain.phases.splice(0..0, on_chain_before);
 
     let sizes = Sizes { base: base_bytes, base_key: key_bytes, adapter_key: adapter_key_bytes, proof: bytes.len() };
     let labels = keys.first().map_or(&[][..], |key| &key.labels);
@@ -146,6 +160,33 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     let times = Times { registration, proving, verified, total: start.elapsed() };
     table(args, &proof, answer.as_ref(), &quality, &times, &sizes, &forgeries, out);
     on_chain.print(out);
+    let mut digests = chain_digests(&on_chain);
+    digests.extend([
+        ("base", word(&proof.statement.base), "the registered model: its commitments, scales and architecture"),
+        (
+            "adapter",
+            word(&proof.statement.requests.first().map_or(Fr::zero(), |request| request.adapter)),
+            "the registered LoRA adapter",
+        ),
+        (
+            "output",
+            words.first().map_or_else(String::new, |w| word(&w.output_digest)),
+            "Poseidon digest of salt, length and logits",
+        ),
+        ("proof", format!("0x{}", hex::encode(keccak(&bytes))), "Keccak-256 of the inference proof"),
+    ]);
+    let facts = Facts {
+        text: &args.text,
+        answer: answer.as_ref().map_or_else(String::new, Answer::text),
+        tokens: ids.len(),
+        digests,
+        proof_bytes: bytes.len() as u64,
+        proving: time(times.proving_total()),
+        checking: time(verified),
+    };
+    store::write(&args.report, page(&facts, &on_chain).as_bytes())?;
+    out.line("-".repeat(92));
+    out.line(format!("report: {}", args.report.display()));
     let forgery_list: Vec<Value> = forgeries
         .iter()
         .map(|forgery| json!({ "forgery": forgery.name, "rejected": forgery.verdict.is_some(), "reason": forgery.verdict }))
@@ -160,7 +201,7 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
             "prove_ms": milliseconds(times.proving_total()), "check_ms": milliseconds(verified),
             "total_ms": milliseconds(times.total), "peak_memory_bytes": peak_memory(),
             "bytes": { "base": sizes.base, "base_key": sizes.base_key, "adapter_key": sizes.adapter_key, "proof": sizes.proof },
-            "forgeries": forgery_list, "settlement": on_chain.json(),
+            "forgeries": forgery_list, "settlement": on_chain.json(), "report": args.report,
         }),
     );
     let accepted = forgeries.iter().find(|forgery| forgery.verdict.is_none()).map(|forgery| forgery.name);

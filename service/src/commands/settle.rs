@@ -2,25 +2,31 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
+use lorica_contracts::alloy_primitives::Address;
+use lorica_settlement::binding::Binding;
 use lorica_settlement::settlement::{Settlement, admit};
 use lorica_settlement::statement::CircuitShape;
 use lorica_verifier::key::AdapterCommitments;
 use lorica_verifier::proof::InferenceProof;
 use serde_json::json;
 
+use super::request::on_chain_binding;
 use super::verify::load_adapter;
 use super::verify_settlement::{answer_lines, answers_json};
 use super::{shape_json, shape_text, short, word};
 use crate::binding;
 use crate::error::Error;
 use crate::files::{BaseKey, MAX_PROOF_BYTES, store};
+use crate::node::MarketArgs;
 use crate::output::{Output, peak_memory, phases_json, size, time};
 use crate::settlement_key::cached;
+use crate::signed_request::SignedRequest;
 use crate::srs_source::SrsArgs;
 
 /// Arguments of `settle`.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("bound to").required(true).args(["binding", "requests"]))]
 pub struct SettleArgs {
     /// The base's key
     #[arg(long, value_name = "FILE")]
@@ -33,7 +39,19 @@ pub struct SettleArgs {
     pub proof: PathBuf,
     /// Chain, contract, payee, and the requests' ids and fees, as JSON
     #[arg(long, value_name = "FILE")]
-    pub binding: PathBuf,
+    pub binding: Option<PathBuf>,
+    /// Instead of a binding: the files of locked requests, looked up on chain
+    #[arg(long, value_name = "FILE", num_args = 1.., requires_all = ["rpc", "contracts", "payee"])]
+    pub requests: Vec<PathBuf>,
+    /// The node, for --requests
+    #[arg(long, value_name = "URL", env = "LORICA_RPC")]
+    pub rpc: Option<String>,
+    /// The file of addresses, for --requests
+    #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
+    pub contracts: Option<PathBuf>,
+    /// Who is to be paid, for --requests: as the proof was bound
+    #[arg(long, value_name = "ADDRESS")]
+    pub payee: Option<Address>,
     /// The file to write; the settlement's key goes beside it, with the ending .vk
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
@@ -42,12 +60,26 @@ pub struct SettleArgs {
     pub srs: SrsArgs,
 }
 
+/// The binding, from its file or from the chain.
+fn read_binding(args: &SettleArgs) -> Result<Binding, Error> {
+    match (&args.binding, &args.rpc, &args.contracts, args.payee) {
+        (Some(path), ..) => binding::read(path),
+        (None, Some(rpc), Some(contracts), Some(payee)) => {
+            let market = MarketArgs { rpc: rpc.clone(), contracts: contracts.clone() };
+            let (market, mut chain) = market.connect(None)?;
+            let requests = SignedRequest::read_all(&args.requests, &market)?;
+            on_chain_binding(&market, &mut chain, &requests, payee)
+        }
+        _ => Err(Error::Usage("--requests needs --rpc, --contracts and --payee".into())),
+    }
+}
+
 /// Runs it.
 ///
 /// # Errors
 /// [`Error`]; of kind [`crate::error::Kind::Rejected`] if the inference proof is not accepted.
 pub fn run(args: &SettleArgs, out: &Output) -> Result<(), Error> {
-    let binding = binding::read(&args.binding)?;
+    let binding = read_binding(args)?;
     let base = BaseKey::load(&args.base)?;
     let mut adapters: Vec<AdapterCommitments> = Vec::new();
     for path in &args.adapter {

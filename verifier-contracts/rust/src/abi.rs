@@ -36,6 +36,21 @@ pub mod bindings {
         VerifierRouter,
         "../artifacts/VerifierRouter.json"
     );
+    sol!(
+        #[sol(extra_derives(Debug))]
+        OpenToken,
+        "../artifacts/OpenToken.json"
+    );
+    sol!(
+        #[sol(extra_derives(Debug))]
+        ModelRegistry,
+        "../artifacts/ModelRegistry.json"
+    );
+    sol!(
+        #[sol(extra_derives(Debug, PartialEq, Eq))]
+        InferenceEscrow,
+        "../artifacts/InferenceEscrow.json"
+    );
 }
 
 use bindings::{CommitmentRegistry, Halo2Verifier, LoricaVerifier, VerifierRouter};

@@ -49,13 +49,18 @@ impl Step {
 }
 
 /// A call of a view function.
-fn ask<C: SolCall>(chain: &mut impl Chain, at: Address, what: &'static str, call: &C) -> Result<C::Return, ChainError> {
+pub(crate) fn ask<C: SolCall>(
+    chain: &mut impl Chain,
+    at: Address,
+    what: &'static str,
+    call: &C,
+) -> Result<C::Return, ChainError> {
     let output = chain.call(at, abi::encode(call))?;
     C::abi_decode_returns(&output).map_err(|_| ChainError::Unexpected { what })
 }
 
 /// Deploys a contract.
-fn create(
+pub(crate) fn create(
     chain: &mut impl Chain,
     steps: &mut Vec<Step>,
     what: &'static str,
@@ -73,8 +78,20 @@ impl Contracts {
     /// # Errors
     /// [`ChainError`].
     pub fn deploy(chain: &mut impl Chain, guardian: Address) -> Result<(Self, Vec<Step>), ChainError> {
-        let mut steps = Vec::new();
         let owner = chain.account();
+        Self::deploy_for(chain, owner, guardian)
+    }
+
+    /// [`deploy`](Self::deploy) with another owner of the router.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn deploy_for(
+        chain: &mut impl Chain,
+        owner: Address,
+        guardian: Address,
+    ) -> Result<(Self, Vec<Step>), ChainError> {
+        let mut steps = Vec::new();
         let halo2_verifier = create(chain, &mut steps, "Halo2Verifier", abi::deploy_halo2_verifier())?;
         let registry = create(chain, &mut steps, "CommitmentRegistry", abi::deploy_registry())?;
         let code = abi::deploy_verifier(registry, halo2_verifier);
@@ -122,7 +139,7 @@ impl Contracts {
         Ok(())
     }
 
-    fn expect_chain(&self, chain: &impl Chain) -> Result<(), ChainError> {
+    pub(crate) fn expect_chain(&self, chain: &impl Chain) -> Result<(), ChainError> {
         if chain.id() == self.chain_id {
             Ok(())
         } else {

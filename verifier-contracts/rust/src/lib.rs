@@ -62,8 +62,10 @@ pub mod abi;
 pub mod chain;
 pub mod contracts;
 pub mod embedded;
+pub mod escrow;
 pub mod keys;
 pub mod keystore;
+pub mod market;
 pub mod revert;
 pub mod rpc;
 

@@ -1,0 +1,74 @@
+//! Amounts of tokens: 18 decimals, as OPEN and the gas token have.
+
+use lorica_contracts::alloy_primitives::U256;
+
+/// Decimals of a whole token.
+const DECIMALS: usize = 18;
+
+/// An amount in the smallest unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amount(pub U256);
+
+/// Reads whole tokens with up to 18 decimals (`1.5`), or the smallest unit with the ending `wei` (`1500wei`).
+///
+/// # Errors
+/// What is wrong.
+pub fn parse(text: &str) -> Result<Amount, String> {
+    let malformed = || format!("{text:?} is no amount: whole tokens such as 1.5, or the smallest unit such as 1500wei");
+    let digits = |digits: &str| {
+        let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if plain {
+            U256::from_str_radix(digits, 10).map_err(|_| format!("{text} is above 2^256"))
+        } else {
+            Err(malformed())
+        }
+    };
+    if let Some(units) = text.strip_suffix("wei") {
+        return digits(units).map(Amount);
+    }
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if fraction.len() > DECIMALS {
+        return Err(format!("{text} has more than {DECIMALS} decimals"));
+    }
+    let fraction = digits(&format!("{fraction:0<DECIMALS$}")).and_then(|units| {
+        // "1." has no digit after the point.
+        if text.ends_with('.') { Err(malformed()) } else { Ok(units) }
+    })?;
+    let units = digits(whole)?.checked_mul(U256::from(10).pow(U256::from(DECIMALS)));
+    units.and_then(|units| units.checked_add(fraction)).map(Amount).ok_or_else(|| format!("{text} is above 2^256"))
+}
+
+/// Whole tokens, without needless zeros.
+#[must_use]
+pub fn show(amount: U256) -> String {
+    let digits = format!("{:0>1$}", amount.to_string(), DECIMALS + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - DECIMALS);
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_exact() {
+        for (text, units) in [
+            ("0", "0"),
+            ("1", "1000000000000000000"),
+            ("1.5", "1500000000000000000"),
+            ("0.000000000000000001", "1"),
+            ("12wei", "12"),
+            ("007", "7000000000000000000"),
+        ] {
+            assert_eq!(parse(text).map(|amount| amount.0.to_string()), Ok(units.to_owned()), "{text}");
+        }
+        for bad in ["", ".", "1.", ".5", "1,5", "-1", "+1", "1e3", "0x1", "wei", "1.0000000000000000001", "1 ", "１"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        assert!(parse(&"9".repeat(78)).is_err());
+        let top = parse(&format!("{}wei", U256::MAX)).expect("2^256 - 1");
+        assert_eq!(parse(&show(top.0)), Ok(top));
+        assert_eq!(show(U256::from(10).pow(U256::from(17))), "0.1");
+    }
+}

@@ -1,0 +1,66 @@
+//! `lorica settlement-key`: the key of an architecture and shape, made here rather than taken from someone.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use lorica_circuits::architecture::{OutputKind, Shape};
+use lorica_settlement::statement::CircuitShape;
+use serde_json::json;
+
+use super::{shape_json, shape_text};
+use crate::error::Error;
+use crate::files::{BaseKey, store};
+use crate::output::{Output, size};
+use crate::settlement_key::cached;
+use crate::srs_source::SrsArgs;
+
+/// Arguments of `settlement-key`.
+#[derive(Args, Debug)]
+pub struct SettlementKeyArgs {
+    /// A base of the architecture (its key); which one does not matter
+    #[arg(long, value_name = "FILE")]
+    pub base: PathBuf,
+    /// Most requests of a batch, 1 to 16
+    #[arg(long, default_value_t = 1)]
+    pub requests: usize,
+    /// Most tokens of a request, 2 to 128
+    #[arg(long, default_value_t = 32)]
+    pub tokens: usize,
+    /// For embeddings instead of labels
+    #[arg(long)]
+    pub embed: bool,
+    /// The file to write
+    #[arg(short, value_name = "FILE")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    /// The SRS
+    pub srs: SrsArgs,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`Error`].
+pub fn run(args: &SettlementKeyArgs, out: &Output) -> Result<(), Error> {
+    let base = BaseKey::load(&args.base)?.commitments;
+    let output = if args.embed { OutputKind::Embed } else { OutputKind::Classify };
+    let shape = Shape::fitting(args.requests, args.tokens, base.log_tile, output)?;
+    let srs = args.srs.load(base.log_tile, out)?;
+    if srs.digest_word() != base.srs {
+        return Err(Error::OtherSrs { what: args.srs.name() });
+    }
+    let key = cached(&CircuitShape::of(&base, shape), &srs, out)?;
+    let bytes = key.verifying().encode();
+    store::write(&args.out, &bytes)?;
+    let circuit = format!("0x{}", hex::encode(key.verifying().circuit_id()));
+    out.line(format!("{}: {}", args.out.display(), size(bytes.len() as u64)));
+    out.line(format!("  circuit {circuit}"));
+    out.line(format!("  {}", shape_text(&shape)));
+    out.finish(
+        "lorica.settlement-key/1",
+        json!({
+            "file": args.out, "circuit": circuit, "shape": shape_json(&shape), "log_rows": key.verifying().log_rows(),
+        }),
+    );
+    Ok(())
+}

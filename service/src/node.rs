@@ -1,0 +1,163 @@
+//! Chains behind JSON-RPC, as commands name them: a node, the file of addresses, an account.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use lorica_contracts::alloy_primitives::{Address, B256, U256};
+use lorica_contracts::chain::Chain;
+use lorica_contracts::contracts::Contracts;
+use lorica_contracts::escrow::NATIVE;
+use lorica_contracts::keys::{Password, PrivateKey};
+use lorica_contracts::market::Market;
+use lorica_contracts::rpc::RpcChain;
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::files::store;
+
+/// Largest file of addresses.
+const MAX_TEXT_BYTES: u64 = 1 << 16;
+
+/// A node and the contracts there.
+#[derive(Args, Debug)]
+pub struct MarketArgs {
+    /// The node
+    #[arg(long, value_name = "URL", env = "LORICA_RPC")]
+    pub rpc: String,
+    /// The file of addresses, as `chain deploy` writes it
+    #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
+    pub contracts: PathBuf,
+}
+
+/// An account that sends transactions.
+#[derive(Args, Clone, Debug, Default)]
+pub struct AccountArgs {
+    /// The account's private key: 64 hexadecimal digits or a keystore; from the environment (`LORICA_PRIVATE_KEY`) if absent
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Password of the keystore; from the environment (`LORICA_KEY_PASSWORD`, `LORICA_KEY_PASSWORD_FILE`) if absent
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+impl AccountArgs {
+    /// The key, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::PrivateKey`].
+    pub fn find(&self) -> Result<Option<PrivateKey>, Error> {
+        let password = self.password_file.clone().map_or(Password::Environment, Password::File);
+        Ok(PrivateKey::find(self.key_file.as_deref(), &password)?)
+    }
+
+    /// The key.
+    ///
+    /// # Errors
+    /// [`Error`] if there is none.
+    pub fn key(&self) -> Result<PrivateKey, Error> {
+        let missing = "this needs an account: --key-file FILE, or the variable LORICA_PRIVATE_KEY";
+        self.find()?.ok_or_else(|| Error::Usage(missing.into()))
+    }
+}
+
+fn text(path: &Path) -> Result<String, Error> {
+    let bytes = store::read(path, MAX_TEXT_BYTES)?;
+    String::from_utf8(bytes).map_err(|_| Error::Refused { path: path.into(), reason: "not a text file".into() })
+}
+
+fn file<T>(path: &Path, what: &str, read: impl FnOnce(&Value) -> Option<T>) -> Result<T, Error> {
+    let refuse = |reason: String| Error::Refused { path: path.into(), reason };
+    let value: Value = serde_json::from_str(&text(path)?).map_err(|error| refuse(error.to_string()))?;
+    read(&value).ok_or_else(|| refuse(format!("not a file of addresses{what}, as `chain deploy` writes it")))
+}
+
+/// Reads the addresses of the contracts that check.
+///
+/// # Errors
+/// [`Error::Refused`].
+pub fn contracts(path: &Path) -> Result<Contracts, Error> {
+    file(path, "", Contracts::from_json)
+}
+
+/// Reads the addresses of all contracts.
+///
+/// # Errors
+/// [`Error::Refused`].
+pub fn market(path: &Path) -> Result<Market, Error> {
+    file(path, " with token, registry of models and escrow", Market::from_json)
+}
+
+impl MarketArgs {
+    /// Connects, with a key if transactions are to be sent, and sees that everything is there.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn connect(&self, key: Option<PrivateKey>) -> Result<(Market, RpcChain), Error> {
+        let market = market(&self.contracts)?;
+        let mut chain = RpcChain::connect(&self.rpc, key, Some(market.contracts.chain_id))?;
+        market.expect_deployed(&mut chain)?;
+        Ok((market, chain))
+    }
+
+    /// [`connect`](Self::connect) with an account that there must be.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn connect_as(&self, account: &AccountArgs) -> Result<(Market, RpcChain), Error> {
+        self.connect(Some(account.key()?))
+    }
+}
+
+/// A token on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// OPEN.
+    Open,
+    /// The chain's gas token, or another one by its address.
+    At(Address),
+}
+
+/// Reads `open`, `native` or an address.
+///
+/// # Errors
+/// What is expected.
+pub fn parse_token(text: &str) -> Result<Token, String> {
+    match text {
+        "open" => Ok(Token::Open),
+        "native" => Ok(Token::At(NATIVE)),
+        other => other.parse().map(Token::At).map_err(|_| "open, native or an address is expected".into()),
+    }
+}
+
+impl Token {
+    /// Its address; zero for the gas token.
+    #[must_use]
+    pub fn address(self, market: &Market) -> Address {
+        match self {
+            Self::Open => market.open,
+            Self::At(address) => address,
+        }
+    }
+}
+
+/// A token's name for people.
+#[must_use]
+pub fn token_name(token: Address, market: &Market) -> String {
+    match token {
+        NATIVE => "native".into(),
+        token if token == market.open => "OPEN".into(),
+        token => token.to_string(),
+    }
+}
+
+/// A word of the chain.
+#[must_use]
+pub fn word_of(number: U256) -> B256 {
+    number.into()
+}
+
+/// The account of a chain that sends.
+#[must_use]
+pub fn account(chain: &impl Chain) -> Address {
+    chain.account()
+}

@@ -1,0 +1,200 @@
+//! A request for an inference on chain: its terms, signed by the requester, and the text for the prover.
+//!
+//! ```json
+//! { "schema": "lorica.request/1", "chain_id": 31337, "escrow": "0x…", "id": "0x…", "signature": "0x…",
+//!   "terms": { "requester": "0x…", "base": "0x…", "adapter": "0x…", "input_digest": "0x…", "kind": "classify",
+//!              "max_fee": "…", "token": "0x…", "deadline": 1790000000, "prover": "0x…", "consumer": "0x…",
+//!              "consumer_gas": 0, "salt": "0x…" },
+//!   "input": { "text": "…", "salt": "31 bytes" } }
+//! ```
+//! Only the terms go on chain; whoever has the file knows the text. Amounts are in the token's smallest unit.
+
+use std::path::Path;
+
+use lorica_contracts::abi;
+use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
+use lorica_contracts::alloy_primitives::{Address, B256, Bytes, Signature, U256};
+use lorica_contracts::market::Market;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::files::{BaseKey, store};
+use crate::requests::{Salt, encode, input_word, parse_salt};
+
+/// Largest request file.
+const MAX_BYTES: u64 = 1 << 20;
+const SCHEMA: &str = "lorica.request/1";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    schema: String,
+    chain_id: u64,
+    escrow: Address,
+    id: B256,
+    signature: Bytes,
+    terms: Terms,
+    input: Input,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Terms {
+    requester: Address,
+    base: B256,
+    adapter: B256,
+    input_digest: B256,
+    kind: Kind,
+    /// Decimal.
+    max_fee: String,
+    token: Address,
+    deadline: u64,
+    prover: Address,
+    consumer: Address,
+    consumer_gas: u32,
+    salt: B256,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Embed,
+    Classify,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Input {
+    text: String,
+    salt: String,
+}
+
+/// A request with its signature and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedRequest {
+    /// What is signed.
+    pub terms: InferenceRequest,
+    /// The id on chain.
+    pub id: B256,
+    /// By the requester.
+    pub signature: Bytes,
+    /// For the prover.
+    pub text: String,
+    /// Of the input digest.
+    pub salt: Salt,
+}
+
+impl SignedRequest {
+    /// Reads a file and checks that the id is the terms' under this escrow, and that the requester signed it. A contract
+    /// wallet's signature is left to the chain.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] says what is wrong.
+    pub fn read(path: &Path, market: &Market) -> Result<Self, Error> {
+        let refuse = |reason: String| Error::Refused { path: path.into(), reason };
+        let bytes = store::read(path, MAX_BYTES)?;
+        let file: File = serde_json::from_slice(&bytes).map_err(|error| refuse(format!("not a request: {error}")))?;
+        let File { schema, chain_id, escrow, id, signature, terms, input } = file;
+        if schema != SCHEMA {
+            return Err(refuse(format!("its schema is {schema:?}, not {SCHEMA:?}")));
+        }
+        if chain_id != market.contracts.chain_id || escrow != market.escrow {
+            let own = (market.escrow, market.contracts.chain_id);
+            return Err(refuse(format!(
+                "for the escrow {escrow} on chain {chain_id}, not {} on chain {}",
+                own.0, own.1
+            )));
+        }
+        let max_fee = U256::from_str_radix(&terms.max_fee, 10).map_err(|_| refuse("max_fee is no number".into()))?;
+        let terms = InferenceRequest {
+            requester: terms.requester,
+            base: terms.base.into(),
+            adapter: terms.adapter.into(),
+            inputDigest: terms.input_digest.into(),
+            kind: terms.kind as u8,
+            maxFee: max_fee,
+            token: terms.token,
+            deadline: terms.deadline,
+            prover: terms.prover,
+            consumer: terms.consumer,
+            consumerGas: terms.consumer_gas,
+            salt: terms.salt.into(),
+        };
+        let expected = market.request_id(&terms);
+        if expected != id {
+            return Err(refuse(format!("the id is {id}, that of its terms is {expected}")));
+        }
+        if let Ok(signature) = Signature::try_from(signature.as_ref()) {
+            let signer = signature.recover_address_from_prehash(&id).map_err(|error| refuse(error.to_string()))?;
+            if signer != terms.requester {
+                return Err(refuse(format!("signed by {signer}, the requester is {}", terms.requester)));
+            }
+        } else if !signature.is_empty() && signature.len() < 65 {
+            return Err(refuse(format!("a signature of {} bytes", signature.len())));
+        }
+        let salt = parse_salt(&input.salt).map_err(|reason| refuse(format!("salt: {reason}")))?;
+        Ok(Self { terms, id, signature, text: input.text, salt })
+    }
+
+    /// Reads several files, in the order of their ids, as a batch needs them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], also for one request twice.
+    pub fn read_all(paths: &[impl AsRef<Path>], market: &Market) -> Result<Vec<Self>, Error> {
+        let mut all: Vec<Self> =
+            paths.iter().map(|path| Self::read(path.as_ref(), market)).collect::<Result<_, _>>()?;
+        all.sort_by_key(|request| request.id);
+        if let Some([_, twice]) = all.array_windows().find(|[a, b]| a.id == b.id) {
+            return Err(Error::Batch(format!("the request {} is there twice", twice.id)));
+        }
+        Ok(all)
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// [`Error`] names the file.
+    pub fn write(&self, path: &Path, market: &Market) -> Result<(), Error> {
+        let terms = &self.terms;
+        let file = File {
+            schema: SCHEMA.into(),
+            chain_id: market.contracts.chain_id,
+            escrow: market.escrow,
+            id: self.id,
+            signature: self.signature.clone(),
+            terms: Terms {
+                requester: terms.requester,
+                base: terms.base.into(),
+                adapter: terms.adapter.into(),
+                input_digest: terms.inputDigest.into(),
+                kind: if terms.kind == 0 { Kind::Embed } else { Kind::Classify },
+                max_fee: terms.maxFee.to_string(),
+                token: terms.token,
+                deadline: terms.deadline,
+                prover: terms.prover,
+                consumer: terms.consumer,
+                consumer_gas: terms.consumerGas,
+                salt: terms.salt.into(),
+            },
+            input: Input { text: self.text.clone(), salt: hex::encode(self.salt) },
+        };
+        let refuse = |error: serde_json::Error| Error::Refused { path: path.into(), reason: error.to_string() };
+        let content = serde_json::to_string_pretty(&file).map_err(refuse)?;
+        store::write(path, format!("{content}\n").as_bytes())
+    }
+
+    /// Token ids of the text, if the request is for this base and its digest is the text's.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] names the request.
+    pub fn ids(&self, base: &BaseKey) -> Result<Vec<u32>, Error> {
+        if self.terms.base != abi::word(&base.commitments.id()) {
+            return Err(Error::Batch(format!("the request {} is for another base", self.id)));
+        }
+        let ids = encode(&base.tokenizer()?, 0, &self.text)?;
+        if abi::word(&input_word(&self.salt, &ids)) != self.terms.inputDigest {
+            return Err(Error::Batch(format!("the text of the request {} is not what its digest says", self.id)));
+        }
+        Ok(ids)
+    }
+}

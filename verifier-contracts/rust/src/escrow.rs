@@ -1,0 +1,435 @@
+//! Requests and their money: what is signed, locked, proven and paid (`InferenceEscrow`).
+
+use std::borrow::Cow;
+
+use alloy_primitives::aliases::{U24, U96};
+use alloy_primitives::ruint::UintTryFrom;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_sol_types::{Eip712Domain, SolStruct, SolValue};
+use lorica_settlement::settlement::Settlement;
+
+use crate::abi;
+use crate::abi::bindings::InferenceEscrow::{self, InferenceRequest};
+use crate::abi::bindings::{ModelRegistry, OpenToken};
+use crate::chain::{Chain, ChainError, Receipt};
+use crate::contracts::{Step, ask};
+use crate::market::Market;
+
+/// The escrow's name and version in its EIP-712 domain.
+const DOMAIN: (&str, &str) = ("Lorica InferenceEscrow", "1");
+
+/// The chain's gas token.
+pub const NATIVE: Address = Address::ZERO;
+
+/// A request's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The escrow has never seen it.
+    None,
+    /// The fee is there.
+    Locked,
+    /// A prover has accepted it: it cannot be cancelled any more.
+    Accepted,
+    /// Proven and paid.
+    Settled,
+    /// The payer has the money back, after the deadline.
+    Refunded,
+    /// The requester took it back.
+    Cancelled,
+    /// The prover gave it back.
+    Refused,
+}
+
+impl Status {
+    fn from_number(number: u8) -> Option<Self> {
+        [Self::None, Self::Locked, Self::Accepted, Self::Settled, Self::Refunded, Self::Cancelled, Self::Refused]
+            .get(usize::from(number))
+            .copied()
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "unknown",
+            Self::Locked => "locked",
+            Self::Accepted => "accepted",
+            Self::Settled => "settled",
+            Self::Refunded => "refunded",
+            Self::Cancelled => "cancelled",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Whether it can still be settled, if its deadline has not passed.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Locked | Self::Accepted)
+    }
+}
+
+/// What the escrow knows of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Where it stands.
+    pub status: Status,
+    /// Who has the money back if it is not settled; zero unless it is open.
+    pub payer: Address,
+    /// What is locked, in the token's smallest unit; zero unless it is open.
+    pub fee: U256,
+    /// Who has accepted or is named, or was paid; zero if nobody.
+    pub prover: Address,
+    /// The answer, once settled.
+    pub label: U256,
+    /// Digest of the answer's integers, once settled.
+    pub output_digest: U256,
+}
+
+/// One request's payment, from the escrow's event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// The request.
+    pub request: U256,
+    /// The prover that the proof names.
+    pub prover: Address,
+    /// The token.
+    pub token: Address,
+    /// To the prover.
+    pub prover_share: U256,
+    /// To the owner of the adapter's line.
+    pub adapter_owner_share: U256,
+    /// To the owner of the base's line.
+    pub base_owner_share: U256,
+    /// To the contributors' pot.
+    pub contributors_share: U256,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The transaction.
+    pub receipt: Receipt,
+    /// Paid requests.
+    pub payments: Vec<Payment>,
+    /// Requests that were not payable any more, with the escrow's reason.
+    pub skipped: Vec<(U256, &'static str)>,
+}
+
+/// Amounts of one account in one token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amounts {
+    /// The account's own.
+    pub wallet: U256,
+    /// Owed by the escrow: to be withdrawn.
+    pub owed: U256,
+}
+
+/// Amounts owed to a line of models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelAmounts {
+    /// The line's owner.
+    pub owner: Address,
+    /// Who may withdraw the contributors' share.
+    pub pot: Address,
+    /// Owed to the owner.
+    pub owed_to_owner: U256,
+    /// Owed to the contributors.
+    pub owed_to_contributors: U256,
+}
+
+fn skip_reason(number: u8) -> &'static str {
+    match number {
+        0 => "not locked, or final already",
+        1 => "its deadline has passed",
+        2 => "another fee is locked than the proven one",
+        3 => "the circuit was enabled after it was locked",
+        _ => "unknown reason",
+    }
+}
+
+impl Market {
+    /// The domain that requests and refusals are signed under.
+    fn domain(&self) -> Eip712Domain {
+        let (name, version) = DOMAIN;
+        let chain = U256::from(self.contracts.chain_id);
+        Eip712Domain::new(Some(Cow::Borrowed(name)), Some(Cow::Borrowed(version)), Some(chain), Some(self.escrow), None)
+    }
+
+    /// The request's id: the EIP-712 digest that the requester signs.
+    #[must_use]
+    pub fn request_id(&self, request: &InferenceRequest) -> B256 {
+        request.eip712_signing_hash(&self.domain())
+    }
+
+    /// Digest of a refusal, which the prover signs.
+    #[must_use]
+    pub fn refusal_digest(&self, request: &InferenceRequest, reason: u8) -> B256 {
+        let request = U256::from_be_bytes(self.request_id(request).0);
+        Refusal { requestId: request, reason }.eip712_signing_hash(&self.domain())
+    }
+
+    fn escrow_call(&self, chain: &mut impl Chain, call: &impl alloy_sol_types::SolCall) -> Result<Receipt, ChainError> {
+        self.contracts.expect_chain(chain)?;
+        chain.send(Some(self.escrow), abi::encode(call))
+    }
+
+    /// Lets the escrow take `amount` of a token from the account, unless it may already.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn approve(
+        &self,
+        chain: &mut impl Chain,
+        token: Address,
+        spender: Address,
+        amount: U256,
+    ) -> Result<Option<Step>, ChainError> {
+        let owner = chain.account();
+        let allowed = ask(chain, token, "an allowance", &OpenToken::allowanceCall { owner, spender })?;
+        if allowed >= amount {
+            return Ok(None);
+        }
+        let receipt = chain.send(Some(token), abi::encode(&OpenToken::approveCall { spender, value: amount }))?;
+        Ok(Some(Step { what: "approval", id: U256::ZERO, receipt: Some(receipt) }))
+    }
+
+    /// Locks the account's money for a request, with an approval if the token needs one.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn lock(
+        &self,
+        chain: &mut impl Chain,
+        request: &InferenceRequest,
+        fee: U256,
+        signature: &[u8],
+    ) -> Result<Vec<Step>, ChainError> {
+        self.contracts.expect_chain(chain)?;
+        let fee = U96::uint_try_from(fee).map_err(|_| ChainError::Unexpected { what: "a fee of 2^96 or more" })?;
+        let mut steps = Vec::new();
+        let native = request.token == NATIVE;
+        if !native {
+            steps.extend(self.approve(chain, request.token, self.escrow, U256::from(fee))?);
+        }
+        let value = if native { U256::from(fee) } else { U256::ZERO };
+        let signature = Bytes::copy_from_slice(signature);
+        let call = InferenceEscrow::lockCall { request: request.clone(), fee, signature };
+        let receipt = chain.send_value(Some(self.escrow), abi::encode(&call), value)?;
+        let id = U256::from_be_bytes(self.request_id(request).0);
+        steps.push(Step { what: "lock", id, receipt: Some(receipt) });
+        Ok(steps)
+    }
+
+    /// Takes a request on: it cannot be cancelled any more.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn accept(&self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
+        self.escrow_call(chain, &InferenceEscrow::acceptCall { request: request.clone() })
+    }
+
+    /// Takes back what no prover has accepted. The account must be the requester.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn cancel(&self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
+        self.escrow_call(chain, &InferenceEscrow::cancelCall { request: request.clone() })
+    }
+
+    /// Gives the payer the money back after the deadline.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn refund(&self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
+        self.escrow_call(chain, &InferenceEscrow::refundCall { request: request.clone() })
+    }
+
+    /// Gives the payer the money back, on the word of the prover that has accepted or is named: the account itself, or a
+    /// signed refusal of its.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn refuse(
+        &self,
+        chain: &mut impl Chain,
+        request: &InferenceRequest,
+        reason: u8,
+        signature: &[u8],
+    ) -> Result<Receipt, ChainError> {
+        let signature = Bytes::copy_from_slice(signature);
+        self.escrow_call(chain, &InferenceEscrow::refuseCall { request: request.clone(), reason, signature })
+    }
+
+    /// Calldata of a batch's settlement.
+    ///
+    /// # Errors
+    /// [`ChainError::Abi`].
+    pub fn settle_data(&self, settlement: &Settlement, requests: &[InferenceRequest]) -> Result<Bytes, ChainError> {
+        let own = abi::settlement(settlement)?.abi_encode();
+        let settlement_ = InferenceEscrow::Settlement::abi_decode(&own)
+            .map_err(|_| ChainError::Unexpected { what: "a settlement's encoding" })?;
+        let circuit = B256::from(settlement.circuit);
+        Ok(abi::encode(&InferenceEscrow::settleCall { circuit, settlement: settlement_, requests: requests.to_vec() }))
+    }
+
+    /// Has a batch checked and paid. Who sends does not matter: the proof names the payee.
+    ///
+    /// # Errors
+    /// [`ChainError`]; what was bound to another chain or contract is refused here, since it costs gas there.
+    pub fn settle(
+        &self,
+        chain: &mut impl Chain,
+        settlement: &Settlement,
+        requests: &[InferenceRequest],
+    ) -> Result<Settled, ChainError> {
+        self.contracts.expect_chain(chain)?;
+        let bound = Address::from(settlement.binding.consumer);
+        if bound != self.escrow {
+            return Err(ChainError::ForeignConsumer { bound, got: self.escrow });
+        }
+        let (expected, got) = (settlement.binding.chain_id, self.contracts.chain_id);
+        if expected != got {
+            return Err(ChainError::ForeignChain { expected, got });
+        }
+        let receipt = chain.send(Some(self.escrow), self.settle_data(settlement, requests)?)?;
+        let (mut payments, mut skipped) = (Vec::new(), Vec::new());
+        // Other contracts may emit events of the same form.
+        for log in receipt.logs.iter().filter(|log| log.address == self.escrow) {
+            if let Ok(event) = <InferenceEscrow::RequestSettled as alloy_sol_types::SolEvent>::decode_log(log) {
+                payments.push(Payment {
+                    request: event.requestId,
+                    prover: event.prover,
+                    token: event.token,
+                    prover_share: event.proverShare,
+                    adapter_owner_share: event.adapterOwnerShare,
+                    base_owner_share: event.baseOwnerShare,
+                    contributors_share: event.contributorsShare,
+                });
+            } else if let Ok(event) = <InferenceEscrow::RequestSkipped as alloy_sol_types::SolEvent>::decode_log(log) {
+                skipped.push((event.requestId, skip_reason(event.reason)));
+            }
+        }
+        Ok(Settled { receipt, payments, skipped })
+    }
+
+    /// What the escrow knows of a request.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn state(&self, chain: &mut impl Chain, id: B256) -> Result<State, ChainError> {
+        let what = "a request's state";
+        let id = U256::from_be_bytes(id.0);
+        let lock = ask(chain, self.escrow, what, &InferenceEscrow::lockOfCall { id })?;
+        let result = ask(chain, self.escrow, what, &InferenceEscrow::resultOfCall { id })?;
+        Ok(State {
+            status: Status::from_number(lock.status).ok_or(ChainError::Unexpected { what })?,
+            payer: lock.payer,
+            fee: U256::from(lock.fee),
+            prover: lock.prover,
+            label: result.label,
+            output_digest: result.outputDigest,
+        })
+    }
+
+    /// What an account has of a token, and what the escrow owes it.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn amounts(&self, chain: &mut impl Chain, account: Address, token: Address) -> Result<Amounts, ChainError> {
+        let wallet = if token == NATIVE {
+            chain.balance(account)?
+        } else {
+            ask(chain, token, "a balance", &OpenToken::balanceOfCall { account })?
+        };
+        let owed = ask(chain, self.escrow, "a balance", &InferenceEscrow::balancesCall { token, account })?;
+        Ok(Amounts { wallet, owed })
+    }
+
+    /// What a line of models is owed in a token.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn model_amounts(
+        &self,
+        chain: &mut impl Chain,
+        model: u32,
+        token: Address,
+    ) -> Result<ModelAmounts, ChainError> {
+        let model = line(model)?;
+        let of = ask(chain, self.models, "a line of models", &ModelRegistry::modelsCall { model })?;
+        let owed = ask(chain, self.escrow, "a balance", &InferenceEscrow::modelBalancesCall { token, model })?;
+        Ok(ModelAmounts {
+            owner: of.owner,
+            pot: of.pot,
+            owed_to_owner: U256::from(owed.owner),
+            owed_to_contributors: U256::from(owed.contributors),
+        })
+    }
+
+    /// Moves the account's own tokens.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn transfer(
+        &self,
+        chain: &mut impl Chain,
+        token: Address,
+        to: Address,
+        amount: U256,
+    ) -> Result<Receipt, ChainError> {
+        self.contracts.expect_chain(chain)?;
+        if token == NATIVE {
+            return chain.send_value(Some(to), Bytes::new(), amount);
+        }
+        chain.send(Some(token), abi::encode(&OpenToken::transferCall { to, value: amount }))
+    }
+
+    /// Pays out what the account is owed.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn withdraw(&self, chain: &mut impl Chain, token: Address, to: Address) -> Result<Receipt, ChainError> {
+        self.escrow_call(chain, &InferenceEscrow::withdrawCall { token, to })
+    }
+
+    /// Pays out what a line's owner is owed; the account must be the owner.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn withdraw_model(
+        &self,
+        chain: &mut impl Chain,
+        model: u32,
+        token: Address,
+        to: Address,
+    ) -> Result<Receipt, ChainError> {
+        self.escrow_call(chain, &InferenceEscrow::withdrawModelCall { model: line(model)?, token, to })
+    }
+
+    /// Pays out what a line's contributors are owed; the account must be their pot.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn withdraw_pot(
+        &self,
+        chain: &mut impl Chain,
+        model: u32,
+        token: Address,
+        to: Address,
+    ) -> Result<Receipt, ChainError> {
+        self.escrow_call(chain, &InferenceEscrow::withdrawPotCall { model: line(model)?, token, to })
+    }
+}
+
+/// A line's number.
+fn line(model: u32) -> Result<U24, ChainError> {
+    U24::try_from(model).map_err(|_| ChainError::Unexpected { what: "a line of models beyond 2^24" })
+}
+
+alloy_sol_types::sol! {
+    /// A prover's refusal, as it is signed.
+    struct Refusal {
+        uint256 requestId;
+        uint8 reason;
+    }
+}

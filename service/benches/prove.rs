@@ -16,7 +16,7 @@ use lorica_service::error::Error;
 use lorica_service::files::AdapterKey;
 use lorica_service::model_fetch::{cache_dir, fetch_minilm};
 use lorica_service::output::{Output, peak_memory, size, time};
-use lorica_service::prover::{Job, LoadedAdapter, Prover};
+use lorica_service::prover::{Job, LoadedAdapter, Prover, Room};
 use lorica_service::registration::{register_adapter, register_base};
 use lorica_service::srs_source::cached_dev;
 use lorica_verifier::proof::InferenceProof;
@@ -167,7 +167,7 @@ fn measure(
         .map(|i| Job { ids: ids.to_vec(), adapter: adapters.get(i % adapters.len()), salt: [i as u8; 31] })
         .collect();
     let start = Instant::now();
-    let proven = prover.prove(srs, &jobs, Fr::zero())?;
+    let proven = prover.prove(srs, &jobs, Room::default(), Fr::zero())?;
     let prove = start.elapsed();
     let memory = peak_memory().unwrap_or(0);
     let bytes = proven.proof.encode();

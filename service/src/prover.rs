@@ -104,12 +104,16 @@ impl Prover {
     ///
     /// # Errors
     /// If a text does not fit, a value leaves its range, or base and adapters do not belong together.
-    pub fn prove(&self, srs: &Srs, jobs: &[Job<'_>], context: Fr) -> Result<Proven, Error> {
+    pub fn prove(&self, srs: &Srs, jobs: &[Job<'_>], room: Room, context: Fr) -> Result<Proven, Error> {
         let mut phases = Vec::new();
         let start = Instant::now();
-        let output = output_kind(jobs.iter().map(|job| job.adapter.is_some_and(|adapter| adapter.key.has_head)))?;
-        let longest = jobs.iter().map(|job| job.ids.len()).max().unwrap_or(0);
-        let shape = Shape::fitting(jobs.len(), longest, self.key.commitments.log_tile, output)?;
+        let output = match room.embed {
+            true => OutputKind::Embed,
+            false => output_kind(jobs.iter().map(|job| job.adapter.is_some_and(|adapter| adapter.key.has_head)))?,
+        };
+        let longest = jobs.iter().map(|job| job.ids.len()).max().unwrap_or(0).max(room.tokens);
+        let requests = jobs.len().max(room.requests);
+        let shape = Shape::fitting(requests, longest, self.key.commitments.log_tile, output)?;
         let input = BatchInput {
             requests: jobs
                 .iter()
@@ -154,6 +158,17 @@ impl Prover {
         phases.push(("self-check".to_owned(), start.elapsed()));
         Ok(Proven { proof, phases })
     }
+}
+
+/// A shape that is larger than the batch needs, for which there is a settlement key; by default none is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Room {
+    /// At least so many requests.
+    pub requests: usize,
+    /// At least so many tokens in each.
+    pub tokens: usize,
+    /// Embeddings, although all adapters classify.
+    pub embed: bool,
 }
 
 /// A proof and the time of each phase.

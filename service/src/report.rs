@@ -162,7 +162,11 @@ pub(crate) fn page(facts: &Facts<'_>, on_chain: &OnChain) -> String {
                 ("plus", format!("rejected{cost}: {}", escape(why)))
             }
         };
-        let _ = write!(thefts, "<tr><td class=\"name\">{}</td><td class=\"{class}\">{verdict}</td></tr>", escape(theft.name));
+        let _ = write!(
+            thefts,
+            "<tr><td class=\"name\">{}</td><td class=\"{class}\">{verdict}</td></tr>",
+            escape(theft.name)
+        );
     }
     let mut digests = String::new();
     for (name, value, meaning) in &facts.digests {

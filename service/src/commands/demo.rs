@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::files::{AdapterFile, AdapterKey, store};
 use crate::model_fetch::{cache_dir, fetch_minilm};
 use crate::output::{Output, milliseconds, peak_memory, phases_json, size, time};
-use crate::prover::{Job, Prover};
+use crate::prover::{Job, Prover, Room};
 use crate::registration::register_adapter;
 use crate::report::{Facts, chain_digests, page};
 use crate::requests::{encode, input_word, random_salt};
@@ -132,7 +132,7 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     let context = stage.binding().context();
     let on_chain_before = out.take_phases();
     let jobs = [Job { ids: ids.clone(), adapter: adapter.as_ref(), salt }];
-    let proven = out.step("prove", || prover.prove(&srs, &jobs, context))?;
+    let proven = out.step("prove", || prover.prove(&srs, &jobs, Room::default(), context))?;
     out.split_last(proven.phases);
     let proving = out.take_phases();
     let bytes = proven.proof.encode();

@@ -13,7 +13,7 @@ use crate::answer::Answer;
 use crate::error::Error;
 use crate::files::{AdapterFile, BaseFile, store};
 use crate::output::{Output, peak_memory, phases_json, size, time};
-use crate::prover::{Job, LoadedAdapter, Prover};
+use crate::prover::{Job, LoadedAdapter, Prover, Room};
 use crate::requests::{
     Context, Request, Salt, context_word, encode, parse_context, parse_salt, random_salt, read_requests,
 };
@@ -44,6 +44,15 @@ pub struct ProveArgs {
     /// What the proof will be settled for: chain, contract, payee, and the requests' ids and fees, as JSON
     #[arg(long, value_name = "FILE", conflicts_with = "context")]
     pub binding: Option<PathBuf>,
+    /// Make the shape fit so many requests at least: a settlement key's
+    #[arg(long, value_name = "REQUESTS", default_value_t = 1)]
+    pub slots: usize,
+    /// Make the shape fit so many tokens at least: a settlement key's
+    #[arg(long, default_value_t = 16)]
+    pub tokens: usize,
+    /// Embeddings, although all adapters classify
+    #[arg(long)]
+    pub embed: bool,
     /// The file to write
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
@@ -103,7 +112,8 @@ pub fn run(args: &ProveArgs, out: &Output) -> Result<(), Error> {
         let salt = request.salt.map_or_else(random_salt, Ok)?;
         jobs.push(Job { ids, adapter, salt });
     }
-    let proven = out.step("prove", || prover.prove(&srs, &jobs, context))?;
+    let room = Room { requests: args.slots, tokens: args.tokens, embed: args.embed };
+    let proven = out.step("prove", || prover.prove(&srs, &jobs, room, context))?;
     out.split_last(proven.phases);
     let bytes = proven.proof.encode();
     out.step("write", || store::write(&args.out, &bytes))?;

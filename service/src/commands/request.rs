@@ -387,6 +387,10 @@ fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
         }
         lines.push_str(&format!("{line}\n"));
     }
+    let embed = requests.first().is_some_and(|request| request.terms.kind == 0);
+    if let Some(other) = requests.iter().find(|request| (request.terms.kind == 0) != embed) {
+        return Err(Error::Batch(format!("the request {} is for another kind of output than the first", other.id)));
+    }
     let binding = on_chain_binding(&market, &mut chain, &requests, args.payee)?;
     let beside = args.out.with_extension("jsonl");
     if beside == args.out {
@@ -395,10 +399,15 @@ fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
     store::write(&args.out, format!("{:#}\n", binding::to_json(&binding)).as_bytes())?;
     store::write(&beside, lines.as_bytes())?;
     out.line(format!("{}: {} requests, texts in {}", args.out.display(), requests.len(), beside.display()));
+    if embed {
+        out.line("  for embeddings: prove with --embed");
+    }
     let ids: Vec<String> = requests.iter().map(|request| request.id.to_string()).collect();
     out.finish(
         "lorica.request-bind/1",
-        json!({ "file": args.out, "requests": beside, "binding": binding::to_json(&binding), "ids": ids }),
+        json!({ "file": args.out, "requests": beside, "binding": binding::to_json(&binding), "ids": ids,
+            "embed": embed,
+        }),
     );
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod ezkl;
 mod fuzz;
+mod quickstart;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ cargo xtask <task>
   deny    licences, sources and bans of dependencies (needs cargo-deny)
   contracts
           Solidity tests, and that the committed artifacts are reproducible (needs npm)
+  quickstart
+          the commands of docs/quickstart.md, against anvil (needs npm)
   bench   times and sizes of real proofs; with --enforce fails beyond the limits; with --ezkl compares with EZKL,
           which pip installs into the cache
   oracle  the opening against nova-snark's: a build of its own, some minutes
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
             arguments.extend(rest.iter().map(String::as_str));
             run_all(&[("cargo", arguments)])
         }
+        "quickstart" => quickstart::run(&root()),
         "fuzz" => fuzz::fuzz(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -34,8 +34,6 @@ contract LabelConsumer is IInferenceConsumer {
         owner = msg.sender;
     }
 
-    receive() external payable {}
-
     /// @param base published base version.
     /// @param adapter published adapter version.
     /// @param inputDigest digest of the text, which the prover has by another way.
@@ -47,26 +45,24 @@ contract LabelConsumer is IInferenceConsumer {
         returns (uint256 id)
     {
         if (msg.sender != owner) revert NotOwner(msg.sender);
-        id = escrow.lock{value: msg.value}(
-            InferenceRequest({
-                requester: address(this),
-                base: base,
-                adapter: adapter,
-                inputDigest: inputDigest,
-                kind: 1,
-                maxFee: msg.value,
-                token: address(0),
-                deadline: deadline,
-                prover: address(0),
-                consumer: address(this),
-                consumerGas: CONSUMER_GAS,
-                salt: salt
-            }),
-            uint96(msg.value),
-            ""
-        );
+        InferenceRequest memory request = InferenceRequest({
+            requester: address(this),
+            base: base,
+            adapter: adapter,
+            inputDigest: inputDigest,
+            kind: 1,
+            maxFee: msg.value,
+            token: address(0),
+            deadline: deadline,
+            prover: address(0),
+            consumer: address(this),
+            consumerGas: CONSUMER_GAS,
+            salt: salt
+        });
+        id = escrow.requestId(request);
         answers[id].asked = true;
         emit Asked(id);
+        escrow.lock{value: msg.value}(request, uint96(msg.value), "");
     }
 
     /// @inheritdoc IInferenceConsumer

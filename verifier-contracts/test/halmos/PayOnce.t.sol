@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {DataContract} from "../../src/DataContract.sol";
+import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
+import {InferenceRequest} from "../../src/InferenceRequest.sol";
+import {ModelRegistry} from "../../src/ModelRegistry.sol";
+import {Status} from "../../src/RequestRecord.sol";
+import {Point, Request, Settlement} from "../../src/Settlement.sol";
+import {KEY_OCCUPIED, KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
+import {VerifierRouter} from "../../src/VerifierRouter.sol";
+import {vm} from "../Vm.sol";
+import {cheats} from "../escrow/Cheats.sol";
+
+/// Any split.
+contract StubModels {
+    uint16 private _adapterOwner;
+    uint16 private _baseOwner;
+    uint16 private _contributors;
+
+    function open() external view returns (address) {
+        return address(this);
+    }
+
+    function setShares(uint16 adapterOwner, uint16 baseOwner, uint16 contributors) external {
+        (_adapterOwner, _baseOwner, _contributors) = (adapterOwner, baseOwner, contributors);
+    }
+
+    function servingTerms(uint256, uint256) external view returns (uint24, uint16, uint16, uint16) {
+        return (7, _adapterOwner, _baseOwner, _contributors);
+    }
+
+    function modelOf(uint256) external pure returns (uint24) {
+        return 5;
+    }
+}
+
+/// Every proof is true.
+contract StubRouter {
+    address private immutable _key;
+
+    constructor(address key) {
+        _key = key;
+    }
+
+    function routes(bytes32) external view returns (address, uint64, bool, address) {
+        return (address(this), 1, false, _key);
+    }
+
+    function check(bytes32, Settlement calldata) external pure {}
+}
+
+/// For halmos: of a locked request, whatever two callers try one after the other, at whatever times, with every proof true,
+/// the fee is credited once or not at all, to the unit.
+contract PayOnceCheck {
+    uint256 private constant START = 1_800_000_000;
+    uint64 private constant DEADLINE = uint64(START + 1_000);
+    address private constant REQUESTER = address(0xaaaa);
+
+    InferenceEscrow private _escrow;
+    StubModels private _models;
+
+    function setUp() public {
+        bytes memory content = new bytes(KEY_OCCUPIED);
+        content[KEY_OUTPUT_KIND + 31] = 0x01;
+        _models = new StubModels();
+        _escrow = new InferenceEscrow(
+            address(1),
+            VerifierRouter(address(new StubRouter(DataContract.store(content)))),
+            ModelRegistry(address(_models))
+        );
+        _escrow.enableCircuit("circuit");
+        cheats.warp(START);
+    }
+
+    function _request() private pure returns (InferenceRequest memory request) {
+        request.requester = REQUESTER;
+        (request.base, request.adapter, request.inputDigest, request.kind) = (1, 2, 3, 1);
+        (request.maxFee, request.deadline) = (type(uint96).max, DEADLINE);
+    }
+
+    /// The call of a kind, with success.
+    function _try(uint8 kind, address caller, address payee, uint96 fee, uint256 id) private returns (bool ok) {
+        InferenceRequest[] memory requests = new InferenceRequest[](1);
+        requests[0] = _request();
+        bytes memory data;
+        if (kind == 0) {
+            Settlement memory settlement;
+            settlement.payee = payee;
+            settlement.base = 1;
+            settlement.requests = new Request[](1);
+            settlement.requests[0] = Request(id, fee, 2, 3, 4, 5);
+            settlement.witness = new Point[](0);
+            data = abi.encodeCall(InferenceEscrow.settle, ("circuit", settlement, requests));
+        } else if (kind == 1) {
+            data = abi.encodeCall(InferenceEscrow.refund, (requests[0]));
+        } else if (kind == 2) {
+            data = abi.encodeCall(InferenceEscrow.cancel, (requests[0]));
+        } else {
+            data = abi.encodeCall(InferenceEscrow.refuse, (requests[0], 1, ""));
+        }
+        vm.prank(caller);
+        (ok,) = address(_escrow).call(data);
+    }
+
+    function _model(uint24 model) private view returns (uint256) {
+        (uint128 owner, uint128 contributors) = _escrow.modelBalances(address(0), model);
+        return uint256(owner) + contributors;
+    }
+
+    function check_payOnce(
+        uint96 fee,
+        uint16[3] calldata shares,
+        uint8[2] calldata kinds,
+        address[2] calldata callers,
+        address[2] calldata payees,
+        uint32[2] calldata delays,
+        bool accepted
+    ) external {
+        vm.assume(fee != 0);
+        vm.assume(uint256(shares[0]) + shares[1] + shares[2] <= 10_000);
+        vm.assume(kinds[0] < 4 && kinds[1] < 4);
+        vm.assume(payees[0] != REQUESTER && payees[1] != REQUESTER && payees[0] != payees[1]);
+        _models.setShares(shares[0], shares[1], shares[2]);
+        cheats.deal(REQUESTER, fee);
+        vm.prank(REQUESTER);
+        uint256 id = _escrow.lock{value: fee}(_request(), fee, "");
+        if (accepted) {
+            vm.prank(callers[0]);
+            _escrow.accept(_request());
+        }
+        cheats.warp(START + delays[0]);
+        bool first = _try(kinds[0], callers[0], payees[0], fee, id);
+        cheats.warp(START + uint256(delays[0]) + delays[1]);
+        bool second = _try(kinds[1], callers[1], payees[1], fee, id);
+        assert(!(first && second));
+        uint256 credited = _escrow.balances(address(0), REQUESTER) + _escrow.balances(address(0), payees[0])
+            + _escrow.balances(address(0), payees[1]) + _model(5) + _model(7);
+        (Status status,,) = _escrow.resultOf(id);
+        bool open = status == Status.Locked || status == Status.Accepted;
+        assert(open == !(first || second));
+        assert(credited == (open ? 0 : fee));
+    }
+}

@@ -390,3 +390,44 @@ fn settlements_and_chains_refuse_by_kind() {
     assert!(!WORLD.path("c.json").exists());
     error("srs import a.vk -o x.srs", 3);
 }
+
+#[test]
+fn requests_are_signed_without_a_node() {
+    let address = |byte: &str| format!("0x{}", byte.repeat(20));
+    let mut contracts = json!({ "chain_id": 31337 });
+    let names = ["halo2_verifier", "registry", "verifier", "router", "open_token", "model_registry"];
+    for (name, byte) in names.iter().zip(["01", "02", "03", "04", "05", "06"]) {
+        contracts[name] = json!(address(byte));
+    }
+    WORLD.write("checks-only.json", contracts.to_string().as_bytes());
+    contracts["escrow"] = json!(address("07"));
+    WORLD.write("market.json", contracts.to_string().as_bytes());
+    WORLD.write("requester.key", "ab".repeat(32).as_bytes());
+    let sign = "request sign --contracts market.json --key-file requester.key --base base.vk --text hello";
+    let signed = WORLD.line(&format!("{sign} --adapter a.vk --max-fee 1.5 --json -o q.json")).expect(0).json();
+    assert_eq!(signed["schema"], "lorica.request-sign/1");
+    let file: Value = serde_json::from_slice(&WORLD.read("q.json")).unwrap();
+    assert_eq!((&file["id"], &file["input"]["text"]), (&signed["id"], &json!("hello")));
+    let terms = &file["terms"];
+    assert_eq!((&terms["kind"], &terms["max_fee"]), (&json!("classify"), &json!("1500000000000000000")));
+    assert_eq!(terms["token"], contracts["open_token"]);
+    WORLD.line(&format!("{sign} --adapter a.vk --embed --max-fee 1wei --token native -o e.json")).expect(0);
+    let file: Value = serde_json::from_slice(&WORLD.read("e.json")).unwrap();
+    assert_eq!((&file["terms"]["kind"], &file["terms"]["token"]), (&json!("embed"), &json!(address("00"))));
+
+    for (what, line, code) in [
+        ("no account", "request sign --contracts market.json --base base.vk --text a --max-fee 1 -o x.json", 2),
+        ("no amount", &format!("{sign} --max-fee 1,5 -o x.json"), 2),
+        ("no token", &format!("{sign} --max-fee 1 --token gold -o x.json"), 2),
+        ("gas for no consumer", &format!("{sign} --max-fee 1 --consumer-gas 5 -o x.json"), 2),
+        ("an adapter of another base", &format!("{sign} --max-fee 1 --adapter base.vk -o x.json"), 3),
+        ("no escrow", &sign.replace("market", "checks-only").replace("hello", "hello --max-fee 1 -o x.json"), 3),
+        ("no node", "request status --rpc http://127.0.0.1:9 --contracts market.json q.json", 4),
+        ("nobody", "balance --rpc http://127.0.0.1:9 --contracts market.json", 2),
+        ("shares of 90", "chain publish --rpc http://127.0.0.1:9 --base base.vk --shares 50/20/10/10", 2),
+        ("no node to bind on", "settle --base base.vk --proof plain.proof --requests q.json -o x.settlement", 2),
+    ] {
+        assert!(error(line, code)["message"].is_string(), "{what}");
+    }
+    assert!(!WORLD.path("x.json").exists());
+}

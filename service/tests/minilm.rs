@@ -56,3 +56,35 @@ fn prove_and_verify_on_the_real_model() {
     let other = ["verify", "--base", "base.vk", "--adapter", "debian-qv-r8.vk", "--proof", "p.proof", "--context", "1"];
     lorica.run(other).expect(1);
 }
+
+/// The fee goes where the split says, to the last unit; nobody else gains; nothing on the page is loaded from elsewhere.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "minutes without optimisation")]
+fn the_demo_pays_exactly() {
+    let lorica = lorica();
+    let text = "A <b>parser</b> & library for Python";
+    let demo = lorica.run(["demo", "--tau", "18", "--text", text, "--report", "run.html", "--json"]).expect(0).json();
+    let chain = &demo["settlement"];
+    let units = |value: &serde_json::Value| value.as_str().expect("an amount").parse::<i128>().expect("a number");
+    let fee = units(&chain["fee"]);
+    let shares: Vec<i128> = chain["shares"].as_array().expect("shares").iter().map(|s| units(&s["amount"])).collect();
+    assert_eq!((shares.len(), shares.iter().sum::<i128>()), (4, fee));
+    assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
+    let balances = chain["balances"].as_array().expect("balances");
+    let change = |party: &str| {
+        let of = balances.iter().find(|balance| balance["party"] == party).expect("a party");
+        units(&of["after"]) - units(&of["before"])
+    };
+    let parties = ["prover", "adapter owner", "base owner", "contributors' pot"];
+    assert_eq!(parties.map(change).as_slice(), shares.as_slice());
+    assert_eq!((change("requester"), change("thief")), (-fee, 0));
+    let thefts = chain["forgeries"].as_array().expect("thefts");
+    assert!(thefts.len() >= 8 && thefts.iter().all(|theft| theft["rejected"] == true), "{thefts:?}");
+
+    let page = String::from_utf8(lorica.read("run.html")).expect("UTF-8");
+    assert!(page.contains("A &lt;b&gt;parser&lt;/b&gt; &amp; library") && !page.contains("<b>"));
+    assert!(page.contains(chain["request"].as_str().expect("an id")));
+    for elsewhere in ["http:", "https:", "src=", "url(", "@import"] {
+        assert!(!page.contains(elsewhere), "{elsewhere}");
+    }
+}

@@ -1,5 +1,7 @@
 //! What is asked of a chain, and how it can fail.
 
+use std::path::PathBuf;
+
 use alloy_primitives::{Address, B256, Bytes, Log, U256};
 
 use crate::abi::AbiError;
@@ -218,11 +220,49 @@ pub enum ChainError {
         /// What is wrong.
         what: &'static str,
     },
-    /// A transaction was sent but is in no block yet.
-    #[error("transaction {hash} is in no block after {seconds} seconds")]
+    /// A transaction was sent but is not confirmed yet. It may still be mined.
+    #[error("transaction {hash} has {confirmations} of {wanted} confirmations, and no more came for {seconds} seconds")]
     Pending {
         /// Its hash.
         hash: B256,
+        /// How long none was added.
+        seconds: u64,
+        /// Confirmations that it had; none if it is in no block.
+        confirmations: u64,
+        /// Confirmations to wait for.
+        wanted: u64,
+    },
+    /// A transaction was sent, but the node does not tell what became of it. It may be mined or not.
+    #[error("transaction {hash} was sent, and what became of it is unknown: {source}")]
+    Unanswered {
+        /// Its hash.
+        hash: B256,
+        /// What is in the way.
+        source: Box<ChainError>,
+    },
+    /// Another transaction of the account has the nonce.
+    #[error("transaction {hash} will never be mined: another one of {account} has its nonce {nonce}")]
+    Replaced {
+        /// Its hash.
+        hash: B256,
+        /// The account.
+        account: Address,
+        /// The nonce.
+        nonce: u64,
+    },
+    /// The files that keep two programs from taking one nonce.
+    #[error("the account's lock {}: {source}", path.display())]
+    LockFile {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
+    /// Another program sends from the account, and does not end.
+    #[error("another program has held the account's lock {} for {seconds} seconds", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
         /// How long it was awaited.
         seconds: u64,
     },

@@ -66,7 +66,10 @@ pub mod escrow;
 pub mod keys;
 pub mod keystore;
 pub mod market;
+mod node;
+mod nonces;
 pub mod revert;
 pub mod rpc;
+mod sending;
 
 pub use alloy_primitives;

@@ -1,88 +1,76 @@
 //! Chains behind JSON-RPC.
 //!
-//! Blocking, over HTTP or HTTPS; transactions are of EIP-1559's type, signed here: the node never sees the key.
+//! Blocking, over HTTP or HTTPS; transactions are of EIP-1559's type, signed here: the node never sees the key. Several
+//! programs may send from one account; reorganisations, lost transactions and nodes that are out of reach for a while are
+//! lived through.
 
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use alloy_consensus::TxEip1559;
 use alloy_eips::eip2930::AccessList;
-use alloy_primitives::{Address, B256, Bytes, Log, LogData, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use serde_json::{Value, json};
 
 use crate::chain::{Chain, ChainError, LocatedLog, Receipt, TRANSACTION_GAS};
-pub use crate::keys::PrivateKey;
+use crate::keys::PrivateKey;
+use crate::node::{Node, log, malformed, parse, small};
+use crate::nonces::{Nonces, default_folder};
+use crate::sending::{Mined, Sender};
 
-/// One answer of a node.
-const REQUEST_TIME: Duration = Duration::from_secs(30);
-/// From sending a transaction to its block.
-const INCLUSION_TIME: Duration = Duration::from_secs(180);
-/// Between two looks for a receipt.
-const POLL: Duration = Duration::from_millis(250);
-/// Tip if the node does not name one, in wei.
-const DEFAULT_TIP: u128 = 1_000_000_000;
-/// JSON-RPC: the method does not exist.
-const NO_SUCH_METHOD: i64 = -32_601;
-/// Execution reverted.
-const REVERTED: i64 = 3;
+/// Chains of development nodes, which make a block when there is a transaction.
+const DEVELOPMENT_CHAINS: [u64; 2] = [31337, 1337];
+/// Confirmations on other chains: reorganisations of two blocks do not undo what was said to be done.
+const CONFIRMATIONS: u64 = 3;
 
-/// A node of a chain.
+/// Patience with a node and with a chain.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Blocks from a transaction's own to the latest, both counted, before it is done. If none is said, 3, and 1 on the
+    /// chains of development nodes (31337, 1337).
+    pub confirmations: Option<u64>,
+    /// For one answer.
+    pub request_time: Duration,
+    /// How often a node that is out of reach, overloaded or broken is asked.
+    pub attempts: u32,
+    /// Pause before the second attempt; each further one is twice as long, unless the node says how long.
+    pub backoff: Duration,
+    /// Pause after the first look for a receipt; later ones grow to two seconds.
+    pub poll: Duration,
+    /// How long a transaction may be in no block before it is sent with twice the fees.
+    pub replace_after: Duration,
+    /// How often that is done.
+    pub replacements: u32,
+    /// How long to wait without a new confirmation before giving up.
+    pub inclusion_time: Duration,
+    /// Folder of the locks that keep programs from taking one nonce; if none is said, `nonces` in Lorica's cache. All
+    /// programs that send from an account must have the same.
+    pub locks: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            confirmations: None,
+            request_time: Duration::from_secs(30),
+            attempts: 5,
+            backoff: Duration::from_millis(200),
+            poll: Duration::from_millis(100),
+            replace_after: Duration::from_secs(60),
+            replacements: 3,
+            inclusion_time: Duration::from_secs(300),
+            locks: None,
+        }
+    }
+}
+
+/// A chain behind a node.
 #[derive(Debug)]
 pub struct RpcChain {
-    agent: ureq::Agent,
-    url: String,
+    node: Node,
     id: u64,
     key: Option<PrivateKey>,
-}
-
-/// A JSON-RPC error object.
-struct NodeError {
-    code: i64,
-    message: String,
-    data: Option<Bytes>,
-}
-
-impl NodeError {
-    fn read(error: &Value) -> Self {
-        // Some nodes wrap the data once more.
-        let data = error.get("data").map(|data| data.get("data").unwrap_or(data));
-        Self {
-            code: error.get("code").and_then(Value::as_i64).unwrap_or(0),
-            message: error.get("message").and_then(Value::as_str).unwrap_or("no message").to_owned(),
-            data: data.and_then(Value::as_str).and_then(|text| text.parse().ok()),
-        }
-    }
-
-    fn into_error(self, method: &'static str) -> ChainError {
-        let Self { code, message, data } = self;
-        if code == REVERTED || message.contains("revert") {
-            ChainError::reverted(&data.unwrap_or_default(), None)
-        } else {
-            ChainError::Node { method, code, message }
-        }
-    }
-}
-
-fn malformed(method: &'static str, what: &'static str) -> ChainError {
-    ChainError::Answer { method, what }
-}
-
-/// A number as JSON-RPC writes it.
-fn quantity(value: Option<&Value>) -> Option<u128> {
-    let digits = value?.as_str()?.strip_prefix("0x")?;
-    u128::from_str_radix(digits, 16).ok()
-}
-
-fn parse<T: std::str::FromStr>(value: Option<&Value>) -> Option<T> {
-    value?.as_str()?.parse().ok()
-}
-
-/// A log as JSON-RPC writes it.
-fn log(method: &'static str, entry: &Value) -> Result<Log, ChainError> {
-    let address = parse(entry.get("address")).ok_or_else(|| malformed(method, "a log's address"))?;
-    let topics = entry.get("topics").and_then(Value::as_array).into_iter().flatten();
-    let topics = topics.map(|topic| parse(Some(topic))).collect::<Option<Vec<B256>>>();
-    let data = topics.zip(parse(entry.get("data"))).and_then(|(topics, data)| LogData::new(topics, data));
-    Ok(Log { address, data: data.ok_or_else(|| malformed(method, "a log"))? })
+    settings: Settings,
 }
 
 impl RpcChain {
@@ -91,54 +79,32 @@ impl RpcChain {
     /// # Errors
     /// [`ChainError::ForeignChain`] if `expected` is named and another chain answers.
     pub fn connect(url: &str, key: Option<PrivateKey>, expected: Option<u64>) -> Result<Self, ChainError> {
-        let config =
-            ureq::Agent::config_builder().timeout_global(Some(REQUEST_TIME)).http_status_as_error(false).build();
-        let mut chain = Self { agent: config.into(), url: url.to_owned(), id: 0, key };
-        let got = chain.number("eth_chainId", json!([]))?;
-        chain.id = u64::try_from(got).map_err(|_| malformed("eth_chainId", "not a chain id"))?;
+        Self::connect_with(url, key, expected, Settings::default())
+    }
+
+    /// [`connect`](Self::connect) with other patience.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_with(
+        url: &str,
+        key: Option<PrivateKey>,
+        expected: Option<u64>,
+        settings: Settings,
+    ) -> Result<Self, ChainError> {
+        let node = Node::new(url, &settings);
+        let id = node.number("eth_chainId", json!([]))?;
         match expected {
-            Some(expected) if expected != chain.id => Err(ChainError::ForeignChain { expected, got: chain.id }),
-            _ => Ok(chain),
+            Some(expected) if expected != id => Err(ChainError::ForeignChain { expected, got: id }),
+            _ => Ok(Self { node, id, key, settings }),
         }
     }
 
-    /// Asks the node.
-    fn ask(&self, method: &'static str, parameters: &Value) -> Result<Result<Value, NodeError>, ChainError> {
-        let unreachable = |reason: String| ChainError::Unreachable { url: self.url.clone(), reason };
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": parameters }).to_string();
-        let mut response = self
-            .agent
-            .post(&self.url)
-            .content_type("application/json")
-            .send(body)
-            .map_err(|error| unreachable(error.to_string()))?;
-        let status = response.status();
-        let text = response.body_mut().read_to_string().map_err(|error| unreachable(error.to_string()))?;
-        let Ok(mut answer) = serde_json::from_str::<Value>(&text) else {
-            return Err(if status.is_success() {
-                malformed(method, "not JSON")
-            } else {
-                unreachable(format!("HTTP status {status}"))
-            });
-        };
-        if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
-            return Ok(Err(NodeError::read(error)));
-        }
-        answer.get_mut("result").map(|result| Ok(result.take())).ok_or_else(|| malformed(method, "no result"))
-    }
-
-    fn request(&self, method: &'static str, parameters: Value) -> Result<Value, ChainError> {
-        self.ask(method, &parameters)?.map_err(|error| error.into_error(method))
-    }
-
-    fn number(&self, method: &'static str, parameters: Value) -> Result<u128, ChainError> {
-        let answer = self.request(method, parameters)?;
-        quantity(Some(&answer)).ok_or_else(|| malformed(method, "not a number"))
-    }
-
-    fn bytes(&self, method: &'static str, parameters: Value) -> Result<Bytes, ChainError> {
-        let answer = self.request(method, parameters)?;
-        parse(Some(&answer)).ok_or_else(|| malformed(method, "not bytes"))
+    /// Confirmations that are awaited.
+    #[must_use]
+    pub fn confirmations(&self) -> u64 {
+        let usual = if DEVELOPMENT_CHAINS.contains(&self.id) { 1 } else { CONFIRMATIONS };
+        self.settings.confirmations.unwrap_or(usual).max(1)
     }
 
     fn call_object(&self, to: Option<Address>, data: &Bytes, value: U256) -> Value {
@@ -155,61 +121,53 @@ impl RpcChain {
     }
 
     fn gas(&self, to: Option<Address>, data: &Bytes, value: U256) -> Result<u64, ChainError> {
-        let gas = self.number("eth_estimateGas", json!([self.call_object(to, data, value)]))?;
-        match u64::try_from(gas) {
-            Ok(gas) if gas <= TRANSACTION_GAS => Ok(gas),
-            _ => Err(ChainError::NotTaken { reason: format!("it needs {gas} gas, of at most {TRANSACTION_GAS}") }),
+        let gas = self.node.number("eth_estimateGas", json!([self.call_object(to, data, value)]))?;
+        if gas <= TRANSACTION_GAS {
+            Ok(gas)
+        } else {
+            Err(ChainError::NotTaken { reason: format!("it needs {gas} gas, of at most {TRANSACTION_GAS}") })
         }
     }
 
-    /// Most per gas, and tip.
-    fn fees(&self) -> Result<(u128, u128), ChainError> {
-        let method = "eth_getBlockByNumber";
-        let block = self.request(method, json!(["latest", false]))?;
-        let base = quantity(block.get("baseFeePerGas")).ok_or_else(|| malformed(method, "no base fee"))?;
-        let method = "eth_maxPriorityFeePerGas";
-        let tip = match self.ask(method, &json!([]))? {
-            Ok(tip) => quantity(Some(&tip)).ok_or_else(|| malformed(method, "not a number"))?,
-            Err(error) if error.code == NO_SUCH_METHOD => DEFAULT_TIP,
-            Err(error) => return Err(error.into_error(method)),
-        };
-        Ok((base.saturating_mul(2).saturating_add(tip), tip))
-    }
-
-    fn receipt(&self, hash: B256) -> Result<Option<(Receipt, bool)>, ChainError> {
-        let method = "eth_getTransactionReceipt";
-        let receipt = self.request(method, json!([hash.to_string()]))?;
-        if receipt.is_null() {
-            return Ok(None);
-        }
-        let gas = quantity(receipt.get("gasUsed")).and_then(|gas| u64::try_from(gas).ok());
-        let gas = gas.ok_or_else(|| malformed(method, "no gas"))?;
-        let status = quantity(receipt.get("status")).ok_or_else(|| malformed(method, "no status"))?;
-        let block = quantity(receipt.get("blockNumber")).and_then(|block| u64::try_from(block).ok());
-        let logs = receipt.get("logs").and_then(Value::as_array).ok_or_else(|| malformed(method, "no logs"))?;
-        let receipt = Receipt {
-            gas,
-            created: parse(receipt.get("contractAddress")),
-            hash: Some(hash),
-            block: block.ok_or_else(|| malformed(method, "no block"))?,
-            block_hash: Some(parse(receipt.get("blockHash")).ok_or_else(|| malformed(method, "no hash of the block"))?),
-            logs: logs.iter().map(|entry| log(method, entry)).collect::<Result<_, _>>()?,
-        };
-        Ok(Some((receipt, status == 1)))
-    }
-
-    fn await_receipt(&self, hash: B256) -> Result<(Receipt, bool), ChainError> {
-        let start = Instant::now();
-        loop {
-            if let Some(found) = self.receipt(hash)? {
-                return Ok(found);
-            }
-            if start.elapsed() > INCLUSION_TIME {
-                return Err(ChainError::Pending { hash, seconds: INCLUSION_TIME.as_secs() });
-            }
-            std::thread::sleep(POLL);
+    /// Why a transaction in a block did not succeed. A receipt does not say; the same call on the block's state may.
+    fn failure(&self, to: Option<Address>, data: &Bytes, value: U256, mined: &Mined) -> ChainError {
+        let gas = mined.receipt.gas;
+        let block = format!("{:#x}", mined.receipt.block);
+        match self.node.request("eth_call", json!([self.call_object(to, data, value), block])) {
+            Err(ChainError::Reverted { revert, .. }) => ChainError::Reverted { revert, gas: Some(gas) },
+            _ if gas >= mined.limit => ChainError::Halted { reason: "out of gas".into(), gas },
+            _ => ChainError::reverted(&[], Some(gas)),
         }
     }
+
+    /// Logs of a range of blocks; none if the node finds the range too long.
+    fn logs_of(
+        &self,
+        (from, to): (u64, u64),
+        contract: Address,
+        topics: &[Value],
+    ) -> Result<Option<Value>, ChainError> {
+        let method = "eth_getLogs";
+        let filter = json!([{
+            "fromBlock": format!("{from:#x}"), "toBlock": format!("{to:#x}"),
+            "address": contract.to_string(), "topics": topics,
+        }]);
+        match self.node.ask(method, &filter)? {
+            Ok(logs) => Ok(Some(logs)),
+            Err(error) if error.is_too_much() && from < to => Ok(None),
+            Err(error) => Err(error.into_error(method)),
+        }
+    }
+}
+
+fn located(method: &'static str, entry: &Value) -> Result<LocatedLog, ChainError> {
+    Ok(LocatedLog {
+        log: log(method, entry)?,
+        block: small(entry.get("blockNumber")).ok_or_else(|| malformed(method, "a log without a block"))?,
+        block_hash: parse(entry.get("blockHash")),
+        transaction: parse(entry.get("transactionHash")),
+        index: small(entry.get("logIndex")).ok_or_else(|| malformed(method, "a log without a place"))?,
+    })
 }
 
 impl Chain for RpcChain {
@@ -227,35 +185,29 @@ impl Chain for RpcChain {
             return Err(ChainError::NotTaken { reason: "no key to sign it with".into() });
         };
         let estimate = self.gas(to, &data, value)?;
-        let (max_fee_per_gas, max_priority_fee_per_gas) = self.fees()?;
-        let nonce = self.number("eth_getTransactionCount", json!([self.account().to_string(), "pending"]))?;
-        let transaction = TxEip1559 {
+        let locks = self.settings.locks.clone().unwrap_or_else(default_folder);
+        let sender = Sender {
+            node: &self.node,
+            key,
+            nonces: &Nonces::new(&locks, self.id, key.account()),
+            settings: &self.settings,
+            confirmations: self.confirmations(),
+        };
+        let mined = sender.send(TxEip1559 {
             chain_id: self.id,
-            nonce: u64::try_from(nonce).map_err(|_| malformed("eth_getTransactionCount", "not a nonce"))?,
             // The state may differ a little in the block.
             gas_limit: TRANSACTION_GAS.min(estimate + estimate / 4),
-            max_fee_per_gas,
-            max_priority_fee_per_gas,
             to: to.map_or(TxKind::Create, TxKind::Call),
             value,
             access_list: AccessList::default(),
             input: data.clone(),
-        };
-        let (hash, raw) = key.sign(transaction)?;
-        self.request("eth_sendRawTransaction", json!([raw.to_string()]))?;
-        let (receipt, succeeded) = self.await_receipt(hash)?;
-        if succeeded {
-            return Ok(receipt);
-        }
-        // A receipt has no reason; the same call may tell it.
-        match self.request("eth_call", json!([self.call_object(to, &data, value), "latest"])) {
-            Err(ChainError::Reverted { revert, .. }) => Err(ChainError::Reverted { revert, gas: Some(receipt.gas) }),
-            _ => Err(ChainError::reverted(&[], Some(receipt.gas))),
-        }
+            ..TxEip1559::default()
+        })?;
+        if mined.succeeded { Ok(mined.receipt) } else { Err(self.failure(to, &data, value, &mined)) }
     }
 
     fn call_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<Bytes, ChainError> {
-        self.bytes("eth_call", json!([self.call_object(Some(to), &data, value), "latest"]))
+        self.node.bytes("eth_call", json!([self.call_object(Some(to), &data, value), "latest"]))
     }
 
     fn estimate_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<u64, ChainError> {
@@ -263,27 +215,28 @@ impl Chain for RpcChain {
     }
 
     fn code(&mut self, at: Address) -> Result<Bytes, ChainError> {
-        self.bytes("eth_getCode", json!([at.to_string(), "latest"]))
+        self.node.bytes("eth_getCode", json!([at.to_string(), "latest"]))
     }
 
     fn balance(&mut self, of: Address) -> Result<U256, ChainError> {
         let method = "eth_getBalance";
-        let answer = self.request(method, json!([of.to_string(), "latest"]))?;
-        parse(Some(&answer)).ok_or_else(|| malformed(method, "not a number"))
+        let answer = self.node.request(method, json!([of.to_string(), "latest"]))?;
+        let digits = answer.as_str().and_then(|text| text.strip_prefix("0x")).filter(|digits| !digits.is_empty());
+        let balance = digits.and_then(|digits| U256::from_str_radix(digits, 16).ok());
+        balance.ok_or_else(|| malformed(method, "not a number"))
     }
 
     fn block_number(&mut self) -> Result<u64, ChainError> {
-        let method = "eth_blockNumber";
-        u64::try_from(self.number(method, json!([]))?).map_err(|_| malformed(method, "not a block"))
+        self.node.number("eth_blockNumber", json!([]))
     }
 
     fn timestamp(&mut self) -> Result<u64, ChainError> {
         let method = "eth_getBlockByNumber";
-        let block = self.request(method, json!(["latest", false]))?;
-        let time = quantity(block.get("timestamp")).and_then(|time| u64::try_from(time).ok());
-        time.ok_or_else(|| malformed(method, "no time"))
+        let block = self.node.request(method, json!(["latest", false]))?;
+        small(block.get("timestamp")).ok_or_else(|| malformed(method, "no time"))
     }
 
+    /// A range that is too long for the node is asked for by halves.
     fn logs(
         &mut self,
         from_block: u64,
@@ -291,24 +244,22 @@ impl Chain for RpcChain {
         topics: &[Option<B256>],
     ) -> Result<Vec<LocatedLog>, ChainError> {
         let method = "eth_getLogs";
-        let named: Vec<Value> =
+        let topics: Vec<Value> =
             topics.iter().map(|topic| topic.map_or(Value::Null, |t| t.to_string().into())).collect();
-        let filter = json!({
-            "fromBlock": format!("{from_block:#x}"), "toBlock": "latest",
-            "address": contract.to_string(), "topics": named,
-        });
-        let answer = self.request(method, json!([filter]))?;
-        let entries = answer.as_array().ok_or_else(|| malformed(method, "not a list"))?;
-        let number = |value: Option<&Value>| quantity(value).and_then(|number| u64::try_from(number).ok());
-        let located = |entry: &Value| {
-            Ok(LocatedLog {
-                log: log(method, entry)?,
-                block: number(entry.get("blockNumber")).ok_or_else(|| malformed(method, "a log without a block"))?,
-                block_hash: parse(entry.get("blockHash")),
-                transaction: parse(entry.get("transactionHash")),
-                index: number(entry.get("logIndex")).ok_or_else(|| malformed(method, "a log without a place"))?,
-            })
-        };
-        entries.iter().map(located).collect()
+        let head = self.block_number()?;
+        // The last is the next.
+        let mut ranges = vec![(from_block, head)];
+        let mut found = Vec::new();
+        while let Some((from, to)) = ranges.pop().filter(|(from, to)| from <= to) {
+            let Some(logs) = self.logs_of((from, to), contract, &topics)? else {
+                let middle = from + (to - from) / 2;
+                ranges.extend([(middle + 1, to), (from, middle)]);
+                continue;
+            };
+            for entry in logs.as_array().ok_or_else(|| malformed(method, "not a list"))? {
+                found.push(located(method, entry)?);
+            }
+        }
+        Ok(found)
     }
 }

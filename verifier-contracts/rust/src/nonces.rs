@@ -1,0 +1,161 @@
+//! Which nonce a transaction takes, when several programs of one machine send from one account.
+//!
+//! A folder per chain and account has a lock for the account, and one for each nonce in flight. Whoever chooses a nonce
+//! holds the account's lock until a node has taken the transaction, so that the node's count of pending transactions
+//! includes it when the next one chooses. The nonce's own lock is held until the transaction is confirmed: a nonce that is
+//! being rebroadcast after a reorganisation, and that the node does not count for that time, is passed over by others. The
+//! locks are the operating system's and end with the program that holds them, however it ends; the files mean nothing.
+//!
+//! Programs on different machines see each other only through the node. They should not share an account; if they do, the
+//! node's refusals ("nonce too low", "replacement underpriced") lead to another nonce.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use alloy_primitives::Address;
+
+use crate::chain::ChainError;
+
+/// How long another program may hold an account's lock: several times what a broadcast takes.
+const LOCK_TIME: Duration = Duration::from_secs(300);
+/// Between two tries to lock.
+const LOCK_POLL: Duration = Duration::from_millis(20);
+
+/// Nonces of an account on a chain.
+#[derive(Clone, Debug)]
+pub(crate) struct Nonces {
+    folder: PathBuf,
+}
+
+/// The account's lock. Ends when dropped.
+pub(crate) struct AccountLock {
+    _file: File,
+}
+
+/// A nonce that is taken until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    pub nonce: u64,
+    _file: File,
+}
+
+/// The folder of locks: `nonces` in Lorica's cache, or in the folder for temporary files if there is no cache.
+pub(crate) fn default_folder() -> PathBuf {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    variable("LORICA_CACHE")
+        .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("lorica")))
+        .or_else(|| Some(variable("HOME")?.join(".cache/lorica")))
+        .unwrap_or_else(|| std::env::temp_dir().join("lorica"))
+        .join("nonces")
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> ChainError {
+    move |source| ChainError::LockFile { path: path.to_owned(), source }
+}
+
+fn open(path: &Path) -> Result<File, ChainError> {
+    File::options().create(true).truncate(false).write(true).open(path).map_err(failed(path))
+}
+
+impl Nonces {
+    pub(crate) fn new(folder: &Path, chain: u64, account: Address) -> Self {
+        Self { folder: folder.join(format!("{chain}-{account:#x}")) }
+    }
+
+    /// Waits for the account's lock.
+    ///
+    /// # Errors
+    /// [`ChainError::LockFile`], [`ChainError::Locked`].
+    pub(crate) fn lock(&self) -> Result<AccountLock, ChainError> {
+        fs::create_dir_all(&self.folder).map_err(failed(&self.folder))?;
+        let path = self.folder.join("account");
+        let file = open(&path)?;
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(AccountLock { _file: file }),
+                Err(TryLockError::Error(source)) => return Err(failed(&path)(source)),
+                Err(TryLockError::WouldBlock) if start.elapsed() > LOCK_TIME => {
+                    return Err(ChainError::Locked { path, seconds: LOCK_TIME.as_secs() });
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_POLL),
+            }
+        }
+    }
+
+    /// The first nonce from `next` on that no program of this machine has in flight.
+    ///
+    /// # Errors
+    /// [`ChainError::LockFile`].
+    pub(crate) fn reserve(&self, _: &AccountLock, next: u64) -> Result<Reservation, ChainError> {
+        self.sweep(next)?;
+        for nonce in next..=u64::MAX {
+            let path = self.folder.join(nonce.to_string());
+            let file = open(&path)?;
+            match file.try_lock() {
+                Ok(()) => return Ok(Reservation { nonce, _file: file }),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(source)) => return Err(failed(&path)(source)),
+            }
+        }
+        Err(ChainError::NotTaken { reason: "the account has no nonce left".into() })
+    }
+
+    /// Removes files of nonces below that nobody holds. Under the account's lock, so that nobody opens them meanwhile.
+    fn sweep(&self, below: u64) -> Result<(), ChainError> {
+        for entry in fs::read_dir(&self.folder).map_err(failed(&self.folder))?.flatten() {
+            let nonce = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+            if nonce.is_some_and(|nonce| nonce < below) && open(&entry.path())?.try_lock().is_ok() {
+                fs::remove_file(entry.path()).map_err(failed(&entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_is_taken_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let nonces = Nonces::new(folder.path(), 1, Address::repeat_byte(7));
+        let lock = nonces.lock().unwrap();
+        let first = nonces.reserve(&lock, 5).unwrap();
+        let second = nonces.reserve(&lock, 5).unwrap();
+        assert_eq!((first.nonce, second.nonce), (5, 6));
+        drop(first);
+        assert_eq!(nonces.reserve(&lock, 5).unwrap().nonce, 5, "what is over is free");
+        assert_eq!(nonces.reserve(&lock, 6).unwrap().nonce, 7);
+        let other = Nonces::new(folder.path(), 2, Address::repeat_byte(7));
+        assert_eq!(other.reserve(&other.lock().unwrap(), 5).unwrap().nonce, 5, "another chain");
+        // Files of the past go, but for those in use.
+        assert_eq!(nonces.reserve(&lock, 9).unwrap().nonce, 9);
+        let files = |name: &str| nonces.folder.join(name).exists();
+        assert!(!files("5") && files("6") && !files("7"));
+        assert_eq!(second.nonce, 6);
+    }
+
+    #[test]
+    fn one_program_chooses_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let nonces = Nonces::new(folder.path(), 1, Address::ZERO);
+        let lock = nonces.lock().unwrap();
+        let other = nonces.clone();
+        let waiting = std::thread::spawn(move || other.lock().map(|_| Instant::now()));
+        std::thread::sleep(Duration::from_millis(100));
+        let released = Instant::now();
+        drop(lock);
+        assert!(waiting.join().unwrap().unwrap() >= released);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let refused = Nonces::new(file.path(), 1, Address::ZERO).lock().err().unwrap();
+        assert!(refused.to_string().contains(file.path().to_str().unwrap()), "{refused}");
+    }
+}

@@ -90,7 +90,7 @@ fn digits(scalar: Fr) -> [i8; DIGITS] {
     let mut carry = 0i16;
     let mut at = 0;
     while at < DIGITS {
-        if bit(at) + carry & 1 == 0 {
+        if (bit(at) + carry) & 1 == 0 {
             // 0 + 0 or 1 + 1: the carry stays what it is.
             at += 1;
             continue;

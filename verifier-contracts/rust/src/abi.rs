@@ -51,6 +51,11 @@ pub mod bindings {
         InferenceEscrow,
         "../artifacts/InferenceEscrow.json"
     );
+    sol!(
+        #[sol(extra_derives(Debug))]
+        LabelConsumer,
+        "../artifacts/LabelConsumer.json"
+    );
 }
 
 use bindings::{CommitmentRegistry, Halo2Verifier, LoricaVerifier, VerifierRouter};

@@ -1,0 +1,72 @@
+//! Sentences of the contracts that check.
+
+use std::fmt;
+
+use super::{Halo2, Number, Registry, Router, Verifier};
+
+pub(super) fn router(f: &mut fmt::Formatter<'_>, error: &Router) -> fmt::Result {
+    match error {
+        Router::RouteExists(e) => write!(f, "circuit {} has a route already, and routes never change", e.circuit),
+        Router::UnknownCircuit(e) => write!(f, "no route for circuit {}", e.circuit),
+        Router::Frozen(e) => write!(f, "circuit {} is frozen", e.circuit),
+        Router::NotContract(e) => write!(f, "the verifier {} has no code", e.verifier),
+        Router::GasCap(e) => write!(f, "a gas cap of {} is not allowed", e.gasCap),
+        Router::KeyDigest(e) => write!(f, "the code at {} is not the key of circuit {}", e.key, e.circuit),
+        Router::NotGuardian(e) => write!(f, "{} is neither guardian nor owner", e.caller),
+        Router::NoContradiction(_) => f.write_str("the two settlements do not contradict each other"),
+        Router::OwnableInvalidOwner(e) => write!(f, "{} cannot be the owner", e.owner),
+        Router::OwnableUnauthorizedAccount(e) => write!(f, "{} is not the owner", e.account),
+    }
+}
+
+pub(super) fn verifier(f: &mut fmt::Formatter<'_>, error: &Verifier) -> fmt::Result {
+    match error {
+        Verifier::KeyFormat(_) => f.write_str("the settlement key is not of this format"),
+        Verifier::RequestCount(e) => write!(f, "the circuit takes 1 to {} requests, got {}", e.most, e.got),
+        Verifier::RequestOrder(e) => write!(f, "request {}: its id is not above the one before", e.request),
+        Verifier::AdapterMissing(e) => write!(f, "request {} classifies without an adapter", Number(e.request)),
+        Verifier::WitnessCount(e) => write!(f, "expected {} witness commitments, got {}", e.expected, e.got),
+        Verifier::RhoLength(e) => write!(f, "expected {} tile coordinates, got {}", e.expected, e.got),
+        Verifier::PointInvalid(_) => f.write_str("a point is not canonical, not on the curve, or infinity"),
+        Verifier::UnknownArchitecture(e) => write!(f, "architecture {:#x} is not registered", e.id),
+        Verifier::UnknownBase(e) => write!(f, "base {:#x} is not registered", e.id),
+        Verifier::UnknownAdapter(e) => write!(f, "adapter {:#x} is not registered", e.id),
+        Verifier::Foreign(e) => write!(f, "record {:#x} belongs to another architecture or base", e.id),
+        Verifier::RecordCorrupt(e) => write!(f, "the code of record {:#x} is not what was registered", e.id),
+        Verifier::TileCount(e) => {
+            write!(f, "record {:#x}: expected {} commitments, got {}", e.id, e.expected, e.got)
+        }
+        Verifier::PrecompileFailed(_) => f.write_str("a precompile refused its input"),
+        Verifier::ProofInvalid(_) => f.write_str("the proof does not hold for this statement"),
+    }
+}
+
+pub(super) fn halo2(f: &mut fmt::Formatter<'_>, error: &Halo2) -> fmt::Result {
+    match error {
+        Halo2::KeyDigest(_) => f.write_str("the code at the key's address is not the circuit's key"),
+        Halo2::KeyFormat(_) => f.write_str("the settlement key is not of this format"),
+        Halo2::InstanceCount(e) => write!(f, "expected {} public words, got {}", e.expected, e.got),
+        Halo2::ProofLength(e) => write!(f, "expected a proof of {} bytes, got {}", e.expected, e.got),
+        Halo2::InstanceNotCanonical(_) => f.write_str("a public word is not below r"),
+        Halo2::ScalarNotCanonical(_) => f.write_str("a scalar of the proof is not below r"),
+        Halo2::PointInvalid(_) => f.write_str("a point of the proof is not canonical, not on the curve, or infinity"),
+        Halo2::Degenerate(_) => f.write_str("a challenge of the proof lies in the domain"),
+        Halo2::PrecompileFailed(_) => f.write_str("a precompile refused its input"),
+    }
+}
+
+pub(super) fn registry(f: &mut fmt::Formatter<'_>, error: &Registry) -> fmt::Result {
+    match error {
+        Registry::EncodingLength(e) => write!(f, "an architecture has {} bytes, got {}", e.expected, e.got),
+        Registry::TileSize(e) => write!(f, "tau must be even, 14 to 22, got {}", e.logTile),
+        Registry::NotCanonical(_) => f.write_str("a word is not below r"),
+        Registry::TauInvalid(_) => f.write_str("[tau]_2 is infinity or not in the group"),
+        Registry::PointCount(e) => write!(f, "a record cannot hold {} points", e.got),
+        Registry::PointInvalid(_) => f.write_str("a commitment is not canonical, not on the curve, or infinity"),
+        Registry::AlreadyRegistered(e) => write!(f, "{:#x} is registered already", e.id),
+        Registry::UnknownArchitecture(e) => write!(f, "architecture {:#x} is not registered", e.id),
+        Registry::UnknownBase(e) => write!(f, "base {:#x} is not registered", e.id),
+        Registry::ContentTooLong(e) => write!(f, "a record cannot hold {} bytes", e.length),
+        Registry::NotStored(_) => f.write_str("the data contract could not be created"),
+    }
+}

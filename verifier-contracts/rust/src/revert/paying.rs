@@ -1,0 +1,229 @@
+//! Sentences of the contracts that pay.
+
+use std::fmt;
+
+use super::{Consumer, Escrow, Models, Number, Token};
+
+/// A request's id.
+fn request(id: alloy_primitives::U256) -> String {
+    format!("request {}", Number(id))
+}
+
+/// What a request asks for.
+fn output(kind: u8) -> &'static str {
+    match kind {
+        0 => "an embedding",
+        1 => "a classification",
+        _ => "an unknown output",
+    }
+}
+
+/// State of a request.
+fn status(status: u8) -> &'static str {
+    match status {
+        0 => "was never locked",
+        1 => "is locked",
+        2 => "has been accepted by its prover",
+        3 => "is paid",
+        4 => "is refunded",
+        5 => "is cancelled",
+        6 => "was refused by its prover",
+        _ => "is in an unknown state",
+    }
+}
+
+/// What is published.
+fn kind(kind: u8) -> &'static str {
+    match kind {
+        1 => "an architecture",
+        2 => "a base",
+        3 => "an adapter",
+        _ => "no kind of model",
+    }
+}
+
+pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result {
+    match error {
+        Escrow::UnknownCircuit(e) => write!(f, "the router has no route for circuit {}", e.circuit),
+        Escrow::CircuitNotEnabled(e) => write!(f, "circuit {} is not enabled at the escrow", e.circuit),
+        Escrow::CircuitAlreadyEnabled(e) => write!(f, "circuit {} is enabled already", e.circuit),
+        Escrow::TokenNotAllowed(e) => write!(f, "the escrow does not take the token {}", e.token),
+        Escrow::TokenFixed(e) => write!(f, "the token {} is allowed for good", e.token),
+        Escrow::TokenNotContract(e) => write!(f, "the token {} has no code", e.token),
+        Escrow::KindInvalid(e) => write!(f, "a request is for embedding (0) or classification (1), not {}", e.kind),
+        Escrow::AdapterMissing(e) => write!(f, "{} classifies without an adapter", request(e.requestId)),
+        Escrow::FeeZero(_) => f.write_str("a fee must be above zero"),
+        Escrow::FeeAboveMaximum(e) => write!(f, "the fee {} is above the signed maximum of {}", e.fee, e.maxFee),
+        Escrow::FeeBelowSigned(e) => {
+            write!(f, "the fee {} is below the signed {}, which only the requester may lower", e.fee, e.maxFee)
+        }
+        Escrow::DeadlinePassed(e) => {
+            write!(f, "{}: its deadline {} (Unix time) has passed", request(e.requestId), e.deadline)
+        }
+        Escrow::DeadlineTooFar(e) => {
+            write!(f, "the deadline {} is too far away: {} (Unix time) is the latest", e.deadline, e.latest)
+        }
+        Escrow::ConsumerGasTooHigh(e) => {
+            write!(f, "a consumer's call may use {} gas at most, {} was asked for", e.most, e.got)
+        }
+        Escrow::AlreadyLocked(e) => write!(f, "{} is locked already, or was", request(e.requestId)),
+        Escrow::SignatureInvalid(e) => write!(f, "the signature is not {}'s", e.signer),
+        Escrow::NotLocked(e) => write!(f, "{} {}", request(e.requestId), status(e.status)),
+        Escrow::AlreadyAccepted(e) => write!(f, "{} is accepted already, by {}", request(e.requestId), e.prover),
+        Escrow::NotNamedProver(e) => {
+            write!(f, "{} is for the prover {}, not for {}", request(e.requestId), e.prover, e.caller)
+        }
+        Escrow::NotRequester(e) => write!(f, "{} is not the requester of {}", e.caller, request(e.requestId)),
+        Escrow::DeadlineNotPassed(e) => {
+            write!(f, "{}: its deadline {} (Unix time) has not passed", request(e.requestId), e.deadline)
+        }
+        Escrow::NoProver(e) => write!(f, "{} names no prover, and none has accepted it", request(e.requestId)),
+        Escrow::RequestCountMismatch(e) => {
+            write!(f, "the proof is for {} requests, the terms of {} were given", e.expected, e.got)
+        }
+        Escrow::PayeeInvalid(e) => write!(f, "{} cannot be paid: the zero address or the escrow", e.payee),
+        Escrow::RequestIdMismatch(e) => write!(
+            f,
+            "request {} of the batch: the proof is for {}, the terms are of {}",
+            e.index,
+            request(e.proven),
+            request(e.got)
+        ),
+        Escrow::BaseMismatch(e) => {
+            let (requested, proven) = (Number(e.requested), Number(e.proven));
+            write!(f, "{} is for base {requested}, the proof is for base {proven}", request(e.requestId))
+        }
+        Escrow::AdapterMismatch(e) => {
+            let (requested, proven) = (Number(e.requested), Number(e.proven));
+            write!(f, "{} is for adapter {requested}, the proof is for adapter {proven}", request(e.requestId))
+        }
+        Escrow::InputMismatch(e) => {
+            let (requested, proven) = (Number(e.requested), Number(e.proven));
+            write!(f, "{} is for the input {requested}, the proof is for the input {proven}", request(e.requestId))
+        }
+        Escrow::KindMismatch(e) => {
+            let proven = u8::try_from(e.proven).map_or("an unknown output", output);
+            write!(f, "{} is for {}, the proof is for {proven}", request(e.requestId), output(e.requested))
+        }
+        Escrow::LabelTooLarge(e) => write!(f, "{}: the label {} has no place", request(e.requestId), Number(e.label)),
+        Escrow::NothingPayable(_) => f.write_str(
+            "no request of the batch can be paid: each is not locked, expired, of another fee or locked before the circuit \
+             was enabled",
+        ),
+        Escrow::CallbackGas(e) => write!(
+            f,
+            "the transaction has too little gas for the consumer of {}, which needs {}",
+            request(e.requestId),
+            e.needed
+        ),
+        Escrow::NothingToWithdraw(e) => write!(f, "nothing to withdraw of the token {}", e.token),
+        Escrow::NotModelOwner(e) => write!(f, "{} does not own model {}", e.caller, e.model),
+        Escrow::NotPot(e) => write!(f, "{} is not the contributors' pot of model {}", e.caller, e.model),
+        Escrow::RecipientInvalid(e) => write!(f, "{} cannot receive: the zero address or the escrow", e.to),
+        Escrow::ValueMismatch(e) => write!(f, "{} wei must be sent with this, got {}", e.expected, e.got),
+        Escrow::DepositMismatch(e) => write!(
+            f,
+            "the escrow did not receive exactly {} of the token {}: tokens that take a fee or change balances are refused",
+            e.fee, e.token
+        ),
+        Escrow::TransferFailed(e) => write!(f, "{} does not accept {} wei", e.to, e.amount),
+        Escrow::OwnableInvalidOwner(e) => write!(f, "{} cannot be the owner", e.owner),
+        Escrow::OwnableUnauthorizedAccount(e) => write!(f, "{} is not the owner", e.account),
+        Escrow::ReentrancyGuardReentrantCall(_) => f.write_str("the escrow was called again from within a call"),
+        Escrow::SafeERC20FailedOperation(e) => write!(f, "a transfer of the token {} failed", e.token),
+        Escrow::InvalidShortString(_) => f.write_str("a stored short string is malformed"),
+        Escrow::StringTooLong(e) => write!(f, "the string {:?} is too long", e.str),
+    }
+}
+
+pub(super) fn models(f: &mut fmt::Formatter<'_>, error: &Models) -> fmt::Result {
+    match error {
+        Models::ReservationBlocksZero(_) => f.write_str("a reservation must last at least one block"),
+        Models::NotReserved(e) => write!(f, "nothing is reserved under the commitment {}", e.commitment),
+        Models::ReservationTooYoung(e) => {
+            write!(f, "the reservation {} is too young: publish in block {} or later", e.commitment, e.earliest)
+        }
+        Models::AlreadyPublished(e) => write!(f, "version {} is published already", Number(e.id)),
+        Models::NotPublished(e) => write!(f, "{} with the id {} is not published", kind(e.kind), Number(e.id)),
+        Models::Retired(e) => write!(f, "version {} is retired", Number(e.id)),
+        Models::AdapterOfOtherBase(e) => {
+            write!(f, "adapter {} was not made for base {}", Number(e.adapter), Number(e.base))
+        }
+        Models::IdMismatch(e) => {
+            write!(f, "the registry of commitments computed the id {}, not {}", Number(e.got), Number(e.expected))
+        }
+        Models::NotModelOwner(e) => write!(f, "{} does not own model {}", e.caller, e.model),
+        Models::NotOfferedTo(e) => write!(f, "model {} is not offered to {}", e.model, e.caller),
+        Models::NotPot(e) => write!(f, "{} is not the contributors' pot of model {}", e.caller, e.model),
+        Models::OtherKind(e) => write!(f, "model {} is {}, not {}", e.model, kind(e.expected), kind(e.got)),
+        Models::OtherPot(e) => write!(f, "the contributors' pot of model {} is {}, not {}", e.model, e.expected, e.got),
+        Models::PotZero(_) => f.write_str("the contributors' pot cannot be the zero address"),
+        Models::NotKind(e) => write!(f, "{} is no kind of model", e.kind),
+        Models::DeploymentFeeTooHigh(e) => write!(f, "a deployment fee is {} at most, got {}", e.most, e.got),
+        Models::TreasuryZero(_) => f.write_str("the treasury cannot be the zero address"),
+        Models::NotTreasury(e) => write!(f, "{} is not the treasury", e.caller),
+        Models::SplitSum(e) => write!(f, "the shares must add up to 10000 basis points, got {}", e.got),
+        Models::SplitProver(e) => write!(f, "the prover's share is {} basis points at least, got {}", e.least, e.got),
+        Models::SplitBaseOwner(e) => {
+            write!(f, "the base owner's share is {} basis points at least, got {}", e.least, e.got)
+        }
+        Models::SplitContributors(e) => {
+            write!(f, "the contributors' share is {} basis points at most, got {}", e.most, e.got)
+        }
+        Models::SplitOfArchitecture(_) => f.write_str("an architecture earns nothing: its shares must be zero"),
+        Models::BoundsInvalid(e) => write!(
+            f,
+            "the bounds are outside their limits: prover at least {}, base owner at least {}, contributors at most {} basis \
+             points",
+            e.bounds.minProver, e.bounds.minBaseOwner, e.bounds.maxContributors
+        ),
+        Models::OwnableInvalidOwner(e) => write!(f, "{} cannot be the owner", e.owner),
+        Models::OwnableUnauthorizedAccount(e) => write!(f, "{} is not the owner", e.account),
+        Models::SafeERC20FailedOperation(e) => write!(f, "a transfer of the token {} failed", e.token),
+    }
+}
+
+pub(super) fn token(f: &mut fmt::Formatter<'_>, error: &Token) -> fmt::Result {
+    match error {
+        Token::ERC20InsufficientBalance(e) => {
+            write!(f, "{} has {} of the token, {} is needed", e.sender, e.balance, e.needed)
+        }
+        Token::ERC20InsufficientAllowance(e) => {
+            write!(f, "{} may spend {} of the token, {} is needed", e.spender, e.allowance, e.needed)
+        }
+        Token::ERC20InvalidSender(e) => write!(f, "{} cannot send the token", e.sender),
+        Token::ERC20InvalidReceiver(e) => write!(f, "{} cannot receive the token", e.receiver),
+        Token::ERC20InvalidApprover(e) => write!(f, "{} cannot approve a spender", e.approver),
+        Token::ERC20InvalidSpender(e) => write!(f, "{} cannot be approved as a spender", e.spender),
+        Token::ERC20ExceededSafeSupply(e) => {
+            write!(f, "a supply of {} is above the limit of {}", e.increasedSupply, e.cap)
+        }
+        Token::ERC2612ExpiredSignature(e) => write!(f, "the permit has expired at {} (Unix time)", e.deadline),
+        Token::ERC2612InvalidSigner(e) => {
+            write!(f, "the permit is signed by {}, not by the owner {}", e.signer, e.owner)
+        }
+        Token::InvalidAccountNonce(e) => {
+            write!(f, "the signature's nonce is used or too early: the next one of {} is {}", e.account, e.currentNonce)
+        }
+        Token::VotesExpiredSignature(e) => write!(f, "the delegation has expired at {} (Unix time)", e.expiry),
+        Token::ERC5805FutureLookup(e) => {
+            write!(f, "votes at {} are not known yet: the clock is at {}", e.timepoint, e.clock)
+        }
+        Token::ERC6372InconsistentClock(_) => f.write_str("the token's clock is inconsistent"),
+        Token::CheckpointUnorderedInsertion(_) => f.write_str("a checkpoint of votes is not in order"),
+        Token::ECDSAInvalidSignature(_) => f.write_str("the signature is malformed"),
+        Token::ECDSAInvalidSignatureLength(e) => write!(f, "a signature has 65 bytes, got {}", e.length),
+        Token::ECDSAInvalidSignatureS(e) => write!(f, "the signature's s is in the upper half: {}", e.s),
+        Token::SafeCastOverflowedUintDowncast(e) => write!(f, "{} does not fit in {} bits", e.value, e.bits),
+        Token::InvalidShortString(_) => f.write_str("a stored short string is malformed"),
+        Token::StringTooLong(e) => write!(f, "the string {:?} is too long", e.str),
+    }
+}
+
+pub(super) fn consumer(f: &mut fmt::Formatter<'_>, error: &Consumer) -> fmt::Result {
+    match error {
+        Consumer::NotEscrow(e) => write!(f, "{} is not the escrow", e.caller),
+        Consumer::NotAsked(e) => write!(f, "{} was not asked by this consumer", request(e.requestId)),
+        Consumer::NotOwner(e) => write!(f, "{} does not own this consumer", e.caller),
+    }
+}

@@ -17,7 +17,7 @@ cargo xtask <task>
   lint    formatting and lints
   deny    licences, sources and bans of dependencies (needs cargo-deny)
   contracts
-          Solidity tests, and that the committed artifacts are reproducible (needs npm)
+          Solidity tests, that the committed artifacts are reproducible, and Rust against anvil (needs npm)
   quickstart
           the commands of docs/quickstart.md, against anvil (needs npm)
   bench   times and sizes of real proofs; with --enforce fails beyond the limits; with --ezkl compares with EZKL,
@@ -79,6 +79,11 @@ fn main() -> ExitCode {
                 ("npm", vec!["install", "--prefix", FOLDER, "--no-save", "--no-audit", "--no-fund"]),
                 ("npm", vec!["run", "--prefix", FOLDER, "artifacts:check"]),
                 ("npm", vec!["test", "--prefix", FOLDER]),
+                // What needs anvil, which npm has just installed.
+                (
+                    "cargo",
+                    "test --release --locked --package lorica-contracts --test anvil -- --ignored".split(' ').collect(),
+                ),
             ])
         }
         "bench" if rest.iter().any(|argument| argument == "--ezkl") => {

@@ -76,13 +76,21 @@ library Bn254 {
                 points := add(points, 0x40)
                 scalars := add(scalars, 0x20)
             } {
-                mcopy(term, points, 0x40)
-                if iszero(or(mload(term), mload(add(term, 0x20)))) { continue }
-                mstore(scalar, mload(scalars))
-                ok := and(ok, staticcall(GAS_MUL, 7, term, 0x60, term, 0x40))
-                ok := and(ok, staticcall(GAS_ADD, 6, sum, 0x80, sum, 0x40))
-                // A failing call burns what it is given.
-                if iszero(ok) { break }
+                let x := mload(points)
+                let y := mload(add(points, 0x20))
+                if or(x, y) {
+                    mstore(term, x)
+                    mstore(add(sum, 0x60), y)
+                    mstore(scalar, mload(scalars))
+                    // The right one first. A failing call burns what it is given.
+                    if iszero(and(
+                            staticcall(GAS_ADD, 6, sum, 0x80, sum, 0x40),
+                            staticcall(GAS_MUL, 7, term, 0x60, term, 0x40)
+                        )) {
+                        ok := 0
+                        break
+                    }
+                }
             }
         }
     }

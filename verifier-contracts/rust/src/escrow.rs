@@ -269,7 +269,19 @@ impl Market {
         let settlement_ = InferenceEscrow::Settlement::abi_decode(&own)
             .map_err(|_| ChainError::Unexpected { what: "a settlement's encoding" })?;
         let circuit = B256::from(settlement.circuit);
-        Ok(abi::encode(&InferenceEscrow::settleCall { circuit, settlement: settlement_, requests: requests.to_vec() }))
+        // The rest of each request is in the settlement.
+        let terms = requests.iter().map(|request| InferenceEscrow::RequestTerms {
+            requester: request.requester,
+            maxFee: request.maxFee,
+            token: request.token,
+            deadline: request.deadline,
+            prover: request.prover,
+            consumer: request.consumer,
+            consumerGas: request.consumerGas,
+            salt: request.salt,
+        });
+        let requests = terms.collect();
+        Ok(abi::encode(&InferenceEscrow::settleCall { circuit, settlement: settlement_, requests }))
     }
 
     /// Has a batch checked and paid. Who sends does not matter: the proof names the payee.

@@ -9,15 +9,6 @@ fn request(id: alloy_primitives::U256) -> String {
     format!("request {}", Number(id))
 }
 
-/// What a request asks for.
-fn output(kind: u8) -> &'static str {
-    match kind {
-        0 => "an embedding",
-        1 => "a classification",
-        _ => "an unknown output",
-    }
-}
-
 /// State of a request.
 fn status(status: u8) -> &'static str {
     match status {
@@ -84,27 +75,12 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
         Escrow::PayeeInvalid(e) => write!(f, "{} cannot be paid: the zero address or the escrow", e.payee),
         Escrow::RequestIdMismatch(e) => write!(
             f,
-            "request {} of the batch: the proof is for {}, the terms are of {}",
+            "request {} of the batch: the proof is for {}, but these terms with the base, adapter, input and output that are \
+             proven are {}",
             e.index,
             request(e.proven),
             request(e.got)
         ),
-        Escrow::BaseMismatch(e) => {
-            let (requested, proven) = (Number(e.requested), Number(e.proven));
-            write!(f, "{} is for base {requested}, the proof is for base {proven}", request(e.requestId))
-        }
-        Escrow::AdapterMismatch(e) => {
-            let (requested, proven) = (Number(e.requested), Number(e.proven));
-            write!(f, "{} is for adapter {requested}, the proof is for adapter {proven}", request(e.requestId))
-        }
-        Escrow::InputMismatch(e) => {
-            let (requested, proven) = (Number(e.requested), Number(e.proven));
-            write!(f, "{} is for the input {requested}, the proof is for the input {proven}", request(e.requestId))
-        }
-        Escrow::KindMismatch(e) => {
-            let proven = u8::try_from(e.proven).map_or("an unknown output", output);
-            write!(f, "{} is for {}, the proof is for {proven}", request(e.requestId), output(e.requested))
-        }
         Escrow::LabelTooLarge(e) => write!(f, "{}: the label {} has no place", request(e.requestId), Number(e.label)),
         Escrow::NothingPayable(_) => f.write_str(
             "no request of the batch can be paid: each is not locked, expired, of another fee or locked before the circuit \

@@ -29,6 +29,8 @@ pub enum ChainCommand {
     Register(RegisterArgs),
     /// Publish a base and adapters as their owner, for OPEN, so that requests can name them; each unless it is published
     Publish(PublishArgs),
+    /// Stop a circuit for good, as guardian or owner of the router
+    Freeze(FreezeArgs),
     /// Check a settlement: a transaction of its consumer, or without a key file a call that costs nothing
     Check(CheckArgs),
 }
@@ -148,6 +150,26 @@ fn parse_shares(text: &str) -> Result<Shares, String> {
     }
 }
 
+/// Arguments of `chain freeze`.
+#[derive(Args, Debug)]
+pub struct FreezeArgs {
+    #[command(flatten)]
+    /// The node
+    pub node: NodeArgs,
+    #[command(flatten)]
+    /// Guardian or owner
+    pub account: AccountArgs,
+    /// The file of addresses
+    #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
+    pub contracts: PathBuf,
+    /// The circuit's id
+    #[arg(long, value_name = "ID")]
+    pub circuit: B256,
+    /// Confirm: it cannot be undone, and requests that only this circuit could settle end in refunds
+    #[arg(long, required = true)]
+    pub for_good: bool,
+}
+
 /// Arguments of `chain check`.
 #[derive(Args, Debug)]
 pub struct CheckArgs {
@@ -174,6 +196,7 @@ pub fn run(command: &ChainCommand, out: &Output) -> Result<(), Error> {
         ChainCommand::Deploy(args) => deploy(args, out),
         ChainCommand::Register(args) => register(args, out),
         ChainCommand::Publish(args) => publish(args, out),
+        ChainCommand::Freeze(args) => freeze(args, out),
         ChainCommand::Check(args) => check(args, out),
     }
 }
@@ -302,6 +325,18 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
     step_lines(&steps, out);
     let steps: Vec<Value> = steps.iter().map(step_json).collect();
     out.finish("lorica.chain-register/1", json!({ "insecure_srs": insecure, "steps": steps }));
+    Ok(())
+}
+
+fn freeze(args: &FreezeArgs, out: &Output) -> Result<(), Error> {
+    let contracts = node::contracts(&args.contracts)?;
+    let mut chain = RpcChain::connect(&args.node.rpc, Some(args.account.key()?), Some(contracts.chain_id))?;
+    contracts.expect_deployed(&mut chain)?;
+    let receipt = out.step("freeze", || contracts.freeze(&mut chain, args.circuit))?;
+    out.line(format!("circuit {} is frozen for good; {} gas", args.circuit, receipt.gas));
+    let transaction = receipt.hash.map(|hash| hash.to_string());
+    let content = json!({ "circuit": args.circuit.to_string(), "gas": receipt.gas, "transaction": transaction });
+    out.finish("lorica.chain-freeze/1", content);
     Ok(())
 }
 

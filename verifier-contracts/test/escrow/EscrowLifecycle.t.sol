@@ -240,6 +240,12 @@ contract EscrowLifecycleTest is World {
             vm.prank(prover);
             vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NothingToWithdraw.selector, tokens[i]));
             escrow.withdraw(tokens[i], prover);
+            vm.prank(ADAPTER_OWNER);
+            vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NothingToWithdraw.selector, tokens[i]));
+            escrow.withdrawModel(adapterModels[0], tokens[i], ADAPTER_OWNER);
+            vm.prank(ADAPTER_POT);
+            vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NothingToWithdraw.selector, tokens[i]));
+            escrow.withdrawPot(adapterModels[0], tokens[i], ADAPTER_POT);
         }
         assertEq(address(0xbeef).balance, FEE, "gas token");
         assertEq(open.balanceOf(address(0xbeef)), FEE, "OPEN");

@@ -6,7 +6,7 @@ import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC2
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {EscrowAccounts} from "./EscrowAccounts.sol";
 import {IInferenceConsumer} from "./IInferenceConsumer.sol";
-import {InferenceRequest, RequestHash} from "./InferenceRequest.sol";
+import {InferenceRequest, RequestHash, RequestTerms} from "./InferenceRequest.sol";
 import {ModelRegistry} from "./ModelRegistry.sol";
 import {WHOLE} from "./ModelTerms.sol";
 import {Lock, Record, RequestRecord, Status} from "./RequestRecord.sol";
@@ -107,12 +107,8 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     error NoProver(uint256 requestId);
     error RequestCountMismatch(uint256 expected, uint256 got);
     error PayeeInvalid(address payee);
-    /// The terms are not those of the proven request with this index.
+    /// These terms with the proven base, adapter, input digest and kind of output are not the request that the proof is for.
     error RequestIdMismatch(uint256 index, uint256 proven, uint256 got);
-    error BaseMismatch(uint256 requestId, uint256 requested, uint256 proven);
-    error AdapterMismatch(uint256 requestId, uint256 requested, uint256 proven);
-    error InputMismatch(uint256 requestId, uint256 requested, uint256 proven);
-    error KindMismatch(uint256 requestId, uint8 requested, uint256 proven);
     error LabelTooLarge(uint256 requestId, uint256 label);
     /// No request of the batch can be paid.
     error NothingPayable();
@@ -307,8 +303,8 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     /// event and without payment, what time or others can bring about, so that one request cannot spoil its companions.
     /// Reverts if that leaves nothing.
     ///
-    /// @param requests the signed requests, in the order of the settlement's.
-    function settle(bytes32 circuit, Settlement calldata settlement, InferenceRequest[] calldata requests)
+    /// @param requests the signed terms that the settlement does not say, in the order of its requests.
+    function settle(bytes32 circuit, Settlement calldata settlement, RequestTerms[] calldata requests)
         external
         nonReentrant
     {
@@ -318,7 +314,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         Batch memory batch = _batch(circuit, settlement);
         uint256[] memory callbacks = new uint256[](requests.length);
         for (uint256 i = 0; i < requests.length; ++i) {
-            InferenceRequest calldata request = requests[i];
+            RequestTerms calldata request = requests[i];
             Request calldata proven = settlement.requests[i];
             uint256 id = _match(batch, i, request, proven);
             if (_settleOne(batch, id, request, proven) && request.consumer != address(0)) callbacks[i] = id;
@@ -343,28 +339,35 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         batch.baseModel = models.modelOf(batch.base);
     }
 
-    /// The request's id, if its terms are those that are proven.
-    function _match(Batch memory batch, uint256 index, InferenceRequest calldata request, Request calldata proven)
+    /// The request's id, if its terms with what is proven give it.
+    function _match(Batch memory batch, uint256 index, RequestTerms calldata request, Request calldata proven)
         private
         view
         returns (uint256 id)
     {
-        id = requestId(request);
+        id = _provenId(batch, request, proven);
         if (id != proven.id) revert RequestIdMismatch(index, proven.id, id);
-        if (request.base != batch.base) revert BaseMismatch(id, request.base, batch.base);
-        if (request.adapter != proven.adapter) revert AdapterMismatch(id, request.adapter, proven.adapter);
-        if (request.inputDigest != proven.inputDigest) {
-            revert InputMismatch(id, request.inputDigest, proven.inputDigest);
-        }
-        if (request.kind != batch.kind) revert KindMismatch(id, request.kind, batch.kind);
         if (request.prover != address(0) && request.prover != batch.payee) {
             revert NotNamedProver(id, request.prover, batch.payee);
         }
         if (proven.label >= RequestRecord.LABEL_BOUND) revert LabelTooLarge(id, proven.label);
     }
 
+    function _provenId(Batch memory batch, RequestTerms calldata request, Request calldata proven)
+        internal
+        view
+        virtual
+        returns (uint256)
+    {
+        return uint256(
+            _hashTypedDataV4(
+                RequestHash.hashProven(request, batch.base, proven.adapter, proven.inputDigest, batch.kind)
+            )
+        );
+    }
+
     /// Divides one request's fee; rounding leaves up to three of the smallest unit to the prover.
-    function _settleOne(Batch memory batch, uint256 id, InferenceRequest calldata request, Request calldata proven)
+    function _settleOne(Batch memory batch, uint256 id, RequestTerms calldata request, Request calldata proven)
         private
         returns (bool)
     {
@@ -415,7 +418,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     }
 
     /// A failing consumer, or none at the address, changes nothing. What it returns is not copied.
-    function _tellConsumer(uint256 id, InferenceRequest calldata request, Request calldata proven) private {
+    function _tellConsumer(uint256 id, RequestTerms calldata request, Request calldata proven) private {
         bytes memory data = abi.encodeCall(IInferenceConsumer.onInference, (id, proven.label, proven.outputDigest));
         address consumer = request.consumer;
         uint256 limit = request.consumerGas;

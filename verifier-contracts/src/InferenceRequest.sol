@@ -29,6 +29,19 @@ struct InferenceRequest {
     uint256 salt;
 }
 
+/// The terms of an {InferenceRequest} that a settlement does not say: with the proven base, adapter, input digest and kind
+/// of output they are the request.
+struct RequestTerms {
+    address requester;
+    uint256 maxFee;
+    address token;
+    uint64 deadline;
+    address prover;
+    address consumer;
+    uint32 consumerGas;
+    uint256 salt;
+}
+
 bytes32 constant REQUEST_TYPE_HASH = keccak256(
     "InferenceRequest(address requester,uint256 base,uint256 adapter,uint256 inputDigest,uint8 kind,uint256 maxFee,address token,uint64 deadline,address prover,address consumer,uint32 consumerGas,uint256 salt)"
 );
@@ -41,6 +54,31 @@ bytes32 constant REFUSAL_TYPE_HASH = keccak256("Refusal(uint256 requestId,uint8 
 library RequestHash {
     function hash(InferenceRequest calldata request) internal pure returns (bytes32) {
         return keccak256(abi.encode(REQUEST_TYPE_HASH, request));
+    }
+
+    /// hashStruct of the request with these terms and what was proven.
+    function hashProven(RequestTerms calldata terms, uint256 base, uint256 adapter, uint256 inputDigest, uint256 kind)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(
+            abi.encode(
+                REQUEST_TYPE_HASH,
+                terms.requester,
+                base,
+                adapter,
+                inputDigest,
+                kind,
+                terms.maxFee,
+                terms.token,
+                terms.deadline,
+                terms.prover,
+                terms.consumer,
+                terms.consumerGas,
+                terms.salt
+            )
+        );
     }
 
     function hashRefusal(uint256 requestId, uint8 reason) internal pure returns (bytes32) {

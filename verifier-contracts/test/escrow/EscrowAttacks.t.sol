@@ -20,7 +20,7 @@ contract EscrowAttacksTest is World {
 
     function _nothingPayable(Settlement memory settlement, InferenceRequest memory request) private {
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
     }
 
     function test_replay() public {
@@ -28,7 +28,7 @@ contract EscrowAttacksTest is World {
         _lock(request);
         _lock(_request(2));
         Settlement memory settlement = _prove(_one(request), prover);
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
         _nothingPayable(settlement, request);
         // Another true proof of the same request, for another payee.
         _nothingPayable(_prove(_one(request), STRANGER), request);
@@ -69,10 +69,10 @@ contract EscrowAttacksTest is World {
                 InferenceEscrow.RequestIdMismatch.selector, 0, settlement.requests[0].id, id
             )
         );
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
         settlement.requests[0].id = id;
         vm.expectRevert(abi.encodeWithSelector(MockVerifier.NotProven.selector));
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
     }
 
     function test_replayOnAnotherChain() public {
@@ -86,7 +86,7 @@ contract EscrowAttacksTest is World {
                 InferenceEscrow.RequestIdMismatch.selector, 0, settlement.requests[0].id, id
             )
         );
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
     }
 
     /// Copied calldata pays the original prover; with the thief as payee the proof is false.
@@ -97,10 +97,10 @@ contract EscrowAttacksTest is World {
         settlement.payee = STRANGER;
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(MockVerifier.NotProven.selector));
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
         settlement.payee = prover;
         vm.prank(STRANGER);
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
         assertEq(escrow.balances(address(open), prover), 6 ether, "prover");
         assertEq(escrow.balances(address(open), STRANGER), 0, "thief");
     }
@@ -193,7 +193,7 @@ contract EscrowAttacksTest is World {
         _lock(request);
         Settlement memory first = _prove(_one(request), prover);
         Settlement memory second = _prove(_one(request), STRANGER);
-        escrow.settle(classify, second, _one(request));
+        escrow.settle(classify, second, _terms(_one(request)));
         _nothingPayable(first, request);
         assertEq(escrow.balances(address(open), STRANGER), 6 ether, "the first transaction");
         assertEq(escrow.balances(address(open), prover), 0, "the second one");
@@ -242,15 +242,10 @@ contract EscrowAttacksTest is World {
         Settlement memory settlement = _settlement(_one(request), prover);
         settlement.requests[0].adapter = next;
         mock.prove(classify, address(escrow), settlement);
-        vm.expectRevert(
-            abi.encodeWithSelector(InferenceEscrow.AdapterMismatch.selector, id, adapters[0], next)
-        );
-        escrow.settle(classify, settlement, _one(request));
-        // Nor can the settler give other terms under the same id.
         request.adapter = next;
         uint256 other = escrow.requestId(request);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.RequestIdMismatch.selector, 0, id, other));
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
     }
 
     /// A request locked in one token is not paid in another.
@@ -268,7 +263,7 @@ contract EscrowAttacksTest is World {
         request.token = address(open);
         uint256 other = escrow.requestId(request);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.RequestIdMismatch.selector, 0, id, other));
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
         _advance(2 days);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NotLocked.selector, other, Status.None));
         escrow.refund(request);
@@ -382,7 +377,7 @@ contract EscrowAttacksTest is World {
         escrow.enableCircuit(evil);
         Settlement memory theft = _settlement(_one(second), GOVERNANCE);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(evil, theft, _one(second));
+        escrow.settle(evil, theft, _terms(_one(second)));
         // It cannot end, take or redirect anything either.
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NotRequester.selector, id, GOVERNANCE));
         escrow.cancel(second);
@@ -456,7 +451,7 @@ contract EscrowAttacksTest is World {
             abi.encodeCall(InferenceEscrow.cancel, (_request(3))),
             abi.encodeCall(InferenceEscrow.refund, (_request(3))),
             abi.encodeCall(InferenceEscrow.refuse, (_request(3), 1, "")),
-            abi.encodeCall(InferenceEscrow.settle, (classify, pending, _one(_request(3)))),
+            abi.encodeCall(InferenceEscrow.settle, (classify, pending, _terms(_one(_request(3))))),
             abi.encodeCall(escrow.withdrawModel, (baseModel, address(0), address(payee))),
             abi.encodeCall(escrow.withdrawPot, (baseModel, address(0), address(payee)))
         ];

@@ -179,7 +179,7 @@ contract EscrowHandler is World {
         }
         consumer.set(Puppet.Mode((seed >> 150) % 9), address(escrow), abi.encodeCall(escrow.refund, (first)));
         vm.prank(_account(by));
-        try escrow.settle(_circuit(batch), settlement, batch) {
+        try escrow.settle(_circuit(batch), settlement, _terms(batch)) {
             for (uint256 i = 0; i < count; ++i) {
                 uint256 id = settlement.requests[i].id;
                 bool paid = open_[i] && _status(id) == Status.Settled;

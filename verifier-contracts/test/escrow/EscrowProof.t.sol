@@ -4,16 +4,17 @@ pragma solidity 0.8.37;
 import {CommitmentRegistry} from "../../src/CommitmentRegistry.sol";
 import {Halo2Verifier} from "../../src/Halo2Verifier.sol";
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
-import {InferenceRequest} from "../../src/InferenceRequest.sol";
+import {InferenceRequest, RequestTerms} from "../../src/InferenceRequest.sol";
 import {LoricaVerifier} from "../../src/LoricaVerifier.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Bounds, Permit, Split, Terms} from "../../src/ModelTerms.sol";
 import {Status} from "../../src/RequestRecord.sol";
-import {Point, Settlement} from "../../src/Settlement.sol";
+import {Point, Request, Settlement} from "../../src/Settlement.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
 import {Fixture} from "../Fixture.sol";
 import {vm} from "../Vm.sol";
 import {cheats} from "./Cheats.sol";
+import {Testing} from "./Testing.sol";
 
 /// The escrow with the ids of the vectors: theirs were chosen before there was an escrow, so they are not EIP-712 digests.
 /// A request's salt says which.
@@ -21,6 +22,15 @@ contract VectorEscrow is InferenceEscrow {
     constructor(VerifierRouter router_, ModelRegistry models_) InferenceEscrow(address(1), router_, models_) {}
 
     function requestId(InferenceRequest calldata request) public pure override returns (uint256) {
+        return request.salt;
+    }
+
+    function _provenId(Batch memory, RequestTerms calldata request, Request calldata)
+        internal
+        pure
+        override
+        returns (uint256)
+    {
         return request.salt;
     }
 }
@@ -120,7 +130,7 @@ contract EscrowProofTest is Fixture {
 
     function _settles(string memory name) private {
         (Case memory c, InferenceRequest[] memory requests) = _world(name);
-        bytes memory data = abi.encodeCall(InferenceEscrow.settle, (c.circuit, c.settlement, requests));
+        bytes memory data = abi.encodeCall(InferenceEscrow.settle, (c.circuit, c.settlement, Testing.terms(requests)));
         uint256 before = gasleft();
         (bool ok,) = address(escrow).call(data);
         vm.snapshotValue("escrow", string.concat(name, ", execution"), before - gasleft());
@@ -137,7 +147,7 @@ contract EscrowProofTest is Fixture {
         assertTrue(paid >= fees * 6 / 10 && paid <= fees, "prover");
         assertEq(address(escrow).balance, fees, "held until withdrawn");
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(c.circuit, c.settlement, requests);
+        escrow.settle(c.circuit, c.settlement, Testing.terms(requests));
     }
 
     function test_classify() public {
@@ -157,14 +167,14 @@ contract EscrowProofTest is Fixture {
         (Case memory c, InferenceRequest[] memory requests) = _world("settlement-classify-1");
         c.settlement.payee = address(0xbad);
         vm.expectRevert(abi.encodeWithSelector(LoricaVerifier.ProofInvalid.selector));
-        escrow.settle(c.circuit, c.settlement, requests);
+        escrow.settle(c.circuit, c.settlement, Testing.terms(requests));
         c.settlement = _settlement(c.json);
         c.settlement.requests[0].label += 1;
         vm.expectRevert(abi.encodeWithSelector(LoricaVerifier.ProofInvalid.selector));
-        escrow.settle(c.circuit, c.settlement, requests);
+        escrow.settle(c.circuit, c.settlement, Testing.terms(requests));
         c.settlement = _settlement(c.json);
         c.settlement.requests[0].outputDigest += 1;
         vm.expectRevert(abi.encodeWithSelector(LoricaVerifier.ProofInvalid.selector));
-        escrow.settle(c.circuit, c.settlement, requests);
+        escrow.settle(c.circuit, c.settlement, Testing.terms(requests));
     }
 }

@@ -24,7 +24,7 @@ contract EscrowSettleTest is World {
         mock.setGullible(true);
         bytes32 circuit = _circuit(requests);
         vm.expectRevert(reason);
-        escrow.settle(circuit, settlement, requests);
+        escrow.settle(circuit, settlement, _terms(requests));
         mock.setGullible(false);
     }
 
@@ -34,7 +34,7 @@ contract EscrowSettleTest is World {
         Settlement memory settlement = _prove(_one(request), prover);
         cheats.recordLogs();
         vm.prank(STRANGER);
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
         Cheats.Log[] memory logs = cheats.getRecordedLogs();
         assertTrue(logs[0].topics[0] == InferenceEscrow.RequestSettled.selector, "event");
         assertEq(uint256(logs[0].topics[1]), id, "event's id");
@@ -145,22 +145,47 @@ contract EscrowSettleTest is World {
         Settlement memory settlement = _prove(_one(request), prover);
         settlement.payee = STRANGER;
         vm.expectRevert(abi.encodeWithSelector(MockVerifier.NotProven.selector));
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
         settlement.payee = prover;
         settlement.requests[0].label += 1;
         vm.expectRevert(abi.encodeWithSelector(MockVerifier.NotProven.selector));
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
         settlement.requests[0].label -= 1;
         settlement.requests[0].outputDigest += 1;
         vm.expectRevert(abi.encodeWithSelector(MockVerifier.NotProven.selector));
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
         settlement.requests[0].outputDigest -= 1;
         // Proven, but for another consumer than the escrow.
         Settlement memory foreign = _settlement(_one(request), STRANGER);
         mock.prove(classify, address(0x1234), foreign);
         vm.expectRevert(abi.encodeWithSelector(MockVerifier.NotProven.selector));
-        escrow.settle(classify, foreign, _one(request));
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, foreign, _terms(_one(request)));
+        escrow.settle(classify, settlement, _terms(_one(request)));
+    }
+
+    function _otherId(uint256 id, InferenceRequest memory other) private view returns (bytes memory) {
+        return abi.encodeWithSelector(InferenceEscrow.RequestIdMismatch.selector, 0, id, escrow.requestId(other));
+    }
+
+    /// Every term that the settler gives, changed.
+    function test_everyTermCounts() public {
+        InferenceRequest memory request = _request(1);
+        uint256 id = _lock(request);
+        Settlement memory settlement = _prove(_one(request), prover);
+        for (uint256 i = 0; i < 8; ++i) {
+            InferenceRequest memory other = _request(1);
+            if (i == 0) other.requester = STRANGER;
+            if (i == 1) other.maxFee += 1;
+            if (i == 2) other.token = address(0);
+            if (i == 3) other.deadline += 1;
+            if (i == 4) other.prover = prover;
+            if (i == 5) other.consumer = STRANGER;
+            if (i == 6) other.consumerGas += 1;
+            if (i == 7) other.salt += 1;
+            vm.expectRevert(_otherId(id, other));
+            escrow.settle(classify, settlement, _terms(_one(other)));
+        }
+        escrow.settle(classify, settlement, _terms(_one(request)));
     }
 
     function test_mismatches() public {
@@ -173,36 +198,33 @@ contract EscrowSettleTest is World {
             requests, settlement, abi.encodeWithSelector(InferenceEscrow.RequestIdMismatch.selector, 0, id + 1, id)
         );
         settlement.requests[0].id -= 1;
+        // Proven with another base, adapter or input: with the same terms that is another request.
+        InferenceRequest memory other = _request(1);
         settlement.base += 1;
-        _refused(
-            requests, settlement, abi.encodeWithSelector(InferenceEscrow.BaseMismatch.selector, id, base, base + 1)
-        );
+        other.base += 1;
+        _refused(requests, settlement, _otherId(id, other));
         settlement.base -= 1;
+        other.base -= 1;
         settlement.requests[0].adapter += 1;
-        _refused(
-            requests,
-            settlement,
-            abi.encodeWithSelector(InferenceEscrow.AdapterMismatch.selector, id, adapters[0], adapters[0] + 1)
-        );
+        other.adapter += 1;
+        _refused(requests, settlement, _otherId(id, other));
         settlement.requests[0].adapter -= 1;
+        other.adapter -= 1;
         settlement.requests[0].inputDigest += 1;
-        _refused(
-            requests,
-            settlement,
-            abi.encodeWithSelector(
-                InferenceEscrow.InputMismatch.selector, id, request.inputDigest, request.inputDigest + 1
-            )
-        );
+        other.inputDigest += 1;
+        _refused(requests, settlement, _otherId(id, other));
         settlement.requests[0].inputDigest -= 1;
+        other.inputDigest -= 1;
         settlement.requests[0].label = 1 << 88;
         _refused(
             requests, settlement, abi.encodeWithSelector(InferenceEscrow.LabelTooLarge.selector, id, 1 << 88)
         );
         settlement.requests[0].label = (1 << 88) - 1;
         mock.setGullible(true);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.KindMismatch.selector, id, 1, 0));
-        escrow.settle(embed, settlement, requests);
-        escrow.settle(classify, settlement, requests);
+        other.kind = 0;
+        vm.expectRevert(_otherId(id, other));
+        escrow.settle(embed, settlement, _terms(requests));
+        escrow.settle(classify, settlement, _terms(requests));
         (, uint256 label,) = escrow.resultOf(id);
         assertEq(label, (1 << 88) - 1, "label");
     }
@@ -264,7 +286,7 @@ contract EscrowSettleTest is World {
         mock.setGullible(true);
         Settlement memory settlement = _settlement(_one(request), prover);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitNotEnabled.selector, later));
-        escrow.settle(later, settlement, _one(request));
+        escrow.settle(later, settlement, _terms(_one(request)));
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.UnknownCircuit.selector, bytes32("none")));
         escrow.enableCircuit("none");
         vm.prank(STRANGER);
@@ -274,11 +296,11 @@ contract EscrowSettleTest is World {
         escrow.enableCircuit(later);
         // The request was locked before: its money does not depend on what was added since.
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(later, settlement, _one(request));
+        escrow.settle(later, settlement, _terms(_one(request)));
         request.salt = 2;
         _lock(request);
         settlement = _settlement(_one(request), prover);
-        escrow.settle(later, settlement, _one(request));
+        escrow.settle(later, settlement, _terms(_one(request)));
     }
 
     function test_frozenCircuit() public {
@@ -288,7 +310,7 @@ contract EscrowSettleTest is World {
         vm.prank(GOVERNANCE);
         router.freeze(classify);
         vm.expectRevert(abi.encodeWithSelector(VerifierRouter.Frozen.selector, classify));
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
         _advance(2 days);
         escrow.refund(request);
     }
@@ -313,7 +335,7 @@ contract EscrowSettleTest is World {
         string memory what
     ) private {
         cheats.recordLogs();
-        escrow.settle(classify, settlement, requests);
+        escrow.settle(classify, settlement, _terms(requests));
         Cheats.Log[] memory logs = cheats.getRecordedLogs();
         assertTrue(logs[1].topics[0] == InferenceEscrow.RequestSkipped.selector, what);
         assertEq(uint256(logs[1].topics[1]), settlement.requests[1].id, what);
@@ -374,15 +396,15 @@ contract EscrowSettleTest is World {
         InferenceRequest memory request = _request(1);
         _lock(request);
         Settlement memory settlement = _prove(_one(request), prover);
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(classify, settlement, _one(request));
+        escrow.settle(classify, settlement, _terms(_one(request)));
         InferenceRequest[] memory none = new InferenceRequest[](0);
         settlement = _prove(_one(request), prover);
         settlement.requests = _none();
         mock.setGullible(true);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(classify, settlement, none);
+        escrow.settle(classify, settlement, _terms(none));
     }
 
     function _none() private pure returns (Request[] memory) {
@@ -431,12 +453,12 @@ contract EscrowSettleTest is World {
                 modes[i],
                 address(escrow),
                 i % 2 == 0
-                    ? abi.encodeCall(InferenceEscrow.settle, (classify, settlement, _one(request)))
+                    ? abi.encodeCall(InferenceEscrow.settle, (classify, settlement, _terms(_one(request))))
                     : abi.encodeCall(InferenceEscrow.refund, (request))
             );
             uint256 owed = escrow.balances(address(open), prover);
             uint256 before = gasleft();
-            escrow.settle(classify, settlement, _one(request));
+            escrow.settle(classify, settlement, _terms(_one(request)));
             assertTrue(before - gasleft() < 350_000, "gas");
             _assertStatus(id, Status.Settled, vm.toString(i));
             assertEq(escrow.balances(address(open), prover), owed + 6 ether, vm.toString(i));
@@ -471,7 +493,7 @@ contract EscrowSettleTest is World {
         InferenceRequest memory request = _consumed(consumer, 500_000);
         Settlement memory settlement = _prove(_one(request), prover);
         (bool ok,) =
-            address(escrow).call{gas: supplied}(abi.encodeCall(escrow.settle, (classify, settlement, _one(request))));
+            address(escrow).call{gas: supplied}(abi.encodeCall(escrow.settle, (classify, settlement, _terms(_one(request)))));
         if (ok) {
             assertEq(consumer.calls(), 1, "called");
             assertTrue(consumer.gasSeen() > 499_000, "with its gas");
@@ -485,7 +507,7 @@ contract EscrowSettleTest is World {
         InferenceRequest memory request = _consumed(consumer, 500_000);
         Settlement memory settlement = _prove(_one(request), prover);
         (bool ok, bytes memory reason) =
-            address(escrow).call{gas: 600_000}(abi.encodeCall(escrow.settle, (classify, settlement, _one(request))));
+            address(escrow).call{gas: 600_000}(abi.encodeCall(escrow.settle, (classify, settlement, _terms(_one(request)))));
         assertTrue(!ok && bytes4(reason) == InferenceEscrow.CallbackGas.selector, "refused");
     }
 

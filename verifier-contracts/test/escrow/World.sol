@@ -5,7 +5,8 @@ import {Point, R} from "../../src/Bn254.sol";
 import {CommitmentRegistry} from "../../src/CommitmentRegistry.sol";
 import {DataContract} from "../../src/DataContract.sol";
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
-import {InferenceRequest} from "../../src/InferenceRequest.sol";
+import {InferenceRequest, RequestTerms} from "../../src/InferenceRequest.sol";
+import {Testing} from "./Testing.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Bounds, Permit, Split, Terms} from "../../src/ModelTerms.sol";
 import {OpenToken} from "../../src/OpenToken.sol";
@@ -241,6 +242,10 @@ abstract contract World is Fixture {
         requests[0] = request;
     }
 
+    function _terms(InferenceRequest[] memory requests) internal pure returns (RequestTerms[] memory) {
+        return Testing.terms(requests);
+    }
+
     /// A settlement of the requests at their locked or maximal fees; label and digest are functions of the index.
     function _settlement(InferenceRequest[] memory requests, address payee)
         internal
@@ -276,7 +281,7 @@ abstract contract World is Fixture {
     /// Proves and settles.
     function _settle(InferenceRequest[] memory requests, address payee) internal {
         Settlement memory settlement = _prove(requests, payee);
-        escrow.settle(_circuit(requests), settlement, requests);
+        escrow.settle(_circuit(requests), settlement, _terms(requests));
     }
 
     function _settle(InferenceRequest memory request, address payee) internal {

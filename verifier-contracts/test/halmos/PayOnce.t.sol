@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {DataContract} from "../../src/DataContract.sol";
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
+import {Testing} from "../escrow/Testing.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Status} from "../../src/RequestRecord.sol";
 import {Point, Request, Settlement} from "../../src/Settlement.sol";
@@ -91,7 +92,7 @@ contract PayOnceCheck {
             settlement.requests = new Request[](1);
             settlement.requests[0] = Request(id, fee, 2, 3, 4, 5);
             settlement.witness = new Point[](0);
-            data = abi.encodeCall(InferenceEscrow.settle, ("circuit", settlement, requests));
+            data = abi.encodeCall(InferenceEscrow.settle, ("circuit", settlement, Testing.terms(requests)));
         } else if (kind == 1) {
             data = abi.encodeCall(InferenceEscrow.refund, (requests[0]));
         } else if (kind == 2) {

@@ -233,7 +233,7 @@ impl Error {
             Self::MalformedSettlement(_) | Self::Settlement(_) => Kind::Rejected,
             Self::Settle(MakeError::Binding | MakeError::Requests { .. } | MakeError::Inference(_)) => Kind::Rejected,
             Self::Chain(error) if error.is_refusal() => Kind::Rejected,
-            Self::Chain(ChainError::ForeignConsumer { .. } | ChainError::Abi(_)) => Kind::Input,
+            Self::Chain(ChainError::ForeignConsumer { .. } | ChainError::Abi(_) | ChainError::Key(_)) => Kind::Input,
             Self::Chain(_) => Kind::Environment,
             Self::Usage(_) => Kind::Usage,
             Self::Write { .. } | Self::Fetch(_) | Self::Randomness(_) => Kind::Environment,

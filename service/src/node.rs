@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use lorica_contracts::alloy_primitives::{Address, B256, U256};
-use lorica_contracts::chain::Chain;
+use lorica_contracts::alloy_primitives::Address;
 use lorica_contracts::contracts::Contracts;
 use lorica_contracts::escrow::NATIVE;
 use lorica_contracts::keys::{Password, PrivateKey};
 use lorica_contracts::market::Market;
-use lorica_contracts::rpc::RpcChain;
+use lorica_contracts::rpc::{RpcChain, Settings};
 use serde_json::Value;
 
 use crate::error::Error;
@@ -18,12 +17,34 @@ use crate::files::store;
 /// Largest file of addresses.
 const MAX_TEXT_BYTES: u64 = 1 << 16;
 
-/// A node and the contracts there.
+/// A node.
 #[derive(Args, Debug)]
-pub struct MarketArgs {
+pub struct NodeArgs {
     /// The node
     #[arg(long, value_name = "URL", env = "LORICA_RPC")]
     pub rpc: String,
+    /// Blocks from a transaction's own to the latest before it is done; 3 if absent, 1 on a development node's chain
+    #[arg(long, value_name = "BLOCKS", env = "LORICA_CONFIRMATIONS")]
+    pub confirmations: Option<u64>,
+}
+
+impl NodeArgs {
+    /// Connects, with a key if transactions are to be sent.
+    ///
+    /// # Errors
+    /// [`Error`], also if another chain answers than the expected one.
+    pub fn connect(&self, key: Option<PrivateKey>, expected: Option<u64>) -> Result<RpcChain, Error> {
+        let settings = Settings { confirmations: self.confirmations, ..Settings::default() };
+        Ok(RpcChain::connect_with(&self.rpc, key, expected, settings)?)
+    }
+}
+
+/// A node and the contracts there.
+#[derive(Args, Debug)]
+pub struct MarketArgs {
+    #[command(flatten)]
+    /// The node
+    pub node: NodeArgs,
     /// The file of addresses, as `chain deploy` writes it
     #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
     pub contracts: PathBuf,
@@ -94,7 +115,7 @@ impl MarketArgs {
     /// [`Error`].
     pub fn connect(&self, key: Option<PrivateKey>) -> Result<(Market, RpcChain), Error> {
         let market = market(&self.contracts)?;
-        let mut chain = RpcChain::connect(&self.rpc, key, Some(market.contracts.chain_id))?;
+        let mut chain = self.node.connect(key, Some(market.contracts.chain_id))?;
         market.expect_deployed(&mut chain)?;
         Ok((market, chain))
     }
@@ -148,16 +169,4 @@ pub fn token_name(token: Address, market: &Market) -> String {
         token if token == market.open => "OPEN".into(),
         token => token.to_string(),
     }
-}
-
-/// A word of the chain.
-#[must_use]
-pub fn word_of(number: U256) -> B256 {
-    number.into()
-}
-
-/// The account of a chain that sends.
-#[must_use]
-pub fn account(chain: &impl Chain) -> Address {
-    chain.account()
 }

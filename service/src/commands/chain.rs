@@ -7,7 +7,6 @@ use lorica_contracts::alloy_primitives::{Address, B256};
 use lorica_contracts::chain::{Chain, ChainError};
 use lorica_contracts::contracts::{CHECK_GAS, Step};
 use lorica_contracts::market::{Market, Policy, Publication, Roles, Shares};
-use lorica_contracts::rpc::RpcChain;
 use lorica_settlement::settlement::Settlement;
 use serde_json::{Value, json};
 
@@ -16,7 +15,7 @@ use super::verify_settlement::{answer_lines, answers_json, read_key};
 use crate::binding;
 use crate::error::Error;
 use crate::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
-use crate::node::{self, AccountArgs, MarketArgs};
+use crate::node::{self, AccountArgs, MarketArgs, NodeArgs};
 use crate::output::Output;
 use crate::srs_source::INSECURE;
 
@@ -33,14 +32,6 @@ pub enum ChainCommand {
     Freeze(FreezeArgs),
     /// Check a settlement: a transaction of its consumer, or without a key file a call that costs nothing
     Check(CheckArgs),
-}
-
-/// A node.
-#[derive(Args, Debug)]
-pub struct NodeArgs {
-    /// The node
-    #[arg(long, value_name = "URL", env = "LORICA_RPC")]
-    pub rpc: String,
 }
 
 /// Arguments of `chain deploy`.
@@ -221,7 +212,7 @@ pub(crate) fn step_lines(steps: &[Step], out: &Output) {
 }
 
 fn deploy(args: &DeployArgs, out: &Output) -> Result<(), Error> {
-    let mut chain = RpcChain::connect(&args.node.rpc, Some(args.account.key()?), None)?;
+    let mut chain = args.node.connect(Some(args.account.key()?), None)?;
     let owner = chain.account();
     let [guardian, treasury, holder] = [args.guardian, args.treasury, args.holder].map(|role| role.unwrap_or(owner));
     let roles = Roles { owner, guardian, treasury, holder };
@@ -309,7 +300,7 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
         }
         keys.push(key);
     }
-    let mut chain = RpcChain::connect(&args.node.rpc, Some(args.account.key()?), Some(contracts.chain_id))?;
+    let mut chain = args.node.connect(Some(args.account.key()?), Some(contracts.chain_id))?;
     contracts.expect_deployed(&mut chain)?;
     let mut steps = Vec::from(out.step("register base", || contracts.register_base(&mut chain, commitments))?);
     for adapter in &adapters {
@@ -330,7 +321,7 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
 
 fn freeze(args: &FreezeArgs, out: &Output) -> Result<(), Error> {
     let contracts = node::contracts(&args.contracts)?;
-    let mut chain = RpcChain::connect(&args.node.rpc, Some(args.account.key()?), Some(contracts.chain_id))?;
+    let mut chain = args.node.connect(Some(args.account.key()?), Some(contracts.chain_id))?;
     contracts.expect_deployed(&mut chain)?;
     let receipt = out.step("freeze", || contracts.freeze(&mut chain, args.circuit))?;
     out.line(format!("circuit {} is frozen for good; {} gas", args.circuit, receipt.gas));
@@ -346,7 +337,7 @@ fn check(args: &CheckArgs, out: &Output) -> Result<(), Error> {
     let settled = Settlement::decode(&bytes).map_err(Error::MalformedSettlement)?;
     let key = args.account.find()?;
     let sends = key.is_some();
-    let mut chain = RpcChain::connect(&args.node.rpc, key, Some(contracts.chain_id))?;
+    let mut chain = args.node.connect(key, Some(contracts.chain_id))?;
     contracts.expect_deployed(&mut chain)?;
     let verdict: Result<_, ChainError> = out.step("check", || {
         if sends {

@@ -18,7 +18,7 @@ use super::{shape_json, shape_text, short, word};
 use crate::binding;
 use crate::error::Error;
 use crate::files::{BaseKey, MAX_PROOF_BYTES, store};
-use crate::node::MarketArgs;
+use crate::node::{MarketArgs, NodeArgs};
 use crate::output::{Output, peak_memory, phases_json, size, time};
 use crate::settlement_key::cached;
 use crate::signed_request::SignedRequest;
@@ -65,7 +65,8 @@ fn read_binding(args: &SettleArgs) -> Result<Binding, Error> {
     match (&args.binding, &args.rpc, &args.contracts, args.payee) {
         (Some(path), ..) => binding::read(path),
         (None, Some(rpc), Some(contracts), Some(payee)) => {
-            let market = MarketArgs { rpc: rpc.clone(), contracts: contracts.clone() };
+            let node = NodeArgs { rpc: rpc.clone(), confirmations: None };
+            let market = MarketArgs { node, contracts: contracts.clone() };
             let (market, mut chain) = market.connect(None)?;
             let requests = SignedRequest::read_all(&args.requests, &market)?;
             on_chain_binding(&market, &mut chain, &requests, payee)

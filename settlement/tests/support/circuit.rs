@@ -1,6 +1,8 @@
 //! The settlement's circuit as a judge of inference proofs: it is satisfiable exactly where the field part accepts, and a
 //! check that the native field part stops at is among those that fail.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use std::collections::BTreeSet;
 
 use halo2_base::halo2_proofs::dev::{FailureLocation, MockProver, VerifyFailure};

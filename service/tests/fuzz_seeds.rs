@@ -8,6 +8,20 @@ use std::path::{Path, PathBuf};
 use lorica_service::files::{AdapterFile, BaseFile};
 use support::{Lorica, SRS, folders};
 
+/// The 2^7 powers of a ceremony as raw halo2 parameters: both forms hold points alike. The Lagrange basis is not read.
+fn raw_parameters(ceremony: &[u8]) -> Vec<u8> {
+    let number = |at: usize| u32::from_le_bytes(ceremony[at..at + 4].try_into().expect("four bytes"));
+    let section = |kind: u32| {
+        let mut at = 12;
+        while number(at) != kind {
+            at += 12 + number(at + 4) as usize;
+        }
+        &ceremony[at + 12..]
+    };
+    let powers = &section(2)[..128 * 64];
+    [&7u32.to_le_bytes(), powers, powers, &section(3)[..2 * 128]].concat()
+}
+
 #[test]
 #[ignore = "writes fuzz/seeds for `cargo xtask fuzz`"]
 fn write_seeds() {
@@ -55,15 +69,26 @@ fn write_seeds() {
     }
     write("tokenizer", "wordpiece", &small.key.tokenizer_json);
 
-    write("srs_import", "ceremony", include_bytes!("../../fixtures/srs/ceremony-7.ptau"));
+    let ceremony = include_bytes!("../../fixtures/srs/ceremony-7.ptau");
+    write("srs_import", "ceremony", ceremony);
+    write("srs_import", "raw", &raw_parameters(ceremony));
     for log_size in ["1", "2", "4"] {
         world.line(&format!("srs dev --log-size {log_size} -o small.srs")).expect(0);
         write("srs", log_size, &world.read("small.srs"));
     }
 
-    // No more than their beginnings: to make these files takes a proof in a circuit.
-    write("settlement", "magic", b"LORICAst\x00\x01");
-    write("settlement_key", "magic", b"LORICAsk\x00\x01");
+    // These take a proof in a circuit: they are made for their own targets only.
+    if std::env::var("LORICA_FUZZ_TARGET").is_ok_and(|target| target.starts_with("settlement")) {
+        let binding = r#"{ "chain_id": 31337, "consumer": "0xc0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0",
+            "payee": "0xbebebebebebebebebebebebebebebebebebebebe", "requests": [{ "id": 7, "fee": 5 }] }"#;
+        world.write("b.json", binding);
+        let prove = "prove --base base.lorica --adapter a.lorica --text hello --binding b.json -o b.proof";
+        world.run(prove.split(' ').chain(SRS)).expect(0);
+        let settle = "settle --base base.vk --adapter a.vk --proof b.proof --binding b.json -o s.settlement";
+        world.run(settle.split(' ').chain(SRS)).expect(0);
+        write("settlement", "classified", &world.read("s.settlement"));
+        write("settlement_key", "classified", &world.read("s.vk"));
+    }
 
     // Both parts of an adapter folder; the labels stand behind a zero byte.
     let mut pattern = folders::Adapter::small();

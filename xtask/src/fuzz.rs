@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{root, run, run_with};
+use crate::{root, run_with};
 
 /// Targets of `fuzz/targets`, with the largest input in bytes that the fuzzer makes.
 const TARGETS: [(&str, u32); 13] = [
@@ -41,5 +41,6 @@ pub fn fuzz(arguments: &[String]) -> bool {
     start.extend(limits.iter().map(String::as_str));
     start.extend(["-rss_limit_mb=1024", "-malloc_limit_mb=256", "-timeout=20", "-print_final_stats=1"]);
     // The stable compiler has sanitizers too, behind this variable.
-    run("cargo", &write) && run_with("cargo", &start, &[("RUSTC_BOOTSTRAP", "1")])
+    run_with("cargo", &write, &[("LORICA_FUZZ_TARGET", target)])
+        && run_with("cargo", &start, &[("RUSTC_BOOTSTRAP", "1")])
 }

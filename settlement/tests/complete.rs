@@ -11,6 +11,7 @@ use lorica_settlement::statement::{CircuitShape, Compiled};
 use lorica_settlement::trace::Tracer;
 use lorica_verifier::arithmetic::Native;
 use lorica_verifier::arithmetic::recorder::{Recorder, Symbolic, Taped};
+use support::oracle::Oracle;
 use support::{binding, bound, key, scalars, settle, world};
 
 #[test]
@@ -29,15 +30,19 @@ fn a_true_proof_settles_and_no_word_may_change() {
     settled.check(&decoded, &world.key, &world.keys()).unwrap();
 
     let words = settled.words(4, world.key.scales_word()).to_vec();
+    let oracle = Oracle::new(key.verifying().halo2(), *key.verifying().tau_g2(), key.verifying().words());
+    oracle.check(&words, &settled.proof).unwrap();
     for index in 0..words.len() {
         let mut words = words.clone();
         words[index] += Fr::ONE;
+        assert!(oracle.check(&words, &settled.proof).is_err(), "snark-verifier, word {index}");
         let other = HaloProof { words, bytes: settled.proof.clone() };
         assert_eq!(key.verifying().check(&other), Err(CheckError::Rejected), "word {index}");
     }
     for index in (0..settled.proof.len()).step_by(32) {
         let mut other = settled.clone();
         other.proof[index + 31] ^= 1;
+        assert!(oracle.check(&words, &other.proof).is_err(), "snark-verifier, proof word {index}");
         assert!(matches!(check(&other), Err(SettlementError::Check(CheckError::Rejected))), "proof word {index}");
     }
     type Edit = fn(&mut Settlement);

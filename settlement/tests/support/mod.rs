@@ -4,6 +4,7 @@
 
 #[path = "../../../prover/tests/support/mod.rs"]
 pub mod inference;
+pub mod oracle;
 
 use std::sync::LazyLock;
 

@@ -7,6 +7,7 @@ use lorica_contracts::alloy_primitives::{Address, B256};
 use lorica_contracts::chain::{Chain, ChainError};
 use lorica_contracts::contracts::{CHECK_GAS, Step};
 use lorica_contracts::market::{Market, Policy, Publication, Roles, Shares};
+use lorica_contracts::serve::DevelopmentNode;
 use lorica_settlement::settlement::Settlement;
 use serde_json::{Value, json};
 
@@ -22,6 +23,8 @@ use crate::srs_source::INSECURE;
 /// What to do with the contracts.
 #[derive(Debug, Subcommand)]
 pub enum ChainCommand {
+    /// Run a chain in memory behind JSON-RPC, to try things on: nothing is kept
+    Serve(ServeArgs),
     /// Deploy the contracts and write the file of their addresses
     Deploy(DeployArgs),
     /// Register a base, adapters and settlement keys, each unless it is registered
@@ -32,6 +35,17 @@ pub enum ChainCommand {
     Freeze(FreezeArgs),
     /// Check a settlement: a transaction of its consumer, or without a key file a call that costs nothing
     Check(CheckArgs),
+}
+
+/// Arguments of `chain serve`.
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8545")]
+    pub listen: String,
+    /// The chain's id
+    #[arg(long, default_value_t = 31337)]
+    pub chain_id: u64,
 }
 
 /// Arguments of `chain deploy`.
@@ -184,6 +198,7 @@ pub struct CheckArgs {
 /// [`Error`]; of kind [`crate::error::Kind::Rejected`] if a contract refuses.
 pub fn run(command: &ChainCommand, out: &Output) -> Result<(), Error> {
     match command {
+        ChainCommand::Serve(args) => serve(args, out),
         ChainCommand::Deploy(args) => deploy(args, out),
         ChainCommand::Register(args) => register(args, out),
         ChainCommand::Publish(args) => publish(args, out),
@@ -209,6 +224,11 @@ pub(crate) fn step_lines(steps: &[Step], out: &Output) {
         };
         out.line(format!("  {:<28} {gas}", step.what));
     }
+}
+
+fn serve(args: &ServeArgs, out: &Output) -> Result<(), Error> {
+    let ready = |address: String| out.line(format!("chain {} at http://{address}", args.chain_id));
+    Ok(DevelopmentNode::new(args.chain_id).serve(&args.listen, ready)?)
 }
 
 fn deploy(args: &DeployArgs, out: &Output) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256};
 use revm::DatabaseRef;
 use revm::context::result::{EVMError, ExecutionResult, Output};
 use revm::context::{BlockEnv, CfgEnv, Context, TxEnv};
@@ -73,6 +73,49 @@ impl<CTX> Inspector<CTX> for Meter {
     }
 }
 
+/// What somebody asks of the chain, by name rather than as the chain's account.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Who asks.
+    pub from: Address,
+    /// A contract or account; none creates a contract.
+    pub to: Option<Address>,
+    /// Calldata or init code.
+    pub data: Bytes,
+    /// Wei.
+    pub value: U256,
+    /// Most gas.
+    pub gas: u64,
+}
+
+/// How a message ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Whether the contract let it pass.
+    pub succeeded: bool,
+    /// What was returned, or the reason of a revert; empty if execution halted.
+    pub output: Bytes,
+    /// Gas of the whole transaction.
+    pub gas: u64,
+    /// The contract that it created.
+    pub created: Option<Address>,
+    /// Events.
+    pub logs: Vec<Log>,
+}
+
+impl From<ExecutionResult> for Outcome {
+    fn from(result: ExecutionResult) -> Self {
+        let gas = result.tx_gas_used();
+        let (succeeded, output, created, logs) = match result {
+            ExecutionResult::Success { output: Output::Call(output), logs, .. } => (true, output, None, logs),
+            ExecutionResult::Success { output: Output::Create(code, created), logs, .. } => (true, code, created, logs),
+            ExecutionResult::Revert { output, .. } => (false, output, None, Vec::new()),
+            ExecutionResult::Halt { .. } => (false, Bytes::new(), None, Vec::new()),
+        };
+        Self { succeeded, output, gas, created, logs }
+    }
+}
+
 /// A transaction's end, before it is judged.
 struct Ran {
     result: ExecutionResult,
@@ -108,6 +151,65 @@ impl EmbeddedChain {
     pub fn advance(&mut self, seconds: u64) {
         self.time = self.time.saturating_add(seconds);
         self.block += 1;
+    }
+
+    /// Lets time pass until a moment (Unix seconds), without a block; it never goes back.
+    pub fn advance_to(&mut self, time: u64) {
+        self.time = self.time.max(time);
+    }
+
+    /// Transactions that an account has sent.
+    #[must_use]
+    pub fn nonce(&self, of: Address) -> u64 {
+        let Ok(account) = self.store.basic_ref(of);
+        account.map_or(0, |account| account.nonce)
+    }
+
+    /// What a message would do.
+    ///
+    /// # Errors
+    /// [`ChainError::NotTaken`] if it is no transaction.
+    pub fn simulate(&self, message: Message) -> Result<Outcome, ChainError> {
+        let asked = Self { account: message.from, gas_limit: message.gas, ..self.clone() };
+        let transaction = asked.transaction(message.to, message.data, message.value)?;
+        let mut evm = asked.context(asked.store.clone()).build_mainnet();
+        Ok(evm.transact_commit(transaction).map_err(not_taken)?.into())
+    }
+
+    /// Runs a message as a transaction in a block of its own, whether it succeeds or not.
+    ///
+    /// # Errors
+    /// [`ChainError::NotTaken`] if it is no transaction.
+    pub fn execute(&mut self, message: Message) -> Result<Outcome, ChainError> {
+        let (account, gas_limit) = (self.account, self.gas_limit);
+        (self.account, self.gas_limit) = (message.from, message.gas);
+        let transaction = self.transaction(message.to, message.data, message.value);
+        (self.account, self.gas_limit) = (account, gas_limit);
+        let outcome: Outcome = self.commit(transaction?)?.into();
+        self.record(&outcome.logs);
+        self.block += 1;
+        Ok(outcome)
+    }
+
+    /// Runs a transaction on the store.
+    fn commit(&mut self, transaction: TxEnv) -> Result<ExecutionResult, ChainError> {
+        let store = std::mem::take(&mut self.store);
+        let mut evm = self.context(store).build_mainnet();
+        let result = evm.transact_commit(transaction);
+        self.store = evm.ctx.journaled_state.database;
+        result.map_err(not_taken)
+    }
+
+    /// Keeps the logs of the present block.
+    fn record(&mut self, logs: &[Log]) {
+        let block = self.block;
+        self.logs.extend((0..).zip(logs).map(|(index, log)| LocatedLog {
+            log: log.clone(),
+            block,
+            block_hash: None,
+            transaction: None,
+            index,
+        }));
     }
 
     /// Gives wei to an account, out of nothing.
@@ -200,21 +302,14 @@ impl Chain for EmbeddedChain {
 
     fn send_value(&mut self, to: Option<Address>, data: Bytes, value: U256) -> Result<Receipt, ChainError> {
         let transaction = self.transaction(to, data, value)?;
-        let store = std::mem::take(&mut self.store);
-        let mut evm = self.context(store).build_mainnet();
-        let result = evm.transact_commit(transaction);
-        self.store = evm.ctx.journaled_state.database;
-        let result = result.map_err(not_taken)?;
+        let result = self.commit(transaction)?;
         let block = self.block;
+        let judged = judge(result, block);
+        if let Ok((receipt, _)) = &judged {
+            self.record(&receipt.logs);
+        }
         self.block += 1;
-        let (receipt, _) = judge(result, block)?;
-        self.logs.extend((0..).zip(&receipt.logs).map(|(index, log)| LocatedLog {
-            log: log.clone(),
-            block,
-            block_hash: None,
-            transaction: None,
-            index,
-        }));
+        let (receipt, _) = judged?;
         Ok(receipt)
     }
 

@@ -4,6 +4,7 @@
 //! * [`chain`]: what is asked of a [`Chain`](chain::Chain), and how it fails.
 //! * [`contracts`]: deployment, registration and checks, on any chain.
 //! * [`embedded`]: an EVM of one's own, with Osaka rules and real prices.
+//! * [`serve`]: the embedded chain as a development node.
 //! * [`rpc`]: a node. Blocking; keys stay here.
 //! * [`keys`], [`keystore`]: private keys from files and from the environment.
 //! * [`revert`]: what a contract says when it refuses.
@@ -71,5 +72,6 @@ mod nonces;
 pub mod revert;
 pub mod rpc;
 mod sending;
+pub mod serve;
 
 pub use alloy_primitives;

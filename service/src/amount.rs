@@ -7,7 +7,30 @@ const DECIMALS: usize = 18;
 
 /// An amount in the smallest unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Amount(pub U256);
+pub struct Amount {
+    /// Smallest units.
+    pub units: U256,
+    /// Whether it was said in whole tokens, which have 18 decimals.
+    pub whole: bool,
+}
+
+impl Amount {
+    /// Nothing.
+    pub const NONE: Self = Self { units: U256::ZERO, whole: false };
+
+    /// The units, for a token that is known to have 18 decimals or an amount that does not need to know.
+    ///
+    /// # Errors
+    /// What to do otherwise.
+    pub fn of(self, has_18_decimals: bool) -> Result<U256, String> {
+        if self.whole && !has_18_decimals {
+            return Err(
+                "amounts of other tokens than OPEN and the gas token are said in their smallest unit: 1500wei".into()
+            );
+        }
+        Ok(self.units)
+    }
+}
 
 /// Reads whole tokens with up to 18 decimals (`1.5`), or the smallest unit with the ending `wei` (`1500wei`).
 ///
@@ -24,7 +47,7 @@ pub fn parse(text: &str) -> Result<Amount, String> {
         }
     };
     if let Some(units) = text.strip_suffix("wei") {
-        return digits(units).map(Amount);
+        return digits(units).map(|units| Amount { units, whole: false });
     }
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     if fraction.len() > DECIMALS {
@@ -35,7 +58,10 @@ pub fn parse(text: &str) -> Result<Amount, String> {
         if text.ends_with('.') { Err(malformed()) } else { Ok(units) }
     })?;
     let units = digits(whole)?.checked_mul(U256::from(10).pow(U256::from(DECIMALS)));
-    units.and_then(|units| units.checked_add(fraction)).map(Amount).ok_or_else(|| format!("{text} is above 2^256"))
+    units
+        .and_then(|units| units.checked_add(fraction))
+        .map(|units| Amount { units, whole: true })
+        .ok_or_else(|| format!("{text} is above 2^256"))
 }
 
 /// Whole tokens, without needless zeros.
@@ -61,14 +87,15 @@ mod tests {
             ("12wei", "12"),
             ("007", "7000000000000000000"),
         ] {
-            assert_eq!(parse(text).map(|amount| amount.0.to_string()), Ok(units.to_owned()), "{text}");
+            assert_eq!(parse(text).map(|amount| amount.units.to_string()), Ok(units.to_owned()), "{text}");
         }
         for bad in ["", ".", "1.", ".5", "1,5", "-1", "+1", "1e3", "0x1", "wei", "1.0000000000000000001", "1 ", "１"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert!(parse(&"9".repeat(78)).is_err());
         let top = parse(&format!("{}wei", U256::MAX)).expect("2^256 - 1");
-        assert_eq!(parse(&show(top.0)), Ok(top));
+        assert_eq!(parse(&show(top.units)).map(|amount| amount.units), Ok(top.units));
+        assert!(top.of(false).is_ok() && parse("1").expect("one").of(false).is_err());
         assert_eq!(show(U256::from(10).pow(U256::from(17))), "0.1");
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use lorica_contracts::alloy_primitives::Address;
+use lorica_contracts::alloy_primitives::{Address, U256};
 use lorica_contracts::contracts::Contracts;
 use lorica_contracts::escrow::NATIVE;
 use lorica_contracts::keys::{Password, PrivateKey};
@@ -11,6 +11,7 @@ use lorica_contracts::market::Market;
 use lorica_contracts::rpc::{RpcChain, Settings};
 use serde_json::Value;
 
+use crate::amount::Amount;
 use crate::error::Error;
 use crate::files::store;
 
@@ -26,6 +27,9 @@ pub struct NodeArgs {
     /// Blocks from a transaction's own to the latest before it is done; 3 if absent, 1 on a development node's chain
     #[arg(long, value_name = "BLOCKS", env = "LORICA_CONFIRMATIONS")]
     pub confirmations: Option<u64>,
+    /// Most that the gas of a transaction may cost, in the chain's gas token
+    #[arg(long, value_name = "AMOUNT", default_value = "1", value_parser = crate::amount::parse)]
+    pub max_gas_cost: Amount,
 }
 
 impl NodeArgs {
@@ -34,7 +38,8 @@ impl NodeArgs {
     /// # Errors
     /// [`Error`], also if another chain answers than the expected one.
     pub fn connect(&self, key: Option<PrivateKey>, expected: Option<u64>) -> Result<RpcChain, Error> {
-        let settings = Settings { confirmations: self.confirmations, ..Settings::default() };
+        let most_for_gas = u128::try_from(self.max_gas_cost.units).unwrap_or(u128::MAX);
+        let settings = Settings { confirmations: self.confirmations, most_for_gas, ..Settings::default() };
         Ok(RpcChain::connect_with(&self.rpc, key, expected, settings)?)
     }
 }
@@ -159,6 +164,14 @@ impl Token {
             Self::At(address) => address,
         }
     }
+}
+
+/// An amount of a token in its smallest unit.
+///
+/// # Errors
+/// [`Error::Usage`] for whole tokens of a kind whose decimals are not known.
+pub fn units(amount: Amount, token: Token) -> Result<U256, Error> {
+    amount.of(matches!(token, Token::Open | Token::At(NATIVE))).map_err(Error::Usage)
 }
 
 /// A token's name for people.

@@ -7,6 +7,9 @@ interface IInferenceConsumer {
     /// requester signed. Reverting changes nothing for the payment. The escrow's own functions that change state cannot
     /// be called from here; its results can be read.
     ///
+    /// Anyone can settle at any moment, also from inside a call of this contract to somebody else: a guard of its own against
+    /// reentrancy would make this call fail, and it is not repeated. {InferenceEscrow-resultOf} has the answer for good.
+    ///
     /// Anyone can lock a request that names any consumer: look at the request id, not only at the caller.
     ///
     /// @param label zero for embeddings.

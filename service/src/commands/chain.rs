@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::verify::load_adapter;
 use super::verify_settlement::{answer_lines, answers_json, read_key};
+use crate::amount::{self, Amount};
 use crate::binding;
 use crate::error::Error;
 use crate::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
@@ -63,6 +64,13 @@ pub struct DeployArgs {
     /// Who receives the fees for publishing; the account itself if absent
     #[arg(long, value_name = "ADDRESS")]
     pub treasury: Option<Address>,
+    /// Blocks between reserving and publishing a model: who holds back a publication for so long can steal it. 50 if absent,
+    /// 1 on a development node's chain
+    #[arg(long, value_name = "BLOCKS")]
+    pub reservation_blocks: Option<u64>,
+    /// The chain that is meant; any if absent
+    #[arg(long, value_name = "ID")]
+    pub chain_id: Option<u64>,
     /// Who receives the supply of OPEN; the account itself if absent
     #[arg(long, value_name = "ADDRESS")]
     pub holder: Option<Address>,
@@ -121,6 +129,9 @@ pub struct PublishArgs {
     /// The line that this version continues; 0 begins a new one
     #[arg(long, default_value_t = 0)]
     pub line: u32,
+    /// Most OPEN for each publication
+    #[arg(long, value_name = "AMOUNT", default_value = "1000", value_parser = amount::parse)]
+    pub max_publishing_fee: Amount,
     /// Where the metadata is
     #[arg(long, default_value = "")]
     pub uri: String,
@@ -232,11 +243,14 @@ fn serve(args: &ServeArgs, out: &Output) -> Result<(), Error> {
 }
 
 fn deploy(args: &DeployArgs, out: &Output) -> Result<(), Error> {
-    let mut chain = args.node.connect(Some(args.account.key()?), None)?;
+    let mut chain = args.node.connect(Some(args.account.key()?), args.chain_id)?;
     let owner = chain.account();
     let [guardian, treasury, holder] = [args.guardian, args.treasury, args.holder].map(|role| role.unwrap_or(owner));
     let roles = Roles { owner, guardian, treasury, holder };
-    let (market, steps) = out.step("deploy", || Market::deploy(&mut chain, roles, Policy::default()))?;
+    let quick = [31337, 1337].contains(&chain.id());
+    let reservation_blocks = args.reservation_blocks.unwrap_or(if quick { 1 } else { 50 });
+    let policy = Policy { reservation_blocks, ..Policy::default() };
+    let (market, steps) = out.step("deploy", || Market::deploy(&mut chain, roles, policy))?;
     let file = market.to_json();
     let content = format!("{file:#}\n");
     store::write(&args.out, content.as_bytes())?;
@@ -286,6 +300,7 @@ fn publish(args: &PublishArgs, out: &Output) -> Result<(), Error> {
             uri: args.uri.clone(),
             licence: args.licence.clone(),
             salt: salt.into(),
+            most: args.max_publishing_fee.units,
         })
     };
     let mut steps = Vec::new();

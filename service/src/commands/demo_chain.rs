@@ -156,6 +156,7 @@ impl Stage {
                 uri: uri.into(),
                 licence: licence.into(),
                 salt: random_word()?,
+                most: open(PURSE),
             })
         };
         chain.set_account(BASE_OWNER.account);

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::amount::{self, Amount};
 use crate::error::Error;
 use crate::files::{AdapterKey, BaseKey, store};
-use crate::node::{AccountArgs, MarketArgs, Token, parse_token, token_name};
+use crate::node::{self, AccountArgs, MarketArgs, Token, parse_token, token_name};
 use crate::output::Output;
 
 /// Arguments of `balance`.
@@ -183,13 +183,14 @@ pub fn withdraw(args: &WithdrawArgs, out: &Output) -> Result<(), Error> {
 pub fn transfer(args: &TransferArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect_as(&args.account)?;
     let token = args.token.address(&market);
-    let receipt = out.step("transfer", || market.transfer(&mut chain, token, args.to, args.amount.0))?;
-    let (amount, name) = (amount::show(args.amount.0), token_name(token, &market));
+    let units = node::units(args.amount, args.token)?;
+    let receipt = out.step("transfer", || market.transfer(&mut chain, token, args.to, units))?;
+    let (amount, name) = (amount::show(units), token_name(token, &market));
     out.line(format!("{amount} {name} to {} for {} gas", args.to, receipt.gas));
     out.finish(
         "lorica.transfer/1",
         json!({
-            "to": args.to.to_string(), "token": token.to_string(), "amount": args.amount.0.to_string(),
+            "to": args.to.to_string(), "token": token.to_string(), "amount": units.to_string(),
             "gas": receipt.gas, "transaction": receipt.hash.map(|hash| hash.to_string()),
         }),
     );

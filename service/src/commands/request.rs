@@ -8,7 +8,7 @@ use lorica_contracts::abi;
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_contracts::alloy_primitives::{Address, B256, Bytes, U256};
 use lorica_contracts::chain::{Chain, Receipt};
-use lorica_contracts::escrow::{Settled, State};
+use lorica_contracts::escrow::{Settled, State, Status};
 use lorica_contracts::market::Market;
 use lorica_contracts::rpc::RpcChain;
 use lorica_settlement::binding::{Binding, BoundRequest};
@@ -124,7 +124,7 @@ pub struct LockArgs {
     #[command(flatten)]
     /// What and who
     pub send: SendArgs,
-    /// What to pay; only the requester may pay less than the maximum, which is the default
+    /// What to pay: the maximum, or less if it is an own request; needed to pay for somebody else's
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
     pub fee: Option<Amount>,
 }
@@ -152,6 +152,9 @@ pub struct BindArgs {
     /// The base's key
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
+    /// Take requests that the payee has neither accepted nor is named in: they can be cancelled, or refused by who accepted
+    #[arg(long)]
+    pub unaccepted: bool,
     /// Adapters' files (not keys), by which the texts are to be proven
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
@@ -225,7 +228,7 @@ fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
         adapter: adapter.as_ref().map_or(U256::ZERO, |adapter| abi::word(&adapter.commitments.id())),
         inputDigest: abi::word(&input_word(&salt, &ids)),
         kind: u8::from(kind),
-        maxFee: args.max_fee.0,
+        maxFee: node::units(args.max_fee, args.token)?,
         token: args.token.address(&market),
         deadline: now.saturating_add(args.within),
         prover: args.prover,
@@ -249,12 +252,25 @@ fn terms_lines(terms: &InferenceRequest, market: &Market, out: &Output) {
     out.line(format!("  {kind} by base {}, adapter {}", short(terms.base), short(terms.adapter)));
     let (fee, token) = (amount::show(terms.maxFee), token_name(terms.token, market));
     out.line(format!("  at most {fee} {token}, until {}, by {}", terms.deadline, terms.requester));
+    if !terms.prover.is_zero() {
+        out.line(format!("  only the prover {} is paid", terms.prover));
+    }
+    if !terms.consumer.is_zero() {
+        out.line(format!("  then {} is called with {} gas", terms.consumer, terms.consumerGas));
+    }
 }
 
 fn lock(args: &LockArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.send.market.connect_as(&args.send.account)?;
     let request = SignedRequest::read(&args.send.request, &market)?;
-    let fee = args.fee.map_or(request.terms.maxFee, |fee| fee.0);
+    let known = request.terms.token == market.open || request.terms.token.is_zero();
+    let fee = match args.fee {
+        Some(fee) => fee.of(known).map_err(Error::Usage)?,
+        None if request.terms.requester == chain.account() => request.terms.maxFee,
+        // The file says what its author wishes.
+        None => return Err(Error::Usage("--fee is needed to pay for a request of somebody else".into())),
+    };
+    terms_lines(&request.terms, &market, out);
     let steps = out.step("lock", || market.lock(&mut chain, &request.terms, fee, &request.signature))?;
     out.line(format!(
         "LOCKED {} {} for the request {}",
@@ -296,7 +312,7 @@ fn status(args: &OneArgs, out: &Output) -> Result<(), Error> {
     if !state.prover.is_zero() {
         out.line(format!("  prover {}", state.prover));
     }
-    if state.status == lorica_contracts::escrow::Status::Settled {
+    if state.status == Status::Settled {
         out.line(format!("  label {}, output {}", state.label, B256::from(state.output_digest)));
     }
     let mut content = json!({
@@ -392,6 +408,16 @@ fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
         return Err(Error::Batch(format!("the request {} is for another kind of output than the first", other.id)));
     }
     let binding = on_chain_binding(&market, &mut chain, &requests, args.payee)?;
+    for request in &requests {
+        let state = market.state(&mut chain, request.id)?;
+        if !args.unaccepted && (state.status != Status::Accepted || state.prover != args.payee) {
+            let id = request.id;
+            let hint = "accept it first (`request accept`), or name --unaccepted to prove it all the same";
+            return Err(Error::Batch(format!("the payee has not accepted the request {id}: {hint}")));
+        }
+        out.line(format!("request {}", request.id));
+        terms_lines(&request.terms, &market, out);
+    }
     let beside = args.out.with_extension("jsonl");
     if beside == args.out {
         return Err(Error::Usage("-o must not end in .jsonl: the requests go there".into()));

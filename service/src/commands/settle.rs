@@ -15,6 +15,7 @@ use super::request::on_chain_binding;
 use super::verify::load_adapter;
 use super::verify_settlement::{answer_lines, answers_json};
 use super::{shape_json, shape_text, short, word};
+use crate::amount::Amount;
 use crate::binding;
 use crate::error::Error;
 use crate::files::{BaseKey, MAX_PROOF_BYTES, store};
@@ -65,7 +66,7 @@ fn read_binding(args: &SettleArgs) -> Result<Binding, Error> {
     match (&args.binding, &args.rpc, &args.contracts, args.payee) {
         (Some(path), ..) => binding::read(path),
         (None, Some(rpc), Some(contracts), Some(payee)) => {
-            let node = NodeArgs { rpc: rpc.clone(), confirmations: None };
+            let node = NodeArgs { rpc: rpc.clone(), confirmations: None, max_gas_cost: Amount::NONE };
             let market = MarketArgs { node, contracts: contracts.clone() };
             let (market, mut chain) = market.connect(None)?;
             let requests = SignedRequest::read_all(&args.requests, &market)?;

@@ -57,6 +57,20 @@ pub trait Chain {
     /// [`ChainError`], [`ChainError::Reverted`] if the contract refuses.
     fn send_value(&mut self, to: Option<Address>, data: Bytes, value: U256) -> Result<Receipt, ChainError>;
 
+    /// [`send_value`](Self::send_value) with so much more gas than the estimate, for calls that may take more then.
+    ///
+    /// # Errors
+    /// As [`send_value`](Self::send_value).
+    fn send_with_gas(
+        &mut self,
+        to: Option<Address>,
+        data: Bytes,
+        value: U256,
+        _more: u64,
+    ) -> Result<Receipt, ChainError> {
+        self.send_value(to, data, value)
+    }
+
     /// [`send_value`](Self::send_value) of no wei.
     ///
     /// # Errors

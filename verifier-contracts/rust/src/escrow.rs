@@ -18,6 +18,9 @@ use crate::market::Market;
 /// The escrow's name and version in its EIP-712 domain.
 const DOMAIN: (&str, &str) = ("Lorica InferenceEscrow", "1");
 
+/// What a consumer's call costs beside the gas that it has.
+const CONSUMER_OVERHEAD: u64 = 12_000;
+
 /// The chain's gas token.
 pub const NATIVE: Address = Address::ZERO;
 
@@ -79,6 +82,8 @@ pub struct State {
     pub fee: U256,
     /// Who has accepted or is named, or was paid; zero if nobody.
     pub prover: Address,
+    /// Ordinal of the last circuit that may settle it; zero unless it is open.
+    pub circuits: u16,
     /// The answer, once settled.
     pub label: U256,
     /// Digest of the answer's integers, once settled.
@@ -209,10 +214,17 @@ impl Market {
         let mut steps = Vec::new();
         let native = request.token == NATIVE;
         if !native {
+            // Before a token that somebody else chose is called.
+            let token = request.token;
+            if !ask(chain, self.escrow, "a token", &InferenceEscrow::isTokenAllowedCall { token })? {
+                return Err(ChainError::Unexpected { what: "the token, which the escrow does not take," });
+            }
             steps.extend(self.approve(chain, request.token, self.escrow, U256::from(fee))?);
         }
         let value = if native { U256::from(fee) } else { U256::ZERO };
-        let signature = Bytes::copy_from_slice(signature);
+        // Who locks an own request shows nobody a signature by which it could be locked in another way first.
+        let own = request.requester == chain.account();
+        let signature = if own { Bytes::new() } else { Bytes::copy_from_slice(signature) };
         let call = InferenceEscrow::lockCall { request: request.clone(), fee, signature };
         let receipt = chain.send_value(Some(self.escrow), abi::encode(&call), value)?;
         let id = U256::from_be_bytes(self.request_id(request).0);
@@ -303,7 +315,11 @@ impl Market {
         if expected != got {
             return Err(ChainError::ForeignChain { expected, got });
         }
-        let receipt = chain.send(Some(self.escrow), self.settle_data(settlement, requests)?)?;
+        // A consumer may use all that its requester signed although it used less when the node estimated.
+        let consumers = requests.iter().filter(|request| !request.consumer.is_zero());
+        let more: u64 = consumers.map(|request| u64::from(request.consumerGas) * 64 / 63 + CONSUMER_OVERHEAD).sum();
+        let data = self.settle_data(settlement, requests)?;
+        let receipt = chain.send_with_gas(Some(self.escrow), data, U256::ZERO, more)?;
         let (mut payments, mut skipped) = (Vec::new(), Vec::new());
         // Other contracts may emit events of the same form.
         for log in receipt.logs.iter().filter(|log| log.address == self.escrow) {
@@ -338,6 +354,7 @@ impl Market {
             payer: lock.payer,
             fee: U256::from(lock.fee),
             prover: lock.prover,
+            circuits: lock.circuits,
             label: result.label,
             output_digest: result.outputDigest,
         })

@@ -77,6 +77,8 @@ pub struct Publication {
     pub licence: String,
     /// Hides the id in the reservation: random.
     pub salt: B256,
+    /// Most for publishing, in OPEN's smallest unit.
+    pub most: U256,
 }
 
 /// Prices and bounds at deployment; the owner may change them.
@@ -252,6 +254,9 @@ impl Market {
         let reserved = receipt.block;
         steps.push(Step { what: "reservation", id, receipt: Some(receipt) });
         let fee = ask(chain, self.models, "a fee", &ModelRegistry::deploymentFeesCall { kind })?;
+        if fee > publication.most {
+            return Err(ChainError::Unexpected { what: "the fee for publishing, which is above the allowed one," });
+        }
         steps.extend(self.approve(chain, self.open, self.models, fee)?);
         let age = ask(chain, self.models, "the age of reservations", &ModelRegistry::reservationBlocksCall {})?;
         self.await_block(chain, reserved.saturating_add(age))?;

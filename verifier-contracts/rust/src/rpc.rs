@@ -23,6 +23,9 @@ const DEVELOPMENT_CHAINS: [u64; 2] = [31337, 1337];
 /// Confirmations on other chains: reorganisations of two blocks do not undo what was said to be done.
 const CONFIRMATIONS: u64 = 3;
 
+/// Most for a transaction's gas unless said: one whole gas token.
+const MOST_FOR_GAS: u128 = 1_000_000_000_000_000_000;
+
 /// Patience with a node and with a chain.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -43,6 +46,8 @@ pub struct Settings {
     pub replacements: u32,
     /// How long to wait without a new confirmation before giving up.
     pub inclusion_time: Duration,
+    /// Most that a transaction's gas may cost, in wei: the node names the price.
+    pub most_for_gas: u128,
     /// Folder of the locks that keep programs from taking one nonce; if none is said, `nonces` in Lorica's cache. All
     /// programs that send from an account must have the same.
     pub locks: Option<PathBuf>,
@@ -59,6 +64,7 @@ impl Default for Settings {
             replace_after: Duration::from_secs(60),
             replacements: 3,
             inclusion_time: Duration::from_secs(300),
+            most_for_gas: MOST_FOR_GAS,
             locks: None,
         }
     }
@@ -179,8 +185,18 @@ impl Chain for RpcChain {
         self.key.as_ref().map_or(Address::ZERO, PrivateKey::account)
     }
 
-    /// What would be refused is not sent: the estimate finds out, and costs nothing.
     fn send_value(&mut self, to: Option<Address>, data: Bytes, value: U256) -> Result<Receipt, ChainError> {
+        self.send_with_gas(to, data, value, 0)
+    }
+
+    /// What would be refused is not sent: the estimate finds out, and costs nothing.
+    fn send_with_gas(
+        &mut self,
+        to: Option<Address>,
+        data: Bytes,
+        value: U256,
+        more: u64,
+    ) -> Result<Receipt, ChainError> {
         let Some(key) = &self.key else {
             return Err(ChainError::NotTaken { reason: "no key to sign it with".into() });
         };
@@ -196,7 +212,7 @@ impl Chain for RpcChain {
         let mined = sender.send(TxEip1559 {
             chain_id: self.id,
             // The state may differ a little in the block.
-            gas_limit: TRANSACTION_GAS.min(estimate + estimate / 4),
+            gas_limit: TRANSACTION_GAS.min((estimate + estimate / 4).saturating_add(more)),
             to: to.map_or(TxKind::Create, TxKind::Call),
             value,
             access_list: AccessList::default(),

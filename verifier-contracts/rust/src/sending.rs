@@ -27,8 +27,6 @@ const DEFAULT_TIP: u128 = 1_000_000_000;
 const LONGEST_POLL: Duration = Duration::from_secs(2);
 /// How long a nonce must have been another's: nodes behind one address may differ by a block.
 const REPLACED_TIME: Duration = Duration::from_secs(3);
-/// Nonces that are tried before the node is believed to want none.
-const NONCES: u32 = 10;
 
 /// A transaction with its result.
 pub(crate) struct Mined {
@@ -138,7 +136,14 @@ impl Sender<'_> {
         Ok(Mined { receipt, succeeded, limit })
     }
 
+    /// Signs nothing that could cost more than the account's owner allows, whatever fees the node names.
     fn sign(&self, transaction: &TxEip1559) -> Result<Version, ChainError> {
+        let cost = transaction.max_fee_per_gas.saturating_mul(transaction.gas_limit.into());
+        let most = self.settings.most_for_gas;
+        if cost > most {
+            let reason = format!("its gas could cost {cost} wei, more than the {most} that are allowed");
+            return Err(ChainError::NotTaken { reason });
+        }
         let (hash, raw) = self.key.sign(transaction.clone())?;
         Ok(Version { hash, raw })
     }
@@ -152,36 +157,26 @@ impl Sender<'_> {
         }
     }
 
-    /// Chooses a nonce that the node takes.
+    /// Signs for the next nonce, once: a node that says no has the signed bytes nevertheless, and with a second signature for
+    /// another nonce it could have both mined.
     fn broadcast_first(&self, mut transaction: TxEip1559) -> Result<InFlight, ChainError> {
         let lock = self.nonces.lock()?;
-        let mut least = 0;
-        let mut reason = String::new();
-        for attempt in 0..NONCES {
-            let pending =
-                self.node.number("eth_getTransactionCount", json!([self.account().to_string(), "pending"]))?;
-            let reservation = self.nonces.reserve(&lock, pending.max(least))?;
-            transaction.nonce = reservation.nonce;
-            let version = self.sign(&transaction)?;
-            reason = match self.broadcast(&version)? {
-                Reception::Taken => {
-                    return Ok(InFlight { transaction, versions: vec![version], _reservation: reservation });
-                }
-                Reception::Refused(reason) => return Err(ChainError::NotTaken { reason }),
-                // A first attempt may have reached the node although its answer was lost.
-                Reception::Used(_) if self.knows(version.hash)? => {
-                    return Ok(InFlight { transaction, versions: vec![version], _reservation: reservation });
-                }
-                // The count was of an older block.
-                Reception::Used(reason) => reason,
-                Reception::Occupied(reason) => {
-                    least = transaction.nonce.saturating_add(1);
-                    reason
-                }
-            };
-            std::thread::sleep(self.settings.backoff.saturating_mul(attempt));
+        let pending = self.node.number("eth_getTransactionCount", json!([self.account().to_string(), "pending"]))?;
+        let reservation = self.nonces.reserve(&lock, pending)?;
+        transaction.nonce = reservation.nonce;
+        let version = self.sign(&transaction)?;
+        let hash = version.hash;
+        let taken = |version| InFlight { transaction, versions: vec![version], _reservation: reservation };
+        match self.broadcast(&version)? {
+            Reception::Taken => Ok(taken(version)),
+            // A first attempt may have reached the node although its answer was lost.
+            Reception::Used(_) if self.knows(hash)? => Ok(taken(version)),
+            Reception::Used(reason) | Reception::Occupied(reason) => {
+                let reason = format!("{reason}; see whether {hash} is mined before you send it again");
+                Err(ChainError::NotTaken { reason })
+            }
+            Reception::Refused(reason) => Err(ChainError::NotTaken { reason }),
         }
-        Err(ChainError::NotTaken { reason })
     }
 
     fn knows(&self, hash: B256) -> Result<bool, ChainError> {
@@ -255,10 +250,12 @@ impl Sender<'_> {
     /// Sends a version that pays twice as much, or what is usual now if that is more.
     fn replace(&self, flight: &mut InFlight) -> Result<(), ChainError> {
         let (most, tip) = self.fees()?;
-        let transaction = &mut flight.transaction;
+        let mut transaction = flight.transaction.clone();
         transaction.max_fee_per_gas = transaction.max_fee_per_gas.saturating_mul(2).max(most);
         transaction.max_priority_fee_per_gas = transaction.max_priority_fee_per_gas.saturating_mul(2).max(tip);
-        let version = self.sign(transaction)?;
+        // Too dear: what is on its way is still awaited.
+        let Ok(version) = self.sign(&transaction) else { return Ok(()) };
+        flight.transaction = transaction;
         // Awaited from now on whatever is answered: an answer may be lost.
         let answer = self.broadcast(&version);
         flight.versions.push(version);

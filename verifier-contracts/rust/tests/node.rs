@@ -350,27 +350,19 @@ fn a_stuck_transaction_pays_more() {
 }
 
 #[test]
-fn a_refused_nonce_gives_way_to_another() {
+fn a_refused_nonce_is_not_followed_by_another() {
     let done = |method: &str| (method == "eth_getTransactionReceipt").then(|| receipt("0x1", 1));
-    // The count was of an older block.
-    let mut counts = 0;
-    let (sent, seen) = send(move |method, _, sent| match method {
-        "eth_sendRawTransaction" if sent < 3 => Some(error(-32000, "nonce too low: next nonce 2, tx nonce 1")),
-        "eth_getTransactionCount" => {
-            counts += 1;
-            Some(result(&json!(format!("{counts:#x}"))))
-        }
-        _ => done(method),
-    });
-    sent.unwrap();
-    assert_eq!(seen.nonces(), [1, 2, 3]);
-    // Another machine's transaction waits there.
-    let (sent, seen) = send(move |method, _, sent| match method {
-        "eth_sendRawTransaction" if sent == 1 => Some(error(-32000, "replacement transaction underpriced")),
-        _ => done(method),
-    });
-    sent.unwrap();
-    assert_eq!(seen.nonces(), [0, 1]);
+    // The count was of an older block, or another machine's transaction waits there: the node has the signed bytes, so the
+    // same is not signed for another nonce.
+    for words in ["nonce too low: next nonce 2, tx nonce 1", "replacement transaction underpriced"] {
+        let (sent, seen) = send(move |method, _, _| match method {
+            "eth_sendRawTransaction" => Some(error(-32000, words)),
+            _ => done(method),
+        });
+        let Err(ChainError::NotTaken { reason }) = sent else { panic!("{sent:?}") };
+        assert!(reason.contains(words) && reason.contains(&seen.transactions()[0].tx_hash().to_string()), "{reason}");
+        assert_eq!(seen.nonces(), [0]);
+    }
     // It arrived after all.
     for answer in ["already known", "transaction already imported"] {
         let (sent, seen) = send(move |method, _, _| match method {
@@ -389,12 +381,20 @@ fn a_refused_nonce_gives_way_to_another() {
     });
     sent.unwrap();
     assert_eq!(seen.nonces(), [0, 0]);
-    // No nonce is taken.
-    let (sent, seen) = send(|method, _, _| {
-        (method == "eth_sendRawTransaction").then(|| error(-32000, "nonce too low: next nonce 2, tx nonce 0"))
-    });
-    assert!(matches!(sent, Err(ChainError::NotTaken { .. })), "{sent:?}");
-    assert_eq!(seen.nonces(), [0; 10]);
+}
+
+/// A transaction is signed if its gas can cost what is allowed, whatever the node says gas costs.
+#[test]
+fn a_node_cannot_name_any_price() {
+    for (method, price) in [
+        ("eth_maxPriorityFeePerGas", json!("0x8e1bc9bf040000")),
+        ("eth_getBlockByNumber", json!({ "baseFeePerGas": "0xffffffffffffffffffffffffffffffff" })),
+    ] {
+        let (sent, seen) = send(move |asked, _, _| (asked == method).then(|| result(&price)));
+        let Err(ChainError::NotTaken { reason }) = sent else { panic!("{sent:?}") };
+        assert!(reason.contains("could cost"), "{reason}");
+        assert!(seen.raw().is_empty(), "{method}");
+    }
 }
 
 #[test]

@@ -84,6 +84,7 @@ pub fn node(mut handler: impl FnMut(&str, &Value) -> Reply + Send + 'static) -> 
 /// For tests: no pauses to speak of, and a folder of locks of their own.
 pub fn settings(locks: &Path) -> Settings {
     Settings {
+        most_for_gas: 1_000_000_000_000_000_000,
         confirmations: Some(1),
         request_time: Duration::from_secs(10),
         attempts: 3,

@@ -23,6 +23,8 @@ interface Cheats {
     function store(address target, bytes32 slot, bytes32 value) external;
     function deployCode(string calldata artifact) external returns (address deployed);
     function deployCode(string calldata artifact, bytes calldata arguments) external returns (address deployed);
+    function snapshotState() external returns (uint256 id);
+    function revertToState(uint256 id) external returns (bool success);
     function cool(address target) external;
     function expectEmit(bool topic1, bool topic2, bool topic3, bool data, address emitter) external;
 }

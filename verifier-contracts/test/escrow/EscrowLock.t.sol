@@ -99,6 +99,8 @@ contract EscrowLockTest is World {
         assertEq(locked.adapterOwner, 2_000, "adapter owner");
         assertEq(locked.baseOwner, 1_000, "base owner");
         assertEq(locked.contributors, 1_000, "contributors");
+        (, uint256 label, uint256 outputDigest) = escrow.resultOf(id);
+        assertEq(label | outputDigest, 0, "no result");
     }
 
     function test_lockAlone() public {

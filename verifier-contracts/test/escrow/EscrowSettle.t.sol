@@ -511,6 +511,27 @@ contract EscrowSettleTest is World {
         assertTrue(!ok && bytes4(reason) == InferenceEscrow.CallbackGas.selector, "refused");
     }
 
+    /// The least gas with which a settlement succeeds still gives the consumer all of its own.
+    function test_leastGasOfASettlement() public {
+        Puppet consumer = new Puppet();
+        InferenceRequest memory request = _consumed(consumer, 500_000);
+        Settlement memory settlement = _prove(_one(request), prover);
+        bytes memory data = abi.encodeCall(escrow.settle, (classify, settlement, _terms(_one(request))));
+        uint256 fails = 500_000;
+        uint256 succeeds = 1_100_000;
+        while (succeeds - fails > 50) {
+            uint256 middle = (fails + succeeds) / 2;
+            uint256 state = cheats.snapshotState();
+            (bool ok,) = address(escrow).call{gas: middle}(data);
+            cheats.revertToState(state);
+            if (ok) succeeds = middle;
+            else fails = middle;
+        }
+        (bool settled,) = address(escrow).call{gas: succeeds}(data);
+        assertTrue(settled, "settled");
+        assertTrue(consumer.gasSeen() > 499_000, "the consumer's gas");
+    }
+
     function test_exampleConsumer() public {
         vm.prank(requester);
         LabelConsumer consumer = new LabelConsumer(escrow);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lorica_circuits::architecture::{MAX_REQUESTS, MAX_TOKENS};
 use lorica_circuits::bn254::Fr;
+use lorica_contracts::alloy_primitives::B256;
 use lorica_quant::import::Tokenizer;
 use lorica_verifier::arithmetic::Native;
 use lorica_verifier::keccak::decode_scalar;
@@ -149,6 +150,16 @@ pub fn random_salt() -> Result<Salt, Error> {
     let mut salt = [0; 31];
     getrandom::fill(&mut salt).map_err(Error::Randomness)?;
     Ok(salt)
+}
+
+/// A random word of the chain: the salt of a request or a reservation.
+///
+/// # Errors
+/// [`Error::Randomness`].
+pub fn random_word() -> Result<B256, Error> {
+    let mut word = [0; 32];
+    getrandom::fill(&mut word).map_err(Error::Randomness)?;
+    Ok(word.into())
 }
 
 /// Token ids of a request's text.

@@ -15,6 +15,7 @@ use lorica_contracts::abi;
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_contracts::alloy_primitives::{Address, B256, Bytes, Signature, U256};
 use lorica_contracts::market::Market;
+use lorica_quant::import::Tokenizer;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -183,19 +184,19 @@ impl SignedRequest {
         store::write(path, format!("{content}\n").as_bytes())
     }
 
-    /// Token ids of the text, if the request is for this base and its digest is the text's.
+    /// That the request is for this base, and its digest the text's under the base's tokenizer.
     ///
     /// # Errors
     /// [`Error::Batch`] names the request.
-    pub fn ids(&self, base: &BaseKey) -> Result<Vec<u32>, Error> {
+    pub fn check_input(&self, base: &BaseKey, tokenizer: &Tokenizer) -> Result<(), Error> {
         if self.terms.base != abi::word(&base.commitments.id()) {
             return Err(Error::Batch(format!("the request {} is for another base", self.id)));
         }
-        let ids = encode(&base.tokenizer()?, 0, &self.text)?;
+        let ids = encode(tokenizer, 0, &self.text)?;
         if abi::word(&input_word(&self.salt, &ids)) != self.terms.inputDigest {
             return Err(Error::Batch(format!("the text of the request {} is not what its digest says", self.id)));
         }
-        Ok(ids)
+        Ok(())
     }
 }
 

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
 use crate::node::{self, AccountArgs, MarketArgs, NodeArgs};
 use crate::output::Output;
+use crate::requests::random_word;
 use crate::srs_source::INSECURE;
 
 /// What to do with the contracts.
@@ -291,15 +292,13 @@ fn publish(args: &PublishArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect_as(&args.account)?;
     let pot = args.pot.unwrap_or_else(|| chain.account());
     let publication = || -> Result<Publication, Error> {
-        let mut salt = [0; 32];
-        getrandom::fill(&mut salt).map_err(Error::Randomness)?;
         Ok(Publication {
             line: args.line,
             pot,
             shares: args.shares,
             uri: args.uri.clone(),
             licence: args.licence.clone(),
-            salt: salt.into(),
+            salt: random_word()?,
             most: args.max_publishing_fee.units,
         })
     };

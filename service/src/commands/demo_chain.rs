@@ -5,7 +5,6 @@ use std::time::Duration;
 use lorica_circuits::bn254::Fr;
 use lorica_contracts::abi;
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
-use lorica_contracts::abi::bindings::OpenToken;
 use lorica_contracts::alloy_primitives::{Address, B256, Bytes, U256};
 use lorica_contracts::chain::{Chain, ChainError};
 use lorica_contracts::contracts::{CHECK_GAS, Step};
@@ -24,7 +23,7 @@ use crate::amount;
 use crate::error::Error;
 use crate::files::{AdapterKey, BaseKey};
 use crate::output::{Output, phases_json, size, time};
-use crate::requests::random_salt;
+use crate::requests::random_word;
 
 /// The chain that anvil imitates too.
 const CHAIN_ID: u64 = 31337;
@@ -104,13 +103,6 @@ fn open(amount: u64) -> U256 {
     U256::from(amount) * U256::from(OPEN)
 }
 
-fn random_word() -> Result<B256, Error> {
-    let mut word = [0; 32];
-    let (_, low) = word.split_at_mut(1);
-    low.copy_from_slice(&random_salt()?);
-    Ok(word.into())
-}
-
 impl Stage {
     /// Deploys the contracts, publishes base and adapters, and locks the fee for one classification by the first adapter.
     ///
@@ -144,8 +136,7 @@ impl Stage {
         let signer = PrivateKey::parse(&hex::encode(random_word()?)).map_err(Error::from)?;
         let requester = Party { name: "requester", account: signer.account() };
         for party in [BASE_OWNER, ADAPTER_OWNER, requester] {
-            let transfer = OpenToken::transferCall { to: party.account, value: open(PURSE) };
-            chain.send(Some(market.open), abi::encode(&transfer))?;
+            market.transfer(&mut chain, market.open, party.account, open(PURSE))?;
         }
 
         let publication = |uri: &str, licence: &str| -> Result<Publication, Error> {

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
 use crate::node::{self, AccountArgs, MarketArgs, Token, parse_token, token_name};
 use crate::output::Output;
-use crate::requests::{encode, input_word, random_salt};
+use crate::requests::{encode, input_word, random_salt, random_word};
 use crate::signed_request::SignedRequest;
 
 /// What to do with requests.
@@ -206,12 +206,6 @@ pub fn run(command: &RequestCommand, out: &Output) -> Result<(), Error> {
     }
 }
 
-fn random_word() -> Result<B256, Error> {
-    let mut word = [0; 32];
-    getrandom::fill(&mut word).map_err(Error::Randomness)?;
-    Ok(word.into())
-}
-
 fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
     let market = node::market(&args.contracts)?;
     let key = args.account.key()?;
@@ -345,7 +339,7 @@ fn send(
     Ok(())
 }
 
-/// What a proof of these requests must be bound to, as they are locked now.
+/// What a proof of these requests must be bound to, as they are locked now; `unaccepted` ones only if that is permitted.
 ///
 /// # Errors
 /// [`Error::Batch`] names a request that cannot be settled.
@@ -354,6 +348,7 @@ pub(crate) fn on_chain_binding(
     chain: &mut impl Chain,
     requests: &[SignedRequest],
     payee: Address,
+    unaccepted: bool,
 ) -> Result<Binding, Error> {
     let now = chain.timestamp()?;
     let mut bound = Vec::new();
@@ -369,6 +364,11 @@ pub(crate) fn on_chain_binding(
         let named = request.terms.prover;
         if !named.is_zero() && named != payee {
             return refuse(format!("names the prover {named}, not {payee}"));
+        }
+        if !unaccepted && (state.status != Status::Accepted || state.prover != payee) {
+            let id = request.id;
+            let hint = "accept it first (`request accept`), or name --unaccepted to prove it all the same";
+            return Err(Error::Batch(format!("the payee has not accepted the request {id}: {hint}")));
         }
         bound.push(BoundRequest { id: request.id.0, fee: state.fee.to_be_bytes() });
     }
@@ -391,8 +391,9 @@ fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
         adapters.push((load_adapter(path, &base)?, path));
     }
     let mut lines = String::new();
+    let tokenizer = base.tokenizer()?;
     for request in &requests {
-        request.ids(&base)?;
+        request.check_input(&base, &tokenizer)?;
         let mut line = json!({ "text": request.text, "salt": hex::encode(request.salt) });
         if !request.terms.adapter.is_zero() {
             let own = adapters.iter().find(|(key, _)| abi::word(&key.commitments.id()) == request.terms.adapter);
@@ -407,14 +408,8 @@ fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
     if let Some(other) = requests.iter().find(|request| (request.terms.kind == 0) != embed) {
         return Err(Error::Batch(format!("the request {} is for another kind of output than the first", other.id)));
     }
-    let binding = on_chain_binding(&market, &mut chain, &requests, args.payee)?;
+    let binding = on_chain_binding(&market, &mut chain, &requests, args.payee, args.unaccepted)?;
     for request in &requests {
-        let state = market.state(&mut chain, request.id)?;
-        if !args.unaccepted && (state.status != Status::Accepted || state.prover != args.payee) {
-            let id = request.id;
-            let hint = "accept it first (`request accept`), or name --unaccepted to prove it all the same";
-            return Err(Error::Batch(format!("the payee has not accepted the request {id}: {hint}")));
-        }
         out.line(format!("request {}", request.id));
         terms_lines(&request.terms, &market, out);
     }

@@ -70,7 +70,7 @@ fn read_binding(args: &SettleArgs) -> Result<Binding, Error> {
             let market = MarketArgs { node, contracts: contracts.clone() };
             let (market, mut chain) = market.connect(None)?;
             let requests = SignedRequest::read_all(&args.requests, &market)?;
-            on_chain_binding(&market, &mut chain, &requests, payee)
+            on_chain_binding(&market, &mut chain, &requests, payee, true)
         }
         _ => Err(Error::Usage("--requests needs --rpc, --contracts and --payee".into())),
     }

@@ -215,7 +215,8 @@ pub fn circuit_id(content: &[u8]) -> B256 {
     B256::from(keccak(content))
 }
 
-fn init_code<C: SolConstructor>(bytecode: &Bytes, arguments: &C) -> Bytes {
+/// Bytecode with its constructor's arguments.
+pub(crate) fn init_code<C: SolConstructor>(bytecode: &Bytes, arguments: &C) -> Bytes {
     [bytecode.as_ref(), &arguments.abi_encode()].concat().into()
 }
 

@@ -170,9 +170,8 @@ impl EmbeddedChain {
     /// # Errors
     /// [`ChainError::NotTaken`] if it is no transaction.
     pub fn simulate(&self, message: Message) -> Result<Outcome, ChainError> {
-        let asked = Self { account: message.from, gas_limit: message.gas, ..self.clone() };
-        let transaction = asked.transaction(message.to, message.data, message.value)?;
-        let mut evm = asked.context(asked.store.clone()).build_mainnet();
+        let transaction = self.transaction(message)?;
+        let mut evm = self.context(self.store.clone()).build_mainnet();
         Ok(evm.transact_commit(transaction).map_err(not_taken)?.into())
     }
 
@@ -181,35 +180,34 @@ impl EmbeddedChain {
     /// # Errors
     /// [`ChainError::NotTaken`] if it is no transaction.
     pub fn execute(&mut self, message: Message) -> Result<Outcome, ChainError> {
-        let (account, gas_limit) = (self.account, self.gas_limit);
-        (self.account, self.gas_limit) = (message.from, message.gas);
-        let transaction = self.transaction(message.to, message.data, message.value);
-        (self.account, self.gas_limit) = (account, gas_limit);
-        let outcome: Outcome = self.commit(transaction?)?.into();
-        self.record(&outcome.logs);
-        self.block += 1;
-        Ok(outcome)
+        self.run(message).map(Outcome::from)
     }
 
-    /// Runs a transaction on the store.
-    fn commit(&mut self, transaction: TxEnv) -> Result<ExecutionResult, ChainError> {
+    /// The account's own message.
+    fn own(&self, to: Option<Address>, data: Bytes, value: U256) -> Message {
+        Message { from: self.account, to, data, value, gas: self.gas_limit }
+    }
+
+    /// Runs a message in a block, and keeps its logs.
+    fn run(&mut self, message: Message) -> Result<ExecutionResult, ChainError> {
+        let transaction = self.transaction(message)?;
         let store = std::mem::take(&mut self.store);
         let mut evm = self.context(store).build_mainnet();
         let result = evm.transact_commit(transaction);
         self.store = evm.ctx.journaled_state.database;
-        result.map_err(not_taken)
-    }
-
-    /// Keeps the logs of the present block.
-    fn record(&mut self, logs: &[Log]) {
-        let block = self.block;
-        self.logs.extend((0..).zip(logs).map(|(index, log)| LocatedLog {
-            log: log.clone(),
-            block,
-            block_hash: None,
-            transaction: None,
-            index,
-        }));
+        let result = result.map_err(not_taken)?;
+        if let ExecutionResult::Success { logs, .. } = &result {
+            let block = self.block;
+            self.logs.extend((0..).zip(logs).map(|(index, log)| LocatedLog {
+                log: log.clone(),
+                block,
+                block_hash: None,
+                transaction: None,
+                index,
+            }));
+        }
+        self.block += 1;
+        Ok(result)
     }
 
     /// Gives wei to an account, out of nothing.
@@ -232,24 +230,23 @@ impl EmbeddedChain {
             })
     }
 
-    fn transaction(&self, to: Option<Address>, data: Bytes, value: U256) -> Result<TxEnv, ChainError> {
-        let Ok(account) = self.store.basic_ref(self.account);
-        let nonce = account.map_or(0, |account| account.nonce);
+    fn transaction(&self, message: Message) -> Result<TxEnv, ChainError> {
+        let Message { from, to, data, value, gas } = message;
         TxEnv::builder()
-            .caller(self.account)
+            .caller(from)
             .kind(to.map_or(TxKind::Create, TxKind::Call))
             .data(data)
             .value(value)
-            .nonce(nonce)
+            .nonce(self.nonce(from))
             .chain_id(Some(self.id))
-            .gas_limit(self.gas_limit)
+            .gas_limit(gas)
             .build()
             .map_err(|error| ChainError::NotTaken { reason: format!("{error:?}") })
     }
 
     /// Runs a transaction and forgets what it changed.
     fn rehearse(&self, to: Address, data: Bytes, value: U256) -> Result<Ran, ChainError> {
-        let transaction = self.transaction(Some(to), data, value)?;
+        let transaction = self.transaction(self.own(Some(to), data, value))?;
         let mut evm = self.context(self.store.clone()).build_mainnet_with_inspector(Meter::default());
         let result = evm.inspect_one_tx(transaction).map_err(not_taken)?;
         let parts = std::mem::take(&mut evm.inspector.parts);
@@ -301,16 +298,9 @@ impl Chain for EmbeddedChain {
     }
 
     fn send_value(&mut self, to: Option<Address>, data: Bytes, value: U256) -> Result<Receipt, ChainError> {
-        let transaction = self.transaction(to, data, value)?;
-        let result = self.commit(transaction)?;
         let block = self.block;
-        let judged = judge(result, block);
-        if let Ok((receipt, _)) = &judged {
-            self.record(&receipt.logs);
-        }
-        self.block += 1;
-        let (receipt, _) = judged?;
-        Ok(receipt)
+        let result = self.run(self.own(to, data, value))?;
+        judge(result, block).map(|(receipt, _)| receipt)
     }
 
     fn call_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<Bytes, ChainError> {

@@ -451,7 +451,7 @@ impl Market {
 }
 
 /// A line's number.
-fn line(model: u32) -> Result<U24, ChainError> {
+pub(crate) fn line(model: u32) -> Result<U24, ChainError> {
     U24::try_from(model).map_err(|_| ChainError::Unexpected { what: "a line of models beyond 2^24" })
 }
 

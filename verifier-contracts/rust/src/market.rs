@@ -1,8 +1,7 @@
 //! Money: the token, the registry of models and the escrow, beside the contracts that check.
 
-use alloy_primitives::aliases::U24;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy_sol_types::{SolConstructor, SolValue};
+use alloy_sol_types::SolValue;
 use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
 use serde_json::{Value, json};
 
@@ -10,6 +9,7 @@ use crate::abi;
 use crate::abi::bindings::{InferenceEscrow, ModelRegistry, OpenToken};
 use crate::chain::{Chain, ChainError};
 use crate::contracts::{Contracts, Step, ask, create};
+use crate::escrow::line;
 
 /// One OPEN in its smallest unit.
 pub const OPEN: u64 = 1_000_000_000_000_000_000;
@@ -99,10 +99,6 @@ impl Default for Policy {
     }
 }
 
-fn deployment<C: SolConstructor>(bytecode: &Bytes, arguments: &C) -> Bytes {
-    [bytecode.as_ref(), &arguments.abi_encode()].concat().into()
-}
-
 impl Market {
     /// Deploys everything.
     ///
@@ -111,7 +107,7 @@ impl Market {
     pub fn deploy(chain: &mut impl Chain, roles: Roles, policy: Policy) -> Result<(Self, Vec<Step>), ChainError> {
         let (contracts, mut steps) = Contracts::deploy_for(chain, roles.owner, roles.guardian)?;
         let Roles { owner, treasury, holder, .. } = roles;
-        let code = deployment(&OpenToken::BYTECODE, &OpenToken::constructorCall { holder });
+        let code = abi::init_code(&OpenToken::BYTECODE, &OpenToken::constructorCall { holder });
         let open = create(chain, &mut steps, "OpenToken", code)?;
         let [min_prover, min_base_owner, max_contributors] = policy.bounds;
         let arguments = ModelRegistry::constructorCall {
@@ -127,9 +123,9 @@ impl Market {
             },
             fees: policy.fees,
         };
-        let models = create(chain, &mut steps, "ModelRegistry", deployment(&ModelRegistry::BYTECODE, &arguments))?;
+        let models = create(chain, &mut steps, "ModelRegistry", abi::init_code(&ModelRegistry::BYTECODE, &arguments))?;
         let arguments = InferenceEscrow::constructorCall { owner_: owner, router_: contracts.router, models_: models };
-        let code = deployment(&InferenceEscrow::BYTECODE, &arguments);
+        let code = abi::init_code(&InferenceEscrow::BYTECODE, &arguments);
         let escrow = create(chain, &mut steps, "InferenceEscrow", code)?;
         Ok((Self { contracts, open, models, escrow }, steps))
     }
@@ -259,10 +255,10 @@ impl Market {
         }
         steps.extend(self.approve(chain, self.open, self.models, fee)?);
         let age = ask(chain, self.models, "the age of reservations", &ModelRegistry::reservationBlocksCall {})?;
-        self.await_block(chain, reserved.saturating_add(age))?;
+        await_block(chain, reserved.saturating_add(age))?;
         let Shares { prover, adapter_owner, base_owner, contributors } = publication.shares;
         let terms = ModelRegistry::Terms {
-            model: U24::try_from(publication.line).map_err(|_| ChainError::Unexpected { what: "the line's number" })?,
+            model: line(publication.line)?,
             pot: publication.pot,
             split: ModelRegistry::Split { prover, adapterOwner: adapter_owner, baseOwner: base_owner, contributors },
             uri: publication.uri.clone(),
@@ -276,17 +272,6 @@ impl Market {
         }
         steps.push(Step { what, id, receipt: Some(receipt) });
         Ok(steps)
-    }
-
-    /// Waits until the next block is this one or a later one.
-    fn await_block(&self, chain: &mut impl Chain, earliest: u64) -> Result<(), ChainError> {
-        for _ in 0..RESERVATION_LOOKS {
-            if chain.block_number()?.saturating_add(1) >= earliest {
-                return Ok(());
-            }
-            std::thread::sleep(POLL);
-        }
-        Err(ChainError::Unexpected { what: "the pace of the chain's blocks" })
     }
 
     /// The addresses as JSON.
@@ -315,4 +300,15 @@ impl Market {
 
 fn points(points: Vec<crate::abi::bindings::CommitmentRegistry::Point>) -> Vec<ModelRegistry::Point> {
     points.into_iter().map(|point| ModelRegistry::Point { x: point.x, y: point.y }).collect()
+}
+
+/// Waits until the next block is this one or a later one.
+fn await_block(chain: &mut impl Chain, earliest: u64) -> Result<(), ChainError> {
+    for _ in 0..RESERVATION_LOOKS {
+        if chain.block_number()?.saturating_add(1) >= earliest {
+            return Ok(());
+        }
+        std::thread::sleep(POLL);
+    }
+    Err(ChainError::Unexpected { what: "the pace of the chain's blocks" })
 }

@@ -14,6 +14,7 @@ use std::path::Path;
 use lorica_contracts::abi;
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_contracts::alloy_primitives::{Address, B256, Bytes, Signature, U256};
+use lorica_contracts::chain::Chain;
 use lorica_contracts::market::Market;
 use lorica_quant::import::Tokenizer;
 use serde::{Deserialize, Serialize};
@@ -86,12 +87,12 @@ pub struct SignedRequest {
 }
 
 impl SignedRequest {
-    /// Reads a file and checks that the id is the terms' under this escrow, and that the requester signed it. A contract
-    /// wallet's signature is left to the chain.
+    /// Reads a file and checks that the id is the terms' under this escrow, and that the requester signed it. What a
+    /// contract wallet says of its signature is left to the escrow.
     ///
     /// # Errors
     /// [`Error::Refused`] says what is wrong.
-    pub fn read(path: &Path, market: &Market) -> Result<Self, Error> {
+    pub fn read(path: &Path, market: &Market, chain: &mut impl Chain) -> Result<Self, Error> {
         let refuse = |reason: String| Error::Refused { path: path.into(), reason };
         let bytes = store::read(path, MAX_BYTES)?;
         let file: File = serde_json::from_slice(&bytes).map_err(|error| refuse(format!("not a request: {error}")))?;
@@ -125,13 +126,13 @@ impl SignedRequest {
         if expected != id {
             return Err(refuse(format!("the id is {id}, that of its terms is {expected}")));
         }
-        if let Ok(signature) = Signature::try_from(signature.as_ref()) {
-            let signer = signature.recover_address_from_prehash(&id).map_err(|error| refuse(error.to_string()))?;
-            if signer != terms.requester {
-                return Err(refuse(format!("signed by {signer}, the requester is {}", terms.requester)));
-            }
-        } else if !signature.is_empty() && signature.len() < 65 {
-            return Err(refuse(format!("a signature of {} bytes", signature.len())));
+        let requester = terms.requester;
+        let signer = Signature::try_from(signature.as_ref()).and_then(|known| known.recover_address_from_prehash(&id));
+        if signer.as_ref().ok() != Some(&requester) && chain.code(requester)?.is_empty() {
+            return Err(refuse(match signer {
+                Ok(signer) => format!("signed by {signer}, the requester is {requester}"),
+                Err(error) => format!("its signature, {} bytes long, is none: {error}", signature.len()),
+            }));
         }
         let salt = parse_salt(&input.salt).map_err(|reason| refuse(format!("salt: {reason}")))?;
         Ok(Self { terms, id, signature, text: input.text, salt })
@@ -141,9 +142,9 @@ impl SignedRequest {
     ///
     /// # Errors
     /// [`Error::Refused`], also for one request twice.
-    pub fn read_all(paths: &[impl AsRef<Path>], market: &Market) -> Result<Vec<Self>, Error> {
+    pub fn read_all(paths: &[impl AsRef<Path>], market: &Market, chain: &mut impl Chain) -> Result<Vec<Self>, Error> {
         let mut all: Vec<Self> =
-            paths.iter().map(|path| Self::read(path.as_ref(), market)).collect::<Result<_, _>>()?;
+            paths.iter().map(|path| Self::read(path.as_ref(), market, chain)).collect::<Result<_, _>>()?;
         all.sort_by_key(|request| request.id);
         if let Some([_, twice]) = all.array_windows().find(|[a, b]| a.id == b.id) {
             return Err(Error::Batch(format!("the request {} is there twice", twice.id)));
@@ -203,6 +204,7 @@ impl SignedRequest {
 #[cfg(test)]
 mod tests {
     use lorica_contracts::contracts::Contracts;
+    use lorica_contracts::embedded::EmbeddedChain;
     use lorica_contracts::keys::PrivateKey;
     use serde_json::{Value, json};
 
@@ -241,13 +243,14 @@ mod tests {
         let path = folder.path().join("request.json");
         let (market, key) = (market(), PrivateKey::parse(&"ab".repeat(32)).expect("a key"));
         let request = signed(&market, &key);
+        let mut chain = EmbeddedChain::new(31337, key.account());
         request.write(&path, &market).expect("written");
-        assert_eq!(SignedRequest::read(&path, &market).expect("the same"), request);
+        assert_eq!(SignedRequest::read(&path, &market, &mut chain).expect("the same"), request);
 
         let file: Value = serde_json::from_slice(&std::fs::read(&path).expect("a file")).expect("JSON");
-        let refused = |file: &Value| {
+        let mut refused = |file: &Value| {
             std::fs::write(&path, file.to_string()).expect("written");
-            SignedRequest::read(&path, &market).expect_err("refused").to_string()
+            SignedRequest::read(&path, &market, &mut chain).expect_err("refused").to_string()
         };
         let word = json!(B256::repeat_byte(8));
         let address = json!(Address::repeat_byte(8));
@@ -305,9 +308,39 @@ mod tests {
             request.write(&path, &market).expect("written");
             paths.push(path);
         }
-        let read = SignedRequest::read_all(&paths, &market).expect("five requests");
+        let mut chain = EmbeddedChain::new(31337, key.account());
+        let read = SignedRequest::read_all(&paths, &market, &mut chain).expect("five requests");
         assert!(read.is_sorted_by(|a, b| a.id < b.id) && read.len() == 5);
         paths.push(paths[2].clone());
-        assert!(SignedRequest::read_all(&paths, &market).expect_err("refused").to_string().contains("twice"));
+        let twice = SignedRequest::read_all(&paths, &market, &mut chain).expect_err("refused");
+        assert!(twice.to_string().contains("twice"));
+    }
+
+    /// The owner's key signs for a contract; whether the contract agrees is for the escrow to ask.
+    #[test]
+    fn wallets_are_asked_by_the_escrow() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("request.json");
+        let (market, key) = (market(), PrivateKey::parse(&"ab".repeat(32)).expect("a key"));
+        let mut chain = EmbeddedChain::new(31337, key.account());
+        // Creates a contract whose code is one zero byte.
+        let code = Bytes::from_static(&[0x60, 1, 0x60, 0, 0xf3]);
+        let wallet = chain.send(None, code).expect("a contract").created.expect("its address");
+        let mut request = signed(&market, &key);
+        for (requester, signature, read) in [
+            (wallet, request.signature.clone(), true),
+            (wallet, Bytes::from_static(b"any"), true),
+            (wallet, Bytes::new(), true),
+            (Address::repeat_byte(8), request.signature.clone(), false),
+            (Address::repeat_byte(8), Bytes::from_static(b"any"), false),
+            (Address::repeat_byte(8), Bytes::new(), false),
+        ] {
+            request.terms.requester = requester;
+            request.id = market.request_id(&request.terms);
+            request.signature = signature;
+            request.write(&path, &market).expect("written");
+            let result = SignedRequest::read(&path, &market, &mut chain);
+            assert_eq!(result.is_ok(), read, "{result:?}");
+        }
     }
 }

@@ -83,10 +83,12 @@ library Bn254 {
                     mstore(add(sum, 0x60), y)
                     mstore(scalar, mload(scalars))
                     // The right one first. A failing call burns what it is given.
-                    if iszero(and(
+                    if iszero(
+                        and(
                             staticcall(GAS_ADD, 6, sum, 0x80, sum, 0x40),
                             staticcall(GAS_MUL, 7, term, 0x60, term, 0x40)
-                        )) {
+                        )
+                    ) {
                         ok := 0
                         break
                     }

@@ -19,7 +19,9 @@ abstract contract EscrowAccounts is ReentrancyGuardTransient {
     }
 
     event Withdrawn(address indexed account, address indexed token, address to, uint256 amount);
-    event ModelWithdrawn(uint24 indexed model, address indexed token, address indexed owner, address to, uint256 amount);
+    event ModelWithdrawn(
+        uint24 indexed model, address indexed token, address indexed owner, address to, uint256 amount
+    );
     event PotWithdrawn(uint24 indexed model, address indexed token, address indexed pot, address to, uint256 amount);
 
     error NothingToWithdraw(address token);

@@ -30,7 +30,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         Expired,
         /// The proof was made for another fee than the locked one.
         OtherFee,
-        /// The circuit was enabled after the request was locked.
+        /// The circuit is later than those that the lock names.
         LaterCircuit
     }
 
@@ -97,6 +97,8 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     error DeadlineTooFar(uint256 latest, uint64 deadline);
     error ConsumerGasTooHigh(uint32 most, uint32 got);
     error AlreadyLocked(uint256 requestId);
+    /// Neither a count of enabled circuits nor, for another's request, the present one.
+    error CircuitsMismatch(uint16 enabled, uint16 got);
     error SignatureInvalid(address signer);
     error NotLocked(uint256 requestId, Status status);
     error AlreadyAccepted(uint256 requestId, address prover);
@@ -142,8 +144,8 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
 
     // Circuits and tokens
 
-    /// Lets a circuit of the router settle the requests that are locked from now on. Anyone may call it. Requests that are
-    /// locked already do not depend on what the router's owner adds later.
+    /// Lets requests be locked that a circuit of the router may settle. Anyone may call it. Requests that are locked already,
+    /// or whose locking names fewer circuits, do not depend on what the router's owner adds later.
     function enableCircuit(bytes32 circuit) external {
         if (circuits[circuit] != 0) revert CircuitAlreadyEnabled(circuit);
         if (_key(circuit) == address(0)) revert UnknownCircuit(circuit);
@@ -169,14 +171,16 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
 
     /// Locks the caller's money for a request. The requester needs no signature; who locks for another locks its maxFee.
     /// @param fee in the token's smallest unit; the gas token is sent along.
+    /// @param trusted how many circuits, in the order of enabling, may settle it: what is enabled while the transaction is
+    /// in flight cannot. The requester may trust fewer than are enabled; who locks for another names all.
     /// @param signature of the requester over the request id.
-    function lock(InferenceRequest calldata request, uint96 fee, bytes calldata signature)
+    function lock(InferenceRequest calldata request, uint96 fee, uint16 trusted, bytes calldata signature)
         external
         payable
         nonReentrant
         returns (uint256 id)
     {
-        return _lock(request, fee, signature);
+        return _lock(request, fee, trusted, signature);
     }
 
     /// {lock} with an ERC-2612 approval of the fee by the caller. If somebody else has used the permit already, the
@@ -184,6 +188,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     function lockWithPermit(
         InferenceRequest calldata request,
         uint96 fee,
+        uint16 trusted,
         bytes calldata signature,
         uint256 permitDeadline,
         uint8 v,
@@ -192,15 +197,16 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     ) external nonReentrant returns (uint256 id) {
         if (request.token == NATIVE || !isTokenAllowed(request.token)) revert TokenNotAllowed(request.token);
         try IERC20Permit(request.token).permit(msg.sender, address(this), fee, permitDeadline, v, r, s) {} catch {}
-        return _lock(request, fee, signature);
+        return _lock(request, fee, trusted, signature);
     }
 
-    function _lock(InferenceRequest calldata request, uint96 fee, bytes calldata signature)
+    function _lock(InferenceRequest calldata request, uint96 fee, uint16 trusted, bytes calldata signature)
         private
         returns (uint256 id)
     {
         id = requestId(request);
         _checkTerms(id, request, fee);
+        _checkCircuits(request.requester, trusted);
         if (_records[id].status() != Status.None) revert AlreadyLocked(id);
         if (msg.sender != request.requester && !SignerCheck.hasSigned(request.requester, bytes32(id), signature)) {
             revert SignatureInvalid(request.requester);
@@ -210,7 +216,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         locked.payer = msg.sender;
         locked.fee = fee;
         locked.prover = request.prover;
-        locked.circuits = circuitCount;
+        locked.circuits = trusted;
         (locked.model, locked.adapterOwner, locked.baseOwner, locked.contributors) =
             models.servingTerms(request.base, request.adapter);
         _records[id].store(locked);
@@ -229,6 +235,12 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         uint256 latest = block.timestamp + MAX_LOCK_TIME;
         if (request.deadline > latest) revert DeadlineTooFar(latest, request.deadline);
         if (request.consumerGas > MAX_CONSUMER_GAS) revert ConsumerGasTooHigh(MAX_CONSUMER_GAS, request.consumerGas);
+    }
+
+    function _checkCircuits(address requester, uint16 trusted) private view {
+        uint16 enabled = circuitCount;
+        if (trusted == enabled && trusted != 0) return;
+        if (trusted == 0 || trusted > enabled || msg.sender != requester) revert CircuitsMismatch(enabled, trusted);
     }
 
     // Before settlement

@@ -50,7 +50,13 @@ contract ModelRegistry is Ownable2Step {
     event Reserved(bytes32 indexed commitment, address by);
     event ModelCreated(uint24 indexed model, Kind indexed kind, address indexed owner, address pot);
     event VersionPublished(
-        uint256 indexed id, uint24 indexed model, Kind indexed kind, uint256 parent, Split split, string uri, string licence
+        uint256 indexed id,
+        uint24 indexed model,
+        Kind indexed kind,
+        uint256 parent,
+        Split split,
+        string uri,
+        string licence
     );
     event VersionRetired(uint256 indexed id, uint24 indexed model);
     event ModelOffered(uint24 indexed model, address indexed owner, address indexed to);
@@ -86,6 +92,8 @@ contract ModelRegistry is Ownable2Step {
     error DeploymentFeeTooHigh(uint256 most, uint256 got);
     error TreasuryZero();
     error NotTreasury(address caller);
+    /// The registry has no way to pay out what it would receive.
+    error RecipientInvalid(address to);
 
     /// Highest fee for publishing, in OPEN's smallest unit: 100,000 OPEN.
     uint256 public constant MAX_DEPLOYMENT_FEE = 100_000e18;
@@ -361,6 +369,7 @@ contract ModelRegistry is Ownable2Step {
 
     function withdrawFees(address to) external returns (uint256 amount) {
         if (msg.sender != treasury) revert NotTreasury(msg.sender);
+        if (to == address(this)) revert RecipientInvalid(to);
         amount = accruedFees;
         accruedFees = 0;
         emit FeesWithdrawn(msg.sender, to, amount);

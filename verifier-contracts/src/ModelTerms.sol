@@ -92,6 +92,8 @@ library SplitBounds {
     }
 
     function requireZero(Split calldata split) internal pure {
-        if (split.prover | split.adapterOwner | split.baseOwner | split.contributors != 0) revert SplitOfArchitecture();
+        if (split.prover | split.adapterOwner | split.baseOwner | split.contributors != 0) {
+            revert SplitOfArchitecture();
+        }
     }
 }

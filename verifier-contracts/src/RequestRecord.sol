@@ -23,7 +23,7 @@ struct Lock {
     uint96 fee;
     /// Who has accepted or is named; zero if neither.
     address prover;
-    /// Circuits that were enabled: only those may settle it.
+    /// Only the first so many circuits, in the order of enabling, may settle it.
     uint16 circuits;
     /// The line whose contributors are paid, and whose owner has the adapter owner's share.
     uint24 model;

@@ -11,6 +11,7 @@ use lorica_contracts::contracts::{CHECK_GAS, Step};
 use lorica_contracts::embedded::EmbeddedChain;
 use lorica_contracts::escrow::{Payment, Settled};
 use lorica_contracts::keys::PrivateKey;
+use lorica_contracts::locking::Locking;
 use lorica_contracts::market::{Market, OPEN, Policy, Publication, Roles, Shares};
 use lorica_settlement::binding::{Binding, BoundRequest};
 use lorica_settlement::key::ProvingKey;
@@ -184,7 +185,9 @@ impl Stage {
         let id = market.request_id(&request);
         let signature = signer.sign_digest(id).map_err(Error::from)?.as_bytes();
         chain.set_account(requester.account);
-        note(requester, market.lock(&mut chain, &request, request.maxFee, &signature)?);
+        let circuits = market.circuit_count(&mut chain)?;
+        let locking = Locking { request: &request, fee: request.maxFee, circuits, signature: &signature };
+        note(requester, market.lock(&mut chain, locking)?);
         Ok(Self { chain, market, steps: all, request, requester, base_line, adapter_line, before, key })
     }
 

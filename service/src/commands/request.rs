@@ -9,6 +9,7 @@ use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_contracts::alloy_primitives::{Address, B256, Bytes, U256};
 use lorica_contracts::chain::{Chain, Receipt};
 use lorica_contracts::escrow::{Settled, State, Status};
+use lorica_contracts::locking::Locking;
 use lorica_contracts::market::Market;
 use lorica_contracts::rpc::RpcChain;
 use lorica_settlement::binding::{Binding, BoundRequest};
@@ -58,6 +59,9 @@ pub struct SignArgs {
     #[command(flatten)]
     /// The requester
     pub account: AccountArgs,
+    /// A contract wallet as the requester, which takes the account's signature (ERC-1271)
+    #[arg(long, value_name = "ADDRESS")]
+    pub wallet: Option<Address>,
     /// The base's key
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
@@ -127,6 +131,13 @@ pub struct LockArgs {
     /// What to pay: the maximum, or less if it is an own request; needed to pay for somebody else's
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
     pub fee: Option<Amount>,
+    /// Let only the first so many circuits of the escrow settle it, in the order of enabling; those that are enabled now if
+    /// absent. What is enabled later never can
+    #[arg(long, value_name = "COUNT")]
+    pub circuits: Option<u16>,
+    /// Sign a permit (ERC-2612) instead of sending an approval: one transaction, if the token has permits
+    #[arg(long)]
+    pub permit: bool,
 }
 
 /// Arguments of `request refuse`.
@@ -217,7 +228,7 @@ fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
     let kind = !args.embed && adapter.as_ref().is_some_and(|adapter| adapter.has_head);
     let called = !args.consumer.is_zero();
     let terms = InferenceRequest {
-        requester: key.account(),
+        requester: args.wallet.unwrap_or(key.account()),
         base: abi::word(&base.commitments.id()),
         adapter: adapter.as_ref().map_or(U256::ZERO, |adapter| abi::word(&adapter.commitments.id())),
         inputDigest: abi::word(&input_word(&salt, &ids)),
@@ -256,7 +267,7 @@ fn terms_lines(terms: &InferenceRequest, market: &Market, out: &Output) {
 
 fn lock(args: &LockArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.send.market.connect_as(&args.send.account)?;
-    let request = SignedRequest::read(&args.send.request, &market)?;
+    let request = SignedRequest::read(&args.send.request, &market, &mut chain)?;
     let known = request.terms.token == market.open || request.terms.token.is_zero();
     let fee = match args.fee {
         Some(fee) => fee.of(known).map_err(Error::Usage)?,
@@ -265,16 +276,27 @@ fn lock(args: &LockArgs, out: &Output) -> Result<(), Error> {
         None => return Err(Error::Usage("--fee is needed to pay for a request of somebody else".into())),
     };
     terms_lines(&request.terms, &market, out);
-    let steps = out.step("lock", || market.lock(&mut chain, &request.terms, fee, &request.signature))?;
+    let circuits = args.circuits.map_or_else(|| market.circuit_count(&mut chain), Ok)?;
+    let locking = Locking { request: &request.terms, fee, circuits, signature: &request.signature };
+    let steps = if args.permit {
+        if request.terms.token.is_zero() {
+            return Err(Error::Usage("--permit is for tokens: the gas token is sent along".into()));
+        }
+        let key = args.send.account.key()?;
+        out.step("lock", || market.lock_with_permit(&mut chain, locking, &key))?
+    } else {
+        out.step("lock", || market.lock(&mut chain, locking))?
+    };
     out.line(format!(
         "LOCKED {} {} for the request {}",
         amount::show(fee),
         token_name(request.terms.token, &market),
         request.id
     ));
+    out.line(format!("  the escrow's circuits that can settle it: the first {circuits}"));
     step_lines(&steps, out);
     let steps: Vec<Value> = steps.iter().map(step_json).collect();
-    let content = json!({ "id": request.id.to_string(), "fee": fee.to_string(), "steps": steps });
+    let content = json!({ "id": request.id.to_string(), "fee": fee.to_string(), "circuits": circuits, "steps": steps });
     out.finish("lorica.request-lock/1", content);
     Ok(())
 }
@@ -282,14 +304,14 @@ fn lock(args: &LockArgs, out: &Output) -> Result<(), Error> {
 fn state_json(state: &State) -> Value {
     json!({
         "status": state.status.name(), "payer": state.payer.to_string(), "fee": state.fee.to_string(),
-        "prover": state.prover.to_string(), "label": state.label.to_string(),
+        "prover": state.prover.to_string(), "circuits": state.circuits, "label": state.label.to_string(),
         "output_digest": B256::from(state.output_digest).to_string(),
     })
 }
 
 fn status(args: &OneArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect(None)?;
-    let request = SignedRequest::read(&args.request, &market)?;
+    let request = SignedRequest::read(&args.request, &market, &mut chain)?;
     let state = market.state(&mut chain, request.id)?;
     let now = chain.timestamp()?;
     let late = now > request.terms.deadline;
@@ -298,6 +320,7 @@ fn status(args: &OneArgs, out: &Output) -> Result<(), Error> {
     if state.status.is_open() {
         let (fee, token) = (amount::show(state.fee), token_name(request.terms.token, &market));
         out.line(format!("  {fee} {token} of {} are locked", state.payer));
+        out.line(format!("  the escrow's circuits that can settle it: the first {}", state.circuits));
         match request.terms.deadline.checked_sub(now) {
             Some(left) => out.line(format!("  {left} seconds are left")),
             None => out.line("  the deadline has passed: it can be refunded"),
@@ -326,7 +349,7 @@ fn send(
     out: &Output,
 ) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect_as(&args.account)?;
-    let request = SignedRequest::read(&args.request, &market)?;
+    let request = SignedRequest::read(&args.request, &market, &mut chain)?;
     let receipt = out.step(what, || act(&market, &mut chain, &request.terms))?;
     let state = market.state(&mut chain, request.id)?;
     out.line(format!("request {}: {} for {} gas", request.id, state.status.name().to_uppercase(), receipt.gas));
@@ -384,7 +407,7 @@ pub(crate) fn on_chain_binding(
 
 fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect(None)?;
-    let requests = SignedRequest::read_all(&args.requests, &market)?;
+    let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
     let base = BaseKey::load(&args.base)?;
     let mut adapters: Vec<(AdapterKey, &PathBuf)> = Vec::new();
     for path in &args.adapter {
@@ -435,7 +458,7 @@ fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
 
 fn settle(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect_as(&args.account)?;
-    let requests = SignedRequest::read_all(&args.requests, &market)?;
+    let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
     let bytes = store::read(&args.settlement, MAX_SETTLEMENT_BYTES)?;
     let settled = Settlement::decode(&bytes).map_err(Error::MalformedSettlement)?;
     let bound: Vec<[u8; 32]> = settled.binding.requests.iter().map(|request| request.id).collect();

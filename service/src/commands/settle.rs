@@ -69,7 +69,7 @@ fn read_binding(args: &SettleArgs) -> Result<Binding, Error> {
             let node = NodeArgs { rpc: rpc.clone(), confirmations: None, max_gas_cost: Amount::NONE };
             let market = MarketArgs { node, contracts: contracts.clone() };
             let (market, mut chain) = market.connect(None)?;
-            let requests = SignedRequest::read_all(&args.requests, &market)?;
+            let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
             on_chain_binding(&market, &mut chain, &requests, payee, true)
         }
         _ => Err(Error::Usage("--requests needs --rpc, --contracts and --payee".into())),

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use alloy_primitives::aliases::{U24, U96};
-use alloy_primitives::ruint::UintTryFrom;
+use alloy_primitives::aliases::U24;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{Eip712Domain, SolStruct, SolValue};
 use lorica_settlement::settlement::Settlement;
@@ -12,7 +11,7 @@ use crate::abi;
 use crate::abi::bindings::InferenceEscrow::{self, InferenceRequest};
 use crate::abi::bindings::{ModelRegistry, OpenToken};
 use crate::chain::{Chain, ChainError, Receipt};
-use crate::contracts::{Step, ask};
+use crate::contracts::ask;
 use crate::market::Market;
 
 /// The escrow's name and version in its EIP-712 domain.
@@ -147,7 +146,7 @@ fn skip_reason(number: u8) -> &'static str {
         0 => "not locked, or final already",
         1 => "its deadline has passed",
         2 => "another fee is locked than the proven one",
-        3 => "the circuit was enabled after it was locked",
+        3 => "its lock does not trust the circuit",
         _ => "unknown reason",
     }
 }
@@ -176,60 +175,6 @@ impl Market {
     fn escrow_call(&self, chain: &mut impl Chain, call: &impl alloy_sol_types::SolCall) -> Result<Receipt, ChainError> {
         self.contracts.expect_chain(chain)?;
         chain.send(Some(self.escrow), abi::encode(call))
-    }
-
-    /// Lets the escrow take `amount` of a token from the account, unless it may already.
-    ///
-    /// # Errors
-    /// [`ChainError`].
-    pub fn approve(
-        &self,
-        chain: &mut impl Chain,
-        token: Address,
-        spender: Address,
-        amount: U256,
-    ) -> Result<Option<Step>, ChainError> {
-        let owner = chain.account();
-        let allowed = ask(chain, token, "an allowance", &OpenToken::allowanceCall { owner, spender })?;
-        if allowed >= amount {
-            return Ok(None);
-        }
-        let receipt = chain.send(Some(token), abi::encode(&OpenToken::approveCall { spender, value: amount }))?;
-        Ok(Some(Step { what: "approval", id: U256::ZERO, receipt: Some(receipt) }))
-    }
-
-    /// Locks the account's money for a request, with an approval if the token needs one.
-    ///
-    /// # Errors
-    /// [`ChainError`].
-    pub fn lock(
-        &self,
-        chain: &mut impl Chain,
-        request: &InferenceRequest,
-        fee: U256,
-        signature: &[u8],
-    ) -> Result<Vec<Step>, ChainError> {
-        self.contracts.expect_chain(chain)?;
-        let fee = U96::uint_try_from(fee).map_err(|_| ChainError::Unexpected { what: "a fee of 2^96 or more" })?;
-        let mut steps = Vec::new();
-        let native = request.token == NATIVE;
-        if !native {
-            // Before a token that somebody else chose is called.
-            let token = request.token;
-            if !ask(chain, self.escrow, "a token", &InferenceEscrow::isTokenAllowedCall { token })? {
-                return Err(ChainError::Unexpected { what: "the token, which the escrow does not take," });
-            }
-            steps.extend(self.approve(chain, request.token, self.escrow, U256::from(fee))?);
-        }
-        let value = if native { U256::from(fee) } else { U256::ZERO };
-        // Who locks an own request shows nobody a signature by which it could be locked in another way first.
-        let own = request.requester == chain.account();
-        let signature = if own { Bytes::new() } else { Bytes::copy_from_slice(signature) };
-        let call = InferenceEscrow::lockCall { request: request.clone(), fee, signature };
-        let receipt = chain.send_value(Some(self.escrow), abi::encode(&call), value)?;
-        let id = U256::from_be_bytes(self.request_id(request).0);
-        steps.push(Step { what: "lock", id, receipt: Some(receipt) });
-        Ok(steps)
     }
 
     /// Takes a request on: it cannot be cancelled any more.

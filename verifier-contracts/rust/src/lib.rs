@@ -66,6 +66,7 @@ pub mod embedded;
 pub mod escrow;
 pub mod keys;
 pub mod keystore;
+pub mod locking;
 pub mod market;
 mod node;
 mod nonces;

@@ -36,15 +36,18 @@ fn contracts_are_deployed_and_tokens_move() {
     let own = chain.account();
     let roles = Roles { owner: own, guardian: own, treasury: own, holder: own };
     let (market, steps) = Market::deploy(&mut chain, roles, Policy::default()).expect("deployed");
-    assert!(steps.iter().all(|step| step.gas() > 500_000));
+    let (unit, contracts) = steps.split_last().expect("steps");
+    assert!(contracts.iter().all(|step| step.gas() > 500_000));
+    assert!(unit.gas() < 100_000);
+    assert_eq!(market.amounts(&mut chain, market.escrow, market.open).expect("known").wallet, U256::ONE);
     market.expect_deployed(&mut chain).expect("there");
     let amount = U256::from(3) * U256::from(OPEN);
     let receipt = market.transfer(&mut chain, market.open, FRIEND, amount).expect("sent");
     assert_eq!(market.amounts(&mut chain, FRIEND, market.open).expect("known").wallet, amount);
     let logs = chain.logs(0, market.open, &[]).expect("logs");
-    // The mint of the supply, and the transfer.
-    assert_eq!(logs.len(), 2);
-    assert_eq!((logs[1].block, logs[1].transaction), (receipt.block, receipt.hash));
+    // The mint of the supply, the escrow's unit, and the transfer.
+    assert_eq!(logs.len(), 3);
+    assert_eq!((logs[2].block, logs[2].transaction), (receipt.block, receipt.hash));
     assert_eq!(receipt.logs.len(), 1);
 
     // What a contract refuses is known before it is sent, in its words.

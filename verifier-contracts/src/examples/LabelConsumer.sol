@@ -37,9 +37,10 @@ contract LabelConsumer is IInferenceConsumer {
     /// @param base published base version.
     /// @param adapter published adapter version.
     /// @param inputDigest digest of the text, which the prover has by another way.
+    /// @param trusted how many of the escrow's circuits may answer: do not read it in the same transaction.
     /// @param deadline Unix seconds.
     /// @param salt makes equal questions different.
-    function ask(uint256 base, uint256 adapter, uint256 inputDigest, uint64 deadline, uint256 salt)
+    function ask(uint256 base, uint256 adapter, uint256 inputDigest, uint16 trusted, uint64 deadline, uint256 salt)
         external
         payable
         returns (uint256 id)
@@ -62,7 +63,7 @@ contract LabelConsumer is IInferenceConsumer {
         id = escrow.requestId(request);
         answers[id].asked = true;
         emit Asked(id);
-        escrow.lock{value: msg.value}(request, uint96(msg.value), "");
+        escrow.lock{value: msg.value}(request, uint96(msg.value), trusted, "");
     }
 
     /// @inheritdoc IInferenceConsumer

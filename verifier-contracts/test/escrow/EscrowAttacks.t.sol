@@ -41,10 +41,8 @@ contract EscrowAttacksTest is World {
         escrow.withdraw(address(open), prover);
         // Locking it again does not open it again.
         vm.prank(requester);
-        vm.expectRevert(
-            abi.encodeWithSelector(InferenceEscrow.AlreadyLocked.selector, settlement.requests[0].id)
-        );
-        escrow.lock(request, FEE, "");
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.AlreadyLocked.selector, settlement.requests[0].id));
+        escrow.lock(request, FEE, CIRCUITS, "");
     }
 
     /// A second escrow on the same chain, with everything else shared.
@@ -62,12 +60,10 @@ contract EscrowAttacksTest is World {
         bytes memory signature = _sign(REQUESTER_KEY, first.requestId(request));
         vm.prank(RELAYER);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.SignatureInvalid.selector, requester));
-        escrow.lock(request, FEE, signature);
+        escrow.lock(request, FEE, 1, signature);
         uint256 id = _lock(request);
         vm.expectRevert(
-            abi.encodeWithSelector(
-                InferenceEscrow.RequestIdMismatch.selector, 0, settlement.requests[0].id, id
-            )
+            abi.encodeWithSelector(InferenceEscrow.RequestIdMismatch.selector, 0, settlement.requests[0].id, id)
         );
         escrow.settle(classify, settlement, _terms(_one(request)));
         settlement.requests[0].id = id;
@@ -82,9 +78,7 @@ contract EscrowAttacksTest is World {
         vm.chainId(12_345);
         uint256 id = escrow.requestId(request);
         vm.expectRevert(
-            abi.encodeWithSelector(
-                InferenceEscrow.RequestIdMismatch.selector, 0, settlement.requests[0].id, id
-            )
+            abi.encodeWithSelector(InferenceEscrow.RequestIdMismatch.selector, 0, settlement.requests[0].id, id)
         );
         escrow.settle(classify, settlement, _terms(_one(request)));
     }
@@ -111,7 +105,7 @@ contract EscrowAttacksTest is World {
         request.prover = prover;
         bytes memory signature = _signed(request);
         vm.prank(STRANGER);
-        uint256 id = escrow.lock(request, FEE, signature);
+        uint256 id = escrow.lock(request, FEE, CIRCUITS, signature);
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NotRequester.selector, id, STRANGER));
         escrow.cancel(request);
@@ -236,7 +230,8 @@ contract EscrowAttacksTest is World {
 
     /// Served with another version of the same line than the requested one.
     function test_otherVersion() public {
-        (uint256 next,) = _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 2, _split(6_000, 2_000, 1_000, 1_000), adapterModels[0]);
+        (uint256 next,) =
+            _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 2, _split(6_000, 2_000, 1_000, 1_000), adapterModels[0]);
         InferenceRequest memory request = _request(1);
         uint256 id = _lock(request);
         Settlement memory settlement = _settlement(_one(request), prover);
@@ -345,7 +340,7 @@ contract EscrowAttacksTest is World {
         request.token = address(0);
         request.requester = address(payer);
         vm.prank(STRANGER);
-        payer.act{value: FEE}(address(escrow), FEE, abi.encodeCall(InferenceEscrow.lock, (request, FEE, "")));
+        payer.act{value: FEE}(address(escrow), FEE, abi.encodeCall(InferenceEscrow.lock, (request, FEE, CIRCUITS, "")));
         payer.set(Puppet.Mode.Refuse, address(0), "");
         _advance(2 days);
         escrow.refund(request);
@@ -378,6 +373,19 @@ contract EscrowAttacksTest is World {
         Settlement memory theft = _settlement(_one(second), GOVERNANCE);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
         escrow.settle(evil, theft, _terms(_one(second)));
+        // Nor can it have what is locked meanwhile by somebody who did not know of it.
+        cheats.stopPrank();
+        InferenceRequest memory third = _request(3);
+        bytes memory signature = _signed(third);
+        vm.prank(RELAYER);
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitsMismatch.selector, 3, CIRCUITS));
+        escrow.lock(third, FEE, CIRCUITS, signature);
+        vm.prank(requester);
+        escrow.lock(third, FEE, CIRCUITS, "");
+        cheats.startPrank(GOVERNANCE);
+        theft = _settlement(_one(third), GOVERNANCE);
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
+        escrow.settle(evil, theft, _terms(_one(third)));
         // It cannot end, take or redirect anything either.
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NotRequester.selector, id, GOVERNANCE));
         escrow.cancel(second);
@@ -385,9 +393,7 @@ contract EscrowAttacksTest is World {
         escrow.refund(second);
         vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NothingToWithdraw.selector, open));
         escrow.withdraw(address(open), GOVERNANCE);
-        vm.expectRevert(
-            abi.encodeWithSelector(EscrowAccounts.NotModelOwner.selector, adapterModels[0], GOVERNANCE)
-        );
+        vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotModelOwner.selector, adapterModels[0], GOVERNANCE));
         escrow.withdrawModel(adapterModels[0], address(open), GOVERNANCE);
         vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotPot.selector, adapterModels[0], GOVERNANCE));
         escrow.withdrawPot(adapterModels[0], address(open), GOVERNANCE);
@@ -395,7 +401,7 @@ contract EscrowAttacksTest is World {
         cheats.stopPrank();
         assertEq(fees, 6 ether, "fees of publications only");
         assertTrue(keccak256(abi.encode(escrow.lockOf(id))) == keccak256(abi.encode(before)), "the lock is untouched");
-        assertEq(open.balanceOf(address(escrow)), 2 * uint256(FEE), "the money too");
+        assertEq(open.balanceOf(address(escrow)), 3 * uint256(FEE), "the money too");
         // The old circuit settles as before, at the old split.
         mock = MockVerifier(_verifierOf(classify));
         _settle(second, prover);
@@ -445,8 +451,8 @@ contract EscrowAttacksTest is World {
         _lock(request);
         Settlement memory pending = _prove(_one(_request(3)), prover);
         bytes[9] memory calls = [
-            abi.encodeCall(InferenceEscrow.lock, (_request(3), FEE, "")),
-            abi.encodeCall(InferenceEscrow.lockWithPermit, (_request(3), FEE, "", 0, 0, 0, 0)),
+            abi.encodeCall(InferenceEscrow.lock, (_request(3), FEE, CIRCUITS, "")),
+            abi.encodeCall(InferenceEscrow.lockWithPermit, (_request(3), FEE, CIRCUITS, "", 0, 0, 0, 0)),
             abi.encodeCall(InferenceEscrow.accept, (_request(3))),
             abi.encodeCall(InferenceEscrow.cancel, (_request(3))),
             abi.encodeCall(InferenceEscrow.refund, (_request(3))),
@@ -463,9 +469,7 @@ contract EscrowAttacksTest is World {
             payee.set(Puppet.Mode.Reenter, address(escrow), calls[i]);
             payee.act(address(escrow), 0, abi.encodeCall(escrow.withdraw, (address(0), address(payee))));
             assertTrue(!payee.reentered(), vm.toString(i));
-            assertTrue(
-                bytes4(payee.reason()) == bytes4(keccak256("ReentrancyGuardReentrantCall()")), vm.toString(i)
-            );
+            assertTrue(bytes4(payee.reason()) == bytes4(keccak256("ReentrancyGuardReentrantCall()")), vm.toString(i));
         }
     }
 }

@@ -43,13 +43,14 @@ contract EscrowGasTest is World {
     }
 
     function _lockData(InferenceRequest memory request, bytes memory signature) private pure returns (bytes memory) {
-        return abi.encodeCall(InferenceEscrow.lock, (request, uint96(request.maxFee), signature));
+        return abi.encodeCall(InferenceEscrow.lock, (request, uint96(request.maxFee), CIRCUITS, signature));
     }
 
     function test_lock() public {
-        _lock(_request(1));
+        uint256 used = _transaction(requester, 0, _lockData(_request(1), ""));
+        vm.snapshotValue("escrow", "lock OPEN, by the requester, into an escrow that holds none", used);
         InferenceRequest memory request = _request(2);
-        uint256 used = _transaction(requester, 0, _lockData(request, ""));
+        used = _transaction(requester, 0, _lockData(request, ""));
         vm.snapshotValue("escrow", "lock OPEN, by the requester", used);
         request.salt = 3;
         used = _transaction(RELAYER, 0, _lockData(request, _signed(request)));
@@ -64,6 +65,23 @@ contract EscrowGasTest is World {
         request = _request(5);
         used = _transaction(RELAYER, 0, _lockData(request, _signed(request)));
         vm.snapshotValue("escrow", "lock OPEN, by a relayer with delegated votes", used);
+    }
+
+    /// The allowance is used up at once, so the slot is given back.
+    function test_lockWithPermit() public {
+        vm.pauseGasMetering();
+        _lock(_request(1));
+        vm.prank(requester);
+        open.approve(address(escrow), 0);
+        vm.resumeGasMetering();
+        for (uint256 i = 2; i < 4; ++i) {
+            (uint8 v, bytes32 r, bytes32 s) = _permit(open, REQUESTER_KEY, FEE);
+            bytes memory data =
+                abi.encodeCall(InferenceEscrow.lockWithPermit, (_request(i), FEE, CIRCUITS, "", clock, v, r, s));
+            uint256 used = _transaction(requester, 0, data);
+            string memory name = i == 2 ? "lock OPEN with the requester's first permit" : "lock OPEN with a permit";
+            vm.snapshotValue("escrow", name, used);
+        }
     }
 
     /// 16 requests; calldata of the size of a proof at tile size 2^22. The check itself is the verifier's: see check.json.

@@ -84,7 +84,7 @@ contract EscrowLifecycleTest is World {
         InferenceRequest memory request = _request(1);
         bytes memory signature = _signed(request);
         vm.prank(RELAYER);
-        uint256 id = escrow.lock(request, FEE, signature);
+        uint256 id = escrow.lock(request, FEE, CIRCUITS, signature);
         vm.prank(RELAYER);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NotRequester.selector, id, RELAYER));
         escrow.cancel(request);
@@ -156,7 +156,8 @@ contract EscrowLifecycleTest is World {
         uint256 id = _lock(request);
         request.salt = 2;
         uint256 other = _lock(request);
-        bytes[3] memory bad = [_refusal(PROVER_KEY, id, 1), _refusal(REQUESTER_KEY, other, 1), _refusal(PROVER_KEY, other, 2)];
+        bytes[3] memory bad =
+            [_refusal(PROVER_KEY, id, 1), _refusal(REQUESTER_KEY, other, 1), _refusal(PROVER_KEY, other, 2)];
         for (uint256 i = 0; i < 3; ++i) {
             vm.prank(STRANGER);
             vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.SignatureInvalid.selector, prover));
@@ -258,9 +259,7 @@ contract EscrowLifecycleTest is World {
         address[3] memory others = [STRANGER, BASE_OWNER, ADAPTER_POT];
         for (uint256 i = 0; i < 3; ++i) {
             vm.prank(others[i]);
-            vm.expectRevert(
-                abi.encodeWithSelector(EscrowAccounts.NotModelOwner.selector, adapterModels[0], others[i])
-            );
+            vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotModelOwner.selector, adapterModels[0], others[i]));
             escrow.withdrawModel(adapterModels[0], address(open), others[i]);
         }
         others[2] = ADAPTER_OWNER;
@@ -283,9 +282,7 @@ contract EscrowLifecycleTest is World {
         vm.prank(ADAPTER_POT);
         models.setPot(adapterModels[0], RELAYER);
         vm.prank(ADAPTER_OWNER);
-        vm.expectRevert(
-            abi.encodeWithSelector(EscrowAccounts.NotModelOwner.selector, adapterModels[0], ADAPTER_OWNER)
-        );
+        vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotModelOwner.selector, adapterModels[0], ADAPTER_OWNER));
         escrow.withdrawModel(adapterModels[0], address(open), ADAPTER_OWNER);
         vm.prank(STRANGER);
         escrow.withdrawModel(adapterModels[0], address(open), STRANGER);

@@ -7,6 +7,7 @@ import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest, REQUEST_TYPE_HASH} from "../../src/InferenceRequest.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Kind} from "../../src/ModelTerms.sol";
+import {OpenToken} from "../../src/OpenToken.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
 import {vm} from "../Vm.sol";
 import {Cheats, cheats} from "./Cheats.sol";
@@ -25,13 +26,13 @@ contract EscrowLockTest is World {
 
     function _relay(InferenceRequest memory request, uint96 fee, bytes memory signature) private returns (uint256) {
         vm.prank(RELAYER);
-        return escrow.lock(request, fee, signature);
+        return escrow.lock(request, fee, CIRCUITS, signature);
     }
 
     function _refused(InferenceRequest memory request, uint96 fee, bytes memory reason) private {
         vm.prank(request.requester);
         vm.expectRevert(reason);
-        escrow.lock(request, fee, "");
+        escrow.lock(request, fee, CIRCUITS, "");
     }
 
     /// The id is the EIP-712 digest, recomputed here from the standard.
@@ -138,10 +139,10 @@ contract EscrowLockTest is World {
         bytes memory signature = _signed(request);
         vm.prank(STRANGER);
         _expect(abi.encodeWithSelector(InferenceEscrow.FeeBelowSigned.selector, FEE, 1));
-        escrow.lock(request, 1, signature);
+        escrow.lock(request, 1, CIRCUITS, signature);
         vm.prank(RELAYER);
         _expect(abi.encodeWithSelector(InferenceEscrow.FeeAboveMaximum.selector, FEE, FEE + 1));
-        escrow.lock(request, FEE + 1, signature);
+        escrow.lock(request, FEE + 1, CIRCUITS, signature);
         uint256 id = _relay(request, FEE, signature);
         assertTrue(escrow.lockOf(id).payer == RELAYER, "payer");
     }
@@ -152,9 +153,7 @@ contract EscrowLockTest is World {
         _refused(
             request,
             FEE,
-            abi.encodeWithSelector(
-                InferenceEscrow.DeadlinePassed.selector, escrow.requestId(request), request.deadline
-            )
+            abi.encodeWithSelector(InferenceEscrow.DeadlinePassed.selector, escrow.requestId(request), request.deadline)
         );
         request.deadline = uint64(clock + 30 days + 1);
         _refused(
@@ -208,9 +207,7 @@ contract EscrowLockTest is World {
         (uint256 other,) = _publishBase(BASE_OWNER, BASE_POT, 2, _split(7_000, 1_000, 1_500, 500), 0);
         request = _request(1);
         request.base = other;
-        _refused(
-            request, FEE, abi.encodeWithSelector(ModelRegistry.AdapterOfOtherBase.selector, adapters[0], other)
-        );
+        _refused(request, FEE, abi.encodeWithSelector(ModelRegistry.AdapterOfOtherBase.selector, adapters[0], other));
     }
 
     function test_retired() public {
@@ -235,18 +232,18 @@ contract EscrowLockTest is World {
         bytes memory reason = abi.encodeWithSelector(EscrowAccounts.ValueMismatch.selector, FEE, FEE - 1);
         vm.prank(requester);
         vm.expectRevert(reason);
-        escrow.lock{value: FEE - 1}(request, FEE, "");
+        escrow.lock{value: FEE - 1}(request, FEE, CIRCUITS, "");
         reason = abi.encodeWithSelector(EscrowAccounts.ValueMismatch.selector, FEE, FEE + 1);
         vm.prank(requester);
         vm.expectRevert(reason);
-        escrow.lock{value: FEE + 1}(request, FEE, "");
+        escrow.lock{value: FEE + 1}(request, FEE, CIRCUITS, "");
         _lock(request);
         assertEq(address(escrow).balance, FEE, "held");
         request.token = address(open);
         reason = abi.encodeWithSelector(EscrowAccounts.ValueMismatch.selector, 0, 1);
         vm.prank(requester);
         vm.expectRevert(reason);
-        escrow.lock{value: 1}(request, FEE, "");
+        escrow.lock{value: 1}(request, FEE, CIRCUITS, "");
         // Nothing is accepted without a request.
         (bool ok,) = address(escrow).call{value: 0}("");
         assertTrue(!ok, "no receive");
@@ -303,33 +300,14 @@ contract EscrowLockTest is World {
         assertEq(token.balanceOf(STRANGER), FEE, "withdrawn");
     }
 
-    function _permit(PlainToken token, uint256 key, uint256 amount)
-        private
-        view
-        returns (uint8 v, bytes32 r, bytes32 s)
-    {
-        address holder = cheats.addr(key);
-        bytes32 hash = keccak256(
-            abi.encode(
-                keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"),
-                holder,
-                address(escrow),
-                amount,
-                token.nonces(holder),
-                clock
-            )
-        );
-        return cheats.sign(key, keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), hash)));
-    }
-
     function test_permit() public {
-        PlainToken token = PlainToken(address(open));
+        OpenToken token = open;
         vm.prank(requester);
         token.approve(address(escrow), 0);
         InferenceRequest memory request = _request(1);
         (uint8 v, bytes32 r, bytes32 s) = _permit(token, REQUESTER_KEY, FEE);
         vm.prank(requester);
-        uint256 id = escrow.lockWithPermit(request, FEE, "", clock, v, r, s);
+        uint256 id = escrow.lockWithPermit(request, FEE, CIRCUITS, "", clock, v, r, s);
         _assertStatus(id, Status.Locked, "locked");
         // Somebody sees the permit and uses it first: the allowance serves.
         request.salt = 2;
@@ -337,21 +315,21 @@ contract EscrowLockTest is World {
         vm.prank(STRANGER);
         token.permit(requester, address(escrow), FEE, clock, v, r, s);
         vm.prank(requester);
-        id = escrow.lockWithPermit(request, FEE, "", clock, v, r, s);
+        id = escrow.lockWithPermit(request, FEE, CIRCUITS, "", clock, v, r, s);
         _assertStatus(id, Status.Locked, "locked after a front-run permit");
         // No allowance, no lock.
         request.salt = 3;
         vm.prank(requester);
         vm.expectRevert();
-        escrow.lockWithPermit(request, FEE, "", clock, v, r, s);
+        escrow.lockWithPermit(request, FEE, CIRCUITS, "", clock, v, r, s);
         request.token = address(0);
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.TokenNotAllowed.selector, address(0)));
-        escrow.lockWithPermit(request, FEE, "", clock, v, r, s);
+        escrow.lockWithPermit(request, FEE, CIRCUITS, "", clock, v, r, s);
         request.token = STRANGER;
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.TokenNotAllowed.selector, STRANGER));
-        escrow.lockWithPermit(request, FEE, "", clock, v, r, s);
+        escrow.lockWithPermit(request, FEE, CIRCUITS, "", clock, v, r, s);
     }
 
     function _hostile(HostileToken.Mode mode) private returns (HostileToken token, InferenceRequest memory request) {
@@ -377,11 +355,11 @@ contract EscrowLockTest is World {
         (HostileToken other, InferenceRequest memory failing) = _hostile(HostileToken.Mode.ReturnsFalse);
         vm.prank(requester);
         vm.expectRevert();
-        escrow.lock(failing, FEE, "");
+        escrow.lock(failing, FEE, CIRCUITS, "");
         other.set(HostileToken.Mode.Reverts, address(0), "");
         vm.prank(requester);
         vm.expectRevert();
-        escrow.lock(failing, FEE, "");
+        escrow.lock(failing, FEE, CIRCUITS, "");
     }
 
     /// Within the transfer of one lock the token makes another: both would count one deposit.
@@ -393,7 +371,9 @@ contract EscrowLockTest is World {
         token.mint(address(token), FEE);
         token.permit(address(token), address(escrow), FEE, 0, 0, 0, 0);
         token.set(
-            HostileToken.Mode.Reenters, address(escrow), abi.encodeCall(InferenceEscrow.lock, (inner, FEE, ""))
+            HostileToken.Mode.Reenters,
+            address(escrow),
+            abi.encodeCall(InferenceEscrow.lock, (inner, FEE, CIRCUITS, ""))
         );
         _lock(request);
         assertTrue(!token.reentered(), "reentered");
@@ -425,7 +405,7 @@ contract EscrowLockTest is World {
         for (uint256 i = 0; i < bad.length; ++i) {
             vm.prank(RELAYER);
             vm.expectRevert(reason);
-            escrow.lock(request, FEE, bad[i]);
+            escrow.lock(request, FEE, CIRCUITS, bad[i]);
         }
         _relay(request, FEE, good);
     }
@@ -438,7 +418,7 @@ contract EscrowLockTest is World {
         vm.chainId(6);
         vm.prank(RELAYER);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.SignatureInvalid.selector, requester));
-        escrow.lock(request, FEE, signature);
+        escrow.lock(request, FEE, CIRCUITS, signature);
     }
 
     function test_zeroRequester() public {
@@ -446,7 +426,7 @@ contract EscrowLockTest is World {
         request.requester = address(0);
         vm.prank(RELAYER);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.SignatureInvalid.selector, address(0)));
-        escrow.lock(request, FEE, new bytes(65));
+        escrow.lock(request, FEE, CIRCUITS, new bytes(65));
     }
 
     function test_wallets() public {
@@ -464,7 +444,7 @@ contract EscrowLockTest is World {
         ];
         for (uint256 i = 0; i < modes.length; ++i) {
             wallet.set(modes[i], address(0), "");
-            bytes memory call_ = abi.encodeCall(InferenceEscrow.lock, (request, FEE, "any"));
+            bytes memory call_ = abi.encodeCall(InferenceEscrow.lock, (request, FEE, CIRCUITS, "any"));
             vm.prank(RELAYER);
             uint256 before = gasleft();
             (bool ok, bytes memory reason) = address(escrow).call(call_);

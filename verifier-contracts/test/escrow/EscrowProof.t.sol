@@ -123,7 +123,7 @@ contract EscrowProofTest is Fixture {
             requests[i].deadline = uint64(block.timestamp + 1 days);
             requests[i].salt = s.requests[i].id;
             cheats.deal(address(this), s.requests[i].fee);
-            escrow.lock{value: s.requests[i].fee}(requests[i], uint96(s.requests[i].fee), "");
+            escrow.lock{value: s.requests[i].fee}(requests[i], uint96(s.requests[i].fee), 1, "");
         }
         vm.resumeGasMetering();
     }

@@ -43,13 +43,7 @@ contract EscrowSettleTest is World {
             keccak256(logs[0].data)
                 == keccak256(
                     abi.encode(
-                        3,
-                        settlement.requests[0].outputDigest,
-                        address(open),
-                        6 ether,
-                        2 ether,
-                        1 ether,
-                        1 ether
+                        3, settlement.requests[0].outputDigest, address(open), 6 ether, 2 ether, 1 ether, 1 ether
                     )
                 ),
             "event's data"
@@ -117,8 +111,7 @@ contract EscrowSettleTest is World {
         a = a % (5_000 - b - c + 1);
         vm.prank(GOVERNANCE);
         models.setDeploymentFee(Kind.Adapter, 0);
-        (uint256 adapter, uint24 model) =
-            _publishAdapter(STRANGER, RELAYER, 2, _split(10_000 - a - b - c, a, b, c), 0);
+        (uint256 adapter, uint24 model) = _publishAdapter(STRANGER, RELAYER, 2, _split(10_000 - a - b - c, a, b, c), 0);
         InferenceRequest memory request = _request(1);
         request.adapter = adapter;
         request.token = address(0);
@@ -216,9 +209,7 @@ contract EscrowSettleTest is World {
         settlement.requests[0].inputDigest -= 1;
         other.inputDigest -= 1;
         settlement.requests[0].label = 1 << 88;
-        _refused(
-            requests, settlement, abi.encodeWithSelector(InferenceEscrow.LabelTooLarge.selector, id, 1 << 88)
-        );
+        _refused(requests, settlement, abi.encodeWithSelector(InferenceEscrow.LabelTooLarge.selector, id, 1 << 88));
         settlement.requests[0].label = (1 << 88) - 1;
         mock.setGullible(true);
         other.kind = 0;
@@ -235,18 +226,14 @@ contract EscrowSettleTest is World {
         InferenceRequest[] memory requests = new InferenceRequest[](2);
         (requests[0], requests[1]) = (request, _request(2));
         Settlement memory settlement = _settlement(_one(request), prover);
-        _refused(
-            requests, settlement, abi.encodeWithSelector(InferenceEscrow.RequestCountMismatch.selector, 1, 2)
-        );
+        _refused(requests, settlement, abi.encodeWithSelector(InferenceEscrow.RequestCountMismatch.selector, 1, 2));
     }
 
     function test_payee() public {
         InferenceRequest memory request = _request(1);
         _lock(request);
         Settlement memory settlement = _settlement(_one(request), address(0));
-        _refused(
-            _one(request), settlement, abi.encodeWithSelector(InferenceEscrow.PayeeInvalid.selector, address(0))
-        );
+        _refused(_one(request), settlement, abi.encodeWithSelector(InferenceEscrow.PayeeInvalid.selector, address(0)));
         settlement.payee = address(escrow);
         _refused(
             _one(request), settlement, abi.encodeWithSelector(InferenceEscrow.PayeeInvalid.selector, address(escrow))
@@ -301,6 +288,40 @@ contract EscrowSettleTest is World {
         _lock(request);
         settlement = _settlement(_one(request), prover);
         escrow.settle(later, settlement, _terms(_one(request)));
+    }
+
+    /// Who locks says which circuits may settle; nobody can trust one that does not exist yet, and a stranger cannot
+    /// spoil a signed request with one that no prover uses.
+    function test_circuitsOfALock() public {
+        InferenceRequest memory request = _request(1);
+        bytes memory signature = _signed(request);
+        uint16[2] memory never = [0, CIRCUITS + 1];
+        for (uint256 i = 0; i < 2; ++i) {
+            bytes memory reason = abi.encodeWithSelector(InferenceEscrow.CircuitsMismatch.selector, CIRCUITS, never[i]);
+            vm.prank(requester);
+            vm.expectRevert(reason);
+            escrow.lock(request, FEE, never[i], "");
+            vm.prank(RELAYER);
+            vm.expectRevert(reason);
+            escrow.lock(request, FEE, never[i], signature);
+        }
+        vm.prank(RELAYER);
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitsMismatch.selector, CIRCUITS, 1));
+        escrow.lock(request, FEE, 1, signature);
+        // The requester trusts the first circuit only, and the second cannot settle.
+        vm.prank(requester);
+        uint256 id = escrow.lock(request, FEE, 1, "");
+        assertEq(escrow.lockOf(id).circuits, 1, "circuits");
+        Settlement memory settlement = _prove(_one(request), prover);
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
+        escrow.settle(classify, settlement, _terms(_one(request)));
+        // Without any circuit nothing is locked.
+        InferenceEscrow empty = InferenceEscrow(
+            cheats.deployCode("InferenceEscrow.sol:InferenceEscrow", abi.encode(GOVERNANCE, router, models))
+        );
+        vm.prank(requester);
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitsMismatch.selector, 0, 0));
+        empty.lock(request, FEE, 0, "");
     }
 
     function test_frozenCircuit() public {
@@ -441,9 +462,8 @@ contract EscrowSettleTest is World {
     }
 
     function test_hostileConsumers() public {
-        Puppet.Mode[5] memory modes = [
-            Puppet.Mode.Revert, Puppet.Mode.Burn, Puppet.Mode.BombReturn, Puppet.Mode.BombRevert, Puppet.Mode.Reenter
-        ];
+        Puppet.Mode[5] memory modes =
+            [Puppet.Mode.Revert, Puppet.Mode.Burn, Puppet.Mode.BombReturn, Puppet.Mode.BombRevert, Puppet.Mode.Reenter];
         for (uint256 i = 0; i < modes.length; ++i) {
             Puppet consumer = new Puppet();
             InferenceRequest memory request = _consumed(consumer, 100_000);
@@ -492,8 +512,9 @@ contract EscrowSettleTest is World {
         Puppet consumer = new Puppet();
         InferenceRequest memory request = _consumed(consumer, 500_000);
         Settlement memory settlement = _prove(_one(request), prover);
-        (bool ok,) =
-            address(escrow).call{gas: supplied}(abi.encodeCall(escrow.settle, (classify, settlement, _terms(_one(request)))));
+        (bool ok,) = address(escrow).call{gas: supplied}(
+            abi.encodeCall(escrow.settle, (classify, settlement, _terms(_one(request))))
+        );
         if (ok) {
             assertEq(consumer.calls(), 1, "called");
             assertTrue(consumer.gasSeen() > 499_000, "with its gas");
@@ -506,8 +527,9 @@ contract EscrowSettleTest is World {
         Puppet consumer = new Puppet();
         InferenceRequest memory request = _consumed(consumer, 500_000);
         Settlement memory settlement = _prove(_one(request), prover);
-        (bool ok, bytes memory reason) =
-            address(escrow).call{gas: 600_000}(abi.encodeCall(escrow.settle, (classify, settlement, _terms(_one(request)))));
+        (bool ok, bytes memory reason) = address(escrow).call{gas: 600_000}(
+            abi.encodeCall(escrow.settle, (classify, settlement, _terms(_one(request))))
+        );
         assertTrue(!ok && bytes4(reason) == InferenceEscrow.CallbackGas.selector, "refused");
     }
 
@@ -538,9 +560,9 @@ contract EscrowSettleTest is World {
         cheats.deal(requester, 100 ether);
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(LabelConsumer.NotOwner.selector, STRANGER));
-        consumer.ask{value: FEE}(base, adapters[0], 77, uint64(clock + 100), 1);
+        consumer.ask{value: FEE}(base, adapters[0], 77, CIRCUITS, uint64(clock + 100), 1);
         vm.prank(requester);
-        uint256 id = consumer.ask{value: FEE}(base, adapters[0], 77, uint64(clock + 100), 1);
+        uint256 id = consumer.ask{value: FEE}(base, adapters[0], 77, CIRCUITS, uint64(clock + 100), 1);
         InferenceRequest memory request = InferenceRequest({
             requester: address(consumer),
             base: base,
@@ -572,7 +594,7 @@ contract EscrowSettleTest is World {
         assertTrue(!known, "not asked");
         // An unanswered question's money comes back.
         vm.prank(requester);
-        consumer.ask{value: FEE}(base, adapters[0], 78, uint64(clock + 100), 2);
+        consumer.ask{value: FEE}(base, adapters[0], 78, CIRCUITS, uint64(clock + 100), 2);
         (request.inputDigest, request.salt) = (78, 2);
         _advance(101);
         escrow.refund(request);

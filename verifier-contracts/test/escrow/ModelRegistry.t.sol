@@ -63,6 +63,9 @@ contract ModelRegistryTest is World {
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotTreasury.selector, GOVERNANCE));
         models.withdrawFees(GOVERNANCE);
         vm.prank(TREASURY);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.RecipientInvalid.selector, models));
+        models.withdrawFees(address(models));
+        vm.prank(TREASURY);
         models.withdrawFees(address(0x77));
         assertEq(open.balanceOf(address(0x77)), 6 ether, "withdrawn");
         assertEq(models.accruedFees(), 0, "nothing left");
@@ -284,10 +287,7 @@ contract ModelRegistryTest is World {
             abi.encodeWithSelector(ModelRegistry.OtherPot.selector, line, ADAPTER_POT, STRANGER)
         );
         _refused(
-            ADAPTER_OWNER,
-            2,
-            _terms(address(0), _good(), 0),
-            abi.encodeWithSelector(ModelRegistry.PotZero.selector)
+            ADAPTER_OWNER, 2, _terms(address(0), _good(), 0), abi.encodeWithSelector(ModelRegistry.PotZero.selector)
         );
         _reserve(_baseId(4), ADAPTER_OWNER);
         vm.prank(ADAPTER_OWNER);
@@ -405,9 +405,8 @@ contract ModelRegistryTest is World {
     }
 
     function test_constructor() public {
-        bytes memory code = abi.encode(
-            GOVERNANCE, registry, open, TREASURY, uint64(0), Bounds(5_000, 500, 3_000), [uint256(0), 0, 0]
-        );
+        bytes memory code =
+            abi.encode(GOVERNANCE, registry, open, TREASURY, uint64(0), Bounds(5_000, 500, 3_000), [uint256(0), 0, 0]);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.ReservationBlocksZero.selector));
         this.deploy(code);
     }

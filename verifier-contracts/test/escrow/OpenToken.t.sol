@@ -23,9 +23,8 @@ contract OpenTokenTest is Fixture {
     function test_noMint() public {
         string[4] memory names = ["mint(address,uint256)", "mint(uint256)", "owner()", "transferOwnership(address)"];
         for (uint256 i = 0; i < names.length; ++i) {
-            (bool ok,) = address(open).call(
-                abi.encodePacked(bytes4(keccak256(bytes(names[i]))), abi.encode(address(this), uint256(1)))
-            );
+            (bool ok,) = address(open)
+                .call(abi.encodePacked(bytes4(keccak256(bytes(names[i]))), abi.encode(address(this), uint256(1))));
             assertTrue(!ok, names[i]);
         }
     }

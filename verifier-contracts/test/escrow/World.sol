@@ -32,6 +32,8 @@ abstract contract World is Fixture {
     address internal constant RELAYER = address(0x4e1);
     address internal constant STRANGER = address(0x57a);
     uint96 internal constant FEE = 10 ether;
+    /// Circuits that are enabled at first.
+    uint16 internal constant CIRCUITS = 2;
 
     OpenToken internal open;
     ModelRegistry internal models;
@@ -74,9 +76,8 @@ abstract contract World is Fixture {
                 )
             )
         );
-        router = VerifierRouter(
-            cheats.deployCode("VerifierRouter.sol:VerifierRouter", abi.encode(GOVERNANCE, address(0)))
-        );
+        router =
+            VerifierRouter(cheats.deployCode("VerifierRouter.sol:VerifierRouter", abi.encode(GOVERNANCE, address(0))));
         escrow = InferenceEscrow(
             cheats.deployCode("InferenceEscrow.sol:InferenceEscrow", abi.encode(GOVERNANCE, router, models))
         );
@@ -224,11 +225,32 @@ abstract contract World is Fixture {
         return _sign(REQUESTER_KEY, escrow.requestId(request));
     }
 
+    /// A permit for the escrow until now.
+    function _permit(OpenToken token, uint256 key, uint256 amount)
+        internal
+        view
+        returns (uint8 v, bytes32 r, bytes32 s)
+    {
+        address holder = cheats.addr(key);
+        bytes32 hash = keccak256(
+            abi.encode(
+                keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"),
+                holder,
+                address(escrow),
+                amount,
+                token.nonces(holder),
+                clock
+            )
+        );
+        return cheats.sign(key, keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), hash)));
+    }
+
     /// Locks as the requester.
     function _lock(InferenceRequest memory request, uint96 fee) internal returns (uint256 id) {
         uint256 value = request.token == address(0) ? fee : 0;
+        uint16 trusted = escrow.circuitCount();
         vm.prank(request.requester);
-        return escrow.lock{value: value}(request, fee, "");
+        return escrow.lock{value: value}(request, fee, trusted, "");
     }
 
     function _lock(InferenceRequest memory request) internal returns (uint256 id) {

@@ -125,7 +125,7 @@ contract PayOnceCheck {
         _models.setShares(shares[0], shares[1], shares[2]);
         cheats.deal(REQUESTER, fee);
         vm.prank(REQUESTER);
-        uint256 id = _escrow.lock{value: fee}(_request(), fee, "");
+        uint256 id = _escrow.lock{value: fee}(_request(), fee, 1, "");
         if (accepted) {
             vm.prank(callers[0]);
             _escrow.accept(_request());

@@ -58,6 +58,12 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
             write!(f, "a consumer's call may use {} gas at most, {} was asked for", e.most, e.got)
         }
         Escrow::AlreadyLocked(e) => write!(f, "{} is locked already, or was", request(e.requestId)),
+        Escrow::CircuitsMismatch(e) => write!(
+            f,
+            "{} circuits are trusted and {} are enabled: a lock trusts one at least and no more than there are, and all of \
+             them if it is for another's request",
+            e.got, e.enabled
+        ),
         Escrow::SignatureInvalid(e) => write!(f, "the signature is not {}'s", e.signer),
         Escrow::NotLocked(e) => write!(f, "{} {}", request(e.requestId), status(e.status)),
         Escrow::AlreadyAccepted(e) => write!(f, "{} is accepted already, by {}", request(e.requestId), e.prover),
@@ -137,6 +143,7 @@ pub(super) fn models(f: &mut fmt::Formatter<'_>, error: &Models) -> fmt::Result 
         Models::NotKind(e) => write!(f, "{} is no kind of model", e.kind),
         Models::DeploymentFeeTooHigh(e) => write!(f, "a deployment fee is {} at most, got {}", e.most, e.got),
         Models::TreasuryZero(_) => f.write_str("the treasury cannot be the zero address"),
+        Models::RecipientInvalid(e) => write!(f, "{} cannot receive: it is the registry", e.to),
         Models::NotTreasury(e) => write!(f, "{} is not the treasury", e.caller),
         Models::SplitSum(e) => write!(f, "the shares must add up to 10000 basis points, got {}", e.got),
         Models::SplitProver(e) => write!(f, "the prover's share is {} basis points at least, got {}", e.least, e.got),

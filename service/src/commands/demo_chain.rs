@@ -124,7 +124,7 @@ impl Stage {
         };
         let (market, steps) = Market::deploy(&mut chain, roles, Policy::default())?;
         let mut all: Vec<(String, u64)> =
-            steps.iter().map(|step| (format!("deploy {}", step.what), step.gas())).collect();
+            steps.iter().map(|step| (format!("deployment: {}", step.what), step.gas())).collect();
         let mut note = |who: Party, steps: Vec<Step>| {
             all.extend(steps.iter().map(|step| (format!("{}: {}", who.name, step.what), step.gas())));
         };

@@ -132,7 +132,7 @@ impl Market {
         if holder == chain.account() {
             // It stays: to lock into an empty balance costs 17,100 gas more.
             let receipt = Some(market.transfer(chain, open, escrow, U256::ONE)?);
-            steps.push(Step { what: "one unit to the escrow", id: U256::ZERO, receipt });
+            steps.push(Step { what: "first unit of OPEN in the escrow", id: U256::ZERO, receipt });
         }
         Ok((market, steps))
     }

@@ -86,7 +86,7 @@ struct Number(U256);
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.bit_len() <= 64 { write!(f, "{}", self.0) } else { write!(f, "{:#x}", self.0) }
+        if self.0.bit_len() <= 64 { write!(f, "{}", self.0) } else { write!(f, "{:#066x}", self.0) }
     }
 }
 

@@ -28,13 +28,13 @@ pub(super) fn verifier(f: &mut fmt::Formatter<'_>, error: &Verifier) -> fmt::Res
         Verifier::WitnessCount(e) => write!(f, "expected {} witness commitments, got {}", e.expected, e.got),
         Verifier::RhoLength(e) => write!(f, "expected {} tile coordinates, got {}", e.expected, e.got),
         Verifier::PointInvalid(_) => f.write_str("a point is not canonical, not on the curve, or infinity"),
-        Verifier::UnknownArchitecture(e) => write!(f, "architecture {:#x} is not registered", e.id),
-        Verifier::UnknownBase(e) => write!(f, "base {:#x} is not registered", e.id),
-        Verifier::UnknownAdapter(e) => write!(f, "adapter {:#x} is not registered", e.id),
-        Verifier::Foreign(e) => write!(f, "record {:#x} belongs to another architecture or base", e.id),
-        Verifier::RecordCorrupt(e) => write!(f, "the code of record {:#x} is not what was registered", e.id),
+        Verifier::UnknownArchitecture(e) => write!(f, "architecture {:#066x} is not registered", e.id),
+        Verifier::UnknownBase(e) => write!(f, "base {:#066x} is not registered", e.id),
+        Verifier::UnknownAdapter(e) => write!(f, "adapter {:#066x} is not registered", e.id),
+        Verifier::Foreign(e) => write!(f, "record {:#066x} belongs to another architecture or base", e.id),
+        Verifier::RecordCorrupt(e) => write!(f, "the code of record {:#066x} is not what was registered", e.id),
         Verifier::TileCount(e) => {
-            write!(f, "record {:#x}: expected {} commitments, got {}", e.id, e.expected, e.got)
+            write!(f, "record {:#066x}: expected {} commitments, got {}", e.id, e.expected, e.got)
         }
         Verifier::PrecompileFailed(_) => f.write_str("a precompile refused its input"),
         Verifier::ProofInvalid(_) => f.write_str("the proof does not hold for this statement"),
@@ -63,9 +63,9 @@ pub(super) fn registry(f: &mut fmt::Formatter<'_>, error: &Registry) -> fmt::Res
         Registry::TauInvalid(_) => f.write_str("[tau]_2 is infinity or not in the group"),
         Registry::PointCount(e) => write!(f, "a record cannot hold {} points", e.got),
         Registry::PointInvalid(_) => f.write_str("a commitment is not canonical, not on the curve, or infinity"),
-        Registry::AlreadyRegistered(e) => write!(f, "{:#x} is registered already", e.id),
-        Registry::UnknownArchitecture(e) => write!(f, "architecture {:#x} is not registered", e.id),
-        Registry::UnknownBase(e) => write!(f, "base {:#x} is not registered", e.id),
+        Registry::AlreadyRegistered(e) => write!(f, "{:#066x} is registered already", e.id),
+        Registry::UnknownArchitecture(e) => write!(f, "architecture {:#066x} is not registered", e.id),
+        Registry::UnknownBase(e) => write!(f, "base {:#066x} is not registered", e.id),
         Registry::ContentTooLong(e) => write!(f, "a record cannot hold {} bytes", e.length),
         Registry::NotStored(_) => f.write_str("the data contract could not be created"),
     }

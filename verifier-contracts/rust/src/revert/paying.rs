@@ -89,8 +89,8 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
         ),
         Escrow::LabelTooLarge(e) => write!(f, "{}: the label {} has no place", request(e.requestId), Number(e.label)),
         Escrow::NothingPayable(_) => f.write_str(
-            "no request of the batch can be paid: each is not locked, expired, of another fee or locked before the circuit \
-             was enabled",
+            "no request of the batch can be paid: each is not locked, expired, of another fee or locked without trust in the \
+             circuit",
         ),
         Escrow::CallbackGas(e) => write!(
             f,

@@ -16,6 +16,7 @@ use lorica_verifier::field::proof_transcript;
 use lorica_verifier::lookup::{LeafChallenges, verify_tree};
 use lorica_verifier::multilinear::integer;
 use lorica_verifier::proof::InferenceProof;
+use support::hooked::Hooked;
 use support::naive::{Faithful, Forger, Lenient, prove, prove_tree, verify_without};
 use support::{Run, World};
 
@@ -191,7 +192,7 @@ fn a_root_of_nothing_over_nothing_is_rejected() {
         assert_eq!((p0 * q1 + p1 * q0, q0 * q1), (Fr::ZERO, Fr::ZERO));
         let error = verify_tree(&mut Native, &mut proof_transcript(&mut Native), &messages).expect_err("accepted");
         assert!(error.to_string().contains(DENOMINATOR), "{error}");
-        let a = &mut Lenient(&[DENOMINATOR]);
+        let a = &mut Hooked(Lenient(&[DENOMINATOR]));
         let transcript = &mut proof_transcript(a);
         let claim = verify_tree(a, transcript, &messages).expect("nothing else notices");
         assert_eq!(claim.point, point);

@@ -7,7 +7,7 @@ use lorica_circuits::bn254::Fr;
 use lorica_circuits::layout::Layout;
 use lorica_quant::integer::synthetic::SMALL;
 use lorica_verifier::arithmetic::recorder::{Recorder, Symbolic, Taped};
-use lorica_verifier::arithmetic::{Arithmetic, ArithmeticError, Native};
+use lorica_verifier::arithmetic::{Arithmetic, Native};
 use lorica_verifier::field::{field_part, proof_transcript};
 use lorica_verifier::keccak::digest_points;
 use lorica_verifier::lookup::leaf_challenges;
@@ -15,6 +15,7 @@ use lorica_verifier::proof::InferenceProof;
 use lorica_verifier::statement::{Inputs, absorb};
 use lorica_verifier::transcript::{Event, Transcript};
 use lorica_verifier::verify::{Circuit, inputs, verify_with};
+use support::hooked::{Hook, Hooked};
 use support::{SRS, World};
 
 fn inputs_of(world: &World, circuit: &Circuit, proof: &InferenceProof) -> Inputs<Fr> {
@@ -76,39 +77,14 @@ fn every_public_field_changes_the_first_challenge() {
     }
 }
 
-/// Native arithmetic whose permutation answers from a recording: a verifier with frozen challenges.
+/// A permutation that answers from a recording: a verifier with frozen challenges.
 struct Frozen {
     recorded: Vec<[Fr; 3]>,
     at: usize,
     replay: bool,
 }
 
-impl Arithmetic for Frozen {
-    type Scalar = Fr;
-    fn constant(&mut self, value: Fr) -> Fr {
-        value
-    }
-    fn add(&mut self, left: &Fr, right: &Fr) -> Fr {
-        left + right
-    }
-    fn sub(&mut self, left: &Fr, right: &Fr) -> Fr {
-        left - right
-    }
-    fn mul(&mut self, left: &Fr, right: &Fr) -> Fr {
-        left * right
-    }
-    fn assert_equal(&mut self, left: &Fr, right: &Fr, what: &'static str) -> Result<(), ArithmeticError> {
-        Native.assert_equal(left, right, what)
-    }
-    fn inverse(&mut self, value: &Fr, what: &'static str) -> Result<Fr, ArithmeticError> {
-        Native.inverse(value, what)
-    }
-    fn bits(&mut self, value: &Fr, count: usize, what: &'static str) -> Result<Vec<Fr>, ArithmeticError> {
-        Native.bits(value, count, what)
-    }
-    fn select(&mut self, bit: &Fr, if_one: &Fr, if_zero: &Fr) -> Fr {
-        Native.select(bit, if_one, if_zero)
-    }
+impl Hook for Frozen {
     fn permute(&mut self, state: [Fr; 3]) -> [Fr; 3] {
         if self.replay {
             self.at += 1;
@@ -127,10 +103,10 @@ fn replayed_challenges_are_what_the_verifier_rejects() {
     let proof = world.prove(&world.run(Classify, &[(9, Some(0))])).expect("a proof");
     let keys = world.keys();
     let key = SRS.verifier_key();
-    let mut a = Frozen { recorded: vec![], at: 0, replay: false };
+    let mut a = Hooked(Frozen { recorded: vec![], at: 0, replay: false });
     let mut transcript = proof_transcript(&mut a);
     verify_with(&mut a, &mut transcript, &key, &world.key, &keys, &Fr::zero(), &proof).expect("the honest proof");
-    a.replay = true;
+    a.0.replay = true;
     let edits: [(&str, fn(&mut InferenceProof)); 3] = [
         ("prover salt", |p| p.prover_salt += Fr::one()),
         ("context", |p| p.statement.context += Fr::one()),
@@ -139,7 +115,7 @@ fn replayed_challenges_are_what_the_verifier_rejects() {
     for (name, edit) in edits {
         let mut forged = proof.clone();
         edit(&mut forged);
-        a.at = 0;
+        a.0.at = 0;
         let context = forged.statement.context;
         let mut transcript = proof_transcript(&mut a);
         verify_with(&mut a, &mut transcript, &key, &world.key, &keys, &context, &forged)

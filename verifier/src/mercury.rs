@@ -369,6 +369,7 @@ mod tests {
 
     use super::*;
     use crate::arithmetic::Native;
+    use crate::hooked::{Hook, Hooked};
     use crate::multilinear::eq_table;
 
     fn scalars(seed: u64, count: u64) -> Vec<Fr> {
@@ -425,35 +426,10 @@ mod tests {
         }
     }
 
-    /// Native arithmetic whose permutation answers with chosen challenges.
+    /// A permutation that answers with chosen challenges.
     struct Chosen(std::vec::IntoIter<Fr>);
 
-    impl Arithmetic for Chosen {
-        type Scalar = Fr;
-        fn constant(&mut self, value: Fr) -> Fr {
-            value
-        }
-        fn add(&mut self, left: &Fr, right: &Fr) -> Fr {
-            left + right
-        }
-        fn sub(&mut self, left: &Fr, right: &Fr) -> Fr {
-            left - right
-        }
-        fn mul(&mut self, left: &Fr, right: &Fr) -> Fr {
-            left * right
-        }
-        fn assert_equal(&mut self, left: &Fr, right: &Fr, what: &'static str) -> Result<(), ArithmeticError> {
-            Native.assert_equal(left, right, what)
-        }
-        fn inverse(&mut self, value: &Fr, what: &'static str) -> Result<Fr, ArithmeticError> {
-            Native.inverse(value, what)
-        }
-        fn bits(&mut self, value: &Fr, count: usize, what: &'static str) -> Result<Vec<Fr>, ArithmeticError> {
-            Native.bits(value, count, what)
-        }
-        fn select(&mut self, bit: &Fr, if_one: &Fr, if_zero: &Fr) -> Fr {
-            Native.select(bit, if_one, if_zero)
-        }
+    impl Hook for Chosen {
         fn permute(&mut self, _state: [Fr; 3]) -> [Fr; 3] {
             // A block that is followed by others has no challenge: only the last one's answer is read.
             let next = self.0.next().unwrap_or(Fr::ZERO);
@@ -466,7 +442,7 @@ mod tests {
         let [alpha, gamma, zeta, beta, z] = challenges;
         // The seven scalars before β fill four blocks, the three before the last of which answer nothing.
         let answers = vec![alpha, gamma, zeta, Fr::ZERO, Fr::ZERO, Fr::ZERO, beta, z];
-        let a = &mut Chosen(answers.into_iter());
+        let a = &mut Hooked(Chosen(answers.into_iter()));
         let mut transcript = Transcript::new(a, Fr::ZERO);
         let one = Fr::ONE;
         let evaluations = Evaluations { g: one, g_inverse: one, h: one, h_inverse: one, s: one, s_inverse: one };

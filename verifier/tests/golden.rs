@@ -1,10 +1,14 @@
 //! The verifier on real proofs, without a prover: golden proofs are accepted with the words that were recorded, each
 //! forgery is rejected by the check that is there for it. `prover/tests/golden.rs` writes the files.
 
+#[path = "support/hooked.rs"]
+mod hooked;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
+use hooked::{Hook, Hooked};
 use lorica_circuits::architecture::{OutputKind, Shape};
 use lorica_circuits::bn254::{Curve, Field, Fr, G1Affine, G2Affine, PrimeCurveAffine};
 use lorica_circuits::error::CircuitError;
@@ -123,44 +127,17 @@ const LAYER: &str = "lookup: a layer's sumcheck";
 const RELATIONS: &str = "relations: the sumcheck's end";
 const REDUCTION: &str = "reduction: the weights' value at the point";
 
-/// Native arithmetic that notes the checks it is asked for, and overlooks some of them.
+/// Notes the checks, and overlooks some of them.
 #[derive(Default)]
 struct Watched {
     asked: BTreeSet<&'static str>,
     overlooked: &'static [&'static str],
 }
 
-impl Arithmetic for Watched {
-    type Scalar = Fr;
-    fn constant(&mut self, value: Fr) -> Fr {
-        value
-    }
-    fn add(&mut self, left: &Fr, right: &Fr) -> Fr {
-        left + right
-    }
-    fn sub(&mut self, left: &Fr, right: &Fr) -> Fr {
-        left - right
-    }
-    fn mul(&mut self, left: &Fr, right: &Fr) -> Fr {
-        left * right
-    }
-    fn assert_equal(&mut self, left: &Fr, right: &Fr, what: &'static str) -> Result<(), ArithmeticError> {
+impl Hook for Watched {
+    fn overlooks(&mut self, what: &'static str) -> bool {
         self.asked.insert(what);
-        if self.overlooked.contains(&what) { Ok(()) } else { Native.assert_equal(left, right, what) }
-    }
-    fn inverse(&mut self, value: &Fr, what: &'static str) -> Result<Fr, ArithmeticError> {
-        self.asked.insert(what);
-        Native.inverse(value, what)
-    }
-    fn bits(&mut self, value: &Fr, count: usize, what: &'static str) -> Result<Vec<Fr>, ArithmeticError> {
-        self.asked.insert(what);
-        Native.bits(value, count, what)
-    }
-    fn select(&mut self, bit: &Fr, if_one: &Fr, if_zero: &Fr) -> Fr {
-        Native.select(bit, if_one, if_zero)
-    }
-    fn permute(&mut self, state: [Fr; 3]) -> [Fr; 3] {
-        Native.permute(state)
+        self.overlooked.contains(&what)
     }
 }
 
@@ -210,7 +187,7 @@ fn the_tape_is_the_recorders() {
 fn forged_proofs_are_rejected() {
     let keys = Keys::of("small");
     let verdict = |name: &str, overlooked| {
-        let a = &mut Watched { overlooked, ..Watched::default() };
+        let a = &mut Hooked(Watched { overlooked, ..Watched::default() });
         let mut transcript = proof_transcript(a);
         let proof = proof(&format!("forged/{name}"));
         verify_with(a, &mut transcript, &keys.srs, &keys.base, &keys.adapters, &Fr::ZERO, &proof)
@@ -241,7 +218,7 @@ fn forged_proofs_are_rejected() {
 /// challenges that no one meets (`mercury.rs` tests them).
 #[test]
 fn every_check_of_the_field_part_rejects_something() {
-    let mut watched = Watched::default();
+    let mut watched = Hooked(Watched::default());
     let mut rejecting: BTreeSet<&'static str> = BTreeSet::new();
     type Edit = fn(&mut Inputs<Fr>);
     let any: [(&str, Edit); 9] = [
@@ -317,7 +294,7 @@ fn every_check_of_the_field_part_rejects_something() {
         "mercury: alpha differs from zeta and its inverse",
     ];
     rejecting.extend(out_of_reach);
-    assert_eq!(watched.asked, rejecting);
+    assert_eq!(watched.0.asked, rejecting);
 }
 
 /// The edited file under a right digest.

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+#[path = "../../../verifier/tests/support/hooked.rs"]
+pub mod hooked;
 pub mod naive;
 
 use std::collections::BTreeMap;

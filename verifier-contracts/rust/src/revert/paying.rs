@@ -58,6 +58,7 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
             write!(f, "a consumer's call may use {} gas at most, {} was asked for", e.most, e.got)
         }
         Escrow::AlreadyLocked(e) => write!(f, "{} is locked already, or was", request(e.requestId)),
+        Escrow::CircuitsMismatch(e) if e.enabled == 0 => f.write_str("no circuit is enabled at the escrow yet: nothing can be settled"),
         Escrow::CircuitsMismatch(e) => write!(
             f,
             "{} circuits are trusted and {} are enabled: a lock trusts one at least and no more than there are, and all of \

@@ -479,7 +479,7 @@ fn lines_and_governance_are_shown_changed_and_handed_on() {
         ask(if line.contains("show") { "" } else { "a2" }, line, 2);
     }
 
-    refused("a3", &format!("line offer {model} --to {stranger}"), 1, "does not own model 2");
+    refused("a3", &format!("line offer {model} --to {stranger}"), 1, "does not own line 2");
     refused("a2", "line offer --line 2 --to 0x0000000000000000000000000000000000000000", 2, "zero address");
     assert_eq!(ask("a2", &format!("line offer {model} --to {stranger}"), 0)["to"], json!(stranger));
     assert_eq!(ask("a2", &format!("line offer --line 2 --to {stranger}"), 0)["done_before"], true);
@@ -487,7 +487,7 @@ fn lines_and_governance_are_shown_changed_and_handed_on() {
     refused("a3", "line accept --line 2", 1, "is not offered to");
     ask("a2", &format!("line offer {model} --to {stranger}"), 0);
     assert_eq!(ask("a3", "line accept --line 2", 0)["owner"], json!(stranger));
-    refused("a2", &format!("line retire {model} --for-good"), 1, "does not own model 2");
+    refused("a2", &format!("line retire {model} --for-good"), 1, "does not own line 2");
     ask("a3", &format!("line retire {model} --for-good"), 0);
     let again = ask("a3", &format!("line retire {model} --for-good"), 0);
     assert_eq!((&again["done_before"], &again["gas"], &again["transaction"]), (&json!(true), &json!(0), &Value::Null));

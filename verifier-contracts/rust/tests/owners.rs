@@ -113,9 +113,9 @@ fn only_its_owner_retires_a_version() {
     let mut world = Published::new();
     let id = world.adapter;
     let (chain, market) = world.as_account(OTHER);
-    refused(market.retire(chain, id), "does not own model 3");
+    refused(market.retire(chain, id), "does not own line 3");
     let (chain, market) = world.as_account(OWNER);
-    refused(market.retire(chain, id), "does not own model 3");
+    refused(market.retire(chain, id), "does not own line 3");
     let (chain, market) = world.as_account(PUBLISHER);
     assert!(matches!(market.retire(chain, U256::from(7)), Err(ChainError::NotPublished { .. })));
     sent(market.retire(chain, id));
@@ -130,7 +130,7 @@ fn a_line_is_handed_on_in_two_steps() {
     let mut world = Published::new();
     let base = world.base;
     let (chain, market) = world.as_account(OTHER);
-    refused(market.offer_line(chain, 2, Some(OTHER)), "does not own model 2");
+    refused(market.offer_line(chain, 2, Some(OTHER)), "does not own line 2");
     refused(market.accept_line(chain, 2), "is not offered to");
     assert!(matches!(market.accept_line(chain, NOWHERE), Err(ChainError::NoLine { .. })));
     let (chain, market) = world.as_account(PUBLISHER);
@@ -153,7 +153,7 @@ fn a_line_is_handed_on_in_two_steps() {
     assert_eq!(market.line(chain, 3).unwrap().owner, PUBLISHER, "another line");
     // Its rights go with it.
     let (chain, market) = world.as_account(PUBLISHER);
-    refused(market.retire(chain, base), "does not own model 2");
+    refused(market.retire(chain, base), "does not own line 2");
     let (chain, market) = world.as_account(OTHER);
     sent(market.retire(chain, base));
 }
@@ -163,7 +163,7 @@ fn only_the_pot_names_another_pot() {
     let mut world = Published::new();
     for account in [PUBLISHER, OWNER, OTHER] {
         let (chain, market) = world.as_account(account);
-        refused(market.set_pot(chain, 3, OTHER), "is not the contributors' pot of model 3");
+        refused(market.set_pot(chain, 3, OTHER), "is not the contributors' pot of line 3");
     }
     let (chain, market) = world.as_account(POT);
     refused(market.set_pot(chain, 3, Address::ZERO), "cannot be the zero address");
@@ -171,7 +171,7 @@ fn only_the_pot_names_another_pot() {
     needless(chain, |chain| market.set_pot(chain, 3, POT));
     sent(market.set_pot(chain, 3, OTHER));
     assert_eq!([2, 3].map(|line| market.line(chain, line).unwrap().pot), [POT, OTHER]);
-    refused(market.set_pot(chain, 3, POT), "is not the contributors' pot of model 3");
+    refused(market.set_pot(chain, 3, POT), "is not the contributors' pot of line 3");
 }
 
 #[test]

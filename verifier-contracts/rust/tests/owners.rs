@@ -140,6 +140,7 @@ fn a_line_is_handed_on_in_two_steps() {
     needless(chain, |chain| market.offer_line(chain, 2, Some(OTHER)));
     assert_eq!(market.line(chain, 2).unwrap().offered_to, Some(OTHER));
     sent(market.offer_line(chain, 2, None));
+    assert_eq!(market.line(chain, 2).unwrap().offered_to, None);
     let (chain, market) = world.as_account(OTHER);
     refused(market.accept_line(chain, 2), "is not offered to");
     let (chain, market) = world.as_account(PUBLISHER);

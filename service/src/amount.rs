@@ -1,4 +1,4 @@
-//! Amounts of tokens: 18 decimals, as OPEN and the gas token have.
+//! Amounts of tokens: 18 decimals, as OPEN and the gas token have. Shares: percent with two decimals.
 
 use lorica_contracts::alloy_primitives::U256;
 
@@ -73,6 +73,31 @@ pub fn show(amount: U256) -> String {
     if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
 }
 
+/// Reads percent with up to two decimals (`12.5`) as basis points.
+///
+/// # Errors
+/// What is wrong.
+pub fn parse_percent(text: &str) -> Result<u16, String> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let points = || -> Option<u16> {
+        let (whole, fraction): (u16, u16) = (whole.parse().ok()?, format!("{fraction:0<2}").parse().ok()?);
+        whole.checked_mul(100)?.checked_add(fraction)
+    };
+    let points = if plain(whole) && plain(fraction) && fraction.len() <= 2 { points() } else { None };
+    points
+        .filter(|&points| points <= 10_000)
+        .ok_or_else(|| format!("{text:?} is no percentage: 0 to 100 with up to two decimals, such as 12.5"))
+}
+
+/// Basis points as percent, without needless zeros.
+#[must_use]
+pub fn show_percent(points: u16) -> String {
+    let (whole, fraction) = (points / 100, points % 100);
+    let text = format!("{whole}.{fraction:02}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +122,17 @@ mod tests {
         assert_eq!(parse(&show(top.units)).map(|amount| amount.units), Ok(top.units));
         assert!(top.of(false).is_ok() && parse("1").expect("one").of(false).is_err());
         assert_eq!(show(U256::from(10).pow(U256::from(17))), "0.1");
+    }
+
+    #[test]
+    fn percentages_are_exact() {
+        for (text, points) in [("0", 0), ("12.5", 1_250), ("0.05", 5), ("100", 10_000), ("7.00", 700)] {
+            assert_eq!(parse_percent(text), Ok(points), "{text}");
+            assert_eq!(parse_percent(&show_percent(points)), Ok(points), "{text}");
+        }
+        for bad in ["", ".", "1.", ".5", "-1", "+1", "1e1", "12.345", "100.01", "656", "1%", " 1"] {
+            assert!(parse_percent(bad).is_err(), "{bad}");
+        }
+        assert_eq!([1_250, 5, 10_000, 0].map(show_percent), ["12.5", "0.05", "100", "0"]);
     }
 }

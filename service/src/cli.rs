@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    adapter, chain, demo, infer, inspect, model, money, prove, request, settle, settlement_key, srs, verify,
+    adapter, chain, demo, govern, infer, inspect, line, model, money, prove, request, settle, settlement_key, srs,
+    verify,
 };
 use crate::error::Error;
 use crate::output::{Output, start_log};
@@ -53,6 +54,12 @@ pub enum Command {
     /// Requests for inferences on a chain: sign, lock, prove, be paid
     #[command(subcommand)]
     Request(request::RequestCommand),
+    /// Lines of published models: show, retire, hand on
+    #[command(subcommand)]
+    Line(line::LineCommand),
+    /// What governance may set
+    #[command(subcommand)]
+    Govern(govern::GovernCommand),
     /// Say what an account has and is owed, on a chain
     Balance(money::BalanceArgs),
     /// Fetch what the escrow owes
@@ -110,6 +117,8 @@ fn run(command: &Command, out: &Output) -> Result<(), Error> {
         Command::Settle(args) => settle::run(args, out),
         Command::Chain(command) => chain::run(command, out),
         Command::Request(command) => request::run(command, out),
+        Command::Line(command) => line::run(command, out),
+        Command::Govern(command) => govern::run(command, out),
         Command::Balance(args) => money::balance(args, out),
         Command::Withdraw(args) => money::withdraw(args, out),
         Command::Transfer(args) => money::transfer(args, out),

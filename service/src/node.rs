@@ -134,6 +134,18 @@ impl MarketArgs {
     }
 }
 
+/// Reads an address that somebody has.
+///
+/// # Errors
+/// What is expected.
+pub fn parse_account(text: &str) -> Result<Address, String> {
+    match text.parse() {
+        Ok(Address::ZERO) => Err("nobody has the zero address".into()),
+        Ok(address) => Ok(address),
+        Err(_) => Err("an address is expected: 0x and 40 hexadecimal digits".into()),
+    }
+}
+
 /// A token on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {

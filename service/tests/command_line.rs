@@ -2,8 +2,10 @@
 
 mod support;
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, mpsc};
 
+use lorica_contracts::keys::PrivateKey;
+use lorica_contracts::serve::DevelopmentNode;
 use serde_json::{Value, json};
 use support::{Lorica, SRS, folders, path};
 
@@ -430,4 +432,97 @@ fn requests_are_signed_without_a_node() {
         assert!(error(line, code)["message"].is_string(), "{what}");
     }
     assert!(!WORLD.path("x.json").exists());
+}
+
+/// Accounts, by the byte that their key repeats.
+fn account(byte: &str) -> String {
+    let key = PrivateKey::parse(&byte.repeat(32)).unwrap();
+    WORLD.write(&format!("{byte}.key"), byte.repeat(32));
+    key.account().to_string()
+}
+
+#[test]
+fn lines_and_governance_are_shown_changed_and_handed_on() {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let ready = move |address: String| sender.send(address).unwrap();
+        DevelopmentNode::new(31337).serve("127.0.0.1:0", ready)
+    });
+    let node = format!("--rpc http://{}", receiver.recv().unwrap());
+    let [owner, publisher, stranger] = ["a1", "a2", "a3"].map(account);
+    WORLD.line(&format!("chain deploy {node} --key-file a1.key --holder {publisher} -o chain.json")).expect(0);
+    let ask = |key: &str, line: &str, code: i32| {
+        let key = if key.is_empty() { String::new() } else { format!("--key-file {key}.key") };
+        WORLD.line(&format!("{line} {node} --contracts chain.json {key} --json")).expect(code).json()
+    };
+    let refused = |key: &str, line: &str, code: i32, words: &str| {
+        let message = ask(key, line, code)["message"].clone();
+        assert!(message.as_str().is_some_and(|message| message.contains(words)), "{line}: {message}");
+    };
+    let model = "--model base.vk";
+    refused("", &format!("line show {model}"), 3, "not published");
+    let publish = "chain publish --base base.vk --insecure-dev-srs --licence MIT --shares 62.5/20/10/7.5";
+    ask("a2", publish, 0);
+
+    let shown = ask("", &format!("line show {model}"), 0);
+    assert_eq!(shown["schema"], "lorica.line-show/1");
+    assert_eq!((&shown["line"], &shown["kind"]), (&json!(2), &json!("base")));
+    assert_eq!((&shown["owner"], &shown["pot"]), (&json!(publisher), &json!(publisher)));
+    let version = &shown["version"];
+    assert_eq!((&version["retired"], &version["licence"]), (&json!(false), &json!("MIT")));
+    assert_eq!(version["basis_points"]["contributors"], 750);
+    assert_eq!(ask("", "line show --line 1", 0)["kind"], "architecture");
+    refused("", "line show --line 9", 3, "there is no line 9");
+    for line in
+        ["line show", "line show --line 1 --model base.vk", "line offer --line 2", "line retire --model base.vk"]
+    {
+        ask(if line.contains("show") { "" } else { "a2" }, line, 2);
+    }
+
+    refused("a3", &format!("line offer {model} --to {stranger}"), 1, "does not own line 2");
+    refused("a2", "line offer --line 2 --to 0x0000000000000000000000000000000000000000", 2, "zero address");
+    assert_eq!(ask("a2", &format!("line offer {model} --to {stranger}"), 0)["to"], json!(stranger));
+    assert_eq!(ask("a2", &format!("line offer --line 2 --to {stranger}"), 0)["done_before"], true);
+    ask("a2", "line offer --line 2 --withdraw-offer", 0);
+    refused("a3", "line accept --line 2", 1, "is not offered to");
+    ask("a2", &format!("line offer {model} --to {stranger}"), 0);
+    assert_eq!(ask("a3", "line accept --line 2", 0)["owner"], json!(stranger));
+    refused("a2", &format!("line retire {model} --for-good"), 1, "does not own line 2");
+    ask("a3", &format!("line retire {model} --for-good"), 0);
+    let again = ask("a3", &format!("line retire {model} --for-good"), 0);
+    assert_eq!((&again["done_before"], &again["gas"], &again["transaction"]), (&json!(true), &json!(0), &Value::Null));
+    refused("a3", &format!("line pot {model} --to {stranger} --for-good"), 1, "is not the contributors' pot");
+    ask("a2", &format!("line pot {model} --to {stranger}"), 2);
+    ask("a2", &format!("line pot {model} --to {stranger} --for-good"), 0);
+    let shown = ask("", &format!("line show {model}"), 0);
+    assert_eq!((&shown["owner"], &shown["pot"]), (&json!(stranger), &json!(stranger)));
+    assert_eq!((&shown["version"]["retired"], &shown["offered_to"]), (&json!(true), &Value::Null));
+
+    refused("a3", "govern fee --kind base --amount 5", 1, "is not the owner");
+    ask("a1", "govern fee --kind base --amount 5.5", 0);
+    assert_eq!(ask("a1", "govern fee --kind base --amount 5.5", 0)["done_before"], true);
+    refused("a1", "govern fee --kind base --amount 100001", 1, "a deployment fee is");
+    refused("a1", "govern bounds --min-prover 9", 1, "outside their limits");
+    ask("a1", "govern bounds", 2);
+    ask("a1", "govern bounds --min-prover 12.5", 0);
+    refused("a1", &format!("govern token --token {stranger} --allow"), 1, "has no code");
+    refused("a2", "govern withdraw-fees", 1, "is not the treasury");
+    let two_hundred = "200000000000000000000";
+    assert_eq!(ask("a1", &format!("govern withdraw-fees --to {stranger}"), 0)["amount"], two_hundred);
+    assert_eq!(ask("a1", "govern withdraw-fees", 0)["done_before"], true);
+    ask("a1", &format!("govern treasury --to {publisher}"), 0);
+    ask("a1", &format!("govern offer --to {stranger} --contract router escrow"), 0);
+    refused("a3", "govern accept", 1, "models");
+    ask("a3", "govern accept --contract router", 0);
+    let set = ask("", "govern show --token native", 0);
+    assert_eq!(set["publishing_fees"]["base"], "5500000000000000000");
+    let bounds = json!({ "min_prover": 1_250, "min_base_owner": 200, "max_contributors": 5_000 });
+    assert_eq!((&set["basis_points"], &set["treasury"]), (&bounds, &json!(publisher)));
+    assert_eq!((&set["accrued_fees"], &set["tokens"][0]["allowed"]), (&json!("0"), &json!(true)));
+    let contracts = json!({
+        "router": { "owner": stranger, "offered_to": null },
+        "models": { "owner": owner, "offered_to": null },
+        "escrow": { "owner": owner, "offered_to": stranger },
+    });
+    assert_eq!(set["contracts"], contracts);
 }

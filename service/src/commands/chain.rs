@@ -146,18 +146,9 @@ pub struct PublishArgs {
 
 /// Four percentages, with up to two decimals, that add up to 100.
 fn parse_shares(text: &str) -> Result<Shares, String> {
-    let points = |percent: &str| -> Option<u16> {
-        let (whole, fraction) = percent.split_once('.').unwrap_or((percent, "0"));
-        let plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        if !plain(whole) || !plain(fraction) || fraction.len() > 2 {
-            return None;
-        }
-        let (whole, fraction): (u16, u16) = (whole.parse().ok()?, format!("{fraction:0<2}").parse().ok()?);
-        whole.checked_mul(100)?.checked_add(fraction)
-    };
-    let parsed: Option<Vec<u16>> = text.split('/').map(points).collect();
+    let parsed: Result<Vec<u16>, String> = text.split('/').map(amount::parse_percent).collect();
     match parsed.as_deref() {
-        Some(&[prover, adapter_owner, base_owner, contributors])
+        Ok(&[prover, adapter_owner, base_owner, contributors])
             if [prover, adapter_owner, base_owner, contributors].iter().map(|&share| u32::from(share)).sum::<u32>()
                 == 10_000 =>
         {

@@ -1,18 +1,16 @@
 //! `lorica balance`, `lorica withdraw` and `lorica transfer`: what an account has and is owed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use lorica_contracts::abi;
-use lorica_contracts::alloy_primitives::{Address, U256};
+use lorica_contracts::alloy_primitives::Address;
 use lorica_contracts::chain::{Chain, ChainError};
 use lorica_contracts::escrow::NATIVE;
-use lorica_contracts::market::Market;
 use serde_json::json;
 
+use super::line::line_of;
 use crate::amount::{self, Amount};
 use crate::error::Error;
-use crate::files::{AdapterKey, BaseKey, store};
 use crate::node::{self, AccountArgs, MarketArgs, Token, parse_token, token_name};
 use crate::output::Output;
 
@@ -77,25 +75,6 @@ pub struct TransferArgs {
     /// What: open, native, or a token's address
     #[arg(long, default_value = "open", value_parser = parse_token)]
     pub token: Token,
-}
-
-/// The id of a base or adapter, by its key.
-fn model_id(path: &Path) -> Result<U256, Error> {
-    let adapter = |path: &Path| -> Result<U256, Error> {
-        let bytes = store::read(path, crate::files::MAX_ADAPTER_BYTES)?;
-        let key = AdapterKey::decode(&bytes).map_err(Error::file(path))?;
-        Ok(abi::word(&key.commitments.id()))
-    };
-    match BaseKey::load(path) {
-        Ok(base) => Ok(abi::word(&base.commitments.id())),
-        Err(_) => adapter(path),
-    }
-}
-
-fn line_of(market: &Market, chain: &mut impl Chain, path: &Path) -> Result<u32, Error> {
-    let id = model_id(path)?;
-    let reason = || "it is not published on this chain".to_owned();
-    market.line_of(chain, id)?.ok_or_else(|| Error::Refused { path: path.into(), reason: reason() })
 }
 
 /// Runs `balance`.

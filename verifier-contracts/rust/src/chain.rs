@@ -199,6 +199,26 @@ pub enum ChainError {
         /// The address.
         at: Address,
     },
+    /// No line of models has this number.
+    #[error("there is no line {line} of models on this chain")]
+    NoLine {
+        /// The number.
+        line: u32,
+    },
+    /// No published version has this id.
+    #[error("version {id:#x} is not published on this chain")]
+    NotPublished {
+        /// The id.
+        id: U256,
+    },
+    /// Only who is offered a contract can accept it.
+    #[error("the ownership of the contract {name:?} is not offered to {account}")]
+    NotOffered {
+        /// The contract's name.
+        name: &'static str,
+        /// Who would accept.
+        account: Address,
+    },
     /// A contract answers something else than its kind does.
     #[error("{what} is not as it should be")]
     Unexpected {

@@ -3,6 +3,7 @@
 //! * [`abi`]: calldata and init code; the types come from `verifier-contracts/artifacts`.
 //! * [`chain`]: what is asked of a [`Chain`](chain::Chain), and how it fails.
 //! * [`contracts`]: deployment, registration and checks, on any chain.
+//! * [`market`], [`escrow`]: models and money; [`lines`], [`governance`]: what their owners may do.
 //! * [`embedded`]: an EVM of one's own, with Osaka rules and real prices.
 //! * [`serve`]: the embedded chain as a development node.
 //! * [`rpc`]: a node. Blocking; keys stay here.
@@ -64,8 +65,10 @@ pub mod chain;
 pub mod contracts;
 pub mod embedded;
 pub mod escrow;
+pub mod governance;
 pub mod keys;
 pub mod keystore;
+pub mod lines;
 pub mod locking;
 pub mod market;
 mod node;

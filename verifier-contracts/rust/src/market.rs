@@ -1,15 +1,17 @@
 //! Money: the token, the registry of models and the escrow, beside the contracts that check.
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy_sol_types::SolValue;
+use alloy_sol_types::{SolCall, SolValue};
 use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
 use serde_json::{Value, json};
 
 use crate::abi;
 use crate::abi::bindings::{InferenceEscrow, ModelRegistry, OpenToken};
-use crate::chain::{Chain, ChainError};
+use crate::chain::{Chain, ChainError, Receipt};
 use crate::contracts::{Contracts, Step, ask, create};
 use crate::escrow::line;
+use crate::governance::Bounds;
+use crate::lines::Kind;
 
 /// One OPEN in its smallest unit.
 pub const OPEN: u64 = 1_000_000_000_000_000_000;
@@ -86,8 +88,8 @@ pub struct Publication {
 pub struct Policy {
     /// Blocks between reserving and publishing.
     pub reservation_blocks: u64,
-    /// Least share of a prover, of a base's owner, and most of contributors, in basis points.
-    pub bounds: [u16; 3],
+    /// Of the shares of what is published.
+    pub bounds: Bounds,
     /// For publishing an architecture, a base, an adapter, in OPEN's smallest unit.
     pub fees: [U256; 3],
 }
@@ -95,7 +97,8 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         let open = |n: u64| U256::from(n) * U256::from(OPEN);
-        Self { reservation_blocks: 1, bounds: [3_000, 200, 5_000], fees: [open(100), open(100), open(10)] }
+        let bounds = Bounds { min_prover: 3_000, min_base_owner: 200, max_contributors: 5_000 };
+        Self { reservation_blocks: 1, bounds, fees: [open(100), open(100), open(10)] }
     }
 }
 
@@ -110,18 +113,13 @@ impl Market {
         let Roles { owner, treasury, holder, .. } = roles;
         let code = abi::init_code(&OpenToken::BYTECODE, &OpenToken::constructorCall { holder });
         let open = create(chain, &mut steps, "OpenToken", code)?;
-        let [min_prover, min_base_owner, max_contributors] = policy.bounds;
         let arguments = ModelRegistry::constructorCall {
             owner_: owner,
             commitments_: contracts.registry,
             open_: open,
             treasury_: treasury,
             reservationBlocks_: policy.reservation_blocks,
-            bounds_: ModelRegistry::Bounds {
-                minProver: min_prover,
-                minBaseOwner: min_base_owner,
-                maxContributors: max_contributors,
-            },
+            bounds_: policy.bounds.into(),
             fees: policy.fees,
         };
         let models = create(chain, &mut steps, "ModelRegistry", abi::init_code(&ModelRegistry::BYTECODE, &arguments))?;
@@ -152,6 +150,17 @@ impl Market {
         Ok(())
     }
 
+    /// Sends a call to a contract of this chain.
+    pub(crate) fn send_to(
+        &self,
+        chain: &mut impl Chain,
+        at: Address,
+        call: &impl SolCall,
+    ) -> Result<Receipt, ChainError> {
+        self.contracts.expect_chain(chain)?;
+        chain.send(Some(at), abi::encode(call))
+    }
+
     /// Lets a routed circuit settle requests that are locked from now on, unless it may already.
     ///
     /// # Errors
@@ -160,7 +169,7 @@ impl Market {
         self.contracts.expect_chain(chain)?;
         let ordinal = ask(chain, self.escrow, "a circuit", &InferenceEscrow::circuitsCall { circuit })?;
         let receipt = if ordinal == 0 {
-            Some(chain.send(Some(self.escrow), abi::encode(&InferenceEscrow::enableCircuitCall { circuit }))?)
+            Some(self.send_to(chain, self.escrow, &InferenceEscrow::enableCircuitCall { circuit })?)
         } else {
             None
         };
@@ -190,7 +199,7 @@ impl Market {
         let register = abi::register_architecture(base);
         let architecture = abi::word(&base.architecture_digest());
         let own = Publication { line: 0, ..terms.clone() };
-        let mut steps = self.publish(chain, 1, ("architecture", architecture), &own, |terms, permit| {
+        let mut steps = self.publish(chain, Kind::Architecture, architecture, &own, |terms, permit| {
             abi::encode(&ModelRegistry::publishArchitectureCall {
                 encoding: register.encoding,
                 logTile: register.logTile,
@@ -205,7 +214,7 @@ impl Market {
             })
         })?;
         let register = abi::register_base(base);
-        steps.extend(self.publish(chain, 2, ("base", abi::word(&base.id())), terms, |terms, permit| {
+        steps.extend(self.publish(chain, Kind::Base, abi::word(&base.id()), terms, |terms, permit| {
             abi::encode(&ModelRegistry::publishBaseCall {
                 architecture,
                 tiles: points(register.tiles),
@@ -228,7 +237,7 @@ impl Market {
         terms: &Publication,
     ) -> Result<Vec<Step>, ChainError> {
         let register = abi::register_adapter(adapter);
-        self.publish(chain, 3, ("adapter", abi::word(&adapter.id())), terms, |terms, permit| {
+        self.publish(chain, Kind::Adapter, abi::word(&adapter.id()), terms, |terms, permit| {
             abi::encode(&ModelRegistry::publishAdapterCall {
                 base: register.base,
                 tiles: points(register.tiles),
@@ -241,12 +250,13 @@ impl Market {
     fn publish(
         &self,
         chain: &mut impl Chain,
-        kind: u8,
-        (what, id): (&'static str, U256),
+        kind: Kind,
+        id: U256,
         publication: &Publication,
         call: impl FnOnce(ModelRegistry::Terms, ModelRegistry::Permit) -> Bytes,
     ) -> Result<Vec<Step>, ChainError> {
         self.contracts.expect_chain(chain)?;
+        let what = kind.name();
         if self.line_of(chain, id)?.is_some() {
             return Ok(vec![Step { what, id, receipt: None }]);
         }
@@ -256,7 +266,7 @@ impl Market {
         let receipt = chain.send(Some(self.models), reserve)?;
         let reserved = receipt.block;
         steps.push(Step { what: "reservation", id, receipt: Some(receipt) });
-        let fee = ask(chain, self.models, "a fee", &ModelRegistry::deploymentFeesCall { kind })?;
+        let fee = self.publishing_fee(chain, kind)?;
         if fee > publication.most {
             return Err(ChainError::Unexpected { what: "the fee for publishing, which is above the allowed one," });
         }

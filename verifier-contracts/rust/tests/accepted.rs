@@ -5,7 +5,6 @@ mod support;
 use std::collections::HashMap;
 
 use alloy_primitives::{Address, B256, Bytes, U256, address};
-use lorica_circuits::architecture::Scales;
 use lorica_contracts::abi;
 use lorica_contracts::abi::bindings::CommitmentRegistry;
 use lorica_contracts::chain::{Chain, ChainError, TRANSACTION_GAS};
@@ -13,8 +12,7 @@ use lorica_contracts::contracts::{CHECK_GAS, Contracts};
 use lorica_contracts::embedded::EmbeddedChain;
 use lorica_contracts::revert::Revert;
 use lorica_settlement::settlement::Settlement;
-use lorica_verifier::codec::{Reader, Writer};
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments, read_architecture};
+use lorica_verifier::key::AdapterCommitments;
 use support::{ALL, CLASSIFY_1, EMBED_2, GUARDIAN, OWNER, Vector, World, floor, intrinsic, points, register};
 
 /// All vectors on one chain, by transactions of their consumer.
@@ -96,27 +94,10 @@ fn a_foreign_settlement_is_refused_before_it_costs_gas() {
 #[test]
 fn keys_are_registered_under_their_ids() {
     let vector = Vector::read(EMBED_2);
-    let mut encoding = Writer::new(b"LORICAxx", 1);
-    encoding.bytes(&vector.bytes("encoding"));
-    let encoding = encoding.finish();
-    let mut reader = Reader::new(&encoding, "encoding", b"LORICAxx", 1).unwrap();
-    let settlement = vector.settlement();
-    let mut tau = Writer::new(b"LORICAxx", 1);
-    vector.words("tauG2").iter().for_each(|word| tau.bytes(&word.to_be_bytes::<32>()));
-    let tau = tau.finish();
-    let base = BaseCommitments {
-        architecture: read_architecture(&mut reader).unwrap(),
-        // Not the vector's, which has their digest only.
-        scales: Scales { norms: Vec::new(), scores: Vec::new() },
-        log_tile: vector.word("logTile").to(),
-        srs: lorica_verifier::keccak::decode_scalar(&vector.word("srs").to_be_bytes()).unwrap(),
-        tau_g2: Reader::new(&tau, "tau", b"LORICAxx", 1).unwrap().point_g2("tau").unwrap(),
-        tables: points(&vector.words("tables")),
-        tiles: points(&vector.words("tiles")),
-    };
+    let base = vector.base();
     assert_eq!(abi::word(&base.architecture_digest()), vector.word("architecture"));
     let (id, tiles) = &vector.adapters()[1];
-    let theirs = AdapterCommitments { base: settlement.base, tiles: points(tiles) };
+    let theirs = AdapterCommitments { base: vector.settlement().base, tiles: points(tiles) };
     assert_eq!(abi::word(&theirs.id()), *id);
     let adapter = AdapterCommitments { base: base.id(), tiles: points(tiles) };
 

@@ -100,8 +100,8 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
             e.needed
         ),
         Escrow::NothingToWithdraw(e) => write!(f, "nothing to withdraw of the token {}", e.token),
-        Escrow::NotModelOwner(e) => write!(f, "{} does not own model {}", e.caller, e.model),
-        Escrow::NotPot(e) => write!(f, "{} is not the contributors' pot of model {}", e.caller, e.model),
+        Escrow::NotModelOwner(e) => write!(f, "{} does not own line {}", e.caller, e.model),
+        Escrow::NotPot(e) => write!(f, "{} is not the contributors' pot of line {}", e.caller, e.model),
         Escrow::RecipientInvalid(e) => write!(f, "{} cannot receive: the zero address or the escrow", e.to),
         Escrow::ValueMismatch(e) => write!(f, "{} wei must be sent with this, got {}", e.expected, e.got),
         Escrow::DepositMismatch(e) => write!(
@@ -135,11 +135,11 @@ pub(super) fn models(f: &mut fmt::Formatter<'_>, error: &Models) -> fmt::Result 
         Models::IdMismatch(e) => {
             write!(f, "the registry of commitments computed the id {}, not {}", Number(e.got), Number(e.expected))
         }
-        Models::NotModelOwner(e) => write!(f, "{} does not own model {}", e.caller, e.model),
-        Models::NotOfferedTo(e) => write!(f, "model {} is not offered to {}", e.model, e.caller),
-        Models::NotPot(e) => write!(f, "{} is not the contributors' pot of model {}", e.caller, e.model),
-        Models::OtherKind(e) => write!(f, "model {} is {}, not {}", e.model, kind(e.expected), kind(e.got)),
-        Models::OtherPot(e) => write!(f, "the contributors' pot of model {} is {}, not {}", e.model, e.expected, e.got),
+        Models::NotModelOwner(e) => write!(f, "{} does not own line {}", e.caller, e.model),
+        Models::NotOfferedTo(e) => write!(f, "line {} is not offered to {}", e.model, e.caller),
+        Models::NotPot(e) => write!(f, "{} is not the contributors' pot of line {}", e.caller, e.model),
+        Models::OtherKind(e) => write!(f, "a version of line {} is {}, not {}", e.model, kind(e.expected), kind(e.got)),
+        Models::OtherPot(e) => write!(f, "the contributors' pot of line {} is {}, not {}", e.model, e.expected, e.got),
         Models::PotZero(_) => f.write_str("the contributors' pot cannot be the zero address"),
         Models::NotKind(e) => write!(f, "{} is no kind of model", e.kind),
         Models::DeploymentFeeTooHigh(e) => write!(f, "a deployment fee is {} at most, got {}", e.most, e.got),
@@ -157,8 +157,8 @@ pub(super) fn models(f: &mut fmt::Formatter<'_>, error: &Models) -> fmt::Result 
         Models::SplitOfArchitecture(_) => f.write_str("an architecture earns nothing: its shares must be zero"),
         Models::BoundsInvalid(e) => write!(
             f,
-            "the bounds are outside their limits: prover at least {}, base owner at least {}, contributors at most {} basis \
-             points",
+            "the bounds are outside their limits (a prover's least share 1000 to 8000 basis points, a base owner's 0 to 1000, \
+             contributors' most 1000 to 10000): got {}, {} and {}",
             e.bounds.minProver, e.bounds.minBaseOwner, e.bounds.maxContributors
         ),
         Models::OwnableInvalidOwner(e) => write!(f, "{} cannot be the owner", e.owner),

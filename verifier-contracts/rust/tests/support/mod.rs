@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use alloy_primitives::{Address, B256, Bytes, U256};
+use lorica_circuits::architecture::Scales;
 use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_contracts::abi;
 use lorica_contracts::abi::bindings::{CommitmentRegistry, VerifierRouter};
@@ -12,7 +13,9 @@ use lorica_contracts::embedded::EmbeddedChain;
 use lorica_contracts::revert::Revert;
 use lorica_settlement::binding::{Binding, BoundRequest};
 use lorica_settlement::settlement::{Answer, Settlement};
+use lorica_verifier::codec::{Reader, Writer};
 use lorica_verifier::keccak::{decode_point, decode_scalar};
+use lorica_verifier::key::{BaseCommitments, read_architecture};
 use lorica_verifier::mercury::MercuryOutcome;
 use lorica_verifier::statement::RequestWords;
 use serde_json::Value;
@@ -66,6 +69,27 @@ impl Vector {
 
     pub fn chain_id(&self) -> u64 {
         self.word("chainId").to()
+    }
+
+    /// A base of the vector's architecture and tiles, with other scales: the vector has their digest only.
+    pub fn base(&self) -> BaseCommitments {
+        let mut encoding = Writer::new(b"LORICAxx", 1);
+        encoding.bytes(&self.bytes("encoding"));
+        let encoding = encoding.finish();
+        let mut reader = Reader::new(&encoding, "encoding", b"LORICAxx", 1).expect("an encoding");
+        let mut tau = Writer::new(b"LORICAxx", 1);
+        self.words("tauG2").iter().for_each(|word| tau.bytes(&word.to_be_bytes::<32>()));
+        let tau = tau.finish();
+        let mut tau = Reader::new(&tau, "tau", b"LORICAxx", 1).expect("a point");
+        BaseCommitments {
+            architecture: read_architecture(&mut reader).expect("an architecture"),
+            scales: Scales { norms: Vec::new(), scores: Vec::new() },
+            log_tile: self.word("logTile").to(),
+            srs: scalar(&self.word("srs")),
+            tau_g2: tau.point_g2("tau").expect("a point"),
+            tables: points(&self.words("tables")),
+            tiles: points(&self.words("tiles")),
+        }
     }
 
     /// Id and tiles of each adapter.

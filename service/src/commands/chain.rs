@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 use lorica_contracts::alloy_primitives::{Address, B256};
 use lorica_contracts::chain::{Chain, ChainError};
 use lorica_contracts::contracts::{CHECK_GAS, Step};
-use lorica_contracts::market::{Market, Policy, Publication, Roles, Shares};
+use lorica_contracts::market::{Market, Policy, Roles};
+use lorica_contracts::publishing::{Publication, Shares};
 use lorica_contracts::serve::DevelopmentNode;
 use lorica_settlement::settlement::Settlement;
 use serde_json::{Value, json};
@@ -121,7 +122,7 @@ pub struct PublishArgs {
     /// Keys of adapters, whose base is published
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
-    /// Who may withdraw the contributors' share; the account itself if absent
+    /// Who may withdraw the contributors' share; the line's pot, or the account itself for a new line, if absent
     #[arg(long, value_name = "ADDRESS")]
     pub pot: Option<Address>,
     /// Percent of a fee for prover, adapter owner, base owner and contributors
@@ -281,11 +282,11 @@ struct Models {
 fn publish(args: &PublishArgs, out: &Output) -> Result<(), Error> {
     let Models { base, adapters } = load_models(&args.base, &args.adapter, args.insecure_dev_srs, out)?;
     let (market, mut chain) = args.market.connect_as(&args.account)?;
-    let pot = args.pot.unwrap_or_else(|| chain.account());
+    let pot = market.pot_for(&mut chain, args.line, args.pot)?;
     let publication = || -> Result<Publication, Error> {
         Ok(Publication {
             line: args.line,
-            pot,
+            pot: args.pot,
             shares: args.shares,
             uri: args.uri.clone(),
             licence: args.licence.clone(),

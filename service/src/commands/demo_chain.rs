@@ -12,7 +12,8 @@ use lorica_contracts::embedded::EmbeddedChain;
 use lorica_contracts::escrow::{Payment, Settled};
 use lorica_contracts::keys::PrivateKey;
 use lorica_contracts::locking::Locking;
-use lorica_contracts::market::{Market, OPEN, Policy, Publication, Roles, Shares};
+use lorica_contracts::market::{Market, OPEN, Policy, Roles};
+use lorica_contracts::publishing::{Publication, Shares};
 use lorica_settlement::binding::{Binding, BoundRequest};
 use lorica_settlement::key::ProvingKey;
 use lorica_settlement::settlement::Settlement;
@@ -143,7 +144,7 @@ impl Stage {
         let publication = |uri: &str, licence: &str| -> Result<Publication, Error> {
             Ok(Publication {
                 line: 0,
-                pot: CONTRIBUTORS.account,
+                pot: Some(CONTRIBUTORS.account),
                 shares: Shares::DEFAULT,
                 uri: uri.into(),
                 licence: licence.into(),

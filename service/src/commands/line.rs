@@ -8,12 +8,13 @@ use lorica_contracts::alloy_primitives::{Address, U256};
 use lorica_contracts::chain::{Chain, ChainError, Receipt};
 use lorica_contracts::escrow::{ModelAmounts, NATIVE};
 use lorica_contracts::lines::Version;
-use lorica_contracts::market::{Market, Shares};
+use lorica_contracts::market::Market;
+use lorica_contracts::publishing::Shares;
 use serde_json::{Value, json};
 
 use crate::amount;
 use crate::error::Error;
-use crate::files::{AdapterKey, BaseKey, store};
+use crate::files::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterKey, BaseKey, MAX_BASE_BYTES, store};
 use crate::node::{AccountArgs, MarketArgs, parse_account, token_name};
 use crate::output::{Output, printable};
 
@@ -139,15 +140,13 @@ pub struct PotArgs {
 
 /// The id of a base or adapter, by its key.
 fn model_id(path: &Path) -> Result<U256, Error> {
-    let adapter = |path: &Path| -> Result<U256, Error> {
-        let bytes = store::read(path, crate::files::MAX_ADAPTER_BYTES)?;
-        let key = AdapterKey::decode(&bytes).map_err(Error::file(path))?;
-        Ok(abi::word(&key.commitments.id()))
+    let bytes = store::read(path, MAX_BASE_BYTES)?;
+    let id = if [ADAPTER_MAGIC, ADAPTER_KEY_MAGIC].iter().any(|magic| bytes.starts_with(*magic)) {
+        AdapterKey::decode(&bytes).map(|key| key.commitments.id())
+    } else {
+        BaseKey::decode(&bytes).map(|key| key.commitments.id())
     };
-    match BaseKey::load(path) {
-        Ok(base) => Ok(abi::word(&base.commitments.id())),
-        Err(_) => adapter(path),
-    }
+    Ok(abi::word(&id.map_err(Error::file(path))?))
 }
 
 /// Line and id of a base or adapter, by its key.

@@ -206,10 +206,18 @@ pub enum ChainError {
         line: u32,
     },
     /// No published version has this id.
-    #[error("version {id:#x} is not published on this chain")]
+    #[error("version {id:#066x} is not published on this chain")]
     NotPublished {
         /// The id.
         id: U256,
+    },
+    /// The registry of models would not take it.
+    #[error("{id:#066x} cannot be published: {reason}")]
+    CannotPublish {
+        /// The id.
+        id: U256,
+        /// Why.
+        reason: String,
     },
     /// Only who is offered a contract can accept it.
     #[error("the ownership of the contract {name:?} is not offered to {account}")]

@@ -73,6 +73,7 @@ pub mod locking;
 pub mod market;
 mod node;
 mod nonces;
+pub mod publishing;
 pub mod revert;
 pub mod rpc;
 mod sending;

@@ -6,7 +6,8 @@ use crate::abi::bindings::ModelRegistry;
 use crate::chain::{Chain, ChainError, Receipt};
 use crate::contracts::ask;
 use crate::escrow::line as number;
-use crate::market::{Market, Shares};
+use crate::market::Market;
+use crate::publishing::Shares;
 
 /// What can be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,24 +1,17 @@
 //! Money: the token, the registry of models and the escrow, beside the contracts that check.
 
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy_sol_types::{SolCall, SolValue};
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
+use alloy_primitives::{Address, B256, U256};
+use alloy_sol_types::SolCall;
 use serde_json::{Value, json};
 
 use crate::abi;
 use crate::abi::bindings::{InferenceEscrow, ModelRegistry, OpenToken};
 use crate::chain::{Chain, ChainError, Receipt};
 use crate::contracts::{Contracts, Step, ask, create};
-use crate::escrow::line;
 use crate::governance::Bounds;
-use crate::lines::Kind;
 
 /// One OPEN in its smallest unit.
 pub const OPEN: u64 = 1_000_000_000_000_000_000;
-/// How long a reservation's age is awaited, in looks.
-const RESERVATION_LOOKS: u32 = 240;
-/// Between two looks.
-const POLL: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Addresses of everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,43 +37,6 @@ pub struct Roles {
     pub treasury: Address,
     /// Has the whole supply of OPEN.
     pub holder: Address,
-}
-
-/// Shares of a fee in basis points; they add up to 10,000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shares {
-    /// To who proves.
-    pub prover: u16,
-    /// To the owner of the adapter's line.
-    pub adapter_owner: u16,
-    /// To the owner of the base's line.
-    pub base_owner: u16,
-    /// To the contributors' pot.
-    pub contributors: u16,
-}
-
-impl Shares {
-    /// Of a fee; rounding leaves the rest to the prover.
-    pub const DEFAULT: Self = Self { prover: 5_000, adapter_owner: 2_000, base_owner: 1_000, contributors: 2_000 };
-}
-
-/// What is said of a version when it is published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Publication {
-    /// The line that it continues; zero for a new one.
-    pub line: u32,
-    /// Who may withdraw the contributors' share.
-    pub pot: Address,
-    /// How its fees are divided; not looked at for an architecture.
-    pub shares: Shares,
-    /// Where its metadata is.
-    pub uri: String,
-    /// SPDX expression.
-    pub licence: String,
-    /// Hides the id in the reservation: random.
-    pub salt: B256,
-    /// Most for publishing, in OPEN's smallest unit.
-    pub most: U256,
 }
 
 /// Prices and bounds at deployment; the owner may change them.
@@ -185,112 +141,6 @@ impl Market {
         Ok((!line.is_zero()).then(|| line.to::<u32>()))
     }
 
-    /// Publishes a base with its architecture, each unless it is published: reserves, approves the fee, publishes. The
-    /// account owns the new versions.
-    ///
-    /// # Errors
-    /// [`ChainError`].
-    pub fn publish_base(
-        &self,
-        chain: &mut impl Chain,
-        base: &BaseCommitments,
-        terms: &Publication,
-    ) -> Result<Vec<Step>, ChainError> {
-        let register = abi::register_architecture(base);
-        let architecture = abi::word(&base.architecture_digest());
-        let own = Publication { line: 0, ..terms.clone() };
-        let mut steps = self.publish(chain, Kind::Architecture, architecture, &own, |terms, permit| {
-            abi::encode(&ModelRegistry::publishArchitectureCall {
-                encoding: register.encoding,
-                logTile: register.logTile,
-                srs: register.srs,
-                tauG2: register.tauG2,
-                tables: points(register.tables),
-                terms: ModelRegistry::Terms {
-                    split: ModelRegistry::Split { prover: 0, adapterOwner: 0, baseOwner: 0, contributors: 0 },
-                    ..terms
-                },
-                permit,
-            })
-        })?;
-        let register = abi::register_base(base);
-        steps.extend(self.publish(chain, Kind::Base, abi::word(&base.id()), terms, |terms, permit| {
-            abi::encode(&ModelRegistry::publishBaseCall {
-                architecture,
-                tiles: points(register.tiles),
-                scalesWord: register.scalesWord,
-                terms,
-                permit,
-            })
-        })?);
-        Ok(steps)
-    }
-
-    /// Publishes an adapter of a published base, unless it is published.
-    ///
-    /// # Errors
-    /// [`ChainError`].
-    pub fn publish_adapter(
-        &self,
-        chain: &mut impl Chain,
-        adapter: &AdapterCommitments,
-        terms: &Publication,
-    ) -> Result<Vec<Step>, ChainError> {
-        let register = abi::register_adapter(adapter);
-        self.publish(chain, Kind::Adapter, abi::word(&adapter.id()), terms, |terms, permit| {
-            abi::encode(&ModelRegistry::publishAdapterCall {
-                base: register.base,
-                tiles: points(register.tiles),
-                terms,
-                permit,
-            })
-        })
-    }
-
-    fn publish(
-        &self,
-        chain: &mut impl Chain,
-        kind: Kind,
-        id: U256,
-        publication: &Publication,
-        call: impl FnOnce(ModelRegistry::Terms, ModelRegistry::Permit) -> Bytes,
-    ) -> Result<Vec<Step>, ChainError> {
-        self.contracts.expect_chain(chain)?;
-        let what = kind.name();
-        if self.line_of(chain, id)?.is_some() {
-            return Ok(vec![Step { what, id, receipt: None }]);
-        }
-        let mut steps = Vec::new();
-        let commitment = keccak256((id, chain.account(), publication.salt).abi_encode());
-        let reserve = abi::encode(&ModelRegistry::reserveCall { commitment });
-        let receipt = chain.send(Some(self.models), reserve)?;
-        let reserved = receipt.block;
-        steps.push(Step { what: "reservation", id, receipt: Some(receipt) });
-        let fee = self.publishing_fee(chain, kind)?;
-        if fee > publication.most {
-            return Err(ChainError::Unexpected { what: "the fee for publishing, which is above the allowed one," });
-        }
-        steps.extend(self.approve(chain, self.open, self.models, fee)?);
-        let age = ask(chain, self.models, "the age of reservations", &ModelRegistry::reservationBlocksCall {})?;
-        await_block(chain, reserved.saturating_add(age))?;
-        let Shares { prover, adapter_owner, base_owner, contributors } = publication.shares;
-        let terms = ModelRegistry::Terms {
-            model: line(publication.line)?,
-            pot: publication.pot,
-            split: ModelRegistry::Split { prover, adapterOwner: adapter_owner, baseOwner: base_owner, contributors },
-            uri: publication.uri.clone(),
-            licence: publication.licence.clone(),
-            salt: publication.salt,
-        };
-        let permit = ModelRegistry::Permit { deadline: U256::ZERO, v: 0, r: B256::ZERO, s: B256::ZERO };
-        let receipt = chain.send(Some(self.models), call(terms, permit))?;
-        if self.line_of(chain, id)?.is_none() {
-            return Err(ChainError::Unexpected { what: "the published id" });
-        }
-        steps.push(Step { what, id, receipt: Some(receipt) });
-        Ok(steps)
-    }
-
     /// The addresses as JSON.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -313,19 +163,4 @@ impl Market {
             escrow: address("escrow")?,
         })
     }
-}
-
-fn points(points: Vec<crate::abi::bindings::CommitmentRegistry::Point>) -> Vec<ModelRegistry::Point> {
-    points.into_iter().map(|point| ModelRegistry::Point { x: point.x, y: point.y }).collect()
-}
-
-/// Waits until the next block is this one or a later one.
-fn await_block(chain: &mut impl Chain, earliest: u64) -> Result<(), ChainError> {
-    for _ in 0..RESERVATION_LOOKS {
-        if chain.block_number()?.saturating_add(1) >= earliest {
-            return Ok(());
-        }
-        std::thread::sleep(POLL);
-    }
-    Err(ChainError::Unexpected { what: "the pace of the chain's blocks" })
 }

@@ -2,73 +2,18 @@
 
 mod support;
 
-use alloy_primitives::{Address, B256, Bytes, U256};
-use lorica_contracts::abi;
+use alloy_primitives::{Address, Bytes, U256};
 use lorica_contracts::chain::{Chain, ChainError, Receipt};
 use lorica_contracts::embedded::EmbeddedChain;
 use lorica_contracts::governance::{Bounds, Owned, Ownership};
 use lorica_contracts::lines::{Kind, Line, Version};
-use lorica_contracts::market::{Market, OPEN, Policy, Publication, Roles, Shares};
-use lorica_verifier::key::AdapterCommitments;
-use support::{EMBED_2, GUARDIAN, OWNER, Vector, points};
+use lorica_contracts::market::Policy;
+use lorica_contracts::publishing::Shares;
+use support::published::{POT, PUBLISHER, Published, TREASURY, deploy, open, refused};
+use support::{GUARDIAN, OWNER};
 
-const PUBLISHER: Address = Address::repeat_byte(0x9b);
-const POT: Address = Address::repeat_byte(0x90);
-const TREASURY: Address = Address::repeat_byte(0x7e);
 const OTHER: Address = Address::repeat_byte(0x07);
 const NOWHERE: u32 = 99;
-
-fn deploy() -> (EmbeddedChain, Market) {
-    let mut chain = EmbeddedChain::new(31337, OWNER);
-    let roles = Roles { owner: OWNER, guardian: GUARDIAN, treasury: TREASURY, holder: PUBLISHER };
-    let (market, _) = Market::deploy(&mut chain, roles, Policy::default()).unwrap();
-    (chain, market)
-}
-
-/// A published base and adapter: lines 1 (the architecture), 2 and 3.
-struct Published {
-    chain: EmbeddedChain,
-    market: Market,
-    base: U256,
-    adapter: U256,
-}
-
-impl Published {
-    fn new() -> Self {
-        let (mut chain, market) = deploy();
-        let vector = Vector::read(EMBED_2);
-        let base = vector.base();
-        let adapter = AdapterCommitments { base: base.id(), tiles: points(&vector.adapters()[0].1) };
-        let terms = |salt, uri: &str| Publication {
-            line: 0,
-            pot: POT,
-            shares: Shares::DEFAULT,
-            uri: uri.into(),
-            licence: "MIT".into(),
-            salt: B256::repeat_byte(salt),
-            most: U256::MAX,
-        };
-        chain.set_account(PUBLISHER);
-        market.publish_base(&mut chain, &base, &terms(1, "of the base")).unwrap();
-        market.publish_adapter(&mut chain, &adapter, &terms(2, "of the adapter")).unwrap();
-        Self { chain, market, base: abi::word(&base.id()), adapter: abi::word(&adapter.id()) }
-    }
-
-    fn as_account(&mut self, account: Address) -> (&mut EmbeddedChain, &Market) {
-        self.chain.set_account(account);
-        (&mut self.chain, &self.market)
-    }
-}
-
-fn open(amount: u64) -> U256 {
-    U256::from(amount) * U256::from(OPEN)
-}
-
-/// That a contract refuses, in such words.
-fn refused<T: std::fmt::Debug>(result: Result<T, ChainError>, words: &str) {
-    let error = result.unwrap_err();
-    assert!(error.is_refusal() && error.to_string().contains(words), "{error}");
-}
 
 /// That it was done by a transaction.
 fn sent(result: Result<Option<Receipt>, ChainError>) {
@@ -84,7 +29,7 @@ fn needless(chain: &mut EmbeddedChain, act: impl FnOnce(&mut EmbeddedChain) -> R
 
 #[test]
 fn lines_and_versions_are_known() {
-    let Published { mut chain, market, base, adapter } = Published::new();
+    let Published { mut chain, market, base, adapter, .. } = Published::new();
     for (number, kind) in (1..).zip(Kind::ALL) {
         let line = market.line(&mut chain, number).unwrap();
         assert_eq!(line, Line { owner: PUBLISHER, kind, offered_to: None, pot: POT });

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod published;
+
 use alloy_primitives::{Address, B256, Bytes, U256};
 use lorica_circuits::architecture::Scales;
 use lorica_circuits::bn254::{Fr, G1Affine};

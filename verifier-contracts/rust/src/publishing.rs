@@ -1,0 +1,276 @@
+//! Publishing models: what is said of a version, and the steps that the registry demands (`ModelRegistry`).
+
+use std::time::Duration;
+
+use alloy_primitives::utils::format_ether;
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_sol_types::SolValue;
+use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
+
+use crate::abi;
+use crate::abi::bindings::{CommitmentRegistry, ModelRegistry};
+use crate::chain::{Chain, ChainError};
+use crate::contracts::{Step, ask};
+use crate::escrow::line;
+use crate::governance::Bounds;
+use crate::lines::Kind;
+use crate::market::Market;
+
+/// How long a reservation's age is awaited, in looks.
+const RESERVATION_LOOKS: u32 = 240;
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Shares of a fee in basis points; they add up to 10,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// To who proves.
+    pub prover: u16,
+    /// To the owner of the adapter's line.
+    pub adapter_owner: u16,
+    /// To the owner of the base's line.
+    pub base_owner: u16,
+    /// To the contributors' pot.
+    pub contributors: u16,
+}
+
+impl Shares {
+    /// Of a fee; rounding leaves the rest to the prover.
+    pub const DEFAULT: Self = Self { prover: 5_000, adapter_owner: 2_000, base_owner: 1_000, contributors: 2_000 };
+
+    /// That they are a whole, within governance's bounds.
+    fn check(self, bounds: Bounds) -> Result<(), String> {
+        let Self { prover, adapter_owner, base_owner, contributors } = self;
+        let sum: u32 = [prover, adapter_owner, base_owner, contributors].map(u32::from).iter().sum();
+        let points = |what: &str, got: u16, limit: &str, bound: u16| {
+            Err(format!("{what} {got} basis points of a fee, {limit} {bound} are demanded"))
+        };
+        if sum != 10_000 {
+            return Err(format!("the shares add up to {sum} basis points, not 10000"));
+        }
+        if prover < bounds.min_prover {
+            return points("the prover has", prover, "at least", bounds.min_prover);
+        }
+        if base_owner < bounds.min_base_owner {
+            return points("the base's owner has", base_owner, "at least", bounds.min_base_owner);
+        }
+        if contributors > bounds.max_contributors {
+            return points("the contributors have", contributors, "at most", bounds.max_contributors);
+        }
+        Ok(())
+    }
+}
+
+/// What is said of a version when it is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The line that it continues; zero for a new one.
+    pub line: u32,
+    /// Who may withdraw the contributors' share; the line's pot, or the account for a new one, if none.
+    pub pot: Option<Address>,
+    /// How its fees are divided; not looked at for an architecture.
+    pub shares: Shares,
+    /// Where its metadata is.
+    pub uri: String,
+    /// SPDX expression.
+    pub licence: String,
+    /// Hides the id in the reservation: random.
+    pub salt: B256,
+    /// Most for publishing, in OPEN's smallest unit.
+    pub most: U256,
+}
+
+impl Market {
+    /// Publishes a base with its architecture, each unless it is published: reserves, approves the fee, publishes. The
+    /// account owns the new versions.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn publish_base(
+        &self,
+        chain: &mut impl Chain,
+        base: &BaseCommitments,
+        terms: &Publication,
+    ) -> Result<Vec<Step>, ChainError> {
+        let register = abi::register_architecture(base);
+        let architecture = abi::word(&base.architecture_digest());
+        let own = Publication { line: 0, pot: None, ..terms.clone() };
+        let mut steps = self.publish(chain, (Kind::Architecture, architecture), None, &own, |terms, permit| {
+            abi::encode(&ModelRegistry::publishArchitectureCall {
+                encoding: register.encoding,
+                logTile: register.logTile,
+                srs: register.srs,
+                tauG2: register.tauG2,
+                tables: points(register.tables),
+                terms: ModelRegistry::Terms {
+                    split: ModelRegistry::Split { prover: 0, adapterOwner: 0, baseOwner: 0, contributors: 0 },
+                    ..terms
+                },
+                permit,
+            })
+        })?;
+        let register = abi::register_base(base);
+        steps.extend(self.publish(
+            chain,
+            (Kind::Base, abi::word(&base.id())),
+            Some(architecture),
+            terms,
+            |terms, permit| {
+                abi::encode(&ModelRegistry::publishBaseCall {
+                    architecture,
+                    tiles: points(register.tiles),
+                    scalesWord: register.scalesWord,
+                    terms,
+                    permit,
+                })
+            },
+        )?);
+        Ok(steps)
+    }
+
+    /// Publishes an adapter of a published base, unless it is published.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn publish_adapter(
+        &self,
+        chain: &mut impl Chain,
+        adapter: &AdapterCommitments,
+        terms: &Publication,
+    ) -> Result<Vec<Step>, ChainError> {
+        let register = abi::register_adapter(adapter);
+        self.publish(chain, (Kind::Adapter, abi::word(&adapter.id())), Some(register.base), terms, |terms, permit| {
+            abi::encode(&ModelRegistry::publishAdapterCall {
+                base: register.base,
+                tiles: points(register.tiles),
+                terms,
+                permit,
+            })
+        })
+    }
+
+    fn publish(
+        &self,
+        chain: &mut impl Chain,
+        (kind, id): (Kind, U256),
+        parent: Option<U256>,
+        publication: &Publication,
+        call: impl FnOnce(ModelRegistry::Terms, ModelRegistry::Permit) -> Bytes,
+    ) -> Result<Vec<Step>, ChainError> {
+        self.contracts.expect_chain(chain)?;
+        let what = kind.name();
+        if self.is_own(chain, kind, id)? {
+            return Ok(vec![Step { what, id, receipt: None }]);
+        }
+        // A reservation and an approval are paid for before the registry says what is wrong.
+        let fee = self.expect_publishable(chain, (kind, id), parent, publication)?;
+        let pot = self.pot_for(chain, publication.line, publication.pot)?;
+        let mut steps = Vec::new();
+        let commitment = keccak256((id, chain.account(), publication.salt).abi_encode());
+        let receipt = self.send_to(chain, self.models, &ModelRegistry::reserveCall { commitment })?;
+        let reserved = receipt.block;
+        steps.push(Step { what: "reservation", id, receipt: Some(receipt) });
+        steps.extend(self.approve(chain, self.open, self.models, fee)?);
+        let age = ask(chain, self.models, "the age of reservations", &ModelRegistry::reservationBlocksCall {})?;
+        await_block(chain, reserved.saturating_add(age))?;
+        let Shares { prover, adapter_owner, base_owner, contributors } = publication.shares;
+        let terms = ModelRegistry::Terms {
+            model: line(publication.line)?,
+            pot,
+            split: ModelRegistry::Split { prover, adapterOwner: adapter_owner, baseOwner: base_owner, contributors },
+            uri: publication.uri.clone(),
+            licence: publication.licence.clone(),
+            salt: publication.salt,
+        };
+        let permit = ModelRegistry::Permit { deadline: U256::ZERO, v: 0, r: B256::ZERO, s: B256::ZERO };
+        let receipt = chain.send(Some(self.models), call(terms, permit))?;
+        if self.line_of(chain, id)?.is_none() {
+            return Err(ChainError::Unexpected { what: "the published id" });
+        }
+        steps.push(Step { what, id, receipt: Some(receipt) });
+        Ok(steps)
+    }
+
+    /// Whether an id is published and serves the account: an architecture serves everybody, other versions who owns them.
+    fn is_own(&self, chain: &mut impl Chain, kind: Kind, id: U256) -> Result<bool, ChainError> {
+        let Some(number) = self.line_of(chain, id)? else { return Ok(false) };
+        let owner = self.line(chain, number)?.owner;
+        if self.version(chain, id)?.retired {
+            return Err(cannot(id, format!("it is published in line {number} and retired")));
+        }
+        if kind != Kind::Architecture && owner != chain.account() {
+            return Err(cannot(id, format!("it is published already, in line {number} of {owner}")));
+        }
+        Ok(true)
+    }
+
+    /// That the registry will take it, as far as it can be known before; what it costs.
+    fn expect_publishable(
+        &self,
+        chain: &mut impl Chain,
+        (kind, id): (Kind, U256),
+        parent: Option<U256>,
+        publication: &Publication,
+    ) -> Result<U256, ChainError> {
+        if let Some(parent) = parent {
+            let version = self.version(chain, parent)?;
+            if version.retired {
+                return Err(cannot(id, format!("its {} {parent:#066x} is retired", version.kind.name())));
+            }
+        }
+        if publication.line != 0 {
+            let (number, account) = (publication.line, chain.account());
+            let line = self.line(chain, number)?;
+            if line.owner != account {
+                return Err(cannot(id, format!("line {number} is {}'s, not {account}'s", line.owner)));
+            }
+            if line.kind != kind {
+                return Err(cannot(id, format!("line {number} is of kind {}, not {}", line.kind.name(), kind.name())));
+            }
+            if let Some(pot) = publication.pot.filter(|pot| *pot != line.pot) {
+                return Err(cannot(id, format!("the pot of line {number} is {}, not {pot}", line.pot)));
+            }
+        }
+        if kind != Kind::Architecture {
+            let bounds = self.bounds(chain)?;
+            publication.shares.check(bounds).map_err(|reason| cannot(id, reason))?;
+        }
+        let fee = self.publishing_fee(chain, kind)?;
+        let has = self.amounts(chain, chain.account(), self.open)?.wallet;
+        if fee > publication.most {
+            return Err(ChainError::Unexpected { what: "the fee for publishing, which is above the allowed one," });
+        }
+        if fee > has {
+            let [fee, has] = [fee, has].map(format_ether);
+            return Err(cannot(id, format!("it costs {fee} OPEN, and the account has {has}")));
+        }
+        Ok(fee)
+    }
+
+    /// The contributors' pot of what is published: a line's own, else the one named, else the account.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn pot_for(&self, chain: &mut impl Chain, line: u32, named: Option<Address>) -> Result<Address, ChainError> {
+        Ok(if line == 0 { named.unwrap_or(chain.account()) } else { self.line(chain, line)?.pot })
+    }
+}
+
+fn cannot(id: U256, reason: String) -> ChainError {
+    ChainError::CannotPublish { id, reason }
+}
+
+fn points(points: Vec<CommitmentRegistry::Point>) -> Vec<ModelRegistry::Point> {
+    points.into_iter().map(|point| ModelRegistry::Point { x: point.x, y: point.y }).collect()
+}
+
+/// Waits until the next block is this one or a later one.
+fn await_block(chain: &mut impl Chain, earliest: u64) -> Result<(), ChainError> {
+    for _ in 0..RESERVATION_LOOKS {
+        if chain.block_number()?.saturating_add(1) >= earliest {
+            return Ok(());
+        }
+        std::thread::sleep(POLL);
+    }
+    Err(ChainError::Unexpected { what: "the pace of the chain's blocks" })
+}

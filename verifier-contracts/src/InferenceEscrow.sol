@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {EscrowAccounts} from "./EscrowAccounts.sol";
 import {IInferenceConsumer} from "./IInferenceConsumer.sol";
 import {InferenceRequest, RequestHash, RequestTerms} from "./InferenceRequest.sol";
@@ -97,6 +98,8 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     error DeadlineTooFar(uint256 latest, uint64 deadline);
     error ConsumerGasTooHigh(uint32 most, uint32 got);
     error AlreadyLocked(uint256 requestId);
+    /// The chain has another id than the one that the escrow was deployed on: nothing is locked or settled any more.
+    error OtherChain(uint256 expected, uint256 got);
     /// Neither a count of enabled circuits nor, for another's request, the present one.
     error CircuitsMismatch(uint16 enabled, uint16 got);
     error SignatureInvalid(address signer);
@@ -125,7 +128,9 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     uint256 private constant CALL_OVERHEAD = 10_000;
 
     VerifierRouter public immutable router;
-    address public immutable open;
+    /// EIP-712's domain of the chain that the escrow was deployed on.
+    bytes32 private immutable _domain;
+    uint256 private immutable _chain;
 
     mapping(uint256 requestId => Record) private _records;
     /// Order of enabling, from one; zero for a circuit that is not enabled.
@@ -139,14 +144,15 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         Ownable(owner_)
     {
         router = router_;
-        open = address(models_.open());
+        _domain = _domainSeparatorV4();
+        _chain = block.chainid;
     }
 
     // Circuits and tokens
 
     /// Lets requests be locked that a circuit of the router may settle. Anyone may call it. Requests that are locked already,
     /// or whose locking names fewer circuits, do not depend on what the router's owner adds later.
-    function enableCircuit(bytes32 circuit) external {
+    function enableCircuit(bytes32 circuit) external nonReentrant {
         if (circuits[circuit] != 0) revert CircuitAlreadyEnabled(circuit);
         if (_key(circuit) == address(0)) revert UnknownCircuit(circuit);
         uint16 ordinal = ++circuitCount;
@@ -156,7 +162,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
 
     /// Allows or disallows a token for new requests; locked and owed amounts stay what they are. A token whose balances
     /// change by themselves must never be allowed: its holders here would share the loss or lose the gain.
-    function setToken(address token, bool allowed) external onlyOwner {
+    function setToken(address token, bool allowed) external onlyOwner nonReentrant {
         if (token == NATIVE || token == open) revert TokenFixed(token);
         if (allowed && token.code.length == 0) revert TokenNotContract(token);
         _tokens[token] = allowed;
@@ -204,6 +210,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         private
         returns (uint256 id)
     {
+        _requireOwnChain();
         id = requestId(request);
         _checkTerms(id, request, fee);
         _checkCircuits(request.requester, trusted);
@@ -289,7 +296,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         address prover = _requireLocked(id, record).prover;
         if (prover == address(0)) revert NoProver(id);
         if (msg.sender != prover) {
-            bytes32 digest = _hashTypedDataV4(RequestHash.hashRefusal(id, reason));
+            bytes32 digest = _typed(RequestHash.hashRefusal(id, reason));
             if (!SignerCheck.hasSigned(prover, digest, signature)) revert SignatureInvalid(prover);
         }
         (address payer, uint96 fee) = _return(record, request.token, Status.Refused);
@@ -320,6 +327,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         external
         nonReentrant
     {
+        _requireOwnChain();
         if (requests.length != settlement.requests.length) {
             revert RequestCountMismatch(settlement.requests.length, requests.length);
         }
@@ -372,9 +380,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         returns (uint256)
     {
         return uint256(
-            _hashTypedDataV4(
-                RequestHash.hashProven(request, batch.base, proven.adapter, proven.inputDigest, batch.kind)
-            )
+            _typed(RequestHash.hashProven(request, batch.base, proven.adapter, proven.inputDigest, batch.kind))
         );
     }
 
@@ -454,14 +460,23 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     }
 
     function _key(bytes32 circuit) private view returns (address key) {
-        (,,, key) = router.routes(circuit);
+        (,,, key,) = router.routes(circuit);
+    }
+
+    function _requireOwnChain() private view {
+        if (block.chainid != _chain) revert OtherChain(_chain, block.chainid);
+    }
+
+    /// The domain does not follow a chain that changes its id: what is locked there can still be given back.
+    function _typed(bytes32 structHash) private view returns (bytes32) {
+        return MessageHashUtils.toTypedDataHash(_domain, structHash);
     }
 
     // Views
 
     /// The EIP-712 digest of a request.
     function requestId(InferenceRequest calldata request) public view virtual returns (uint256) {
-        return uint256(_hashTypedDataV4(request.hash()));
+        return uint256(_typed(request.hash()));
     }
 
     /// Label and output digest once the status is Settled, zeros before.

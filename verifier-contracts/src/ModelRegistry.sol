@@ -89,6 +89,8 @@ contract ModelRegistry is Ownable2Step {
     error OtherPot(uint24 model, address expected, address got);
     error PotZero();
     error NotKind(Kind kind);
+    /// Publishing costs more than the publisher's terms allow.
+    error DeploymentFeeAboveMaximum(uint256 most, uint256 fee);
     error DeploymentFeeTooHigh(uint256 most, uint256 got);
     error TreasuryZero();
     error NotTreasury(address caller);
@@ -224,7 +226,7 @@ contract ModelRegistry is Ownable2Step {
         });
         metadata[id] = Metadata({uri: terms.uri, licence: terms.licence});
         emit VersionPublished(id, model, kind, parentId, terms.split, terms.uri, terms.licence);
-        _takeFee(deploymentFees[kind], permit);
+        _takeFee(deploymentFees[kind], terms.maxFee, permit);
     }
 
     function _requireReserved(bytes32 commitment) private view {
@@ -250,7 +252,8 @@ contract ModelRegistry is Ownable2Step {
     }
 
     /// A permit that somebody else has used already is no obstacle: the allowance is what counts.
-    function _takeFee(uint256 fee, Permit calldata permit) private {
+    function _takeFee(uint256 fee, uint256 most, Permit calldata permit) private {
+        if (fee > most) revert DeploymentFeeAboveMaximum(most, fee);
         if (fee == 0) return;
         if (permit.v != 0) {
             try open.permit(msg.sender, address(this), fee, permit.deadline, permit.v, permit.r, permit.s) {} catch {}

@@ -32,6 +32,8 @@ struct Terms {
     address pot;
     /// All zero for an architecture, which earns nothing.
     Split split;
+    /// Most that publishing may cost, in OPEN's smallest unit.
+    uint256 maxFee;
     /// Where the metadata is.
     string uri;
     /// SPDX expression, or where the licence's text is.

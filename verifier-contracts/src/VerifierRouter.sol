@@ -5,7 +5,8 @@ import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step
 import {DataContract} from "./DataContract.sol";
 import {ISettlementVerifier, Request, Settlement} from "./Settlement.sol";
 
-/// Which verifier and key serve a circuit. A route is added once and never changed; it can be frozen, for good.
+/// Which verifier and key serve a circuit. A route is added once and never changed; it can be frozen, for good. It holds
+/// for the code that the verifier had: an address can be given other code, by CREATE2 or EIP-7702.
 ///
 /// A consumer calls {check} from the contract that acts on the answer: the proof is bound to its address.
 contract VerifierRouter is Ownable2Step {
@@ -15,6 +16,8 @@ contract VerifierRouter is Ownable2Step {
         uint64 gasCap;
         bool frozen;
         address key;
+        /// Of the verifier's code when the route was added.
+        bytes32 codehash;
     }
 
     event RouteAdded(bytes32 indexed circuit, address verifier, address key, uint64 gasCap);
@@ -27,6 +30,8 @@ contract VerifierRouter is Ownable2Step {
     error UnknownCircuit(bytes32 circuit);
     error Frozen(bytes32 circuit);
     error NotContract(address verifier);
+    /// The code of the verifier is another one than when the route was added, or gone.
+    error VerifierChanged(address verifier);
     error GasCap(uint64 gasCap);
     /// The code at `key` is not the circuit's key.
     error KeyDigest(bytes32 circuit, address key);
@@ -63,7 +68,8 @@ contract VerifierRouter is Ownable2Step {
         }
         DataContract.read(key, start, content.length);
         if (keccak256(content) != circuit) revert KeyDigest(circuit, key);
-        routes[circuit] = Route({verifier: verifier, gasCap: gasCap, frozen: false, key: key});
+        routes[circuit] =
+            Route({verifier: verifier, gasCap: gasCap, frozen: false, key: key, codehash: verifier.codehash});
         emit RouteAdded(circuit, verifier, key, gasCap);
     }
 
@@ -106,6 +112,7 @@ contract VerifierRouter is Ownable2Step {
         address verifier = route.verifier;
         if (verifier == address(0)) revert UnknownCircuit(circuit);
         if (route.frozen) revert Frozen(circuit);
+        if (verifier.codehash != route.codehash) revert VerifierChanged(verifier);
         ISettlementVerifier(verifier).check{gas: route.gasCap}(circuit, route.key, consumer, settlement);
     }
 

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::chain::{step_json, step_lines};
 use super::verify::load_adapter;
+use super::verify_settlement::read_key;
 use crate::amount::{self, Amount};
 use crate::binding;
 use crate::error::Error;
@@ -166,6 +167,9 @@ pub struct BindArgs {
     /// Take requests that the payee has neither accepted nor is named in: they can be cancelled, or refused by who accepted
     #[arg(long)]
     pub unaccepted: bool,
+    /// Key of the settlement to come: its circuit must be one that each lock trusts; all that are enabled must be if absent
+    #[arg(long, value_name = "FILE")]
+    pub settlement_key: Option<PathBuf>,
     /// Adapters' files (not keys), by which the texts are to be proven
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
@@ -362,6 +366,15 @@ fn send(
     Ok(())
 }
 
+/// What a prover demands of requests before it works for them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caution {
+    /// Also of requests that the payee has not accepted.
+    pub(crate) unaccepted: bool,
+    /// The lock must trust the circuits up to this one.
+    pub(crate) last_circuit: u16,
+}
+
 /// What a proof of these requests must be bound to, as they are locked now; `unaccepted` ones only if that is permitted.
 ///
 /// # Errors
@@ -371,7 +384,7 @@ pub(crate) fn on_chain_binding(
     chain: &mut impl Chain,
     requests: &[SignedRequest],
     payee: Address,
-    unaccepted: bool,
+    caution: Option<Caution>,
 ) -> Result<Binding, Error> {
     let now = chain.timestamp()?;
     let mut bound = Vec::new();
@@ -388,10 +401,16 @@ pub(crate) fn on_chain_binding(
         if !named.is_zero() && named != payee {
             return refuse(format!("names the prover {named}, not {payee}"));
         }
-        if !unaccepted && (state.status != Status::Accepted || state.prover != payee) {
-            let id = request.id;
-            let hint = "accept it first (`request accept`), or name --unaccepted to prove it all the same";
-            return Err(Error::Batch(format!("the payee has not accepted the request {id}: {hint}")));
+        if let Some(Caution { unaccepted, last_circuit }) = caution {
+            if !unaccepted && (state.status != Status::Accepted || state.prover != payee) {
+                let id = request.id;
+                let hint = "accept it first (`request accept`), or name --unaccepted to prove it all the same";
+                return Err(Error::Batch(format!("the payee has not accepted the request {id}: {hint}")));
+            }
+            if state.circuits < last_circuit {
+                let hint = "name the key of the one that will settle it: --settlement-key";
+                return refuse(format!("trusts only the first {} of {last_circuit} circuits: {hint}", state.circuits));
+            }
         }
         bound.push(BoundRequest { id: request.id.0, fee: state.fee.to_be_bytes() });
     }
@@ -431,7 +450,19 @@ fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
     if let Some(other) = requests.iter().find(|request| (request.terms.kind == 0) != embed) {
         return Err(Error::Batch(format!("the request {} is for another kind of output than the first", other.id)));
     }
-    let binding = on_chain_binding(&market, &mut chain, &requests, args.payee, args.unaccepted)?;
+    let last_circuit = match &args.settlement_key {
+        Some(path) => {
+            let circuit = B256::from(read_key(path)?.circuit_id());
+            let ordinal = market.circuit_ordinal(&mut chain, circuit)?;
+            if ordinal == 0 {
+                return Err(Error::Batch(format!("the circuit {circuit} is not enabled at the escrow")));
+            }
+            ordinal
+        }
+        None => market.circuit_count(&mut chain)?,
+    };
+    let caution = Caution { unaccepted: args.unaccepted, last_circuit };
+    let binding = on_chain_binding(&market, &mut chain, &requests, args.payee, Some(caution))?;
     for request in &requests {
         out.line(format!("request {}", request.id));
         terms_lines(&request.terms, &market, out);

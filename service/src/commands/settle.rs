@@ -70,7 +70,7 @@ fn read_binding(args: &SettleArgs) -> Result<Binding, Error> {
             let market = MarketArgs { node, contracts: contracts.clone() };
             let (market, mut chain) = market.connect(None)?;
             let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
-            on_chain_binding(&market, &mut chain, &requests, payee, true)
+            on_chain_binding(&market, &mut chain, &requests, payee, None)
         }
         _ => Err(Error::Usage("--requests needs --rpc, --contracts and --payee".into())),
     }

@@ -247,7 +247,7 @@ impl Contracts {
     /// [`ChainError`].
     pub fn route(&self, chain: &mut impl Chain, circuit: B256) -> Result<Option<Route>, ChainError> {
         let found = ask(chain, self.router, "a route", &VerifierRouter::routesCall { circuit })?;
-        let VerifierRouter::routesReturn { verifier, gasCap: gas_cap, frozen, key } = found;
+        let VerifierRouter::routesReturn { verifier, gasCap: gas_cap, frozen, key, .. } = found;
         Ok((!verifier.is_zero()).then_some(Route { verifier, key, gas_cap, frozen }))
     }
 

@@ -49,6 +49,14 @@ impl Market {
         ask(chain, self.escrow, "a count of circuits", &InferenceEscrow::circuitCountCall {})
     }
 
+    /// Place of a circuit in the order of enabling, from one; zero if it is not enabled.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn circuit_ordinal(&self, chain: &mut impl Chain, circuit: B256) -> Result<u16, ChainError> {
+        ask(chain, self.escrow, "a circuit", &InferenceEscrow::circuitsCall { circuit })
+    }
+
     fn allowance(&self, chain: &mut impl Chain, token: Address, spender: Address) -> Result<U256, ChainError> {
         let owner = chain.account();
         ask(chain, token, "an allowance", &OpenToken::allowanceCall { owner, spender })

@@ -123,8 +123,7 @@ impl Market {
     /// [`ChainError`].
     pub fn enable_circuit(&self, chain: &mut impl Chain, circuit: B256) -> Result<Step, ChainError> {
         self.contracts.expect_chain(chain)?;
-        let ordinal = ask(chain, self.escrow, "a circuit", &InferenceEscrow::circuitsCall { circuit })?;
-        let receipt = if ordinal == 0 {
+        let receipt = if self.circuit_ordinal(chain, circuit)? == 0 {
             Some(self.send_to(chain, self.escrow, &InferenceEscrow::enableCircuitCall { circuit })?)
         } else {
             None

@@ -94,7 +94,7 @@ impl Market {
     ) -> Result<Vec<Step>, ChainError> {
         let register = abi::register_architecture(base);
         let architecture = abi::word(&base.architecture_digest());
-        let own = Publication { line: 0, pot: None, ..terms.clone() };
+        let own = Publication { line: 0, ..terms.clone() };
         let mut steps = self.publish(chain, (Kind::Architecture, architecture), None, &own, |terms, permit| {
             abi::encode(&ModelRegistry::publishArchitectureCall {
                 encoding: register.encoding,
@@ -178,6 +178,7 @@ impl Market {
             model: line(publication.line)?,
             pot,
             split: ModelRegistry::Split { prover, adapterOwner: adapter_owner, baseOwner: base_owner, contributors },
+            maxFee: publication.most,
             uri: publication.uri.clone(),
             licence: publication.licence.clone(),
             salt: publication.salt,

@@ -91,7 +91,7 @@ fn a_permit_of_another_key_gives_nothing() {
     // The requester's account with the relayer's key: the permit is not the account's.
     let key = world.relayer.clone();
     let (chain, market) = world.published.as_account(world.key.account());
-    refused(market.lock_with_permit(chain, locking, &key), "allow");
+    refused(market.lock_with_permit(chain, locking, &key), "may spend 0 of the token");
     let native = InferenceRequest { token: NATIVE, ..request.clone() };
     let error = market.lock_with_permit(chain, Locking { request: &native, ..locking }, &key).unwrap_err();
     assert!(error.to_string().contains("gas token"), "{error}");

@@ -36,8 +36,8 @@ fn an_own_publication_is_there_already() {
     // Somebody else's architecture serves everybody; a base or adapter that another has published does not.
     let (chain, market) = world.as_account(OTHER);
     let error = market.publish_base(chain, &base, &terms(4, "")).unwrap_err();
-    assert!(error.to_string().contains("already, in line 2 of 0x9b9b"), "{error}");
-    unsent(&mut world, OTHER, 0, &terms(4, ""), "already, in line 3 of 0x9b9b");
+    assert!(error.to_string().contains("already, in line 2 of 0x9b9B"), "{error}");
+    unsent(&mut world, OTHER, 0, &terms(4, ""), "already, in line 3 of 0x9b9B");
     let (chain, market) = world.as_account(PUBLISHER);
     let id = lorica_contracts::abi::word(&adapter.id());
     market.retire(chain, id).unwrap();
@@ -53,7 +53,7 @@ fn a_line_is_its_owners_and_keeps_its_kind_and_pot() {
     unsent(&mut world, PUBLISHER, 1, &on(3, Some(OTHER)), "the pot of line 3 is");
     let (chain, market) = world.as_account(PUBLISHER);
     market.transfer(chain, market.open, OTHER, open(1_000)).unwrap();
-    unsent(&mut world, OTHER, 1, &on(3, None), "line 3 is 0x9b9b");
+    unsent(&mut world, OTHER, 1, &on(3, None), "line 3 is 0x9b9B");
     // The pot is the line's, whatever it is by now.
     let (chain, market) = world.as_account(POT);
     market.set_pot(chain, 3, OTHER).unwrap();

@@ -11,6 +11,14 @@ interface Cheats {
         address emitter;
     }
 
+    struct Gas {
+        uint64 gasLimit;
+        uint64 gasTotalUsed;
+        uint64 gasMemoryUsed;
+        int64 gasRefunded;
+        uint64 gasRemaining;
+    }
+
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function addr(uint256 key) external pure returns (address account);
     function warp(uint256 timestamp) external;
@@ -25,7 +33,10 @@ interface Cheats {
     function deployCode(string calldata artifact, bytes calldata arguments) external returns (address deployed);
     function snapshotState() external returns (uint256 id);
     function revertToState(uint256 id) external returns (bool success);
-    function cool(address target) external;
+    function chainId(uint256 id) external;
+    /// EIP-7702: the next transaction sets the account's code to a delegation.
+    function signAndAttachDelegation(address implementation, uint256 key) external;
+    function lastCallGas() external view returns (Gas memory gas_);
     function expectEmit(bool topic1, bool topic2, bool topic3, bool data, address emitter) external;
 }
 

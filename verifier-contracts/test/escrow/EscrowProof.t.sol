@@ -62,10 +62,10 @@ contract EscrowProofTest is Fixture {
             vm.parseJsonUint(c.json, ".srs"),
             [tau[0], tau[1], tau[2], tau[3]],
             _points(vm.parseJsonUintArray(c.json, ".tables")),
-            Terms(0, address(2), Split(0, 0, 0, 0), "", "", 0),
+            Terms(0, address(2), Split(0, 0, 0, 0), 0, "", "", 0),
             none
         );
-        Terms memory terms = Terms(0, address(2), split, "", "", 0);
+        Terms memory terms = Terms(0, address(2), split, 0, "", "", 0);
         models.publishBase(
             architecture,
             _points(vm.parseJsonUintArray(c.json, ".tiles")),

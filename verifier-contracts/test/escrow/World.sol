@@ -127,7 +127,15 @@ abstract contract World is Fixture {
     }
 
     function _terms(address pot, Split memory split, uint24 model) internal pure returns (Terms memory) {
-        return Terms({model: model, pot: pot, split: split, uri: "ipfs://model", licence: "Apache-2.0", salt: "salt"});
+        return Terms({
+            model: model,
+            pot: pot,
+            split: split,
+            maxFee: 3 ether,
+            uri: "ipfs://model",
+            licence: "Apache-2.0",
+            salt: "salt"
+        });
     }
 
     function _noPermit() internal pure returns (Permit memory) {}

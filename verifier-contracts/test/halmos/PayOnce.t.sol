@@ -44,8 +44,8 @@ contract StubRouter {
         _key = key;
     }
 
-    function routes(bytes32) external view returns (address, uint64, bool, address) {
-        return (address(this), 1, false, _key);
+    function routes(bytes32) external view returns (address, uint64, bool, address, bytes32) {
+        return (address(this), 1, false, _key, address(this).codehash);
     }
 
     function check(bytes32, Settlement calldata) external pure {}

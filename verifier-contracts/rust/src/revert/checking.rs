@@ -10,6 +10,9 @@ pub(super) fn router(f: &mut fmt::Formatter<'_>, error: &Router) -> fmt::Result 
         Router::UnknownCircuit(e) => write!(f, "no route for circuit {}", e.circuit),
         Router::Frozen(e) => write!(f, "circuit {} is frozen", e.circuit),
         Router::NotContract(e) => write!(f, "the verifier {} has no code", e.verifier),
+        Router::VerifierChanged(e) => {
+            write!(f, "the code of the verifier {} is not what it was when the circuit was added", e.verifier)
+        }
         Router::GasCap(e) => write!(f, "a gas cap of {} is not allowed", e.gasCap),
         Router::KeyDigest(e) => write!(f, "the code at {} is not the key of circuit {}", e.key, e.circuit),
         Router::NotGuardian(e) => write!(f, "{} is neither guardian nor owner", e.caller),

@@ -57,6 +57,9 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
         Escrow::ConsumerGasTooHigh(e) => {
             write!(f, "a consumer's call may use {} gas at most, {} was asked for", e.most, e.got)
         }
+        Escrow::OtherChain(e) => {
+            write!(f, "the chain's id was {} when the escrow was deployed and is {}: it only gives back", e.expected, e.got)
+        }
         Escrow::AlreadyLocked(e) => write!(f, "{} is locked already, or was", request(e.requestId)),
         Escrow::CircuitsMismatch(e) if e.enabled == 0 => f.write_str("no circuit is enabled at the escrow yet: nothing can be settled"),
         Escrow::CircuitsMismatch(e) => write!(
@@ -142,6 +145,9 @@ pub(super) fn models(f: &mut fmt::Formatter<'_>, error: &Models) -> fmt::Result 
         Models::OtherPot(e) => write!(f, "the contributors' pot of line {} is {}, not {}", e.model, e.expected, e.got),
         Models::PotZero(_) => f.write_str("the contributors' pot cannot be the zero address"),
         Models::NotKind(e) => write!(f, "{} is no kind of model", e.kind),
+        Models::DeploymentFeeAboveMaximum(e) => {
+            write!(f, "publishing costs {} of OPEN's smallest unit, the publisher's maximum is {}", e.fee, e.most)
+        }
         Models::DeploymentFeeTooHigh(e) => write!(f, "a deployment fee is {} at most, got {}", e.most, e.got),
         Models::TreasuryZero(_) => f.write_str("the treasury cannot be the zero address"),
         Models::RecipientInvalid(e) => write!(f, "{} cannot receive: it is the registry", e.to),

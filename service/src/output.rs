@@ -77,13 +77,9 @@ impl Output {
         if !self.json {
             return;
         }
-        let mut object = serde_json::Map::new();
-        object.insert("schema".into(), schema.into());
-        if let Value::Object(content) = content {
-            object.extend(content);
-        }
-        object.insert("warnings".into(), json!(*self.warnings.borrow()));
-        let _ = writeln!(stdout(), "{}", Value::Object(object));
+        let content = joined(json!({ "schema": schema }), content);
+        let object = joined(content, json!({ "warnings": *self.warnings.borrow() }));
+        let _ = writeln!(stdout(), "{object}");
     }
 
     /// An error: on stderr for people, as JSON on stdout.
@@ -120,6 +116,15 @@ pub fn start_log() {
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// The fields of both objects in one.
+#[must_use]
+pub fn joined(mut one: Value, other: Value) -> Value {
+    if let (Value::Object(one), Value::Object(other)) = (&mut one, other) {
+        one.extend(other);
+    }
+    one
 }
 
 /// Milliseconds with one decimal.

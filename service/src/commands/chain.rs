@@ -215,7 +215,7 @@ pub(crate) fn step_json(step: &Step) -> Value {
     json!({
         "what": step.what, "id": format!("{:#066x}", step.id), "gas": step.gas(),
         "done_before": step.receipt.is_none(),
-        "transaction": step.receipt.as_ref().and_then(|receipt| receipt.hash).map(|hash| hash.to_string()),
+        "transaction": step.receipt.as_ref().and_then(|receipt| receipt.hash),
     })
 }
 
@@ -351,8 +351,7 @@ fn freeze(args: &FreezeArgs, out: &Output) -> Result<(), Error> {
     contracts.expect_deployed(&mut chain)?;
     let receipt = out.step("freeze", || contracts.freeze(&mut chain, args.circuit))?;
     out.line(format!("circuit {} is frozen for good; {} gas", args.circuit, receipt.gas));
-    let transaction = receipt.hash.map(|hash| hash.to_string());
-    let content = json!({ "circuit": args.circuit.to_string(), "gas": receipt.gas, "transaction": transaction });
+    let content = json!({ "circuit": args.circuit.to_string(), "gas": receipt.gas, "transaction": receipt.hash });
     out.finish("lorica.chain-freeze/1", content);
     Ok(())
 }
@@ -384,7 +383,7 @@ fn check(args: &CheckArgs, out: &Output) -> Result<(), Error> {
     out.finish(
         "lorica.chain-check/1",
         json!({
-            "accepted": true, "gas": gas, "transaction": hash.map(|hash| hash.to_string()), "circuit": circuit,
+            "accepted": true, "gas": gas, "transaction": hash, "circuit": circuit,
             "contracts": contracts.to_json(), "binding": binding::to_json(&settled.binding),
             "requests": answers_json(&settled),
         }),

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use clap::Args;
 use lorica_quant::integer::{Executor, RequestOutput};
 use lorica_verifier::proof::Output as Published;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::model::kind_of;
 use super::{kind_name, word};
 use crate::answer::Answer;
 use crate::error::Error;
 use crate::files::{AdapterFile, BaseFile};
-use crate::output::{Output, phases_json};
+use crate::output::{Output, joined, phases_json};
 use crate::requests::encode;
 
 /// Arguments of `infer`.
@@ -50,15 +50,15 @@ pub fn run(args: &InferArgs, out: &Output) -> Result<(), Error> {
     let labels = adapter.as_ref().map_or(&[][..], |adapter| &adapter.key.labels);
     let answer = Answer::new(&published, labels, ids.len(), key.output_exponent);
     out.line(format!("{} tokens; {}", ids.len(), answer.text()));
-    let mut content = json!({
-        "base": word(&key.commitments.id()),
-        "adapter": adapter.as_ref().map(|adapter| word(&adapter.key.commitments.id())),
-        "output": kind_name(kind), "tokens": ids.len(), "proven": false,
-        "phases": phases_json(&out.take_phases()),
-    });
-    if let (Value::Object(content), Value::Object(answer)) = (&mut content, answer.json()) {
-        content.extend(answer);
-    }
+    let content = joined(
+        json!({
+            "base": word(&key.commitments.id()),
+            "adapter": adapter.as_ref().map(|adapter| word(&adapter.key.commitments.id())),
+            "output": kind_name(kind), "tokens": ids.len(), "proven": false,
+            "phases": phases_json(&out.take_phases()),
+        }),
+        answer.json(),
+    );
     out.finish("lorica.infer/1", content);
     Ok(())
 }

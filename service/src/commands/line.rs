@@ -16,7 +16,7 @@ use crate::amount;
 use crate::error::Error;
 use crate::files::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterKey, BaseKey, MAX_BASE_BYTES, store};
 use crate::node::{AccountArgs, MarketArgs, parse_account, token_name};
-use crate::output::{Output, printable};
+use crate::output::{Output, joined, printable};
 
 /// What to do with a line.
 #[derive(Debug, Subcommand)]
@@ -195,14 +195,10 @@ pub(crate) fn done(receipt: Option<&Receipt>) -> String {
 }
 
 /// A transaction, or that there was none, beside what a command says.
-pub(crate) fn done_json(receipt: Option<&Receipt>, mut content: Value) -> Value {
-    if let Value::Object(content) = &mut content {
-        content.insert("done_before".into(), receipt.is_none().into());
-        content.insert("gas".into(), receipt.map_or(0, |receipt| receipt.gas).into());
-        let transaction = receipt.and_then(|receipt| receipt.hash).map(|hash| hash.to_string());
-        content.insert("transaction".into(), transaction.into());
-    }
-    content
+pub(crate) fn done_json(receipt: Option<&Receipt>, content: Value) -> Value {
+    let gas = receipt.map_or(0, |receipt| receipt.gas);
+    let transaction = receipt.and_then(|receipt| receipt.hash);
+    joined(content, json!({ "done_before": receipt.is_none(), "gas": gas, "transaction": transaction }))
 }
 
 fn version_json(id: U256, version: &Version) -> Value {

@@ -149,7 +149,7 @@ pub fn withdraw(args: &WithdrawArgs, out: &Output) -> Result<(), Error> {
         "lorica.withdraw/1",
         json!({
             "to": to.to_string(), "token": token.to_string(), "before": before.to_string(), "after": after.to_string(),
-            "gas": receipt.gas, "transaction": receipt.hash.map(|hash| hash.to_string()),
+            "gas": receipt.gas, "transaction": receipt.hash,
         }),
     );
     Ok(())
@@ -170,7 +170,7 @@ pub fn transfer(args: &TransferArgs, out: &Output) -> Result<(), Error> {
         "lorica.transfer/1",
         json!({
             "to": args.to.to_string(), "token": token.to_string(), "amount": units.to_string(),
-            "gas": receipt.gas, "transaction": receipt.hash.map(|hash| hash.to_string()),
+            "gas": receipt.gas, "transaction": receipt.hash,
         }),
     );
     Ok(())

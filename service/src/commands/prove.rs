@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 use lorica_circuits::bn254::Fr;
 use lorica_verifier::proof::InferenceProof;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{shape_json, shape_text, short, word};
 use crate::answer::Answer;
 use crate::error::Error;
 use crate::files::{AdapterFile, BaseFile, store};
-use crate::output::{Output, peak_memory, phases_json, size, time};
+use crate::output::{Output, joined, peak_memory, phases_json, size, time};
 use crate::prover::{Job, LoadedAdapter, Prover, Room};
 use crate::requests::{
     Context, Request, Salt, context_word, encode, parse_context, parse_salt, random_salt, read_requests,
@@ -155,10 +155,7 @@ fn report(args: &ProveArgs, prover: &Prover, jobs: &[Job<'_>], proof: &Inference
         let adapter = (request.adapter != Fr::zero()).then(|| word(&request.adapter));
         let name = if adapter.is_some() { short(&request.adapter) } else { "none".into() };
         out.line(format!("  request {index}: adapter {name}, {} tokens; {}", request.ids.len(), answer.text()));
-        let mut object = json!({ "adapter": adapter, "tokens": request.ids.len() });
-        if let (Value::Object(object), Value::Object(answer)) = (&mut object, answer.json()) {
-            object.extend(answer);
-        }
+        let object = joined(json!({ "adapter": adapter, "tokens": request.ids.len() }), answer.json());
         requests.push(object);
     }
     for (name, spent) in &phases {

@@ -24,7 +24,7 @@ use crate::binding;
 use crate::error::Error;
 use crate::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
 use crate::node::{self, AccountArgs, MarketArgs, Token, parse_token, token_name};
-use crate::output::Output;
+use crate::output::{Output, joined};
 use crate::requests::{encode, input_word, random_salt, random_word};
 use crate::signed_request::SignedRequest;
 
@@ -336,12 +336,12 @@ fn status(args: &OneArgs, out: &Output) -> Result<(), Error> {
     if state.status == Status::Settled {
         out.line(format!("  label {}, output {}", state.label, B256::from(state.output_digest)));
     }
-    let mut content = json!({
-        "id": request.id.to_string(), "deadline": request.terms.deadline, "late": late, "now": now,
-    });
-    if let (Value::Object(content), Value::Object(state)) = (&mut content, state_json(&state)) {
-        content.extend(state);
-    }
+    let content = joined(
+        json!({
+            "id": request.id.to_string(), "deadline": request.terms.deadline, "late": late, "now": now,
+        }),
+        state_json(&state),
+    );
     out.finish("lorica.request-status/1", content);
     Ok(())
 }
@@ -357,11 +357,10 @@ fn send(
     let receipt = out.step(what, || act(&market, &mut chain, &request.terms))?;
     let state = market.state(&mut chain, request.id)?;
     out.line(format!("request {}: {} for {} gas", request.id, state.status.name().to_uppercase(), receipt.gas));
-    let transaction = receipt.hash.map(|hash| hash.to_string());
-    let mut content = json!({ "id": request.id.to_string(), "gas": receipt.gas, "transaction": transaction });
-    if let (Value::Object(content), Value::Object(state)) = (&mut content, state_json(&state)) {
-        content.extend(state);
-    }
+    let content = joined(
+        json!({ "id": request.id.to_string(), "gas": receipt.gas, "transaction": receipt.hash }),
+        state_json(&state),
+    );
     out.finish(&format!("lorica.request-{what}/1"), content);
     Ok(())
 }
@@ -532,7 +531,7 @@ fn settle(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     out.finish(
         "lorica.request-settle/1",
         json!({
-            "gas": receipt.gas, "transaction": receipt.hash.map(|hash| hash.to_string()), "paid": paid,
+            "gas": receipt.gas, "transaction": receipt.hash, "paid": paid,
             "skipped": skipped,
         }),
     );

@@ -10,13 +10,13 @@ use lorica_verifier::key::AdapterCommitments;
 use lorica_verifier::proof::InferenceProof;
 use lorica_verifier::statement::RequestWords;
 use lorica_verifier::verify::verify;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{shape_json, shape_text, short, word};
 use crate::answer::Answer;
 use crate::error::{Error, Kind};
 use crate::files::{AdapterKey, BaseKey, MAX_PROOF_BYTES, store};
-use crate::output::{Output, milliseconds, printable, time};
+use crate::output::{Output, joined, milliseconds, printable, time};
 use crate::requests::{Context, Request, context_word, encode, parse_context, read_requests};
 use crate::srs_source::INSECURE;
 
@@ -226,13 +226,13 @@ fn accept(
         let name = if adapter.is_some() { short(&request.adapter) } else { "none".into() };
         out.line(format!("  request {index}: adapter {name}, {} tokens; {}", request.ids.len(), answer.text()));
         out.line(format!("    input {}  output {}", short(&words.input_digest), short(&words.output_digest)));
-        let mut object = json!({
-            "adapter": adapter, "tokens": request.ids.len(), "input_digest": word(&words.input_digest),
-            "output_digest": word(&words.output_digest),
-        });
-        if let (Value::Object(object), Value::Object(answer)) = (&mut object, answer.json()) {
-            object.extend(answer);
-        }
+        let object = joined(
+            json!({
+                "adapter": adapter, "tokens": request.ids.len(), "input_digest": word(&words.input_digest),
+                "output_digest": word(&words.output_digest),
+            }),
+            answer.json(),
+        );
         requests.push(object);
     }
     if !text_checked {

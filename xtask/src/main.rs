@@ -142,5 +142,7 @@ fn run_with(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> bo
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| ".".into(), Path::to_path_buf)
+    // As cargo says it now: a target folder that several checkouts share may hold another one's program.
+    let own = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    own.parent().map_or_else(|| ".".into(), Path::to_path_buf)
 }

@@ -407,8 +407,11 @@ pub(crate) fn on_chain_binding(
                 return Err(Error::Batch(format!("the payee has not accepted the request {id}: {hint}")));
             }
             if state.circuits < last_circuit {
-                let hint = "name the key of the one that will settle it: --settlement-key";
-                return refuse(format!("trusts only the first {} of {last_circuit} circuits: {hint}", state.circuits));
+                let trusted = state.circuits;
+                let hint = "--settlement-key names the one that will settle it";
+                return refuse(format!(
+                    "trusts the escrow's first {trusted} circuits, not number {last_circuit} ({hint})"
+                ));
             }
         }
         bound.push(BoundRequest { id: request.id.0, fee: state.fee.to_be_bytes() });

@@ -441,14 +441,60 @@ fn account(byte: &str) -> String {
     key.account().to_string()
 }
 
-#[test]
-fn lines_and_governance_are_shown_changed_and_handed_on() {
+/// A chain in memory behind JSON-RPC, as commands name it.
+fn start_node() -> String {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let ready = move |address: String| sender.send(address).unwrap();
         DevelopmentNode::new(31337).serve("127.0.0.1:0", ready)
     });
-    let node = format!("--rpc http://{}", receiver.recv().unwrap());
+    format!("--rpc http://{}", receiver.recv().unwrap())
+}
+
+/// A prover works for requests only that it has accepted, and whose locks trust the circuit that will settle them.
+#[test]
+fn requests_that_would_not_be_paid_are_not_bound() {
+    let node = start_node();
+    let [_, requester, prover] = ["c1", "c2", "c3"].map(account);
+    let at = format!("{node} --contracts market.json");
+    let run = |line: &str, code: i32| WORLD.line(&format!("{line} --json")).expect(code).json();
+    let refused = |line: &str, words: &str| {
+        let message = run(line, 3)["message"].clone();
+        assert!(message.as_str().is_some_and(|message| message.contains(words)), "{line}: {message}");
+    };
+    run(&format!("chain deploy {node} --key-file c1.key -o market.json"), 0);
+    run(&format!("transfer {at} --key-file c1.key --to {requester} --amount 10"), 0);
+    run(&format!("chain publish {at} --key-file c1.key --base base.vk --insecure-dev-srs"), 0);
+    for (kind, file) in [("--embed", "embed.vk"), ("", "classify.vk")] {
+        let key = format!("settlement-key --base base.vk --requests 1 --tokens 16 {kind}");
+        run(&format!("{key} --srs dev.srs --insecure-dev-srs -o {file}"), 0);
+        run(
+            &format!("chain register {at} --key-file c1.key --base base.vk --settlement-key {file} --insecure-dev-srs"),
+            0,
+        );
+    }
+    let sign = "request sign --contracts market.json --key-file c2.key --base base.vk --text hello --max-fee 1";
+    run(&format!("{sign} -o few.json"), 0);
+    run(&format!("request lock {at} --key-file c2.key --circuits 1 few.json"), 0);
+    run(&format!("{sign} -o all.json"), 0);
+    let locked = run(&format!("request lock {at} --key-file c2.key --permit all.json"), 0);
+    assert_eq!((&locked["circuits"], &locked["steps"].as_array().map(Vec::len)), (&json!(2), &Some(1)));
+
+    let bind = format!("request bind {at} --payee {prover} --base base.vk -o bound.json");
+    refused(&format!("{bind} all.json"), "has not accepted");
+    for request in ["few", "all"] {
+        run(&format!("request accept {at} --key-file c3.key {request}.json"), 0);
+    }
+    run(&format!("{bind} all.json"), 0);
+    refused(&format!("{bind} few.json"), "trusts the escrow's first 1 circuits, not number 2");
+    refused(&format!("{bind} --settlement-key classify.vk few.json"), "not number 2");
+    refused(&format!("{bind} all.json few.json"), "not number 2");
+    run(&format!("{bind} --settlement-key embed.vk all.json few.json"), 0);
+}
+
+#[test]
+fn lines_and_governance_are_shown_changed_and_handed_on() {
+    let node = start_node();
     let [owner, publisher, stranger] = ["a1", "a2", "a3"].map(account);
     WORLD.line(&format!("chain deploy {node} --key-file a1.key --holder {publisher} -o chain.json")).expect(0);
     let ask = |key: &str, line: &str, code: i32| {

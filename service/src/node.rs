@@ -86,6 +86,27 @@ impl AccountArgs {
     }
 }
 
+/// The contracts on a node, and an account that sends to them.
+#[derive(Args, Debug)]
+pub struct SenderArgs {
+    #[command(flatten)]
+    /// Where
+    pub market: MarketArgs,
+    #[command(flatten)]
+    /// Who
+    pub account: AccountArgs,
+}
+
+impl SenderArgs {
+    /// Connects as the account.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn connect(&self) -> Result<(Market, RpcChain), Error> {
+        self.market.connect_as(&self.account)
+    }
+}
+
 fn text(path: &Path) -> Result<String, Error> {
     let bytes = store::read(path, MAX_TEXT_BYTES)?;
     String::from_utf8(bytes).map_err(|_| Error::Refused { path: path.into(), reason: "not a text file".into() })

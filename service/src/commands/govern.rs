@@ -12,7 +12,7 @@ use super::chain::{step_json, step_lines};
 use super::line::{done, done_json};
 use crate::amount::{self, Amount};
 use crate::error::Error;
-use crate::node::{AccountArgs, MarketArgs, Token, parse_account, parse_token, token_name, units};
+use crate::node::{MarketArgs, SenderArgs, Token, parse_account, parse_token, token_name, units};
 use crate::output::Output;
 
 /// What to set.
@@ -72,11 +72,8 @@ impl From<KindName> for Kind {
 #[derive(Args, Debug)]
 pub struct FeeArgs {
     #[command(flatten)]
-    /// Where
-    pub market: MarketArgs,
-    #[command(flatten)]
     /// The owner
-    pub account: AccountArgs,
+    pub by: SenderArgs,
     /// Of what
     #[arg(long)]
     pub kind: KindName,
@@ -89,11 +86,8 @@ pub struct FeeArgs {
 #[derive(Args, Debug)]
 pub struct BoundsArgs {
     #[command(flatten)]
-    /// Where
-    pub market: MarketArgs,
-    #[command(flatten)]
     /// The owner
-    pub account: AccountArgs,
+    pub by: SenderArgs,
     #[command(flatten)]
     /// What
     pub bounds: NewBounds,
@@ -118,11 +112,8 @@ pub struct NewBounds {
 #[derive(Args, Debug)]
 pub struct TreasuryArgs {
     #[command(flatten)]
-    /// Where
-    pub market: MarketArgs,
-    #[command(flatten)]
     /// The owner
-    pub account: AccountArgs,
+    pub by: SenderArgs,
     /// The treasury from now on
     #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub to: Address,
@@ -132,11 +123,8 @@ pub struct TreasuryArgs {
 #[derive(Args, Debug)]
 pub struct TokenArgs {
     #[command(flatten)]
-    /// Where
-    pub market: MarketArgs,
-    #[command(flatten)]
     /// The owner
-    pub account: AccountArgs,
+    pub by: SenderArgs,
     /// The token
     #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub token: Address,
@@ -152,11 +140,8 @@ pub struct TokenArgs {
 #[derive(Args, Debug)]
 pub struct WithdrawFeesArgs {
     #[command(flatten)]
-    /// Where
-    pub market: MarketArgs,
-    #[command(flatten)]
     /// The treasury
-    pub account: AccountArgs,
+    pub by: SenderArgs,
     /// Where to; the account itself if absent
     #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub to: Option<Address>,
@@ -193,11 +178,8 @@ fn owned(names: &[ContractName]) -> Vec<Owned> {
 #[derive(Args, Debug)]
 pub struct OfferArgs {
     #[command(flatten)]
-    /// Where
-    pub market: MarketArgs,
-    #[command(flatten)]
     /// The owner
-    pub account: AccountArgs,
+    pub by: SenderArgs,
     /// To whom
     #[arg(long, value_name = "ADDRESS", required_unless_present = "withdraw_offer", value_parser = parse_account)]
     pub to: Option<Address>,
@@ -213,11 +195,8 @@ pub struct OfferArgs {
 #[derive(Args, Debug)]
 pub struct AcceptArgs {
     #[command(flatten)]
-    /// Where
-    pub market: MarketArgs,
-    #[command(flatten)]
     /// To whom they are offered
-    pub account: AccountArgs,
+    pub by: SenderArgs,
     /// Which; all three if absent
     #[arg(long, num_args = 1..)]
     pub contract: Vec<ContractName>,
@@ -297,7 +276,7 @@ fn governance_lines(set: &Governance, out: &Output) {
 }
 
 fn fee(args: &FeeArgs, out: &Output) -> Result<(), Error> {
-    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let (market, mut chain) = args.by.connect()?;
     let (kind, fee) = (Kind::from(args.kind), units(args.amount, Token::Open)?);
     let receipt = out.step("fee", || market.set_publishing_fee(&mut chain, kind, fee))?;
     let (name, said) = (kind.name(), amount::show(fee));
@@ -308,7 +287,7 @@ fn fee(args: &FeeArgs, out: &Output) -> Result<(), Error> {
 }
 
 fn bounds(args: &BoundsArgs, out: &Output) -> Result<(), Error> {
-    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let (market, mut chain) = args.by.connect()?;
     let old = market.bounds(&mut chain)?;
     let bounds = Bounds {
         min_prover: args.bounds.min_prover.unwrap_or(old.min_prover),
@@ -323,7 +302,7 @@ fn bounds(args: &BoundsArgs, out: &Output) -> Result<(), Error> {
 }
 
 fn treasury(args: &TreasuryArgs, out: &Output) -> Result<(), Error> {
-    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let (market, mut chain) = args.by.connect()?;
     let receipt = out.step("treasury", || market.set_treasury(&mut chain, args.to))?;
     out.line(format!("the treasury is {}; {}", args.to, done(receipt.as_ref())));
     let content = json!({ "treasury": args.to.to_string() });
@@ -332,7 +311,7 @@ fn treasury(args: &TreasuryArgs, out: &Output) -> Result<(), Error> {
 }
 
 fn token(args: &TokenArgs, out: &Output) -> Result<(), Error> {
-    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let (market, mut chain) = args.by.connect()?;
     let receipt = out.step("token", || market.allow_token(&mut chain, args.token, args.allow))?;
     let verb = if args.allow { "may" } else { "may not" };
     let name = token_name(args.token, &market);
@@ -348,7 +327,7 @@ fn token(args: &TokenArgs, out: &Output) -> Result<(), Error> {
 }
 
 fn withdraw_fees(args: &WithdrawFeesArgs, out: &Output) -> Result<(), Error> {
-    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let (market, mut chain) = args.by.connect()?;
     let to = args.to.unwrap_or_else(|| chain.account());
     let withdrawn = out.step("withdraw fees", || market.withdraw_fees(&mut chain, to))?;
     match &withdrawn {
@@ -369,7 +348,7 @@ fn finish_steps(schema: &str, account: Option<Address>, steps: &[Step], out: &Ou
 }
 
 fn offer(args: &OfferArgs, out: &Output) -> Result<(), Error> {
-    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let (market, mut chain) = args.by.connect()?;
     let contracts = owned(&args.contract);
     let steps = out.step("offer", || market.offer_ownership(&mut chain, &contracts, args.to))?;
     out.line(match args.to {
@@ -381,7 +360,7 @@ fn offer(args: &OfferArgs, out: &Output) -> Result<(), Error> {
 }
 
 fn accept(args: &AcceptArgs, out: &Output) -> Result<(), Error> {
-    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let (market, mut chain) = args.by.connect()?;
     let contracts = owned(&args.contract);
     let steps = out.step("accept", || market.accept_ownership(&mut chain, &contracts))?;
     let account = chain.account();

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::amount;
 use crate::error::Error;
 use crate::files::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterKey, BaseKey, MAX_BASE_BYTES, store};
-use crate::node::{AccountArgs, MarketArgs, parse_account, token_name};
+use crate::node::{MarketArgs, SenderArgs, parse_account, token_name};
 use crate::output::{Output, joined, printable};
 
 /// What to do with a line.
@@ -71,11 +71,8 @@ pub struct ShowArgs {
 #[derive(Args, Debug)]
 pub struct RetireArgs {
     #[command(flatten)]
-    /// Where
-    pub market: MarketArgs,
-    #[command(flatten)]
     /// The line's owner
-    pub account: AccountArgs,
+    pub by: SenderArgs,
     /// The version: the key of a base or adapter
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
@@ -88,11 +85,8 @@ pub struct RetireArgs {
 #[derive(Args, Debug)]
 pub struct OfferArgs {
     #[command(flatten)]
-    /// Where
-    pub market: MarketArgs,
-    #[command(flatten)]
     /// The line's owner
-    pub account: AccountArgs,
+    pub by: SenderArgs,
     #[command(flatten)]
     /// Which
     pub line: LineArgs,
@@ -108,11 +102,8 @@ pub struct OfferArgs {
 #[derive(Args, Debug)]
 pub struct AcceptArgs {
     #[command(flatten)]
-    /// Where
-    pub market: MarketArgs,
-    #[command(flatten)]
     /// To whom it is offered
-    pub account: AccountArgs,
+    pub by: SenderArgs,
     #[command(flatten)]
     /// Which
     pub line: LineArgs,
@@ -122,11 +113,8 @@ pub struct AcceptArgs {
 #[derive(Args, Debug)]
 pub struct PotArgs {
     #[command(flatten)]
-    /// Where
-    pub market: MarketArgs,
-    #[command(flatten)]
     /// The present pot
-    pub account: AccountArgs,
+    pub by: SenderArgs,
     #[command(flatten)]
     /// Which
     pub line: LineArgs,
@@ -261,7 +249,7 @@ fn show(args: &ShowArgs, out: &Output) -> Result<(), Error> {
 }
 
 fn retire(args: &RetireArgs, out: &Output) -> Result<(), Error> {
-    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let (market, mut chain) = args.by.connect()?;
     let (line, id) = published(&market, &mut chain, &args.model)?;
     let receipt = out.step("retire", || market.retire(&mut chain, id))?;
     let path = args.model.display();
@@ -272,7 +260,7 @@ fn retire(args: &RetireArgs, out: &Output) -> Result<(), Error> {
 }
 
 fn offer(args: &OfferArgs, out: &Output) -> Result<(), Error> {
-    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let (market, mut chain) = args.by.connect()?;
     let (line, _) = args.line.find(&market, &mut chain)?;
     let receipt = out.step("offer", || market.offer_line(&mut chain, line, args.to))?;
     let what = match args.to {
@@ -294,7 +282,7 @@ fn offer(args: &OfferArgs, out: &Output) -> Result<(), Error> {
 }
 
 fn accept(args: &AcceptArgs, out: &Output) -> Result<(), Error> {
-    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let (market, mut chain) = args.by.connect()?;
     let (line, _) = args.line.find(&market, &mut chain)?;
     let receipt = out.step("accept", || market.accept_line(&mut chain, line))?;
     let owner = chain.account();
@@ -305,7 +293,7 @@ fn accept(args: &AcceptArgs, out: &Output) -> Result<(), Error> {
 }
 
 fn pot(args: &PotArgs, out: &Output) -> Result<(), Error> {
-    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let (market, mut chain) = args.by.connect()?;
     let (line, _) = args.line.find(&market, &mut chain)?;
     let receipt = out.step("pot", || market.set_pot(&mut chain, line, args.to))?;
     out.line(format!("the contributors' pot of line {line} is {}; {}", args.to, done(receipt.as_ref())));

@@ -172,17 +172,12 @@ impl Market {
         Refusal { requestId: request, reason }.eip712_signing_hash(&self.domain())
     }
 
-    fn escrow_call(&self, chain: &mut impl Chain, call: &impl alloy_sol_types::SolCall) -> Result<Receipt, ChainError> {
-        self.contracts.expect_chain(chain)?;
-        chain.send(Some(self.escrow), abi::encode(call))
-    }
-
     /// Takes a request on: it cannot be cancelled any more.
     ///
     /// # Errors
     /// [`ChainError`].
     pub fn accept(&self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
-        self.escrow_call(chain, &InferenceEscrow::acceptCall { request: request.clone() })
+        self.send_to(chain, self.escrow, &InferenceEscrow::acceptCall { request: request.clone() })
     }
 
     /// Takes back what no prover has accepted. The account must be the requester.
@@ -190,7 +185,7 @@ impl Market {
     /// # Errors
     /// [`ChainError`].
     pub fn cancel(&self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
-        self.escrow_call(chain, &InferenceEscrow::cancelCall { request: request.clone() })
+        self.send_to(chain, self.escrow, &InferenceEscrow::cancelCall { request: request.clone() })
     }
 
     /// Gives the payer the money back after the deadline.
@@ -198,7 +193,7 @@ impl Market {
     /// # Errors
     /// [`ChainError`].
     pub fn refund(&self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
-        self.escrow_call(chain, &InferenceEscrow::refundCall { request: request.clone() })
+        self.send_to(chain, self.escrow, &InferenceEscrow::refundCall { request: request.clone() })
     }
 
     /// Gives the payer the money back, on the word of the prover that has accepted or is named: the account itself, or a
@@ -214,7 +209,7 @@ impl Market {
         signature: &[u8],
     ) -> Result<Receipt, ChainError> {
         let signature = Bytes::copy_from_slice(signature);
-        self.escrow_call(chain, &InferenceEscrow::refuseCall { request: request.clone(), reason, signature })
+        self.send_to(chain, self.escrow, &InferenceEscrow::refuseCall { request: request.clone(), reason, signature })
     }
 
     /// Calldata of a batch's settlement.
@@ -363,7 +358,7 @@ impl Market {
     /// # Errors
     /// [`ChainError`].
     pub fn withdraw(&self, chain: &mut impl Chain, token: Address, to: Address) -> Result<Receipt, ChainError> {
-        self.escrow_call(chain, &InferenceEscrow::withdrawCall { token, to })
+        self.send_to(chain, self.escrow, &InferenceEscrow::withdrawCall { token, to })
     }
 
     /// Pays out what a line's owner is owed; the account must be the owner.
@@ -377,7 +372,7 @@ impl Market {
         token: Address,
         to: Address,
     ) -> Result<Receipt, ChainError> {
-        self.escrow_call(chain, &InferenceEscrow::withdrawModelCall { model: line(model)?, token, to })
+        self.send_to(chain, self.escrow, &InferenceEscrow::withdrawModelCall { model: line(model)?, token, to })
     }
 
     /// Pays out what a line's contributors are owed; the account must be their pot.
@@ -391,7 +386,7 @@ impl Market {
         token: Address,
         to: Address,
     ) -> Result<Receipt, ChainError> {
-        self.escrow_call(chain, &InferenceEscrow::withdrawPotCall { model: line(model)?, token, to })
+        self.send_to(chain, self.escrow, &InferenceEscrow::withdrawPotCall { model: line(model)?, token, to })
     }
 }
 

@@ -111,7 +111,7 @@ impl Market {
                 self.ownership(chain, escrow)?,
             ],
             guardian: ask(chain, self.contracts.router, "the guardian", &VerifierRouter::guardianCall {})?,
-            circuits: ask(chain, self.escrow, "the circuits", &InferenceEscrow::circuitCountCall {})?,
+            circuits: self.circuit_count(chain)?,
         })
     }
 

@@ -76,7 +76,7 @@ impl Market {
         if self.allowance(chain, token, spender)? >= amount {
             return Ok(None);
         }
-        let receipt = chain.send(Some(token), abi::encode(&OpenToken::approveCall { spender, value: amount }))?;
+        let receipt = self.send_to(chain, token, &OpenToken::approveCall { spender, value: amount })?;
         Ok(Some(Step { what: "approval", id: U256::ZERO, receipt: Some(receipt) }))
     }
 
@@ -128,7 +128,7 @@ impl Market {
             r: permit.r().into(),
             s: permit.s().into(),
         };
-        let receipt = chain.send(Some(self.escrow), abi::encode(&call))?;
+        let receipt = self.send_to(chain, self.escrow, &call)?;
         Ok(vec![self.locked(locking.request, receipt)])
     }
 
@@ -139,7 +139,7 @@ impl Market {
         if token == NATIVE {
             return Ok(None);
         }
-        if !ask(chain, self.escrow, "a token", &InferenceEscrow::isTokenAllowedCall { token })? {
+        if !self.token_allowed(chain, token)? {
             return Err(ChainError::Unexpected { what: "the token, which the escrow does not take," });
         }
         Ok(Some(token))

@@ -194,9 +194,13 @@ impl Market {
 
     /// Whether an id is published and serves the account: an architecture serves everybody, other versions who owns them.
     fn is_own(&self, chain: &mut impl Chain, kind: Kind, id: U256) -> Result<bool, ChainError> {
-        let Some(number) = self.line_of(chain, id)? else { return Ok(false) };
+        let version = match self.version(chain, id) {
+            Err(ChainError::NotPublished { .. }) => return Ok(false),
+            found => found?,
+        };
+        let number = version.line;
         let owner = self.line(chain, number)?.owner;
-        if self.version(chain, id)?.retired {
+        if version.retired {
             return Err(cannot(id, format!("it is published in line {number} and retired")));
         }
         if kind != Kind::Architecture && owner != chain.account() {

@@ -174,6 +174,40 @@ contract EscrowGovernanceTest is World {
         _world();
     }
 
+    /// Who locks says which circuits may settle; nobody can trust one that does not exist yet, and a stranger cannot
+    /// spoil a signed request with one that no prover uses.
+    function test_circuitsOfALock() public {
+        InferenceRequest memory request = _request(1);
+        bytes memory signature = _signed(request);
+        uint16[2] memory never = [0, CIRCUITS + 1];
+        for (uint256 i = 0; i < 2; ++i) {
+            bytes memory reason = abi.encodeWithSelector(InferenceEscrow.CircuitsMismatch.selector, CIRCUITS, never[i]);
+            vm.prank(requester);
+            vm.expectRevert(reason);
+            escrow.lock(request, FEE, never[i], "");
+            vm.prank(RELAYER);
+            vm.expectRevert(reason);
+            escrow.lock(request, FEE, never[i], signature);
+        }
+        vm.prank(RELAYER);
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitsMismatch.selector, CIRCUITS, 1));
+        escrow.lock(request, FEE, 1, signature);
+        // The requester trusts the first circuit only, and the second cannot settle.
+        vm.prank(requester);
+        uint256 id = escrow.lock(request, FEE, 1, "");
+        assertEq(escrow.lockOf(id).circuits, 1, "circuits");
+        Settlement memory settlement = _prove(_one(request), prover);
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
+        escrow.settle(classify, settlement, _terms(_one(request)));
+        // Without any circuit nothing is locked.
+        InferenceEscrow empty = InferenceEscrow(
+            cheats.deployCode("InferenceEscrow.sol:InferenceEscrow", abi.encode(GOVERNANCE, router, models))
+        );
+        vm.prank(requester);
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitsMismatch.selector, 0, 0));
+        empty.lock(request, FEE, 0, "");
+    }
+
     /// During a consumer's call no circuit is enabled and no token allowed, whoever asks.
     function test_stateChangesDuringACallback() public {
         OwningConsumer consumer = new OwningConsumer(escrow);

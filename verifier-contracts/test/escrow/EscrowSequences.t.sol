@@ -114,9 +114,6 @@ contract EscrowSequencesTest is World {
         _assertStatus(id, Status.Settled, "settled");
         // The same with a refusal, and everything after it fails.
         request.salt = 3;
-        id = escrow.requestId(request);
-        own = _settlement(_one(request), address(bundle));
-        mock.prove(classify, address(escrow), own);
         request.maxFee = 0.6 ether;
         id = escrow.requestId(request);
         own = _settlement(_one(request), address(bundle));

@@ -131,10 +131,36 @@ impl Architecture {
 /// What a batch publishes for each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OutputKind {
-    /// `hidden` integer sums over the real tokens of the last layer, and the length.
+    /// `hidden` integer sums over the real tokens of the last layer, and the length. A settlement shows a digest of the
+    /// sums, eight to a word.
     Embed,
     /// Sixteen integer logits; the label is the lowest index of the largest.
     Classify,
+}
+
+impl OutputKind {
+    /// The kind's number in files, in statements and on chains: 1 classify, 2 embed. 0 was the embedding whose
+    /// settlements could be forged (`docs/decisions/0031-embeddings-are-published-as-packed-words.md`).
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Classify => 1,
+            Self::Embed => 2,
+        }
+    }
+
+    /// The kind of a number.
+    ///
+    /// # Errors
+    /// [`CircuitError::WithdrawnEmbedding`] for 0, [`CircuitError::OutputKind`] for a number that is no kind's.
+    pub fn from_number(number: u8) -> Result<Self, CircuitError> {
+        match number {
+            0 => Err(CircuitError::WithdrawnEmbedding),
+            1 => Ok(Self::Classify),
+            2 => Ok(Self::Embed),
+            got => Err(CircuitError::OutputKind { got }),
+        }
+    }
 }
 
 /// Shape of a batch: with the architecture it fixes layout, relations and settlement key.

@@ -19,6 +19,18 @@ pub enum CircuitError {
         /// The value that breaks it.
         got: usize,
     },
+    /// A number that is no kind of output.
+    #[error("kind of output: 1 classify, 2 embed, got {got}")]
+    OutputKind {
+        /// The number.
+        got: u8,
+    },
+    /// Kind of output 0: embeddings before their digest was a claim on ranged cells.
+    #[error(
+        "embeddings of kind 0 are withdrawn: their settlements prove nothing about the output (SECURITY.md); \
+         prove again, with a key made again: embeddings are kind 2 now"
+    )]
+    WithdrawnEmbedding,
     /// Scales out of range.
     #[error("scales: {what}, got {got}")]
     Scales {

@@ -52,6 +52,13 @@ pub struct DigitWeight {
     pub entries: Vec<DigitEntry>,
 }
 
+/// log2 of the sums in one packed word of an embedding.
+pub const PACKED_BITS: u32 = 3;
+/// Sums in one packed word of an embedding.
+pub const PACKED_SUMS: usize = 1 << PACKED_BITS;
+/// Bits of a sum in its packed word: with its offset `2^23` a sum of at most 128 cells of 16 bits has fewer.
+pub const PACKED_SUM_BITS: u32 = 24;
+
 /// How one low axis of a column is weighted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LowWeight {
@@ -65,6 +72,9 @@ pub enum LowWeight {
     Masked,
     /// `eq` with the point of a logical axis for indices from the request's length on. Likewise.
     Unmasked(Axis),
+    /// The axis in its upper bits, and in its lower [`PACKED_BITS`] bits powers of two: index `8·u + j` has the weight
+    /// `eq(upper bits of the point, u)·2^(24·j)`. A sum of cells becomes a packed word.
+    Packed(Axis),
     /// Index = word id of the (request, token) at the points of those axes.
     WordOf,
     /// Index = position of the (request, token) at the points of those axes.

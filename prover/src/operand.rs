@@ -8,7 +8,7 @@ use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::{Coefficient, Form, FormTerm, LowWeight, ScaleRef};
 use lorica_circuits::layout::Layout;
 use lorica_verifier::arithmetic::Native;
-use lorica_verifier::multilinear::{eq_table, integer};
+use lorica_verifier::multilinear::{eq_table, integer, packed_table};
 use lorica_verifier::weight::Points;
 use std::collections::BTreeMap;
 
@@ -208,6 +208,12 @@ impl Reader<'_> {
                         vec![self.piece(*a, variables, outer)?]
                     }
                 }
+                LowWeight::Packed(a) if variables.shift(*a).is_some() => {
+                    return Err(CircuitError::Compile {
+                        what: format!("{:?}: a packed axis is summed over", term.column),
+                    });
+                }
+                LowWeight::Packed(a) => vec![Piece::Weighted(packed_table(&outer.get(*a)?))],
                 LowWeight::Ones | LowWeight::Masked => vec![Piece::Weighted(vec![Fr::ONE; 1 << bits])],
                 LowWeight::Unmasked(a) => vec![self.piece(*a, variables, outer)?],
                 LowWeight::First => {

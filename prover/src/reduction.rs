@@ -17,7 +17,7 @@ use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::{Form, FormTerm, LowWeight};
 use lorica_circuits::layout::Layout;
 use lorica_verifier::arithmetic::Native;
-use lorica_verifier::multilinear::{eq_table, integer};
+use lorica_verifier::multilinear::{eq_table, integer, packed_table};
 use lorica_verifier::transcript::Transcript;
 use lorica_verifier::weight::{LeafTerm, Points};
 
@@ -228,6 +228,7 @@ fn form_atoms(
                 LowWeight::Unmasked(own) => {
                     table(*own)?.into_iter().enumerate().map(|(i, v)| if i < length { Fr::ZERO } else { v }).collect()
                 }
+                LowWeight::Packed(own) => packed_table(&points.get(*own)?),
                 LowWeight::First => (0..size).map(|i| if i == 0 { Fr::ONE } else { Fr::ZERO }).collect(),
                 _ => vec![Fr::ONE; size],
             });

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use lorica_circuits::architecture::OutputKind::{Classify, Embed};
 use lorica_circuits::architecture::Shape;
-use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::bn254::{Field, Fr, PrimeField};
 use lorica_circuits::column::{Axis, Column, Lookup, Region, Table};
 use lorica_circuits::layout::Layout;
 use lorica_quant::integer::synthetic::{SMALL, Sizes, Synthetic};
@@ -99,6 +99,39 @@ fn tables_cannot_be_crossed() {
     let error = verify_without(&world, &proof, &[]).expect_err("accepted").to_string();
     crate::circuit::judge(&world.key, &proof);
     assert!(error.contains(SUM), "{error}");
+}
+
+/// Nothing bounds the scales that a contract stores: C and ε, hence V, are any field elements. The two equations of the root,
+/// with both slacks below 2^80, still have one solution (soundness.md, LayerNorm).
+#[test]
+fn roots_are_unique_under_hostile_scales() {
+    let small = |value: &Fr| value.to_repr()[10..].iter().all(|byte| *byte == 0);
+    let mut seed = 1u64;
+    let mut random = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed >> 16
+    };
+    for case in 0..40 {
+        let root = [0, 1, 2, 255, 65_534, 65_535].get(case).copied().unwrap_or_else(|| random() % 65_536);
+        let mut slack = || Fr::from(random()) * Fr::from(1 << 32) + Fr::from(random() % (1 << 32));
+        // The ends of the range, where the two quotients meet, among them.
+        let (s1, s2) = match case % 4 {
+            0 => (slack(), slack()),
+            1 => (Fr::ZERO, Fr::ZERO),
+            2 => (Fr::ZERO, Fr::from(2).pow([80]) - Fr::ONE),
+            _ => (Fr::from(2).pow([80]) - Fr::ONE, slack()),
+        };
+        let factor = Fr::from(2 * root + 1);
+        let v = (s1 + s2 + Fr::ONE) * factor.invert().unwrap();
+        let c = s1 + Fr::from(root).square() * v;
+        let accepted: Vec<u64> = (0..65_536)
+            .filter(|&other| {
+                let (below, above) = (Fr::from(other).square(), Fr::from(other + 1).square());
+                small(&(c - below * v)) && small(&(above * v - Fr::ONE - c))
+            })
+            .collect();
+        assert_eq!(accepted, [root], "{s1:?}, {s2:?}");
+    }
 }
 
 /// Rows with the least and the greatest variance, the reciprocal root off by one both ways, the negative slack borrowed

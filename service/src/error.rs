@@ -235,7 +235,9 @@ impl Error {
             Self::Chain(error) if error.is_refusal() => Kind::Rejected,
             Self::Chain(ChainError::NotOffered { .. }) => Kind::Rejected,
             Self::Chain(ChainError::ForeignConsumer { .. } | ChainError::Abi(_) | ChainError::Key(_)) => Kind::Input,
-            Self::Chain(ChainError::NoLine { .. } | ChainError::NotPublished { .. }) => Kind::Input,
+            Self::Chain(ChainError::NoLine { .. } | ChainError::NotPublished { .. } | ChainError::Kind { .. }) => {
+                Kind::Input
+            }
             Self::Chain(_) => Kind::Environment,
             Self::Usage(_) => Kind::Usage,
             Self::Write { .. } | Self::Fetch(_) | Self::Randomness(_) => Kind::Environment,

@@ -11,6 +11,7 @@
 
 use std::path::Path;
 
+use lorica_circuits::architecture::OutputKind;
 use lorica_contracts::abi;
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_contracts::alloy_primitives::{Address, B256, Bytes, Signature, U256};
@@ -22,6 +23,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::files::{BaseKey, store};
 use crate::requests::{Salt, encode, input_word, parse_salt};
+
+/// What embeddings were before their kind was withdrawn.
+const WITHDRAWN_EMBEDDING: u8 = 0;
 
 /// Largest request file.
 const MAX_BYTES: u64 = 1 << 20;
@@ -64,6 +68,24 @@ enum Kind {
     Classify,
 }
 
+impl From<Kind> for OutputKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Embed => Self::Embed,
+            Kind::Classify => Self::Classify,
+        }
+    }
+}
+
+impl From<OutputKind> for Kind {
+    fn from(kind: OutputKind) -> Self {
+        match kind {
+            OutputKind::Embed => Self::Embed,
+            OutputKind::Classify => Self::Classify,
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Input {
@@ -93,6 +115,19 @@ impl SignedRequest {
     /// # Errors
     /// [`Error::Refused`] says what is wrong.
     pub fn read(path: &Path, market: &Market, chain: &mut impl Chain) -> Result<Self, Error> {
+        let request = Self::read_even_withdrawn(path, market, chain)?;
+        match OutputKind::from_number(request.terms.kind) {
+            Ok(_) => Ok(request),
+            Err(error) => Err(Error::Refused { path: path.into(), reason: format!("{error}; sign the request again") }),
+        }
+    }
+
+    /// [`read`](Self::read), also of an embedding that was signed before its kind was withdrawn: its fee may be locked, and
+    /// can be taken back.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_even_withdrawn(path: &Path, market: &Market, chain: &mut impl Chain) -> Result<Self, Error> {
         let refuse = |reason: String| Error::Refused { path: path.into(), reason };
         let bytes = store::read(path, MAX_BYTES)?;
         let file: File = serde_json::from_slice(&bytes).map_err(|error| refuse(format!("not a request: {error}")))?;
@@ -108,12 +143,12 @@ impl SignedRequest {
             )));
         }
         let max_fee = U256::from_str_radix(&terms.max_fee, 10).map_err(|_| refuse("max_fee is no number".into()))?;
-        let terms = InferenceRequest {
+        let mut terms = InferenceRequest {
             requester: terms.requester,
             base: terms.base.into(),
             adapter: terms.adapter.into(),
             inputDigest: terms.input_digest.into(),
-            kind: terms.kind as u8,
+            kind: OutputKind::from(terms.kind).number(),
             maxFee: max_fee,
             token: terms.token,
             deadline: terms.deadline,
@@ -124,7 +159,12 @@ impl SignedRequest {
         };
         let expected = market.request_id(&terms);
         if expected != id {
-            return Err(refuse(format!("the id is {id}, that of its terms is {expected}")));
+            // Both are "embed" in a file: which one it is, its id says.
+            let withdrawn = InferenceRequest { kind: WITHDRAWN_EMBEDDING, ..terms.clone() };
+            if terms.kind != OutputKind::Embed.number() || market.request_id(&withdrawn) != id {
+                return Err(refuse(format!("the id is {id}, that of its terms is {expected}")));
+            }
+            terms = withdrawn;
         }
         let requester = terms.requester;
         let signer = Signature::try_from(signature.as_ref()).and_then(|known| known.recover_address_from_prehash(&id));
@@ -169,7 +209,7 @@ impl SignedRequest {
                 base: terms.base.into(),
                 adapter: terms.adapter.into(),
                 input_digest: terms.inputDigest.into(),
-                kind: if terms.kind == 0 { Kind::Embed } else { Kind::Classify },
+                kind: OutputKind::from_number(terms.kind)?.into(),
                 max_fee: terms.maxFee.to_string(),
                 token: terms.token,
                 deadline: terms.deadline,
@@ -218,12 +258,16 @@ mod tests {
     }
 
     fn signed(market: &Market, key: &PrivateKey) -> SignedRequest {
+        signed_for(market, key, OutputKind::Classify.number())
+    }
+
+    fn signed_for(market: &Market, key: &PrivateKey, kind: u8) -> SignedRequest {
         let terms = InferenceRequest {
             requester: key.account(),
             base: U256::from(11),
             adapter: U256::from(12),
             inputDigest: U256::from(13),
-            kind: 1,
+            kind,
             maxFee: U256::from(14),
             token: market.open,
             deadline: 15,
@@ -292,6 +336,34 @@ mod tests {
         let mut edited = file.clone();
         edited["input"]["salt"] = json!("00");
         assert!(refused(&edited).contains("31 bytes"));
+    }
+
+    /// Requests of files that were written when embeddings were kind 0 lock and bind nothing, but can be taken back.
+    #[test]
+    fn withdrawn_embeddings_are_signed_again() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("request.json");
+        let (market, key) = (market(), PrivateKey::parse(&"ab".repeat(32)).expect("a key"));
+        let mut chain = EmbeddedChain::new(31337, key.account());
+        let embed = signed_for(&market, &key, OutputKind::Embed.number());
+        embed.write(&path, &market).expect("written");
+        assert_eq!(SignedRequest::read(&path, &market, &mut chain).expect("the same"), embed);
+
+        let old = signed_for(&market, &key, WITHDRAWN_EMBEDDING);
+        assert!(old.write(&path, &market).is_err(), "none are written any more");
+        let mut file: Value = serde_json::from_slice(&std::fs::read(&path).expect("a file")).expect("JSON");
+        (file["id"], file["signature"]) = (json!(old.id), json!(old.signature));
+        std::fs::write(&path, file.to_string()).expect("written");
+        let error = SignedRequest::read(&path, &market, &mut chain).expect_err("refused").to_string();
+        assert!(error.contains("are withdrawn") && error.ends_with("sign the request again"), "{error}");
+        assert!(SignedRequest::read_all(&[&path], &market, &mut chain).is_err());
+        let read = SignedRequest::read_even_withdrawn(&path, &market, &mut chain);
+        assert_eq!(read.expect("to be taken back"), old);
+        // A label was never kind 0.
+        file["terms"]["kind"] = json!("classify");
+        std::fs::write(&path, file.to_string()).expect("written");
+        let error = SignedRequest::read_even_withdrawn(&path, &market, &mut chain).expect_err("refused").to_string();
+        assert!(error.contains("that of its terms is"), "{error}");
     }
 
     #[test]

@@ -4,8 +4,13 @@ mod support;
 
 use std::sync::{LazyLock, mpsc};
 
+use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
+use lorica_contracts::alloy_primitives::{Bytes, keccak256};
+use lorica_contracts::embedded::EmbeddedChain;
 use lorica_contracts::keys::PrivateKey;
+use lorica_contracts::market::Market;
 use lorica_contracts::serve::DevelopmentNode;
+use lorica_service::signed_request::SignedRequest;
 use serde_json::{Value, json};
 use support::{Lorica, SRS, folders, path};
 
@@ -456,13 +461,13 @@ fn start_node() -> String {
 fn requests_that_would_not_be_paid_are_not_bound() {
     let node = start_node();
     let [_, requester, prover] = ["c1", "c2", "c3"].map(account);
-    let at = format!("{node} --contracts market.json");
+    let at = format!("{node} --contracts deployed.json");
     let run = |line: &str, code: i32| WORLD.line(&format!("{line} --json")).expect(code).json();
     let refused = |line: &str, words: &str| {
         let message = run(line, 3)["message"].clone();
         assert!(message.as_str().is_some_and(|message| message.contains(words)), "{line}: {message}");
     };
-    run(&format!("chain deploy {node} --key-file c1.key -o market.json"), 0);
+    run(&format!("chain deploy {node} --key-file c1.key -o deployed.json"), 0);
     run(&format!("transfer {at} --key-file c1.key --to {requester} --amount 10"), 0);
     run(&format!("chain publish {at} --key-file c1.key --base base.vk --insecure-dev-srs"), 0);
     for (kind, file) in [("--embed", "embed.vk"), ("", "classify.vk")] {
@@ -473,7 +478,7 @@ fn requests_that_would_not_be_paid_are_not_bound() {
             0,
         );
     }
-    let sign = "request sign --contracts market.json --key-file c2.key --base base.vk --text hello --max-fee 1";
+    let sign = "request sign --contracts deployed.json --key-file c2.key --base base.vk --text hello --max-fee 1";
     run(&format!("{sign} -o few.json"), 0);
     run(&format!("request lock {at} --key-file c2.key --circuits 1 few.json"), 0);
     run(&format!("{sign} -o all.json"), 0);
@@ -490,6 +495,33 @@ fn requests_that_would_not_be_paid_are_not_bound() {
     refused(&format!("{bind} --settlement-key classify.vk few.json"), "not number 2");
     refused(&format!("{bind} all.json few.json"), "not number 2");
     run(&format!("{bind} --settlement-key embed.vk all.json few.json"), 0);
+
+    // As it was signed when embeddings were kind 0.
+    let deployed: Value = serde_json::from_slice(&WORLD.read("deployed.json")).unwrap();
+    let (market, key) = (Market::from_json(&deployed).unwrap(), PrivateKey::parse(&"c2".repeat(32)).unwrap());
+    let mut elsewhere = EmbeddedChain::new(31337, key.account());
+    let few = SignedRequest::read(&WORLD.path("few.json"), &market, &mut elsewhere).unwrap();
+    let id = market.request_id(&InferenceRequest { kind: 0, ..few.terms });
+    let mut old: Value = serde_json::from_slice(&WORLD.read("few.json")).unwrap();
+    (old["id"], old["signature"]) = (json!(id), json!(Bytes::from(key.sign_digest(id).unwrap().as_bytes())));
+    WORLD.write("old.json", old.to_string());
+    refused(&format!("request lock {at} --key-file c2.key old.json"), "sign the request again");
+    refused(&format!("{bind} --unaccepted old.json"), "sign the request again");
+    refused(&format!("request accept {at} --key-file c3.key old.json"), "are withdrawn");
+    // An escrow of that time may hold its fee.
+    let cancelled = run(&format!("request cancel {at} --key-file c2.key old.json"), 1)["message"].clone();
+    assert!(cancelled.as_str().is_some_and(|message| message.contains("was never locked")), "{cancelled}");
+
+    // Keys of one shape differ first in their kind, and end in their digest.
+    let (mut key, classify) = (WORLD.read("embed.vk"), WORLD.read("classify.vk"));
+    let kind = key.iter().zip(&classify).position(|(a, b)| a != b).unwrap();
+    key[kind] = 0;
+    key.truncate(key.len() - 32);
+    key.extend(keccak256(&key));
+    WORLD.write("old.vk", key);
+    refused(&format!("{bind} --settlement-key old.vk all.json"), "are withdrawn");
+    let register = format!("chain register {at} --key-file c1.key --base base.vk --insecure-dev-srs");
+    refused(&format!("{register} --settlement-key old.vk"), "are withdrawn");
 }
 
 #[test]

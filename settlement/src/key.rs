@@ -9,7 +9,7 @@ use halo2_base::halo2_proofs::plonk::{self, keygen_pk, keygen_vk_custom};
 use halo2_base::halo2_proofs::poly::EvaluationDomain;
 use halo2_base::halo2_proofs::poly::commitment::{Blind, Params, ParamsProver};
 use halo2_base::halo2_proofs::poly::kzg::commitment::ParamsKZG;
-use lorica_circuits::architecture::{Architecture, OutputKind, Shape};
+use lorica_circuits::architecture::{Architecture, Shape};
 use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine, PrimeField};
 use lorica_circuits::column::Region;
 use lorica_circuits::error::CircuitError;
@@ -213,7 +213,7 @@ impl VerifyingKey {
         w.scalar(&self.of.architecture_digest);
         w.scalar(&word(shape.requests));
         w.scalar(&word(shape.tokens));
-        w.scalar(&Fr::from(u64::from(shape.output == OutputKind::Classify)));
+        w.scalar(&Fr::from(u64::from(shape.output.number())));
         w.scalar(&Fr::from(u64::from(shape.log_tile)));
         w.scalar(&Fr::from(u64::from(layout.tile_index_bits())));
         for region in [Region::Base, Region::Table, Region::Adapter, Region::Witness] {
@@ -250,7 +250,7 @@ impl VerifyingKey {
         w.count(shape.requests);
         w.count(shape.tokens);
         w.u32(shape.log_tile);
-        w.u8(u8::from(shape.output == OutputKind::Classify));
+        w.u8(shape.output.number());
         w.scalar(&self.of.architecture_digest);
         w.scalar(&self.of.srs);
         w.point_g2(&self.tau_g2);
@@ -269,11 +269,7 @@ impl VerifyingKey {
         let number = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
         let (requests, tokens) = (number(r.u32("requests")?), number(r.u32("tokens")?));
         let log_tile = r.u32("tau")?;
-        let output = match r.u8("output kind")? {
-            0 => OutputKind::Embed,
-            1 => OutputKind::Classify,
-            got => return Err(CodecError::Value { what: "output kind", got: got.into() }.into()),
-        };
+        let output = r.output_kind()?;
         let shape = Shape { requests, tokens, log_tile, output };
         architecture.validate()?;
         shape.validate()?;

@@ -1,16 +1,16 @@
 //! What is settled: an inference proof's scalars, run through the field part on a [`Tracer`].
 
-use lorica_circuits::architecture::{Architecture, LABELS, MAX_TOKENS, OutputKind, Shape};
+use lorica_circuits::architecture::{Architecture, Shape};
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::ScaleRef;
 use lorica_circuits::layout::Layout;
 use lorica_circuits::relation::{Relation, relations};
 use lorica_verifier::arithmetic::Arithmetic;
-use lorica_verifier::field::{FieldError, Messages, field_part, message_shape, proof_transcript};
-use lorica_verifier::lookup::{LayerMessages, LookupMessages};
-use lorica_verifier::mercury::{Evaluations, MercuryMessages};
-use lorica_verifier::statement::{Inputs, RequestInputs};
+use lorica_verifier::determined::{Determined, determined};
+use lorica_verifier::field::{FieldError, Messages, field_part, proof_transcript};
+use lorica_verifier::statement::Inputs;
+use lorica_verifier::weight::scale_names;
 
 use crate::circuit::SettlementCircuit;
 use crate::rows::Rows;
@@ -41,14 +41,6 @@ pub struct Compiled {
     scales: Vec<ScaleRef>,
 }
 
-/// Names of the scales that an architecture has, in their order.
-fn scale_names(architecture: &Architecture) -> Vec<ScaleRef> {
-    use lorica_circuits::architecture::{NormScale, Scales};
-    let norm = NormScale { stream: 0, branch: 0, root: 0, shift: 17, epsilon: 1 };
-    let any = Scales { norms: vec![norm; architecture.norms()], scores: vec![0; architecture.layers] };
-    lorica_verifier::weight::scale_values(&any).into_iter().map(|(name, _)| name).collect()
-}
-
 impl Compiled {
     /// Lays out the address space and the relations.
     ///
@@ -64,8 +56,14 @@ impl Compiled {
     fn shape_words(&self) -> [Fr; 4] {
         let number = |n: usize| Fr::from(n as u64);
         let Shape { requests, tokens, log_tile, output } = self.of.shape;
-        let kind = Fr::from(u64::from(output == OutputKind::Classify));
+        let kind = Fr::from(u64::from(output.number()));
         [number(requests), number(tokens), Fr::from(u64::from(log_tile)), kind]
+    }
+
+    /// Every scalar of statement and proof, with what determines it.
+    #[must_use]
+    pub fn determined(&self) -> (Inputs<Determined>, Messages<Determined>) {
+        determined(&self.layout, &self.relations)
     }
 
     /// Runs the field part on any arithmetic. Architecture, shape and SRS are constants, all else comes through `input`.
@@ -104,61 +102,7 @@ impl Compiled {
     /// # Errors
     /// [`FieldError`] if the relations do not fit the layout.
     pub fn empty_circuit(&self) -> Result<SettlementCircuit, FieldError> {
-        let (inputs, messages) = self.zeros();
-        self.circuit(&inputs, &messages)
-    }
-
-    fn zeros(&self) -> (Inputs<Fr>, Messages<Fr>) {
-        let zero = Fr::ZERO;
-        let own = message_shape(&self.layout, &self.relations);
-        let outputs = match self.of.shape.output {
-            OutputKind::Embed => self.of.architecture.hidden,
-            OutputKind::Classify => LABELS,
-        };
-        let layer = |depth| LayerMessages { rounds: vec![[zero; 2]; depth], children: [zero; 4] };
-        let messages = Messages {
-            lookup: LookupMessages { root: [zero; 4], layers: (1..=own.layers).map(layer).collect() },
-            forms: vec![zero; own.forms],
-            rounds: vec![[zero; 3]; own.rounds],
-            operands: vec![zero; own.operands],
-            reduction: vec![[zero; 2]; own.reduction],
-            value: zero,
-            mercury: MercuryMessages {
-                d_h: zero,
-                d_qg: zero,
-                d_sd: zero,
-                evaluations: Evaluations {
-                    g: zero,
-                    g_inverse: zero,
-                    h: zero,
-                    h_inverse: zero,
-                    s: zero,
-                    s_inverse: zero,
-                },
-                d_quot: zero,
-                d_w: zero,
-            },
-        };
-        let request = RequestInputs {
-            ids: vec![zero; MAX_TOKENS],
-            length: zero,
-            salt: zero,
-            outputs: vec![zero; outputs],
-            label: zero,
-        };
-        let inputs = Inputs {
-            architecture: zero,
-            shape: [zero; 4],
-            srs: zero,
-            base: zero,
-            adapters: zero,
-            count: zero,
-            context: zero,
-            witness: zero,
-            prover_salt: zero,
-            scales: vec![zero; self.scales.len()],
-            requests: vec![request; self.of.shape.requests],
-        };
-        (inputs, messages)
+        let (inputs, messages) = self.determined();
+        self.circuit(&inputs.map(|_| Fr::ZERO), &messages.map(|_| Fr::ZERO))
     }
 }

@@ -99,6 +99,12 @@ fn the_tape_of_the_circuit_is_the_native_one() {
     compiled.run(&mut symbolic, &own, &proof.messages, |taped, _| taped.input(())).unwrap();
     assert_eq!(native.tape(), circuit.tape());
     assert_eq!(native.tape(), symbolic.tape());
+    // The list of what determines each of them has an entry for every scalar.
+    let mut entries = 0;
+    let (inputs, messages) = compiled.determined();
+    inputs.map(|_| entries += 1);
+    messages.map(|_| entries += 1);
+    assert_eq!(symbolic.cost().inputs, entries);
 }
 
 #[test]

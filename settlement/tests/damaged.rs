@@ -3,14 +3,15 @@
 mod support;
 
 use lorica_circuits::architecture::{OutputKind, Shape};
+use lorica_circuits::error::CircuitError;
 use lorica_settlement::key::{KeyError, VerifyingKey};
 use lorica_settlement::statement::CircuitShape;
-use lorica_verifier::codec::Writer;
+use lorica_verifier::codec::{CodecError, Writer};
 use lorica_verifier::key::write_architecture;
 use support::{LOG_TILE, SRS, World, world};
 
-/// A key file with these bytes in the place of halo2's key.
-fn file(world: &World, halo2: &[u8]) -> Vec<u8> {
+/// A key file with this kind of output and these bytes in the place of halo2's key.
+fn file(world: &World, kind: u8, halo2: &[u8]) -> Vec<u8> {
     let shape = Shape { requests: 1, tokens: 16, log_tile: LOG_TILE, output: OutputKind::Classify };
     let CircuitShape { architecture, shape, architecture_digest, srs } = CircuitShape::of(&world.key, shape);
     let mut w = Writer::new(b"LORICAsk", 1);
@@ -18,7 +19,7 @@ fn file(world: &World, halo2: &[u8]) -> Vec<u8> {
     w.count(shape.requests);
     w.count(shape.tokens);
     w.u32(shape.log_tile);
-    w.u8(1);
+    w.u8(kind);
     w.scalar(&architecture_digest);
     w.scalar(&srs);
     w.point_g2(SRS.tau_g2());
@@ -31,7 +32,7 @@ fn file(world: &World, halo2: &[u8]) -> Vec<u8> {
 fn sizes_inside_of_halo2s_key_are_checked() {
     let world = world();
     let refused = |halo2: &[u8]| {
-        let error = VerifyingKey::decode(&file(&world, halo2)).unwrap_err();
+        let error = VerifyingKey::decode(&file(&world, 1, halo2)).unwrap_err();
         assert!(matches!(error, KeyError::Malformed { .. }), "{error}");
     };
     // Version 2, log2 of the rows, whether selectors follow, number of fixed commitments.
@@ -47,4 +48,16 @@ fn sizes_inside_of_halo2s_key_are_checked() {
     refused(&[&[2][..], &16u32.to_le_bytes(), &[0], &[0; 4], &[0; 64 * 32]].concat());
     refused(&[]);
     refused(&[2, 16, 0, 0, 0]);
+}
+
+/// A key of the embeddings whose settlements could be forged is refused before anything else of it is read.
+#[test]
+fn keys_of_withdrawn_embeddings_are_refused() {
+    let world = world();
+    let refused = |kind: u8| match VerifyingKey::decode(&file(&world, kind, &[])).unwrap_err() {
+        KeyError::Codec(CodecError::Kind(error)) => error,
+        other => panic!("{other}"),
+    };
+    assert_eq!(refused(0), CircuitError::WithdrawnEmbedding);
+    assert_eq!(refused(3), CircuitError::OutputKind { got: 3 });
 }

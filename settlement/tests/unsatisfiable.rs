@@ -44,30 +44,32 @@ fn edited((inputs, messages): &Proof, index: usize) -> Option<Proof> {
 #[test]
 fn no_scalar_of_a_proof_may_change() {
     let world = world();
-    let (compiled, honest) = proof(&world, OutputKind::Classify, &[(12, Some(0))]);
-    assert_eq!(broken(&circuit(&compiled, &honest)), BTreeSet::new());
-    let count = (0..).find(|&index| edited(&honest, index).is_none()).unwrap();
-    assert!(count > 600, "{count} scalars");
-    // The first six are constants of the circuit: what the inputs say of them is not read.
-    let constants = [0, 1, 2, 3, 4, 5];
-    let honest_rows = circuit(&compiled, &honest);
-    for index in constants {
-        let same = circuit(&compiled, &edited(&honest, index).unwrap());
-        assert_eq!(same.instance(), honest_rows.instance());
-    }
-    // Every scalar of the statement and of the ends of the proof, and a sample of the rounds between.
-    let statement = 6..160;
-    let rest = (160..count - 40).step_by(23).chain(count - 40..count);
-    for index in statement.step_by(7).chain(rest) {
-        let circuit = circuit(&compiled, &edited(&honest, index).unwrap());
-        let broken = broken(&circuit);
-        // Mercury's digests and evaluations are checked by the group claim: they change the words that it is made of.
-        if index >= count - MERCURY {
-            assert_ne!(circuit.instance(), honest_rows.instance(), "scalar {index} of {count}");
-            continue;
+    for kind in [OutputKind::Classify, OutputKind::Embed] {
+        let (compiled, honest) = proof(&world, kind, &[(12, Some(0))]);
+        assert_eq!(broken(&circuit(&compiled, &honest)), BTreeSet::new());
+        let count = (0..).find(|&index| edited(&honest, index).is_none()).unwrap();
+        assert!(count > 600, "{count} scalars");
+        // The first six are constants of the circuit: what the inputs say of them is not read.
+        let constants = [0, 1, 2, 3, 4, 5];
+        let honest_rows = circuit(&compiled, &honest);
+        for index in constants {
+            let same = circuit(&compiled, &edited(&honest, index).unwrap());
+            assert_eq!(same.instance(), honest_rows.instance());
         }
-        assert!(!broken.is_empty(), "scalar {index} of {count}");
-        assert!(!broken.contains("no check"), "scalar {index}: {broken:?}");
+        // Every scalar of the statement and of the ends of the proof, and a sample of the rounds between.
+        let statement = 6..160;
+        let rest = (160..count - 40).step_by(23).chain(count - 40..count);
+        for index in statement.step_by(7).chain(rest) {
+            let circuit = circuit(&compiled, &edited(&honest, index).unwrap());
+            let broken = broken(&circuit);
+            // Mercury's digests and evaluations are checked by the group claim: they change the words that it is made of.
+            if index >= count - MERCURY {
+                assert_ne!(circuit.instance(), honest_rows.instance(), "{kind:?}, scalar {index} of {count}");
+                continue;
+            }
+            assert!(!broken.is_empty(), "{kind:?}, scalar {index} of {count}");
+            assert!(!broken.contains("no check"), "{kind:?}, scalar {index}: {broken:?}");
+        }
     }
 }
 

@@ -10,6 +10,7 @@ import {IInferenceConsumer} from "./IInferenceConsumer.sol";
 import {InferenceRequest, RequestHash, RequestTerms} from "./InferenceRequest.sol";
 import {ModelRegistry} from "./ModelRegistry.sol";
 import {WHOLE} from "./ModelTerms.sol";
+import {OUTPUT_CLASSIFY, isOutputKind} from "./OutputKind.sol";
 import {Lock, Record, RequestRecord, Status} from "./RequestRecord.sol";
 import {Request, Settlement} from "./Settlement.sol";
 import {KEY_OUTPUT_KIND} from "./SettlementKey.sol";
@@ -83,10 +84,13 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     error UnknownCircuit(bytes32 circuit);
     error CircuitNotEnabled(bytes32 circuit);
     error CircuitAlreadyEnabled(bytes32 circuit);
+    /// The circuit's kind of output is withdrawn or none.
+    error CircuitKindInvalid(bytes32 circuit, uint256 kind);
     error TokenNotAllowed(address token);
     /// OPEN and the gas token are allowed for good.
     error TokenFixed(address token);
     error TokenNotContract(address token);
+    /// The kind of output that is asked for is withdrawn or none.
     error KindInvalid(uint8 kind);
     /// Classification needs an adapter.
     error AdapterMissing(uint256 requestId);
@@ -154,7 +158,10 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     /// or whose locking names fewer circuits, do not depend on what the router's owner adds later.
     function enableCircuit(bytes32 circuit) external nonReentrant {
         if (circuits[circuit] != 0) revert CircuitAlreadyEnabled(circuit);
-        if (_key(circuit) == address(0)) revert UnknownCircuit(circuit);
+        address key = _key(circuit);
+        if (key == address(0)) revert UnknownCircuit(circuit);
+        uint256 kind = _outputKind(key);
+        if (!isOutputKind(kind)) revert CircuitKindInvalid(circuit, kind);
         uint16 ordinal = ++circuitCount;
         circuits[circuit] = ordinal;
         emit CircuitEnabled(circuit, ordinal);
@@ -232,8 +239,8 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     }
 
     function _checkTerms(uint256 id, InferenceRequest calldata request, uint96 fee) private view {
-        if (request.kind > 1) revert KindInvalid(request.kind);
-        if (request.kind == 1 && request.adapter == 0) revert AdapterMissing(id);
+        if (!isOutputKind(request.kind)) revert KindInvalid(request.kind);
+        if (request.kind == OUTPUT_CLASSIFY && request.adapter == 0) revert AdapterMissing(id);
         if (fee == 0) revert FeeZero();
         if (fee > request.maxFee) revert FeeAboveMaximum(request.maxFee, fee);
         if (fee < request.maxFee && msg.sender != request.requester) revert FeeBelowSigned(request.maxFee, fee);
@@ -352,7 +359,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     function _batch(bytes32 circuit, Settlement calldata settlement) private view returns (Batch memory batch) {
         batch.circuit = circuits[circuit];
         if (batch.circuit == 0) revert CircuitNotEnabled(circuit);
-        batch.kind = _outputKind(circuit);
+        batch.kind = _outputKind(_key(circuit));
         batch.payee = settlement.payee;
         if (batch.payee == address(0) || batch.payee == address(this)) revert PayeeInvalid(batch.payee);
         batch.base = settlement.base;
@@ -450,8 +457,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         emit ConsumerCalled(id, consumer, success);
     }
 
-    function _outputKind(bytes32 circuit) private view returns (uint256 kind) {
-        address key = _key(circuit);
+    function _outputKind(address key) private view returns (uint256 kind) {
         assembly ("memory-safe") {
             // The content follows the STOP.
             extcodecopy(key, 0, add(KEY_OUTPUT_KIND, 1), 0x20)

@@ -11,7 +11,7 @@ struct InferenceRequest {
     uint256 adapter;
     /// Poseidon digest of salt, length and token ids.
     uint256 inputDigest;
-    /// 0 embed, 1 classify.
+    /// 1 classify, 2 embed; 0 is withdrawn and refused (OutputKind.sol).
     uint8 kind;
     /// Most that may be locked, in the token's smallest unit.
     uint256 maxFee;

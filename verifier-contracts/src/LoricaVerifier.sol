@@ -5,6 +5,7 @@ import {Bn254, GAS_PAIRING_2, P, Point, R} from "./Bn254.sol";
 import {CommitmentRegistry} from "./CommitmentRegistry.sol";
 import {DataContract} from "./DataContract.sol";
 import {Halo2Verifier} from "./Halo2Verifier.sol";
+import {OUTPUT_CLASSIFY, isOutputKind} from "./OutputKind.sol";
 import {ISettlementVerifier, Opening, Request, Settlement} from "./Settlement.sol";
 import {
     KEY_ADAPTER,
@@ -30,7 +31,7 @@ import {
 ///
 /// Holds no state, belongs to no one: what it says depends on its arguments, its chain and the registry only.
 contract LoricaVerifier is ISettlementVerifier {
-    /// The key is not of this format.
+    /// The key is not of this format, or of a kind of output that is withdrawn or none.
     error KeyFormat();
     error RequestCount(uint256 most, uint256 got);
     /// Request ids must ascend strictly.
@@ -154,6 +155,7 @@ contract LoricaVerifier is ISettlementVerifier {
         DataContract.read(key, state.key, size);
         uint256 words = _words(_key(state, KEY_BASE + 32)) + _words(_key(state, KEY_TABLE + 32));
         if (size != KEY_OCCUPIED + 32 * words) revert KeyFormat();
+        if (!isOutputKind(_key(state, KEY_OUTPUT_KIND))) revert KeyFormat();
     }
 
     function _checkRequests(State memory state, Settlement calldata settlement) private pure {
@@ -183,7 +185,7 @@ contract LoricaVerifier is ISettlementVerifier {
             }
         }
         if (order != 0) revert RequestOrder(order);
-        if (missing != 0 && _key(state, KEY_OUTPUT_KIND) == 1) revert AdapterMissing(missing - 1);
+        if (missing != 0 && _key(state, KEY_OUTPUT_KIND) == OUTPUT_CLASSIFY) revert AdapterMissing(missing - 1);
         state.adapters = adapters;
         uint256 bits = _key(state, KEY_TILE_BITS);
         if (settlement.rhoHigh.length != bits) revert RhoLength(bits, settlement.rhoHigh.length);

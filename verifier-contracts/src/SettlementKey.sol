@@ -28,7 +28,7 @@ uint256 constant KEY_ARCHITECTURE = 0x160;
 uint256 constant KEY_REQUESTS = 0x180;
 // Not read on chain.
 uint256 constant KEY_TOKENS = 0x1a0;
-// 0 embed, 1 classify.
+// 1 classify, 2 embed; 0 is withdrawn and refused (OutputKind.sol).
 uint256 constant KEY_OUTPUT_KIND = 0x1c0;
 // τ.
 uint256 constant KEY_LOG_TILE = 0x1e0;

@@ -5,7 +5,9 @@ import {P, Point, R} from "../src/Bn254.sol";
 import {DataContract} from "../src/DataContract.sol";
 import {Halo2Verifier} from "../src/Halo2Verifier.sol";
 import {LoricaVerifier} from "../src/LoricaVerifier.sol";
+import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../src/OutputKind.sol";
 import {ISettlementVerifier, Request} from "../src/Settlement.sol";
+import {KEY_ARCHITECTURE, KEY_INSTANCES, KEY_OUTPUT_KIND} from "../src/SettlementKey.sol";
 import {Fixture} from "./Fixture.sol";
 import {vm} from "./Vm.sol";
 
@@ -251,6 +253,56 @@ contract LoricaVerifierTest is Fixture {
         _expectRejected(c, LoricaVerifier.TileCount.selector, "three tiles");
     }
 
+    /// The points and the first of them once more.
+    function _oneMore(Point[] memory points) private pure returns (Point[] memory more) {
+        more = new Point[](points.length + 1);
+        for (uint256 i = 0; i < more.length; ++i) {
+            more[i] = points[i % points.length];
+        }
+    }
+
+    /// Registers the vector's base and first adapter again, under another architecture, and settles for these.
+    function _registerUnder(Case memory c, uint256 srs, Point[] memory tables) private returns (uint256 architecture) {
+        uint256[] memory tau = vm.parseJsonUintArray(c.json, ".tauG2");
+        architecture = registry.registerArchitecture(
+            vm.parseJsonBytes(c.json, ".encoding"),
+            uint32(vm.parseJsonUint(c.json, ".logTile")),
+            srs,
+            [tau[0], tau[1], tau[2], tau[3]],
+            tables
+        );
+        c.settlement.base = registry.registerBase(
+            architecture, _points(vm.parseJsonUintArray(c.json, ".tiles")), vm.parseJsonUint(c.json, ".scalesWord")
+        );
+        c.settlement.requests[0].adapter =
+            registry.registerAdapter(c.settlement.base, _points(vm.parseJsonUintArray(c.json, ".adapters[0].tiles")));
+    }
+
+    /// The same tiles, but under another architecture than the circuit's; only its SRS digest differs.
+    function test_baseOfAnotherArchitecture() public {
+        Case memory c = _load("settlement-classify-1");
+        Point[] memory tables = _points(vm.parseJsonUintArray(c.json, ".tables"));
+        _registerUnder(c, addmod(vm.parseJsonUint(c.json, ".srs"), 1, R), tables);
+        _expectCheap(c, LoricaVerifier.Foreign.selector, "another architecture");
+    }
+
+    /// A circuit for an architecture that has one table more than the circuit's layout.
+    function test_tableTileCount() public {
+        Case memory c = _load("settlement-classify-1");
+        Point[] memory tables = _oneMore(_points(vm.parseJsonUintArray(c.json, ".tables")));
+        uint256 architecture = _registerUnder(c, vm.parseJsonUint(c.json, ".srs"), tables);
+        _setKeyWord(c, KEY_ARCHITECTURE, architecture);
+        _expectRejected(c, LoricaVerifier.TileCount.selector, "one table more");
+    }
+
+    /// An adapter of the right base with one tile more than the circuit's layout.
+    function test_adapterTileCount() public {
+        Case memory c = _load("settlement-classify-1");
+        Point[] memory tiles = _oneMore(_points(vm.parseJsonUintArray(c.json, ".adapters[0].tiles")));
+        c.settlement.requests[0].adapter = registry.registerAdapter(c.settlement.base, tiles);
+        _expectRejected(c, LoricaVerifier.TileCount.selector, "one tile more");
+    }
+
     function test_requests() public {
         Case memory c = _load("settlement-classify-3");
         Request[] memory requests = c.settlement.requests;
@@ -307,6 +359,41 @@ contract LoricaVerifierTest is Fixture {
         _expectCheap(c, LoricaVerifier.KeyFormat.selector, "no key");
         c.key = address(this);
         _expectCheap(c, LoricaVerifier.KeyFormat.selector, "a contract");
+    }
+
+    /// Exchanges a word of the vector's key.
+    function _setKeyWord(Case memory c, uint256 offset, uint256 word) private {
+        bytes memory content = vm.parseJsonBytes(c.json, ".key");
+        assembly {
+            mstore(add(add(content, 0x20), offset), word)
+        }
+        c.circuit = keccak256(content);
+        c.key = DataContract.store(content);
+    }
+
+    /// No word of the statement says the kind of output: a proof is accepted under whatever kind its key names, so a key
+    /// of the withdrawn kind, or of none, must not be taken.
+    function test_outputKind() public {
+        Case memory c = _load("settlement-classify-1");
+        uint256[4] memory refused = [uint256(0), 3, 256 + OUTPUT_CLASSIFY, type(uint256).max];
+        for (uint256 i = 0; i < refused.length; ++i) {
+            _setKeyWord(c, KEY_OUTPUT_KIND, refused[i]);
+            _expectCheap(c, LoricaVerifier.KeyFormat.selector, vm.toString(refused[i]));
+        }
+        _setKeyWord(c, KEY_OUTPUT_KIND, OUTPUT_EMBED);
+        assertTrue(_accepts(_call(c)), "embed");
+    }
+
+    /// A key whose number of public words is not its shape's.
+    function test_instanceCountOfTheKey() public {
+        Case memory c = _load("settlement-classify-1");
+        uint256 count = vm.parseJsonUintArray(c.json, ".instances").length;
+        _setKeyWord(c, KEY_INSTANCES, count + 1);
+        _expectCheap(c, LoricaVerifier.KeyFormat.selector, "one more");
+        _setKeyWord(c, KEY_INSTANCES, count - 1);
+        _expectCheap(c, LoricaVerifier.KeyFormat.selector, "one less");
+        _setKeyWord(c, KEY_INSTANCES, count);
+        assertTrue(_accepts(_call(c)), "unchanged");
     }
 
     /// Pairing under another [τ]₂ than the registered architecture's.

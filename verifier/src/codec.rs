@@ -2,9 +2,11 @@
 //!
 //! A reader never allocates by a length that the remaining bytes cannot hold, and never panics.
 
+use lorica_circuits::architecture::OutputKind;
 use lorica_circuits::bn254::{
     CurveAffine, Field, Fq, Fq2, Fr, G1Affine, G2Affine, Group, PrimeCurveAffine, PrimeField,
 };
+use lorica_circuits::error::CircuitError;
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
 
@@ -62,6 +64,9 @@ pub enum CodecError {
         /// Found.
         got: u64,
     },
+    /// A kind of output that is not offered, or no longer.
+    #[error(transparent)]
+    Kind(#[from] CircuitError),
     /// A scalar or point.
     #[error("{what}: {error}")]
     Decode {
@@ -206,6 +211,13 @@ impl<'b> Reader<'b> {
     /// [`CodecError::Truncated`].
     pub fn u8(&mut self, what: &'static str) -> Result<u8, CodecError> {
         Ok(u8::from_be_bytes(self.array(what)?))
+    }
+    /// A kind of output by its number.
+    ///
+    /// # Errors
+    /// [`CodecError::Kind`] for the number of a withdrawn kind or of none.
+    pub fn output_kind(&mut self) -> Result<OutputKind, CodecError> {
+        Ok(OutputKind::from_number(self.u8("kind of output")?)?)
     }
     /// Big-endian.
     ///

@@ -15,8 +15,8 @@ use lorica_circuits::relation::{OUTER, Product, Public, Relation};
 use crate::arithmetic::{Arithmetic, ArithmeticError};
 use crate::lookup::{LayerMessages, LookupMessages, leaf_challenges, leaf_claims, verify_tree};
 use crate::mercury::{MercuryMessages, MercuryOutcome, mercury_field_part};
-use crate::multilinear::{AddressPoint, dot, eq, eq_table, integer};
-use crate::statement::{DOMAIN_PROOF, Inputs, RequestWords, StatementError, absorb};
+use crate::multilinear::{AddressPoint, dot, eq, eq_table, integer, split_packed};
+use crate::statement::{DOMAIN_PROOF, Inputs, RequestWords, StatementError, absorb, packed_offset};
 use crate::transcript::Transcript;
 use crate::weight::{LeafTerm, Points, Weights};
 
@@ -193,9 +193,10 @@ pub fn public_value<A: Arithmetic>(
     let requests = eq_table(a, &points.get(Axis::Request)?);
     let inner = match public {
         Public::Logits => eq_table(a, &points.get(Axis::Label)?),
-        Public::Sums => {
+        Public::PackedSums => {
             let mut point = points.get(Axis::HiddenBlock)?;
-            point.extend(points.get(Axis::Channel)?);
+            let channel = points.get(Axis::Channel)?;
+            point.extend_from_slice(split_packed(&channel).0);
             eq_table(a, &point)
         }
     };
@@ -204,6 +205,17 @@ pub fn public_value<A: Arithmetic>(
         let value = dot(a, &inner, &request.outputs);
         let term = a.mul(weight, &value);
         sum = a.add(&sum, &term);
+    }
+    if public == Public::PackedSums {
+        // Every word of every request has the same offset, and eq over all requests adds up to 1.
+        let mut real = a.zero();
+        let words = inputs.requests.first().map_or(0, |request| request.outputs.len());
+        for share in inner.iter().take(words) {
+            real = a.add(&real, share);
+        }
+        let offset = a.constant(packed_offset());
+        let offsets = a.mul(&real, &offset);
+        sum = a.sub(&sum, &offsets);
     }
     Ok(sum)
 }

@@ -7,6 +7,7 @@
 
 pub mod arithmetic;
 pub mod codec;
+pub mod determined;
 pub mod field;
 pub mod group;
 pub mod keccak;

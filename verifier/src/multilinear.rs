@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::form::{PACKED_BITS, PACKED_SUM_BITS};
 
 use crate::arithmetic::Arithmetic;
 
@@ -76,6 +77,44 @@ where
         sum = a.add(&sum, &term);
     }
     sum
+}
+
+/// Splits a point of an axis whose lower [`PACKED_BITS`] bits are packed: coordinates of the words, and of the sums in one.
+#[must_use]
+pub fn split_packed<S>(point: &[S]) -> (&[S], &[S]) {
+    let low = usize::try_from(PACKED_BITS).unwrap_or(usize::MAX);
+    point.split_at_checked(point.len().saturating_sub(low)).unwrap_or((&[], point))
+}
+
+/// Weights of the sums in a packed word: `2^(24·j)` for `j < 8`.
+#[must_use]
+pub fn packing_weights() -> Vec<Fr> {
+    (0..1u64 << PACKED_BITS).map(|j| Fr::from(2).pow([u64::from(PACKED_SUM_BITS) * j])).collect()
+}
+
+/// The MLE in `own` of `eq(upper point, upper bits)·2^(24·lower bits)`: `eq` of the upper coordinates, times
+/// `1 + x_k·(2^(24·2^k) - 1)` for bit k of the lower ones. Both most significant first.
+pub fn packed<A: Arithmetic>(a: &mut A, point: &[A::Scalar], own: &[A::Scalar]) -> A::Scalar {
+    let (words, _) = split_packed(point);
+    let (upper, lower) = split_packed(own);
+    let mut product = eq(a, words, upper);
+    let one = a.one();
+    for (k, coordinate) in (0u32..).zip(lower.iter().rev()) {
+        let weight = Fr::from(2).pow([u64::from(PACKED_SUM_BITS) << k]) - Fr::ONE;
+        let weight = a.constant(weight);
+        let moved = a.mul(coordinate, &weight);
+        let factor = a.add(&one, &moved);
+        product = a.mul(&product, &factor);
+    }
+    product
+}
+
+/// The weights of all indices of an axis whose lower bits are packed: what [`packed`] extends.
+#[must_use]
+pub fn packed_table(point: &[Fr]) -> Vec<Fr> {
+    let weights = packing_weights();
+    let words = eq_table(&mut crate::arithmetic::Native, split_packed(point).0);
+    words.iter().flat_map(|word| weights.iter().map(move |weight| *word * weight)).collect()
 }
 
 /// `Σ_{i <= last} Π_j weight_j(i_j)` for a private `last` given in bits: bit j of i selects the pair's first (0) or second

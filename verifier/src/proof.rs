@@ -121,7 +121,7 @@ impl InferenceProof {
             w.count(value);
         }
         w.u32(shape.log_tile);
-        w.u8(u8::from(shape.output == OutputKind::Classify));
+        w.u8(shape.output.number());
         for scalar in [architecture, srs, base, context] {
             w.scalar(scalar);
         }
@@ -167,11 +167,7 @@ impl InferenceProof {
         let number = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         let (requests, tokens) = (number(r.u32("requests")?), number(r.u32("tokens")?));
         let log_tile = r.u32("tau")?;
-        let output = match r.u8("kind of output")? {
-            0 => OutputKind::Embed,
-            1 => OutputKind::Classify,
-            got => return Err(CodecError::Value { what: "kind of output", got: got.into() }),
-        };
+        let output = r.output_kind()?;
         let shape = Shape { requests, tokens, log_tile, output };
         let [architecture, srs, base, context] = r.scalar_array("statement word")?;
         let mut list = Vec::new();

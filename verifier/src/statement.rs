@@ -7,10 +7,11 @@
 use lorica_circuits::architecture::{LABELS, MAX_TOKENS, OutputKind};
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::error::CircuitError;
+use lorica_circuits::form::{PACKED_SUM_BITS, PACKED_SUMS};
 use lorica_circuits::layout::Layout;
 
 use crate::arithmetic::{Arithmetic, ArithmeticError};
-use crate::multilinear::{eq_table, integer};
+use crate::multilinear::{eq_table, integer, packing_weights};
 use crate::transcript::Transcript;
 use crate::weight::RequestBits;
 
@@ -18,17 +19,19 @@ use crate::weight::RequestBits;
 pub const DOMAIN_PROOF: u64 = 0x6c6f_7269_6361_0001;
 /// Capacity of the input digest.
 pub const DOMAIN_INPUT: u64 = 0x6c6f_7269_6361_0002;
-/// Capacity of the output digest.
+/// Capacity of the output digest of a classification, and of embeddings of the withdrawn kind 0.
 pub const DOMAIN_OUTPUT: u64 = 0x6c6f_7269_6361_0003;
 /// Capacity of the scales word.
 pub const DOMAIN_SCALES: u64 = 0x6c6f_7269_6361_0004;
+/// Capacity of the output digest of an embedding.
+pub const DOMAIN_EMBEDDING: u64 = 0x6c6f_7269_6361_0005;
 /// Ids of 20 bits in one element of the input digest.
 pub const IDS_PER_ELEMENT: usize = 12;
-/// Sums of 24 bits in one element of the output digest.
-pub const SUMS_PER_ELEMENT: usize = 10;
-/// Bits within which the difference of two logits must lie.
+/// What is added to a sum in its packed word: sums lie in `-2^23..2^23`.
+pub const SUM_OFFSET: i64 = 1 << (PACKED_SUM_BITS - 1);
+/// The label's logit exceeds every other by less than `2^48`. With [`REAL_LOGIT_BITS`] the only bound on logits.
 pub const LOGIT_BITS: usize = 48;
-/// Logits of real labels lie within ±2^44; those of absent ones are -2^45.
+/// The label's logit lies in `-2^44..2^44`, as those of real labels do at import; those of absent ones are -2^45.
 pub const REAL_LOGIT_BITS: usize = 44;
 /// Bits of an id.
 pub const ID_BITS: usize = 20;
@@ -42,7 +45,7 @@ pub struct RequestInputs<S> {
     pub length: S,
     /// Input salt, below 2^248.
     pub salt: S,
-    /// Sums per channel, or logits.
+    /// Packed words of the sums per channel ([`packed_words`]), or logits.
     pub outputs: Vec<S>,
     /// Lowest index of the largest logit; zero for embeddings.
     pub label: S,
@@ -134,6 +137,28 @@ pub fn hash<A: Arithmetic>(a: &mut A, domain: u64, scalars: &[A::Scalar]) -> A::
     sponge.challenge(a, "hash")
 }
 
+/// Words of an embedding: `word[w] = Σ_{j < 8} 2^(24·j)·(sums[8·w + j] + 2^23)`. Sums within ±2^23 give words below
+/// 2^192, and other sums other words.
+///
+/// # Errors
+/// [`CircuitError::Statement`] for a sum that is not: others beside it would give the same words.
+pub fn packed_words(sums: &[i64]) -> Result<Vec<Fr>, CircuitError> {
+    if let Some(got) = sums.iter().position(|sum| !(-SUM_OFFSET..SUM_OFFSET).contains(sum)) {
+        return Err(CircuitError::Statement { what: "sums lie within -2^23..2^23, but not the one at index", got });
+    }
+    let weights = packing_weights();
+    let word = |chunk: &[i64]| {
+        weights.iter().zip(chunk).map(|(weight, &sum)| *weight * (integer(sum) + integer(SUM_OFFSET))).sum()
+    };
+    Ok(sums.chunks(PACKED_SUMS).map(word).collect())
+}
+
+/// The part of a packed word that is not of its sums: `Σ_{j < 8} 2^(24·j)·2^23`.
+#[must_use]
+pub fn packed_offset() -> Fr {
+    packing_weights().iter().map(|weight| *weight * integer(SUM_OFFSET)).sum()
+}
+
 /// Packs scalars of `bits` bits, `per` to an element, the first lowest.
 fn pack<A: Arithmetic>(a: &mut A, scalars: &[A::Scalar], per: usize, bits: u64) -> Vec<A::Scalar> {
     let shift = Fr::from(2).pow([bits]);
@@ -158,8 +183,8 @@ pub fn input_digest<A: Arithmetic>(a: &mut A, salt: &A::Scalar, length: &A::Scal
     hash(a, DOMAIN_INPUT, &scalars)
 }
 
-/// Poseidon(domain, salt, length, outputs): logits one to an element; sums, which lie within ±2^23, offset by 2^23 and
-/// packed ten to an element.
+/// Poseidon(domain, salt, length, outputs): sixteen logits, or an embedding's packed words, one to an element. Nothing is
+/// packed here: what is absorbed is what the relations speak of.
 pub fn output_digest<A: Arithmetic>(
     a: &mut A,
     kind: OutputKind,
@@ -167,16 +192,22 @@ pub fn output_digest<A: Arithmetic>(
     length: &A::Scalar,
     outputs: &[A::Scalar],
 ) -> A::Scalar {
+    let domain = match kind {
+        OutputKind::Classify => DOMAIN_OUTPUT,
+        OutputKind::Embed => DOMAIN_EMBEDDING,
+    };
     let mut scalars = vec![salt.clone(), length.clone()];
-    match kind {
-        OutputKind::Classify => scalars.extend(outputs.iter().cloned()),
-        OutputKind::Embed => {
-            let offset = a.constant(integer(1 << 23));
-            let shifted: Vec<_> = outputs.iter().map(|sum| a.add(sum, &offset)).collect();
-            scalars.extend(pack(a, &shifted, SUMS_PER_ELEMENT, 24));
-        }
+    scalars.extend_from_slice(outputs);
+    hash(a, domain, &scalars)
+}
+
+/// Scalars that a request publishes through its output digest: sixteen logits, or an eighth as many words as channels.
+#[must_use]
+pub fn output_scalars(layout: &Layout) -> usize {
+    match layout.shape.output {
+        OutputKind::Embed => layout.architecture.hidden.div_ceil(PACKED_SUMS),
+        OutputKind::Classify => LABELS,
     }
-    hash(a, DOMAIN_OUTPUT, &scalars)
 }
 
 /// Checks a request's scalars and brings ids and length into the form that weights need.
@@ -188,10 +219,7 @@ fn bind_request<A: Arithmetic>(
     let shape = &layout.shape;
     let token_bits = usize::try_from(shape.token_bits()).unwrap_or(0);
     let vocab_bits = usize::try_from(layout.architecture.vocab_bits()).unwrap_or(0);
-    let expected = match shape.output {
-        OutputKind::Embed => layout.architecture.hidden,
-        OutputKind::Classify => LABELS,
-    };
+    let expected = output_scalars(layout);
     if request.ids.len() != MAX_TOKENS {
         return Err(CircuitError::Statement { what: "128 ids per request", got: request.ids.len() }.into());
     }
@@ -350,17 +378,36 @@ mod tests {
         };
         let expected = sponge(DOMAIN_INPUT, &[salt, length, element(0..12), element(12..24)]);
         assert_eq!(input_digest(&mut Native, &salt, &length, &ids), expected);
-        // Sums are offset by 2^23, so that none is negative.
-        let sums = [-(1i64 << 23), -1, 0, 1, (1 << 23) - 1].map(integer);
-        let packed: Fr = [0u64, (1 << 23) - 1, 1 << 23, (1 << 23) + 1, (1 << 24) - 1]
-            .iter()
-            .zip(0u64..)
-            .map(|(&sum, i)| Fr::from(sum) * Fr::from(2).pow([24 * i]))
-            .sum();
-        let expected = sponge(DOMAIN_OUTPUT, &[salt, length, packed]);
-        assert_eq!(output_digest(&mut Native, OutputKind::Embed, &salt, &length, &sums), expected);
-        let expected = sponge(DOMAIN_OUTPUT, &[salt, length, sums[0], sums[1], sums[2], sums[3], sums[4]]);
-        assert_eq!(output_digest(&mut Native, OutputKind::Classify, &salt, &length, &sums), expected);
+        // Outputs are absorbed as they are, under the domain of their kind.
+        let outputs = [-5, 0, 7].map(integer);
+        for (kind, domain) in [(OutputKind::Embed, DOMAIN_EMBEDDING), (OutputKind::Classify, DOMAIN_OUTPUT)] {
+            let expected = sponge(domain, &[salt, length, outputs[0], outputs[1], outputs[2]]);
+            assert_eq!(output_digest(&mut Native, kind, &salt, &length, &outputs), expected);
+        }
+    }
+
+    /// Sums are offset by 2^23, so that none is negative, and stand eight to a word, the first lowest.
+    #[test]
+    fn packed_words_are_positional() {
+        let sums = [-(1i64 << 23), -1, 0, 1, (1 << 23) - 1, 5, -7, 9, 11];
+        let offset: [u64; 9] = [
+            0,
+            (1 << 23) - 1,
+            1 << 23,
+            (1 << 23) + 1,
+            (1 << 24) - 1,
+            (1 << 23) + 5,
+            (1 << 23) - 7,
+            (1 << 23) + 9,
+            (1 << 23) + 11,
+        ];
+        let word: Fr = offset[..8].iter().zip(0u64..).map(|(&s, j)| Fr::from(s) * Fr::from(2).pow([24 * j])).sum();
+        assert_eq!(packed_words(&sums), Ok(vec![word, Fr::from(offset[8])]));
+        assert_eq!(packed_words(&[0; 8]), Ok(vec![packed_offset()]));
+        for beyond in [-(1i64 << 23) - 1, 1 << 23, i64::MIN, i64::MAX] {
+            let error = packed_words(&[0, 1, beyond]).unwrap_err();
+            assert!(matches!(error, CircuitError::Statement { got: 2, .. }), "{error}");
+        }
     }
 
     fn accepts(logits: &[i64; 16], index: u64) -> bool {
@@ -387,6 +434,21 @@ mod tests {
                 assert_eq!(accepts(&logits, index), index == lowest, "{logits:?} {index}");
             }
         }
+    }
+
+    /// The other logits lie within 2^48 below the label's: the only bound on them, here as in the native verifier.
+    #[test]
+    fn other_logits_have_one_bound() {
+        let with = |j: usize, value: i64| {
+            let mut logits = [0; 16];
+            (logits[3], logits[j]) = (7, value);
+            accepts(&logits, 3)
+        };
+        let least = 7 - (1i64 << LOGIT_BITS);
+        // lead = 7 - logit - [j < 3] in 0..2^48
+        assert!(with(9, least + 1) && !with(9, least) && !with(9, i64::MIN));
+        assert!(with(0, least) && !with(0, least - 1));
+        assert!(with(9, 7) && !with(0, 7) && !with(9, 8) && !with(9, i64::MAX));
     }
 
     /// At -2^44 a label is one that an adapter may have, below it is none.

@@ -14,8 +14,8 @@ use crate::group::{GroupClaim, GroupError, VerifierKey};
 use crate::keccak::{digest_points, encode_scalar, keccak_words};
 use crate::key::{AdapterCommitments, BaseCommitments, KeyError};
 use crate::multilinear::{eq_table, integer};
-use crate::proof::{InferenceProof, Statement};
-use crate::statement::{Inputs, RequestInputs};
+use crate::proof::{InferenceProof, Output, Statement};
+use crate::statement::{Inputs, RequestInputs, packed_words};
 use crate::transcript::Transcript;
 use crate::weight::scale_values;
 
@@ -114,17 +114,24 @@ pub fn inputs(
         if shape.output == OutputKind::Classify && bool::from(request.adapter.is_zero()) {
             return refuse("classifies without an adapter");
         }
-        let bound = if shape.output == OutputKind::Embed { 1i64 << 23 } else { 1 << 47 };
-        if request.output.values().iter().any(|v| !(-bound..bound).contains(v)) {
-            return refuse("publishes an output out of range");
-        }
+        let outputs = match &request.output {
+            Output::Embed { sums } => {
+                if sums.len() != layout.architecture.hidden {
+                    return refuse("has another number of sums than channels");
+                }
+                let Ok(words) = packed_words(sums) else { return refuse("publishes a sum out of range") };
+                words
+            }
+            // Logits are bounded by the field part.
+            Output::Classify { logits, .. } => logits.iter().map(|&logit| integer(logit)).collect(),
+        };
         let mut ids: Vec<Fr> = request.ids.iter().map(|&id| Fr::from(u64::from(id))).collect();
         ids.resize(MAX_TOKENS, Fr::ZERO);
         requests.push(RequestInputs {
             ids,
             length: Fr::from(u64::try_from(request.ids.len()).unwrap_or(0)),
             salt: salt_scalar(&request.salt),
-            outputs: request.output.values().iter().map(|&v| integer(v)).collect(),
+            outputs,
             label: Fr::from(u64::from(request.output.label())),
         });
     }
@@ -132,7 +139,7 @@ pub fn inputs(
         requests.resize(shape.requests, first);
     }
     let number = |n: usize| Fr::from(u64::try_from(n).unwrap_or(0));
-    let kind = Fr::from(u64::from(shape.output == OutputKind::Classify));
+    let kind = Fr::from(u64::from(shape.output.number()));
     Ok(Inputs {
         architecture: statement.architecture,
         shape: [number(shape.requests), number(shape.tokens), Fr::from(u64::from(shape.log_tile)), kind],

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use lorica_circuits::architecture::{Architecture, NormScale, Scales};
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::column::{Axis, Column, Region};
 use lorica_circuits::error::CircuitError;
@@ -13,7 +14,7 @@ use lorica_circuits::form::{Coefficient, ConstantTerm, Factor, Form, FormTerm, L
 use lorica_circuits::layout::Layout;
 
 use crate::arithmetic::Arithmetic;
-use crate::multilinear::{AddressPoint, dot, eq, eq_table, integer, prefix_eq, prefix_indicator};
+use crate::multilinear::{AddressPoint, dot, eq, eq_table, integer, packed, prefix_eq, prefix_indicator};
 
 /// The points at which a form is read: bound axes first, outer ones behind them.
 #[derive(Clone, Debug, Default)]
@@ -250,6 +251,15 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
                     }
                     eq(a, &point, &own)
                 }
+                LowWeight::Packed(axis) => {
+                    let point = points.get(*axis)?;
+                    if point.len() != own.len() {
+                        return Err(CircuitError::Compile {
+                            what: format!("{:?}: {axis:?} has another length than its weight", term.column),
+                        });
+                    }
+                    packed(a, &point, &own)
+                }
                 LowWeight::Ones => a.one(),
                 LowWeight::First => {
                     let zeros = vec![a.zero(); own.len()];
@@ -424,9 +434,17 @@ fn block_sum<A: Arithmetic>(
     sum
 }
 
+/// Names of the scales that an architecture has, in the order in which they are hashed.
+#[must_use]
+pub fn scale_names(architecture: &Architecture) -> Vec<ScaleRef> {
+    let norm = NormScale { stream: 0, branch: 0, root: 0, shift: 17, epsilon: 1 };
+    let any = Scales { norms: vec![norm; architecture.norms()], scores: vec![0; architecture.layers] };
+    scale_values(&any).into_iter().map(|(name, _)| name).collect()
+}
+
 /// Scales as field elements, in the order in which they are hashed.
 #[must_use]
-pub fn scale_values(scales: &lorica_circuits::architecture::Scales) -> Vec<(ScaleRef, Fr)> {
+pub fn scale_values(scales: &Scales) -> Vec<(ScaleRef, Fr)> {
     let power = |bits: u32| Fr::from(2).pow([u64::from(bits)]);
     let mut values = Vec::new();
     for (j, norm) in scales.norms.iter().enumerate() {
@@ -444,7 +462,7 @@ pub fn scale_values(scales: &lorica_circuits::architecture::Scales) -> Vec<(Scal
 
 #[cfg(test)]
 mod tests {
-    use lorica_circuits::architecture::{Activation, Architecture, NormScale, OutputKind, Scales, Shape};
+    use lorica_circuits::architecture::{Activation, OutputKind, Shape};
 
     use super::*;
     use crate::arithmetic::Native;

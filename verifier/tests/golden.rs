@@ -22,7 +22,7 @@ use lorica_verifier::key::{AdapterCommitments, BaseCommitments, KeyError};
 use lorica_verifier::mercury::MercuryMessages;
 use lorica_verifier::multilinear::integer;
 use lorica_verifier::proof::{InferenceProof, Output};
-use lorica_verifier::statement::{Inputs, StatementError};
+use lorica_verifier::statement::{Inputs, StatementError, packed_words};
 use lorica_verifier::verify::{Circuit, VerifyError, inputs, verify, verify_with};
 use sha3::{Digest, Keccak256};
 
@@ -351,7 +351,9 @@ fn values_of_a_file_without_a_meaning_are_refused() {
     };
     let value = |what, got| Err(CodecError::Value { what, got });
     // Header, requests, tokens and tau; then the kind.
-    assert_eq!(decode("embed_one", 22, 2), value("kind of output", 2));
+    let kind = |error: CircuitError| Err(CodecError::Kind(error));
+    assert_eq!(decode("embed_one", 22, 0), kind(CircuitError::WithdrawnEmbedding));
+    assert_eq!(decode("embed_one", 22, 3), kind(CircuitError::OutputKind { got: 3 }));
     // Four words, a count, an adapter, a salt, a count and ten ids; then the label, which an embedding lacks.
     let label = 23 + 4 * 32 + 4 + 32 + 31 + 4 + 10 * 4;
     assert_eq!(decode("embed_one", label, 0), Ok(()));
@@ -426,7 +428,7 @@ fn every_length_is_checked() {
     let error = |edit: fn(&mut Inputs<Fr>)| keys.field(&mut Native, &proof, edit).unwrap_err();
     assert_eq!(error(|i| i.requests.clear()), statement("requests of the shape", 0));
     assert_eq!(error(|i| i.requests[0].ids.truncate(127)), statement("128 ids per request", 127));
-    assert_eq!(error(|i| i.requests[0].outputs.truncate(16)), statement("outputs per request", 16));
+    assert_eq!(error(|i| i.requests[0].outputs.truncate(15)), statement("outputs per request", 15));
 }
 
 #[test]
@@ -569,7 +571,7 @@ fn statements_have_bounds() {
     let logits = Output::Classify { logits: vec![0; 16], label: 0 };
     let kind = refused(0, "has another kind of output than the batch");
     assert_eq!(check(&|p| p.statement.requests[0].output = logits.clone()), Err(kind));
-    let range = refused(0, "publishes an output out of range");
+    let range = refused(0, "publishes a sum out of range");
     for (value, fits) in
         [(-(1 << 23), true), ((1 << 23) - 1, true), (-(1 << 23) - 1, false), (1 << 23, false), (1 << 46, false)]
     {
@@ -581,18 +583,26 @@ fn statements_have_bounds() {
         assert_eq!(verdict, if fits { Ok(()) } else { Err(range.clone()) }, "{value}");
     }
 
+    let number = refused(0, "has another number of sums than channels");
+    let pop = |output: &mut Output| {
+        if let Output::Embed { sums } = output {
+            sums.pop();
+        }
+    };
+    assert_eq!(check(&|p| pop(&mut p.statement.requests[0].output)), Err(number));
+
     // The scalars: ids padded with zeros, absent requests repeat the first, numbers of the shape.
     let one = edited(&proof, |p| drop(p.statement.requests.pop()));
     let scalars = of(&keys, &circuit, &one).unwrap();
     assert_eq!((scalars.count, scalars.witness, scalars.prover_salt), (Fr::ONE, Fr::from(5), Fr::from(6)));
-    assert_eq!(scalars.shape, [2, 32, 14, 0].map(Fr::from));
+    assert_eq!(scalars.shape, [2, 32, 14, 2].map(Fr::from));
     let request = &one.statement.requests[0];
     for own in &scalars.requests {
         let ids: Vec<Fr> = request.ids.iter().map(|&id| Fr::from(u64::from(id))).collect();
         assert_eq!(own.ids[..request.ids.len()], ids);
         assert!(own.ids.len() == 128 && own.ids[request.ids.len()..].iter().all(|id| *id == Fr::ZERO));
         assert_eq!(own.length, Fr::from(request.ids.len() as u64));
-        assert!(own.outputs.iter().zip(request.output.values()).all(|(scalar, v)| *scalar == integer(*v)));
+        assert_eq!(own.outputs, packed_words(request.output.values()).unwrap());
     }
     assert_eq!(scalars.requests.len(), 2);
 
@@ -602,22 +612,24 @@ fn statements_have_bounds() {
     let check = |edit: &dyn Fn(&mut InferenceProof)| of(&keys, &circuit, &edited(&proof, edit)).map(drop);
     let adapter = refused(1, "classifies without an adapter");
     assert_eq!(check(&|p| p.statement.requests[1].adapter = Fr::ZERO), Err(adapter));
-    let range = refused(1, "publishes an output out of range");
-    for (value, fits) in [
-        (-(1 << 47), true),
-        ((1 << 47) - 1, true),
-        (-(1 << 47) - 1, false),
-        (1 << 47, false),
-        (1 << 23, true),
-        (i64::MIN, false),
-    ] {
-        let verdict = check(&|p| {
+    // Logits are scalars whatever they are: the field part has the one bound on them.
+    for value in [-(1 << 47) - 1, 1 << 47, i64::MIN] {
+        let edited = edited(&proof, |p| {
             if let Output::Classify { logits, .. } = &mut p.statement.requests[1].output {
                 logits[15] = value;
             }
         });
-        assert_eq!(verdict, if fits { Ok(()) } else { Err(range.clone()) }, "{value}");
+        let scalars = of(&keys, &circuit, &edited).unwrap();
+        assert_eq!(scalars.requests[1].outputs[15], integer(value));
     }
+}
+
+/// An embedding of kind 0, proven before its digest was a claim on ranged cells, is refused with the reason.
+#[test]
+fn withdrawn_embeddings_are_refused() {
+    let error = InferenceProof::decode(&file("embed_withdrawn.proof")).unwrap_err();
+    assert_eq!(error, CodecError::Kind(CircuitError::WithdrawnEmbedding));
+    assert!(error.to_string().contains("embeddings of kind 0 are withdrawn"), "{error}");
 }
 
 /// A kind of output is part of the shape: a proof of one is none of the other.

@@ -42,8 +42,9 @@ pub struct Product {
 pub enum Public {
     /// Logits over ([`Axis::Request`], [`Axis::Label`]).
     Logits,
-    /// Sums over ([`Axis::Request`], [`Axis::HiddenBlock`], [`Axis::Channel`]).
-    Sums,
+    /// Words of eight sums over ([`Axis::Request`], [`Axis::HiddenBlock`], upper bits of [`Axis::Channel`]), less the
+    /// sums' offsets on real blocks.
+    PackedSums,
 }
 
 /// One relation.

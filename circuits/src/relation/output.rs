@@ -14,13 +14,15 @@ impl Compiler<'_> {
     pub(super) fn outputs(&self) -> Result<Vec<Relation>, CircuitError> {
         use Axis as A;
         if self.layout.is_embedding() {
-            // Σ_{t < n} last slot = published sums
+            // Σ_{j < 8} 2^(24·j)·(Σ_{t < n} last slot[8·u + j] + 2^23) = published word[u]: a claim on the packed word
+            // itself, so that no sum has a copy outside of the ranged cells (soundness.md, outputs).
+            let sums = self.last_slot()?.low(A::Token, LowWeight::Masked)?;
             return Ok(vec![Relation {
                 name: "mean pooling",
                 products: vec![],
-                form: form([self.last_slot()?.low(A::Token, LowWeight::Masked)?.times(-1)]),
+                form: form([sums.low(A::Channel, LowWeight::Packed(A::Channel))?.times(-1)]),
                 constants: vec![],
-                public: Some(Public::Sums),
+                public: Some(Public::PackedSums),
             }]);
         }
         let pooled = self

@@ -32,6 +32,8 @@ use super::{Run, SRS, World};
 
 /// Where a forger departs from the protocol; what comes later follows from the edited messages.
 pub trait Forger {
+    /// Scales, in the order in which they are hashed: those of a base whose owner computes with others than a file can say.
+    fn scales(&mut self, _scales: &mut [Fr]) {}
     /// Leaves of the fraction tree: numerators and denominators.
     fn leaves(&mut self, _leaf: &LeafChallenges<Fr>, _p: &mut [Fr], _q: &mut [Fr]) {}
     /// Values of the relations' forms.
@@ -113,6 +115,13 @@ impl Functionals<'_> {
                     let own = match weight {
                         LowWeight::Axis(Axis::Request) if by_text => vec![(m, Fr::ONE)],
                         LowWeight::Axis(other) => nonzero(table(*other).into_iter().enumerate()),
+                        LowWeight::Packed(other) => {
+                            // eq of the upper bits: a sum over the lower ones of the whole point's table.
+                            let whole = table(*other);
+                            let words: Vec<Fr> = whole.chunks(8).map(|word| word.iter().sum()).collect();
+                            let weight = |i: usize| words[i / 8] * Fr::from(2).pow([24 * (i as u64 % 8)]);
+                            nonzero((0..1 << bits).map(|i| (i, weight(i))))
+                        }
                         LowWeight::Ones => (0..1 << bits).map(|i| (i, Fr::ONE)).collect(),
                         LowWeight::First => vec![(0, Fr::ONE)],
                         LowWeight::Masked => (0..*length).map(|i| (i, Fr::ONE)).collect(),
@@ -319,7 +328,8 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     let commitments = commit_tiles(&SRS, &own).expect("commitments");
 
     let prover_salt = Fr::from(4242);
-    let inputs = inputs(layout, &world.key, statement, digest_points(&commitments), prover_salt).expect("inputs");
+    let mut inputs = inputs(layout, &world.key, statement, digest_points(&commitments), prover_salt).expect("inputs");
+    forger.scales(&mut inputs.scales);
     let mut transcript = proof_transcript(a);
     let bound = absorb(a, &mut transcript, layout, &inputs).expect("a statement");
     let leaf = leaf_challenges(a, &mut transcript);
@@ -362,7 +372,8 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
         })
         .collect();
     texts.resize(layout.shape.requests, texts[0].clone());
-    let scales: BTreeMap<ScaleRef, Fr> = scale_values(&world.key.scales).into_iter().collect();
+    let names = scale_values(&world.key.scales).into_iter().map(|(name, _)| name);
+    let scales: BTreeMap<ScaleRef, Fr> = names.zip(inputs.scales.iter().copied()).collect();
     let functionals = Functionals { layout, scales: scales.clone(), texts };
     let weights = Weights { layout, scales, requests: bound.bits as Vec<RequestBits<Fr>> };
     let mut claims: Vec<(&Form, Points<Fr>)> = Vec::new();

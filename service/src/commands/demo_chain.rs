@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lorica_circuits::architecture::OutputKind;
 use lorica_circuits::bn254::Fr;
 use lorica_contracts::abi;
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
@@ -33,8 +34,6 @@ const CHAIN_ID: u64 = 31337;
 const FEE: u64 = 10;
 /// What everybody starts with, in OPEN.
 const PURSE: u64 = 1_000;
-/// Kind of a request.
-const CLASSIFY: u8 = 1;
 /// Seconds until the requester may have the money back.
 const PATIENCE: u64 = 3_600;
 
@@ -172,7 +171,7 @@ impl Stage {
             base: abi::word(&base_id),
             adapter: abi::word(&adapter_id),
             inputDigest: abi::word(input_digest),
-            kind: CLASSIFY,
+            kind: OutputKind::Classify.number(),
             maxFee: open(FEE),
             token: market.open,
             deadline: chain.timestamp()? + PATIENCE,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
+use lorica_circuits::architecture::OutputKind;
 use lorica_contracts::abi;
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_contracts::alloy_primitives::{Address, B256, Bytes, U256};
@@ -17,6 +18,8 @@ use lorica_settlement::settlement::Settlement;
 use serde_json::{Value, json};
 
 use super::chain::{step_json, step_lines};
+use super::kind_name;
+use super::model::kind_of;
 use super::verify::load_adapter;
 use super::verify_settlement::read_key;
 use crate::amount::{self, Amount};
@@ -229,14 +232,14 @@ fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
     let ids = encode(&base.tokenizer()?, 0, &args.text)?;
     let salt = random_salt()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let kind = !args.embed && adapter.as_ref().is_some_and(|adapter| adapter.has_head);
+    let kind = kind_of(!args.embed && adapter.as_ref().is_some_and(|adapter| adapter.has_head));
     let called = !args.consumer.is_zero();
     let terms = InferenceRequest {
         requester: args.wallet.unwrap_or(key.account()),
         base: abi::word(&base.commitments.id()),
         adapter: adapter.as_ref().map_or(U256::ZERO, |adapter| abi::word(&adapter.commitments.id())),
         inputDigest: abi::word(&input_word(&salt, &ids)),
-        kind: u8::from(kind),
+        kind: kind.number(),
         maxFee: node::units(args.max_fee, args.token)?,
         token: args.token.address(&market),
         deadline: now.saturating_add(args.within),
@@ -256,7 +259,7 @@ fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
 }
 
 fn terms_lines(terms: &InferenceRequest, market: &Market, out: &Output) {
-    let kind = if terms.kind == 0 { "embed" } else { "classify" };
+    let kind = OutputKind::from_number(terms.kind).map_or("withdrawn embedding", kind_name);
     let short = |word: U256| B256::from(word).to_string().chars().take(18).collect::<String>();
     out.line(format!("  {kind} by base {}, adapter {}", short(terms.base), short(terms.adapter)));
     let (fee, token) = (amount::show(terms.maxFee), token_name(terms.token, market));
@@ -315,7 +318,7 @@ fn state_json(state: &State) -> Value {
 
 fn status(args: &OneArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect(None)?;
-    let request = SignedRequest::read(&args.request, &market, &mut chain)?;
+    let request = SignedRequest::read_even_withdrawn(&args.request, &market, &mut chain)?;
     let state = market.state(&mut chain, request.id)?;
     let now = chain.timestamp()?;
     let late = now > request.terms.deadline;
@@ -353,7 +356,8 @@ fn send(
     out: &Output,
 ) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect_as(&args.account)?;
-    let request = SignedRequest::read(&args.request, &market, &mut chain)?;
+    // What is locked for a withdrawn one can be given back; the market refuses to accept it.
+    let request = SignedRequest::read_even_withdrawn(&args.request, &market, &mut chain)?;
     let receipt = out.step(what, || act(&market, &mut chain, &request.terms))?;
     let state = market.state(&mut chain, request.id)?;
     out.line(format!("request {}: {} for {} gas", request.id, state.status.name().to_uppercase(), receipt.gas));
@@ -448,10 +452,11 @@ fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
         }
         lines.push_str(&format!("{line}\n"));
     }
-    let embed = requests.first().is_some_and(|request| request.terms.kind == 0);
-    if let Some(other) = requests.iter().find(|request| (request.terms.kind == 0) != embed) {
+    let kind = requests.first().map(|request| request.terms.kind);
+    if let Some(other) = requests.iter().find(|request| Some(request.terms.kind) != kind) {
         return Err(Error::Batch(format!("the request {} is for another kind of output than the first", other.id)));
     }
+    let embed = kind == Some(OutputKind::Embed.number());
     let last_circuit = match &args.settlement_key {
         Some(path) => {
             let circuit = B256::from(read_key(path)?.circuit_id());

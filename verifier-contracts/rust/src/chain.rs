@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use alloy_primitives::{Address, B256, Bytes, Log, U256};
+use lorica_circuits::error::CircuitError;
 
 use crate::abi::AbiError;
 use crate::keys::KeyError;
@@ -226,6 +227,16 @@ pub enum ChainError {
         name: &'static str,
         /// Who would accept.
         account: Address,
+    },
+    /// A circuit or a request is of a kind of output that is withdrawn, or of none.
+    #[error("{what} {id}: {source}")]
+    Kind {
+        /// Circuit or request.
+        what: &'static str,
+        /// Its id.
+        id: B256,
+        /// What is wrong with its kind.
+        source: CircuitError,
     },
     /// A contract answers something else than its kind does.
     #[error("{what} is not as it should be")]

@@ -1,7 +1,10 @@
 //! The deployed contracts and what is done with them, on any [`Chain`].
 
+use std::ops::Range;
+
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolCall;
+use lorica_circuits::architecture::OutputKind;
 use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
@@ -13,6 +16,9 @@ use crate::chain::{Chain, ChainError, Receipt};
 
 /// Most gas that a route gives to a check: several times what the largest batch needs.
 pub const CHECK_GAS: u64 = 4_000_000;
+
+/// Place of the kind of output in a key's content (`SettlementKey.sol`).
+const KEY_OUTPUT_KIND: Range<usize> = 0x1c0..0x1e0;
 
 /// Addresses of the contracts on a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +65,17 @@ pub(crate) fn ask<C: SolCall>(
     C::abi_decode_returns(&output).map_err(|_| ChainError::Unexpected { what })
 }
 
+/// That a circuit's key is for a kind of output that is offered.
+fn expect_offered(circuit: B256, content: &[u8]) -> Result<(), ChainError> {
+    let word = content.get(KEY_OUTPUT_KIND).map(U256::from_be_slice);
+    let number = word.and_then(|word| u8::try_from(word).ok());
+    let number = number.ok_or(ChainError::Unexpected { what: "the kind of output of a settlement key" })?;
+    match OutputKind::from_number(number) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(ChainError::Kind { what: "circuit", id: circuit, source }),
+    }
+}
+
 /// Deploys a contract.
 pub(crate) fn create(
     chain: &mut impl Chain,
@@ -103,7 +120,8 @@ impl Contracts {
     /// Finds the contracts from a router and a circuit that it routes.
     ///
     /// # Errors
-    /// [`ChainError::NoContract`] if nothing is there, [`ChainError::Unexpected`] if the router has no such route.
+    /// [`ChainError::NoContract`] if nothing is there, [`ChainError::Unexpected`] if the router has no such route,
+    /// [`ChainError::Kind`] if the circuit's kind of output is withdrawn.
     pub fn find(chain: &mut impl Chain, router: Address, circuit: B256) -> Result<Self, ChainError> {
         if chain.code(router)?.is_empty() {
             return Err(ChainError::NoContract { name: "VerifierRouter", at: router });
@@ -117,6 +135,7 @@ impl Contracts {
             ask(chain, verifier, "the verifier's halo2 verifier", &LoricaVerifier::halo2VerifierCall {})?;
         let found = Self { chain_id: chain.id(), halo2_verifier, registry, verifier, router };
         found.expect_deployed(chain)?;
+        found.expect_circuit_offered(chain, circuit)?;
         Ok(found)
     }
 
@@ -137,6 +156,18 @@ impl Contracts {
             }
         }
         Ok(())
+    }
+
+    /// That a circuit is for a kind of output that is offered: contracts of an earlier version take withdrawn ones. Of a
+    /// circuit without a route there is nothing to see; the contracts refuse it.
+    ///
+    /// # Errors
+    /// [`ChainError::Kind`] says what is wrong with the circuit.
+    pub fn expect_circuit_offered(&self, chain: &mut impl Chain, circuit: B256) -> Result<(), ChainError> {
+        let Some(route) = self.route(chain, circuit)? else { return Ok(()) };
+        let code = chain.code(route.key)?;
+        // The content follows the STOP.
+        expect_offered(circuit, code.get(1..).unwrap_or_default())
     }
 
     pub(crate) fn expect_chain(&self, chain: &impl Chain) -> Result<(), ChainError> {
@@ -229,6 +260,7 @@ impl Contracts {
     pub fn add_key(&self, chain: &mut impl Chain, content: &[u8], gas_cap: u64) -> Result<Vec<Step>, ChainError> {
         self.expect_chain(chain)?;
         let circuit = abi::circuit_id(content);
+        expect_offered(circuit, content)?;
         let mut steps = Vec::new();
         if self.route(chain, circuit)?.is_some() {
             steps.push(Step { what: "route", id: circuit.into(), receipt: None });
@@ -267,14 +299,15 @@ impl Contracts {
     /// that circuit, base and adapters are those that it means.
     ///
     /// # Errors
-    /// [`ChainError::Reverted`] if the contracts refuse; what was made for another chain or consumer is refused here, since
-    /// it costs gas there.
+    /// [`ChainError::Reverted`] if the contracts refuse; what was made for another chain or consumer, or by a withdrawn
+    /// circuit, is refused here.
     pub fn check(&self, chain: &mut impl Chain, settlement: &Settlement) -> Result<Receipt, ChainError> {
         self.expect_bound_here(chain, settlement)?;
         let (bound, got) = (Address::from(settlement.binding.consumer), chain.account());
         if bound != got {
             return Err(ChainError::ForeignConsumer { bound, got });
         }
+        self.expect_circuit_offered(chain, settlement.circuit.into())?;
         chain.send(Some(self.router), abi::encode(&abi::check(settlement)?))
     }
 
@@ -284,6 +317,7 @@ impl Contracts {
     /// As [`check`](Self::check).
     pub fn look(&self, chain: &mut impl Chain, settlement: &Settlement) -> Result<u64, ChainError> {
         self.expect_bound_here(chain, settlement)?;
+        self.expect_circuit_offered(chain, settlement.circuit.into())?;
         let data = abi::encode(&abi::check_for(settlement)?);
         chain.call(self.router, data.clone())?;
         chain.estimate(self.router, data)

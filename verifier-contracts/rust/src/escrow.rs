@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use alloy_primitives::aliases::U24;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{Eip712Domain, SolStruct, SolValue};
+use lorica_circuits::architecture::OutputKind;
 use lorica_settlement::settlement::Settlement;
 
 use crate::abi;
@@ -172,11 +173,24 @@ impl Market {
         Refusal { requestId: request, reason }.eip712_signing_hash(&self.domain())
     }
 
+    /// That a request is for a kind of output that is offered. A circuit can take no request of another kind than its own,
+    /// so a withdrawn circuit takes nothing that passes here, whatever an escrow of an earlier version has enabled.
+    ///
+    /// # Errors
+    /// [`ChainError::Kind`] says what is wrong with the request.
+    pub fn expect_request_offered(&self, request: &InferenceRequest) -> Result<(), ChainError> {
+        match OutputKind::from_number(request.kind) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(ChainError::Kind { what: "request", id: self.request_id(request), source }),
+        }
+    }
+
     /// Takes a request on: it cannot be cancelled any more.
     ///
     /// # Errors
-    /// [`ChainError`].
+    /// [`ChainError`], [`ChainError::Kind`] for a request of a withdrawn kind of output.
     pub fn accept(&self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
+        self.expect_request_offered(request)?;
         self.send_to(chain, self.escrow, &InferenceEscrow::acceptCall { request: request.clone() })
     }
 
@@ -239,7 +253,8 @@ impl Market {
     /// Has a batch checked and paid. Who sends does not matter: the proof names the payee.
     ///
     /// # Errors
-    /// [`ChainError`]; what was bound to another chain or contract is refused here, since it costs gas there.
+    /// [`ChainError`]; what was bound to another chain or contract is refused here, since it costs gas there, and so is what
+    /// a withdrawn circuit made.
     pub fn settle(
         &self,
         chain: &mut impl Chain,
@@ -255,6 +270,7 @@ impl Market {
         if expected != got {
             return Err(ChainError::ForeignChain { expected, got });
         }
+        self.contracts.expect_circuit_offered(chain, settlement.circuit.into())?;
         // A consumer may use all that its requester signed although it used less when the node estimated.
         let consumers = requests.iter().filter(|request| !request.consumer.is_zero());
         let more: u64 = consumers.map(|request| u64::from(request.consumerGas) * 64 / 63 + CONSUMER_OVERHEAD).sum();

@@ -83,8 +83,9 @@ impl Market {
     /// Locks the account's money for a request, with an approval if the token needs one.
     ///
     /// # Errors
-    /// [`ChainError`].
+    /// [`ChainError`], [`ChainError::Kind`] for a request of a withdrawn kind of output.
     pub fn lock(&self, chain: &mut impl Chain, locking: Locking) -> Result<Vec<Step>, ChainError> {
+        self.expect_request_offered(locking.request)?;
         let token = self.token_of(chain, &locking)?;
         let mut steps = Vec::new();
         if let Some(token) = token {
@@ -105,13 +106,14 @@ impl Market {
     /// [`lock`](Self::lock) in one transaction: the account signs a permit instead of sending an approval.
     ///
     /// # Errors
-    /// [`ChainError`]; also for the gas token and for tokens without permits.
+    /// As [`lock`](Self::lock); also for the gas token and for tokens without permits.
     pub fn lock_with_permit(
         &self,
         chain: &mut impl Chain,
         locking: Locking,
         key: &PrivateKey,
     ) -> Result<Vec<Step>, ChainError> {
+        self.expect_request_offered(locking.request)?;
         let Some(token) = self.token_of(chain, &locking)? else {
             return Err(ChainError::Unexpected { what: "a permit for the gas token" });
         };

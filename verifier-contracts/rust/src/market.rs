@@ -120,9 +120,10 @@ impl Market {
     /// Lets a routed circuit settle requests that are locked from now on, unless it may already.
     ///
     /// # Errors
-    /// [`ChainError`].
+    /// [`ChainError`], [`ChainError::Kind`] for a circuit of a withdrawn kind of output.
     pub fn enable_circuit(&self, chain: &mut impl Chain, circuit: B256) -> Result<Step, ChainError> {
         self.contracts.expect_chain(chain)?;
+        self.contracts.expect_circuit_offered(chain, circuit)?;
         let receipt = if self.circuit_ordinal(chain, circuit)? == 0 {
             Some(self.send_to(chain, self.escrow, &InferenceEscrow::enableCircuitCall { circuit })?)
         } else {

@@ -3,6 +3,7 @@
 mod support;
 
 use alloy_primitives::{Address, U256};
+use lorica_circuits::architecture::OutputKind;
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_contracts::chain::{Chain, ChainError};
 use lorica_contracts::contracts::{CHECK_GAS, Step};
@@ -41,7 +42,7 @@ impl World {
             base: self.published.base,
             adapter: U256::ZERO,
             inputDigest: U256::from(1),
-            kind: 0,
+            kind: OutputKind::Embed.number(),
             maxFee: open(2),
             token: self.published.market.open,
             deadline: self.published.chain.timestamp().unwrap() + 1_000,

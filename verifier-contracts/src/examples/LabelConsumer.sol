@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IInferenceConsumer} from "../IInferenceConsumer.sol";
 import {InferenceEscrow} from "../InferenceEscrow.sol";
 import {InferenceRequest} from "../InferenceRequest.sol";
+import {OUTPUT_CLASSIFY} from "../OutputKind.sol";
 
 /// Example of a contract that asks for a classification, pays for it in the chain's gas token and keeps the label.
 ///
@@ -51,7 +52,7 @@ contract LabelConsumer is IInferenceConsumer {
             base: base,
             adapter: adapter,
             inputDigest: inputDigest,
-            kind: 1,
+            kind: OUTPUT_CLASSIFY,
             maxFee: msg.value,
             token: address(0),
             deadline: deadline,

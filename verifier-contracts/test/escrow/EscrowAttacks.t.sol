@@ -5,6 +5,7 @@ import {EscrowAccounts} from "../../src/EscrowAccounts.sol";
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
 import {Bounds, Kind} from "../../src/ModelTerms.sol";
+import {OUTPUT_CLASSIFY} from "../../src/OutputKind.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {vm} from "../Vm.sol";
@@ -364,7 +365,7 @@ contract EscrowAttacksTest is World {
         gullible.setGullible(true);
         cheats.stopPrank();
         mock = gullible;
-        bytes32 evil = _addCircuit(1, 666);
+        bytes32 evil = _addCircuit(OUTPUT_CLASSIFY, 666);
         cheats.startPrank(GOVERNANCE);
         escrow.enableCircuit(evil);
         Settlement memory theft = _settlement(_one(second), GOVERNANCE);

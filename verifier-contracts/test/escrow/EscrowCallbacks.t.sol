@@ -5,6 +5,7 @@ import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {EscrowAccounts} from "../../src/EscrowAccounts.sol";
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
+import {OUTPUT_CLASSIFY} from "../../src/OutputKind.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {vm} from "../Vm.sol";
@@ -314,7 +315,7 @@ contract EscrowCallbacksTest is World {
 
     /// A skip for a later circuit takes nothing from the request: the named circuit settles it, or it goes back.
     function test_laterCircuitIsSkipped() public {
-        bytes32 third = _addCircuit(1, 3);
+        bytes32 third = _addCircuit(OUTPUT_CLASSIFY, 3);
         escrow.enableCircuit(third);
         InferenceRequest[] memory requests = new InferenceRequest[](3);
         for (uint256 i = 0; i < 3; ++i) {

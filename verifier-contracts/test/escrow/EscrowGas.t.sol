@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Point} from "../../src/Bn254.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
+import {OUTPUT_CLASSIFY} from "../../src/OutputKind.sol";
 import {ISettlementVerifier, Settlement} from "../../src/Settlement.sol";
 import {vm} from "../Vm.sol";
 import {cheats} from "./Cheats.sol";
@@ -33,7 +34,7 @@ contract EscrowGasTest is World {
         _world();
         vm.pauseGasMetering();
         mock = MockVerifier(address(new BusyVerifier()));
-        _busy = _addCircuit(1, 9);
+        _busy = _addCircuit(OUTPUT_CLASSIFY, 9);
         escrow.enableCircuit(_busy);
         // As `lorica chain deploy` leaves it: an empty balance would make the first lock dearer.
         open.transfer(address(escrow), 1);

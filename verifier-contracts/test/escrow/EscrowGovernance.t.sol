@@ -6,6 +6,7 @@ import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Kind} from "../../src/ModelTerms.sol";
+import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../../src/OutputKind.sol";
 import {ISettlementVerifier, Settlement} from "../../src/Settlement.sol";
 import {KEY_OCCUPIED, KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
@@ -88,7 +89,7 @@ contract MutableVerifierTest is World {
         Governor governor = new Governor();
         bytes memory content = new bytes(KEY_OCCUPIED);
         assembly {
-            mstore(add(add(content, 0x20), KEY_OUTPUT_KIND), 1)
+            mstore(add(add(content, 0x20), KEY_OUTPUT_KIND), OUTPUT_CLASSIFY)
             mstore(add(content, 0x20), 99)
         }
         circuit = keccak256(content);
@@ -119,7 +120,7 @@ contract MutableVerifierTest is World {
         assertTrue(ok && account.code.length == 23, "delegated");
         bytes memory content = new bytes(KEY_OCCUPIED);
         assembly {
-            mstore(add(add(content, 0x20), KEY_OUTPUT_KIND), 1)
+            mstore(add(add(content, 0x20), KEY_OUTPUT_KIND), OUTPUT_CLASSIFY)
             mstore(add(content, 0x20), 100)
         }
         bytes32 other = keccak256(content);
@@ -211,7 +212,7 @@ contract EscrowGovernanceTest is World {
     /// During a consumer's call no circuit is enabled and no token allowed, whoever asks.
     function test_stateChangesDuringACallback() public {
         OwningConsumer consumer = new OwningConsumer(escrow);
-        consumer.set(_addCircuit(1, 7), address(new PlainToken()));
+        consumer.set(_addCircuit(OUTPUT_CLASSIFY, 7), address(new PlainToken()));
         vm.prank(GOVERNANCE);
         escrow.transferOwnership(address(consumer));
         InferenceRequest memory request = _request(1);
@@ -284,7 +285,8 @@ contract EscrowGovernanceTest is World {
 
     /// Whoever enables a waiting circuit makes a relayed lock in flight fail, once per waiting circuit.
     function test_enablingAgainstARelayedLock() public {
-        bytes32[3] memory waiting = [_addCircuit(0, 11), _addCircuit(0, 12), _addCircuit(0, 13)];
+        bytes32[3] memory waiting =
+            [_addCircuit(OUTPUT_EMBED, 11), _addCircuit(OUTPUT_EMBED, 12), _addCircuit(OUTPUT_EMBED, 13)];
         InferenceRequest memory request = _request(1);
         bytes memory signature = _signed(request);
         for (uint16 i = 0; i < 3; ++i) {
@@ -304,7 +306,7 @@ contract EscrowGovernanceTest is World {
     function test_countsDoNotWrap() public {
         cheats.store(address(escrow), bytes32(uint256(8)), bytes32(uint256(type(uint16).max)));
         assertEq(escrow.circuitCount(), 65_535, "slot");
-        bytes32 circuit = _addCircuit(1, 7);
+        bytes32 circuit = _addCircuit(OUTPUT_CLASSIFY, 7);
         bytes memory panic = abi.encodeWithSignature("Panic(uint256)", 0x11);
         vm.expectRevert(panic);
         escrow.enableCircuit(circuit);

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
 import {Bounds, Kind} from "../../src/ModelTerms.sol";
+import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../../src/OutputKind.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {vm} from "../Vm.sol";
@@ -93,7 +94,7 @@ contract EscrowHandler is World {
         if (_made.length == MOST_REQUESTS) return;
         InferenceRequest memory request = _request(seed);
         request.adapter = adapters[seed % 4];
-        request.kind = request.adapter == 0 || seed >> 8 & 1 == 0 ? 0 : 1;
+        request.kind = request.adapter == 0 || seed >> 8 & 1 == 0 ? OUTPUT_EMBED : OUTPUT_CLASSIFY;
         request.token = tokens[(seed >> 16) % 3];
         request.deadline = uint64(clock + seconds_ % 2_000);
         request.maxFee = fee % 1e24 + 1;

@@ -8,6 +8,7 @@ import {InferenceRequest, REQUEST_TYPE_HASH} from "../../src/InferenceRequest.so
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Kind} from "../../src/ModelTerms.sol";
 import {OpenToken} from "../../src/OpenToken.sol";
+import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../../src/OutputKind.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
 import {vm} from "../Vm.sol";
 import {Cheats, cheats} from "./Cheats.sol";
@@ -111,7 +112,7 @@ contract EscrowLockTest is World {
 
     function test_lockAlone() public {
         InferenceRequest memory request = _request(1);
-        request.kind = 0;
+        request.kind = OUTPUT_EMBED;
         request.adapter = 0;
         Lock memory locked = escrow.lockOf(_lock(request));
         assertEq(locked.model, baseModel, "model");
@@ -122,9 +123,12 @@ contract EscrowLockTest is World {
 
     function test_kind() public {
         InferenceRequest memory request = _request(1);
-        request.kind = 2;
-        _refused(request, FEE, abi.encodeWithSelector(InferenceEscrow.KindInvalid.selector, 2));
-        request.kind = 1;
+        // The withdrawn embedding, and the first that is no kind.
+        for (uint8 kind = 0; kind < 4; kind += 3) {
+            request.kind = kind;
+            _refused(request, FEE, abi.encodeWithSelector(InferenceEscrow.KindInvalid.selector, kind));
+        }
+        request.kind = OUTPUT_CLASSIFY;
         request.adapter = 0;
         _refused(
             request, FEE, abi.encodeWithSelector(InferenceEscrow.AdapterMissing.selector, escrow.requestId(request))
@@ -220,7 +224,7 @@ contract EscrowLockTest is World {
         vm.prank(ADAPTER_OWNER);
         models.retire(adapters[0]);
         _refused(request, FEE, abi.encodeWithSelector(ModelRegistry.Retired.selector, adapters[0]));
-        request.kind = 0;
+        request.kind = OUTPUT_EMBED;
         request.adapter = 0;
         _lock(request);
         vm.prank(BASE_OWNER);

@@ -10,6 +10,7 @@ import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Bounds, Permit, Split, Terms} from "../../src/ModelTerms.sol";
 import {Status} from "../../src/RequestRecord.sol";
 import {Point, Request, Settlement} from "../../src/Settlement.sol";
+import {KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
 import {Fixture} from "../Fixture.sol";
 import {vm} from "../Vm.sol";
@@ -112,7 +113,7 @@ contract EscrowProofTest is Fixture {
         escrow.enableCircuit(c.circuit);
         Settlement memory s = c.settlement;
         requests = new InferenceRequest[](s.requests.length);
-        uint8 kind = vm.parseJsonBytes(c.json, ".key")[14 * 32 + 31] == 0x01 ? 1 : 0;
+        uint8 kind = uint8(vm.parseJsonBytes(c.json, ".key")[KEY_OUTPUT_KIND + 31]);
         for (uint256 i = 0; i < requests.length; ++i) {
             requests[i].requester = address(this);
             requests[i].base = s.base;

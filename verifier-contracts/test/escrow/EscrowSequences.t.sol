@@ -6,6 +6,7 @@ import {EscrowAccounts} from "../../src/EscrowAccounts.sol";
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest, RequestTerms} from "../../src/InferenceRequest.sol";
 import {Bounds} from "../../src/ModelTerms.sol";
+import {OUTPUT_EMBED} from "../../src/OutputKind.sol";
 import {Status} from "../../src/RequestRecord.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {vm} from "../Vm.sol";
@@ -311,7 +312,7 @@ contract EscrowSequencesTest is World {
         // A base alone whose shares other than the prover's are the most.
         (uint256 base2, uint24 line2) = _publishBase(BASE_OWNER, BASE_POT, 2, _split(1_000, 4_500, 4_500, 0), 0);
         InferenceRequest memory alone = _request(9);
-        (alone.base, alone.adapter, alone.kind) = (base2, 0, 0);
+        (alone.base, alone.adapter, alone.kind) = (base2, 0, OUTPUT_EMBED);
         _lock(alone);
         _settle(alone, STRANGER);
         (owner,) = _modelOwed(address(open), line2);

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
 import {Kind} from "../../src/ModelTerms.sol";
+import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../../src/OutputKind.sol";
 import {Status} from "../../src/RequestRecord.sol";
 import {Request, Settlement} from "../../src/Settlement.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
@@ -66,7 +67,7 @@ contract EscrowSettleTest is World {
 
     function test_settleAlone() public {
         InferenceRequest memory request = _request(1);
-        request.kind = 0;
+        request.kind = OUTPUT_EMBED;
         request.adapter = 0;
         _lock(request);
         _settle(request, prover);
@@ -212,7 +213,7 @@ contract EscrowSettleTest is World {
         _refused(requests, settlement, abi.encodeWithSelector(InferenceEscrow.LabelTooLarge.selector, id, 1 << 88));
         settlement.requests[0].label = (1 << 88) - 1;
         mock.setGullible(true);
-        other.kind = 0;
+        other.kind = OUTPUT_EMBED;
         vm.expectRevert(_otherId(id, other));
         escrow.settle(embed, settlement, _terms(requests));
         escrow.settle(classify, settlement, _terms(requests));
@@ -269,7 +270,7 @@ contract EscrowSettleTest is World {
     function test_circuits() public {
         InferenceRequest memory request = _request(1);
         _lock(request);
-        bytes32 later = _addCircuit(1, 2);
+        bytes32 later = _addCircuit(OUTPUT_CLASSIFY, 2);
         mock.setGullible(true);
         Settlement memory settlement = _settlement(_one(request), prover);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitNotEnabled.selector, later));
@@ -288,6 +289,42 @@ contract EscrowSettleTest is World {
         _lock(request);
         settlement = _settlement(_one(request), prover);
         escrow.settle(later, settlement, _terms(_one(request)));
+    }
+
+    /// Anyone may enable a circuit, but none whose kind is withdrawn or none: nobody could make its proofs count.
+    function test_kindOfACircuit() public {
+        uint256[3] memory refused = [uint256(0), 3, 256 + OUTPUT_EMBED];
+        for (uint256 i = 0; i < refused.length; ++i) {
+            bytes32 circuit = _addCircuit(refused[i], 2);
+            vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitKindInvalid.selector, circuit, refused[i]));
+            escrow.enableCircuit(circuit);
+            assertEq(escrow.circuits(circuit), 0, "ordinal");
+        }
+        assertEq(escrow.circuitCount(), CIRCUITS, "count");
+    }
+
+    /// An embedding is paid for by proofs of its own kind only: the kind is in the request's id.
+    function test_embeddingByAnotherKind() public {
+        InferenceRequest memory request = _request(1);
+        request.kind = OUTPUT_EMBED;
+        uint256 id = _lock(request);
+        Settlement memory settlement = _settlement(_one(request), prover);
+        mock.setGullible(true);
+        InferenceRequest memory other = _request(1);
+        other.kind = OUTPUT_CLASSIFY;
+        vm.expectRevert(_otherId(id, other));
+        escrow.settle(classify, settlement, _terms(_one(request)));
+        // The withdrawn kind, even if its circuit were enabled.
+        bytes32 withdrawn = _addCircuit(0, 2);
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitNotEnabled.selector, withdrawn));
+        escrow.settle(withdrawn, settlement, _terms(_one(request)));
+        cheats.store(address(escrow), keccak256(abi.encode(withdrawn, uint256(7))), bytes32(uint256(1)));
+        assertEq(escrow.circuits(withdrawn), 1, "slot");
+        other.kind = 0;
+        vm.expectRevert(_otherId(id, other));
+        escrow.settle(withdrawn, settlement, _terms(_one(request)));
+        escrow.settle(embed, settlement, _terms(_one(request)));
+        _assertStatus(id, Status.Settled, "by its own kind");
     }
 
     function test_frozenCircuit() public {
@@ -534,7 +571,7 @@ contract EscrowSettleTest is World {
             base: base,
             adapter: adapters[0],
             inputDigest: 77,
-            kind: 1,
+            kind: OUTPUT_CLASSIFY,
             maxFee: FEE,
             token: address(0),
             deadline: uint64(clock + 100),

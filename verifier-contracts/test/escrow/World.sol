@@ -10,6 +10,7 @@ import {Testing} from "./Testing.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Bounds, Permit, Split, Terms} from "../../src/ModelTerms.sol";
 import {OpenToken} from "../../src/OpenToken.sol";
+import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../../src/OutputKind.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
 import {Request, Settlement} from "../../src/Settlement.sol";
 import {KEY_OCCUPIED, KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
@@ -82,8 +83,8 @@ abstract contract World is Fixture {
             cheats.deployCode("InferenceEscrow.sol:InferenceEscrow", abi.encode(GOVERNANCE, router, models))
         );
         mock = new MockVerifier();
-        embed = _addCircuit(0, 1);
-        classify = _addCircuit(1, 1);
+        embed = _addCircuit(OUTPUT_EMBED, 1);
+        classify = _addCircuit(OUTPUT_CLASSIFY, 1);
         escrow.enableCircuit(embed);
         escrow.enableCircuit(classify);
         address[8] memory actors =
@@ -213,7 +214,7 @@ abstract contract World is Fixture {
             base: base,
             adapter: adapters[0],
             inputDigest: uint256(keccak256(abi.encode(salt))) % R,
-            kind: 1,
+            kind: OUTPUT_CLASSIFY,
             maxFee: FEE,
             token: address(open),
             deadline: uint64(clock + 1 days),
@@ -293,14 +294,14 @@ abstract contract World is Fixture {
                 fee: fee == 0 ? requests[i].maxFee : fee,
                 adapter: requests[i].adapter,
                 inputDigest: requests[i].inputDigest,
-                label: requests[i].kind == 1 ? i + 3 : 0,
+                label: requests[i].kind == OUTPUT_CLASSIFY ? i + 3 : 0,
                 outputDigest: uint256(keccak256(abi.encode(id))) % R
             });
         }
     }
 
     function _circuit(InferenceRequest[] memory requests) internal view returns (bytes32) {
-        return requests[0].kind == 1 ? classify : embed;
+        return requests[0].kind == OUTPUT_CLASSIFY ? classify : embed;
     }
 
     function _prove(InferenceRequest[] memory requests, address payee) internal returns (Settlement memory settlement) {

@@ -6,6 +6,7 @@ import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
 import {Testing} from "../escrow/Testing.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
+import {OUTPUT_CLASSIFY} from "../../src/OutputKind.sol";
 import {Status} from "../../src/RequestRecord.sol";
 import {Point, Request, Settlement} from "../../src/Settlement.sol";
 import {KEY_OCCUPIED, KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
@@ -63,7 +64,7 @@ contract PayOnceCheck {
 
     function setUp() public {
         bytes memory content = new bytes(KEY_OCCUPIED);
-        content[KEY_OUTPUT_KIND + 31] = 0x01;
+        content[KEY_OUTPUT_KIND + 31] = bytes1(OUTPUT_CLASSIFY);
         _models = new StubModels();
         _escrow = new InferenceEscrow(
             address(1),
@@ -76,7 +77,7 @@ contract PayOnceCheck {
 
     function _request() private pure returns (InferenceRequest memory request) {
         request.requester = REQUESTER;
-        (request.base, request.adapter, request.inputDigest, request.kind) = (1, 2, 3, 1);
+        (request.base, request.adapter, request.inputDigest, request.kind) = (1, 2, 3, OUTPUT_CLASSIFY);
         (request.maxFee, request.deadline) = (type(uint96).max, DEADLINE);
     }
 

@@ -24,7 +24,9 @@ pub(super) fn router(f: &mut fmt::Formatter<'_>, error: &Router) -> fmt::Result 
 
 pub(super) fn verifier(f: &mut fmt::Formatter<'_>, error: &Verifier) -> fmt::Result {
     match error {
-        Verifier::KeyFormat(_) => f.write_str("the settlement key is not of this format"),
+        Verifier::KeyFormat(_) => {
+            f.write_str("the settlement key is not of this format, or for a kind of output that is not offered")
+        }
         Verifier::RequestCount(e) => write!(f, "the circuit takes 1 to {} requests, got {}", e.most, e.got),
         Verifier::RequestOrder(e) => write!(f, "request {}: its id is not above the one before", e.request),
         Verifier::AdapterMissing(e) => write!(f, "request {} classifies without an adapter", Number(e.request)),

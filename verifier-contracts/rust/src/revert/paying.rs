@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use lorica_circuits::architecture::OutputKind;
+
 use super::{Consumer, Escrow, Models, Number, Token};
 
 /// A request's id.
@@ -41,7 +43,15 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
         Escrow::TokenNotAllowed(e) => write!(f, "the escrow does not take the token {}", e.token),
         Escrow::TokenFixed(e) => write!(f, "the token {} is allowed for good", e.token),
         Escrow::TokenNotContract(e) => write!(f, "the token {} has no code", e.token),
-        Escrow::KindInvalid(e) => write!(f, "a request is for embedding (0) or classification (1), not {}", e.kind),
+        Escrow::CircuitKindInvalid(e) => match u8::try_from(e.kind).map(OutputKind::from_number) {
+            Ok(Err(error)) => write!(f, "circuit {}: {error}", e.circuit),
+            _ => write!(f, "circuit {} is for no kind of output that the escrow knows, but {}", e.circuit, e.kind),
+        },
+        Escrow::KindInvalid(e) => match OutputKind::from_number(e.kind) {
+            Err(error) => write!(f, "{error}"),
+            // What is a kind, an escrow refuses only if it was deployed before there was that kind.
+            Ok(_) => write!(f, "this escrow is older than requests of kind {}: deploy the contracts again", e.kind),
+        },
         Escrow::AdapterMissing(e) => write!(f, "{} classifies without an adapter", request(e.requestId)),
         Escrow::FeeZero(_) => f.write_str("a fee must be above zero"),
         Escrow::FeeAboveMaximum(e) => write!(f, "the fee {} is above the signed maximum of {}", e.fee, e.maxFee),

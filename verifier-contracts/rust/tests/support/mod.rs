@@ -33,7 +33,7 @@ pub const GUARDIAN: Address = Address::repeat_byte(0x6d);
 /// Gas of a check that fails before any curve arithmetic, beyond that of its calldata.
 pub const CHEAP: u64 = 60_000;
 
-pub struct Vector(Value);
+pub struct Vector(pub Value);
 
 impl Vector {
     pub fn read(name: &str) -> Self {
@@ -211,7 +211,10 @@ impl World {
     }
 
     pub fn on_chain(name: &str, id: Option<u64>) -> Self {
-        let vector = Vector::read(name);
+        Self::of(Vector::read(name), id)
+    }
+
+    pub fn of(vector: Vector, id: Option<u64>) -> Self {
         let mut chain = EmbeddedChain::new(id.unwrap_or(vector.chain_id()), OWNER);
         let (contracts, _) = Contracts::deploy(&mut chain, GUARDIAN).expect("deployed");
         register(&mut chain, &contracts, &vector);

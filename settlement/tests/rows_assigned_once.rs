@@ -1,0 +1,135 @@
+//! Every variable of the settlement's circuit has one source: it enters from outside, or exactly one gate writes it. A
+//! second gate that would write it is a check, and every check has the name of one of the field part's.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lorica_circuits::architecture::{OutputKind, Shape};
+use lorica_circuits::bn254::{Field, Fr};
+use lorica_settlement::rows::{Fixed, Rows, Var};
+use lorica_settlement::statement::{CircuitShape, Compiled};
+use lorica_verifier::arithmetic::recorder::{Recorder, Symbolic};
+use support::{LOG_TILE, world};
+
+/// What the gates of a circuit say of its variables, read from the fixed columns alone.
+#[derive(Default)]
+struct Sources {
+    /// Read by a gate before any gate wrote them: inputs and witnessed inverses.
+    free: BTreeSet<Var>,
+    /// Boolean by their gate.
+    bits: BTreeSet<Var>,
+    /// Written by a gate.
+    written: BTreeSet<Var>,
+    /// Rows whose gate writes a variable that has a source already: it asserts.
+    asserting: Vec<usize>,
+}
+
+impl Sources {
+    fn known(&self, var: Var) -> bool {
+        self.free.contains(&var) || self.bits.contains(&var) || self.written.contains(&var)
+    }
+
+    fn read(&mut self, cell: Option<Var>, row: usize) {
+        let var = cell.unwrap_or_else(|| panic!("row {row}: a gate reads a cell that no copy constrains"));
+        if !self.known(var) {
+            self.free.insert(var);
+        }
+    }
+
+    fn write(&mut self, cell: Option<Var>, row: usize) {
+        let var = cell.unwrap_or_else(|| panic!("row {row}: a gate writes a cell that is no variable"));
+        if self.known(var) {
+            self.asserting.push(row);
+        } else {
+            self.written.insert(var);
+        }
+    }
+
+    fn of(rows: &Rows) -> Self {
+        let mut sources = Self::default();
+        let none = [None; 5];
+        for (row, own) in rows.rows.iter().enumerate() {
+            let next = rows.rows.get(row + 1).map_or(none, |next| next.cells);
+            let fixed = |column: Fixed| own.fixed[column as usize];
+            let on = |column: Fixed| fixed(column) != Fr::ZERO;
+            let kinds = [Fixed::V, Fixed::Full, Fixed::Partial].into_iter().filter(|&column| on(column)).count();
+            assert!(kinds <= 1, "row {row} has two gates");
+            if on(Fixed::V) {
+                let bits = fixed(Fixed::V) == Fr::from(2);
+                assert!(bits || fixed(Fixed::V) == Fr::ONE, "row {row}: no kind of row");
+                let (left, right) = (on(Fixed::Q1), on(Fixed::Q2));
+                let used = [on(Fixed::A) || left, on(Fixed::B) || left, on(Fixed::C) || right, on(Fixed::D) || right];
+                for (cell, used) in own.cells.into_iter().zip(used) {
+                    match cell {
+                        Some(var) if bits && !sources.known(var) => drop(sources.bits.insert(var)),
+                        _ if used || bits => sources.read(cell, row),
+                        _ => {}
+                    }
+                }
+                if on(Fixed::Previous) {
+                    sources.read(own.cells[4], row);
+                }
+                sources.write(next[4], row);
+            } else if kinds == 1 {
+                own.cells[..3].iter().for_each(|cell| sources.read(*cell, row));
+                if on(Fixed::Partial) {
+                    own.cells[3..].iter().for_each(|cell| sources.write(*cell, row));
+                }
+                next[..3].iter().for_each(|cell| sources.write(*cell, row));
+            } else {
+                let loose = own.cells.into_iter().flatten().find(|var| !sources.known(*var));
+                assert_eq!(loose, None, "row {row} has no gate, and no gate determines its cell");
+            }
+        }
+        sources
+    }
+}
+
+#[test]
+fn every_variable_has_one_source() {
+    let world = world();
+    for output in [OutputKind::Classify, OutputKind::Embed] {
+        let shape = Shape { requests: 2, tokens: 16, log_tile: LOG_TILE, output };
+        let compiled = Compiled::new(&CircuitShape::of(&world.key, shape)).unwrap();
+        // Scalars that are equal to no other and to no constant.
+        let mut last = Fr::from(12_345);
+        let mut random = || {
+            last = last.square() + Fr::from(7);
+            last
+        };
+        let (inputs, messages) = compiled.determined();
+        let (inputs, messages) = (inputs.map(|_| random()), messages.map(|_| random()));
+        let circuit = compiled.circuit(&inputs, &messages).unwrap();
+        let rows = circuit.rows();
+        let sources = Sources::of(rows);
+
+        let mut recorder = Recorder::new(Symbolic);
+        compiled.run(&mut recorder, &inputs, &messages, |taped, _| taped.input(())).unwrap();
+        let cost = recorder.cost();
+        assert!(rows.public.iter().all(|var| sources.known(*var)), "a public word that no gate knows");
+        assert!(!sources.bits.is_empty() && sources.bits.len() <= cost.bits + 3 * rows.parts.bits);
+        // Variables without a source would be none of these.
+        let all: BTreeSet<Var> = rows.rows.iter().flat_map(|row| row.cells).flatten().collect();
+        assert!(all.iter().all(|var| sources.known(*var)));
+
+        // Each assertion lies in the rows of a check, and each check has one.
+        let mut asserted: BTreeMap<usize, &str> = BTreeMap::new();
+        for row in &sources.asserting {
+            let (at, (what, _)) = rows
+                .checks
+                .iter()
+                .enumerate()
+                .find(|(_, (_, own))| own.contains(row))
+                .unwrap_or_else(|| panic!("row {row} asserts outside of every check"));
+            asserted.insert(at, what);
+        }
+        // But for labels, which nothing reads before they are decomposed: their bits' gate writes them.
+        let silent = rows.checks.iter().enumerate().filter(|(at, _)| !asserted.contains_key(at));
+        let silent: Vec<&str> = silent.map(|(_, (what, _))| *what).collect();
+        let labels = if output == OutputKind::Classify { shape.requests } else { 0 };
+        assert_eq!(silent, vec!["statement: label is below 16"; labels], "{output:?}: checks without an assertion");
+        // Architecture, shape and SRS are constants.
+        assert_eq!(sources.free.len() + labels, cost.inputs - 6 + cost.inverses, "{output:?}");
+    }
+}

@@ -1,0 +1,233 @@
+//! What determines each private input of the field part before the draw: the list of [`lorica_verifier::determined`]
+//! against what is seen when every scalar is followed through the field part.
+
+#[path = "support/forms.rs"]
+mod forms;
+
+use forms::{Form, Forms, Packing, Scalar, Unknown};
+use lorica_circuits::architecture::{Activation, Architecture, OutputKind, Shape};
+use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::layout::Layout;
+use lorica_circuits::relation::relations;
+use lorica_verifier::arithmetic::Arithmetic;
+use lorica_verifier::determined::{Determined, determined};
+use lorica_verifier::field::{field_part, proof_transcript};
+use lorica_verifier::statement::{DOMAIN_EMBEDDING, DOMAIN_OUTPUT, output_scalars};
+use lorica_verifier::transcript::Event;
+use lorica_verifier::weight::scale_names;
+
+const SMALL: Architecture = Architecture {
+    hidden: 256,
+    layers: 2,
+    heads: 4,
+    intermediate: 384,
+    vocab: 50,
+    activation: Activation::Relu,
+    r_max: 4,
+    score_bits: 8,
+    activation_bits: 8,
+    tanh_bits: 8,
+};
+const MINILM: Architecture = Architecture {
+    hidden: 384,
+    layers: 6,
+    heads: 12,
+    intermediate: 1536,
+    vocab: 30_522,
+    activation: Activation::Gelu,
+    r_max: 16,
+    ..SMALL
+};
+
+/// A run of the field part on forms.
+struct Seen {
+    forms: Forms,
+    /// Calls of the proof's transcript, each with what went in.
+    events: Vec<(Event, Option<Scalar>)>,
+    expected: Vec<Determined>,
+}
+
+/// `wrap` makes the arithmetic that the field part runs on, `unwrap` gives the forms back.
+fn run<A: Arithmetic<Scalar = Scalar>>(layout: &Layout, mut a: A, unwrap: impl Fn(&mut A) -> &mut Forms) -> Seen {
+    let relations = relations(layout).unwrap();
+    let (inputs, messages) = determined(layout, &relations);
+    let mut expected = Vec::new();
+    inputs.clone().map(|own| expected.push(own));
+    messages.clone().map(|own| expected.push(own));
+    let inputs = inputs.map(|_| unwrap(&mut a).input());
+    let messages = messages.map(|_| unwrap(&mut a).input());
+    let mut transcript = proof_transcript(&mut a);
+    let scales = scale_names(&layout.architecture);
+    field_part(&mut a, &mut transcript, layout, &relations, &scales, &inputs, &messages).unwrap();
+    let forms = std::mem::take(unwrap(&mut a));
+    assert_eq!(forms.inputs, expected.len());
+    // The proof's transcript is the sponge that drew more than one challenge: it was permuted last.
+    let last = forms.sponges.iter().max_by_key(|sponge| sponge.permutations.last()).unwrap();
+    let mut absorbed = last.absorbed.iter();
+    let events = transcript.events().iter().map(|event| match event {
+        Event::Absorb(_) => (*event, absorbed.next().cloned()),
+        Event::Challenge(_) => (*event, None),
+    });
+    let events = events.collect();
+    assert_eq!(absorbed.next(), None, "a call for each element");
+    Seen { forms, events, expected }
+}
+
+impl Seen {
+    fn honest(layout: &Layout) -> Self {
+        run(layout, Forms::default(), |a| a)
+    }
+
+    /// With a hash that packs the elements of output digests.
+    fn packing(layout: &Layout) -> Self {
+        let domain = if layout.is_embedding() { DOMAIN_EMBEDDING } else { DOMAIN_OUTPUT };
+        run(layout, Packing::new(Forms::default(), domain, 2 + output_scalars(layout), Vec::new()), |a| &mut a.inner)
+    }
+
+    /// What precedes the first draw in the proof's transcript, with labels.
+    fn statement(&self) -> impl Iterator<Item = (&'static str, &Scalar)> {
+        self.events.iter().map_while(|(event, scalar)| match event {
+            Event::Absorb(label) => Some((*label, scalar.as_ref().expect("an element"))),
+            Event::Challenge(_) => None,
+        })
+    }
+
+    /// The preimages of a digest, one for each request.
+    fn digests(&self, digest: &'static str) -> impl Iterator<Item = &[Scalar]> {
+        let of_digest = self.statement().filter(move |(label, _)| *label == digest);
+        of_digest.filter_map(|(_, scalar)| self.forms.preimage(scalar.as_ref()?.alone()?))
+    }
+
+    /// Whether the scalar is determined in the way that the list says.
+    fn is_determined(&self, index: usize, by: Determined) -> bool {
+        let input = Unknown::Input(index);
+        let alone = |scalar: &Scalar| scalar.as_ref().and_then(Form::alone) == Some(input);
+        match by {
+            Determined::Absorbed(label) => self.statement().any(|(own, scalar)| own == label && alone(scalar)),
+            Determined::Hashed { digest } => self.digests(digest).any(|preimage| preimage.iter().any(alone)),
+            Determined::Zero { check } => self.forms.zero.iter().any(|(form, what)| *what == check && alone(form)),
+            Determined::Ranged { digest, check, bits } => {
+                let ranged = |index: usize| {
+                    let own = |scalar: &Scalar| {
+                        let form = scalar.as_ref().filter(|form| form.alone() == Some(Unknown::Input(index)));
+                        form.is_some_and(|form| [Fr::ONE, -Fr::ONE].contains(form.terms.values().next().unwrap()))
+                    };
+                    self.forms.ranged.iter().any(|(form, count, what)| *what == check && *count == bits && own(form))
+                };
+                let zero = |index: usize| {
+                    let own = |scalar: &Scalar| scalar.as_ref().and_then(Form::alone) == Some(Unknown::Input(index));
+                    self.forms.zero.iter().any(|(form, _)| own(form))
+                };
+                // The others in the element have a range and a place of their own, or are zero.
+                let injective = |scalar: &Scalar| {
+                    let Some(form) = scalar else { return false };
+                    let inputs = form.inputs();
+                    let mut free: Vec<Fr> = inputs.iter().filter(|(i, _)| !zero(*i)).map(|(_, c)| *c).collect();
+                    let places: Vec<Fr> = (0..253 / bits).map(|j| Fr::from(2).pow([(bits * j) as u64])).collect();
+                    let distinct = free.len();
+                    free.sort();
+                    free.dedup();
+                    inputs.len() == form.terms.len()
+                        && inputs.iter().any(|(i, _)| *i == index)
+                        && inputs.iter().all(|(i, _)| zero(*i) || ranged(*i))
+                        && free.len() == distinct
+                        && free.iter().all(|c| places.contains(c))
+                };
+                ranged(index) && self.digests(digest).any(|preimage| preimage.iter().any(injective))
+            }
+            Determined::Message { label, challenge } => {
+                let own = |(event, scalar): &(Event, Option<Scalar>)| {
+                    *event == Event::Absorb(label) && scalar.as_ref().is_some_and(alone)
+                };
+                let Some(at) = self.events.iter().position(own) else { return false };
+                let next = self.events[at..].iter().find_map(|(event, _)| match event {
+                    Event::Challenge(label) => Some(*label),
+                    Event::Absorb(_) => None,
+                });
+                next == Some(challenge)
+            }
+        }
+    }
+
+    /// Indices of the scalars that are not.
+    fn free(&self) -> Vec<usize> {
+        let each = self.expected.iter().enumerate();
+        each.filter(|(index, by)| !self.is_determined(*index, **by)).map(|(index, _)| index).collect()
+    }
+}
+
+fn layouts() -> Vec<Layout> {
+    let mut layouts = Vec::new();
+    for output in [OutputKind::Embed, OutputKind::Classify] {
+        for (architecture, requests, tokens, log_tile) in
+            [(&SMALL, 1, 16, 14), (&SMALL, 4, 32, 14), (&MINILM, 1, 128, 20), (&MINILM, 2, 16, 18)]
+        {
+            layouts.push(Layout::new(architecture, &Shape { requests, tokens, log_tile, output }).unwrap());
+        }
+    }
+    layouts
+}
+
+#[test]
+fn every_input_is_determined_as_the_list_says() {
+    for layout in layouts() {
+        let seen = Seen::honest(&layout);
+        assert_eq!(seen.free(), Vec::<usize>::new(), "{:?}", layout.shape);
+    }
+}
+
+/// Nothing enters a sponge that is a product: what a prover could move in one factor and undo in the other.
+#[test]
+fn what_is_absorbed_is_linear() {
+    for layout in layouts() {
+        let seen = Seen::honest(&layout);
+        assert!(seen.forms.sponges.iter().all(|sponge| sponge.absorbed.iter().all(Option::is_some)));
+    }
+}
+
+/// Prover messages are absorbed in the order of [`lorica_verifier::field::Messages`], each of them once.
+#[test]
+fn messages_are_absorbed_once_and_in_order() {
+    for layout in layouts() {
+        let seen = Seen::honest(&layout);
+        let messages = seen.expected.iter().position(|by| matches!(by, Determined::Message { .. })).unwrap();
+        let inputs: Vec<usize> = seen
+            .events
+            .iter()
+            .filter_map(|(_, scalar)| scalar.as_ref()?.as_ref()?.alone())
+            .filter_map(|unknown| if let Unknown::Input(index) = unknown { Some(index) } else { None })
+            .filter(|index| *index >= messages)
+            .collect();
+        assert_eq!(inputs, (messages..seen.expected.len()).collect::<Vec<_>>());
+    }
+}
+
+/// With the fault of the withdrawn embeddings in the output digest, exactly the outputs are free.
+#[test]
+fn packed_outputs_would_be_noticed() {
+    for layout in layouts() {
+        let seen = Seen::packing(&layout);
+        let outputs = seen.expected.iter().enumerate();
+        let outputs = outputs.filter(|(_, by)| **by == Determined::Hashed { digest: "output digest" });
+        assert_eq!(seen.free(), outputs.map(|(index, _)| index).collect::<Vec<_>>(), "{:?}", layout.shape);
+    }
+}
+
+/// An entry that says something else than what happens is noticed, whatever it says.
+#[test]
+fn false_entries_are_noticed() {
+    let layout = &layouts()[0];
+    let seen = Seen::honest(layout);
+    let mut kinds = seen.expected.clone();
+    kinds.sort_by_key(|by| format!("{by:?}"));
+    kinds.dedup();
+    for (index, own) in seen.expected.iter().enumerate().step_by(7) {
+        for other in kinds.iter().filter(|other| *other != own) {
+            // Salt and length are in the output digest too.
+            let [input, output] = ["input digest", "output digest"].map(|digest| Determined::Hashed { digest });
+            if (*own, *other) != (input, output) {
+                assert!(!seen.is_determined(index, *other), "{index}: {own:?} passes as {other:?}");
+            }
+        }
+    }
+}

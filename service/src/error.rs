@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lorica_circuits::bn254::Fr;
 use lorica_circuits::error::CircuitError;
+use lorica_contracts::alloy_primitives::B256;
 use lorica_contracts::chain::ChainError;
 use lorica_contracts::keys::KeyError as PrivateKeyError;
 use lorica_prover::prove::ProveError;
@@ -155,6 +157,22 @@ pub enum Error {
         /// Which SRS.
         what: String,
     },
+    /// A settlement by another circuit than the one that was named.
+    #[error("the settlement is of circuit {own}, not of {meant}")]
+    OtherCircuit {
+        /// Its circuit.
+        own: B256,
+        /// The circuit that was named.
+        meant: B256,
+    },
+    /// A base whose lookup tables are not those of the formulas.
+    #[error("base {base:?}: the commitment to tile {tile} of its lookup tables is not that of the documented formulas")]
+    Tables {
+        /// The base's id.
+        base: Fr,
+        /// Index of the first tile that differs.
+        tile: usize,
+    },
     /// An SRS over another generator of G2, which no verifier takes.
     #[error("{what}: [1] of G2 is not the standard generator")]
     OddGenerator {
@@ -230,7 +248,7 @@ impl Error {
         };
         match self {
             Self::MalformedProof(_) | Self::Verify(_) | Self::Mismatch(_) => Kind::Rejected,
-            Self::MalformedSettlement(_) | Self::Settlement(_) => Kind::Rejected,
+            Self::MalformedSettlement(_) | Self::Settlement(_) | Self::OtherCircuit { .. } => Kind::Rejected,
             Self::Settle(MakeError::Binding | MakeError::Requests { .. } | MakeError::Inference(_)) => Kind::Rejected,
             Self::Chain(error) if error.is_refusal() => Kind::Rejected,
             Self::Chain(ChainError::NotOffered { .. }) => Kind::Rejected,

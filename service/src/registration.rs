@@ -1,6 +1,7 @@
 //! Registration: commitments to a base's or an adapter's integers.
 
-use lorica_circuits::architecture::{OutputKind, Shape};
+use lorica_circuits::architecture::{Architecture, OutputKind, Shape};
+use lorica_circuits::bn254::G1Affine;
 use lorica_circuits::column::Region;
 use lorica_circuits::layout::Layout;
 use lorica_prover::cells::{place, tables};
@@ -13,12 +14,31 @@ use crate::error::Error;
 use crate::files::{AdapterFile, AdapterKey, BaseFile, BaseKey};
 
 /// The layout of base, tables and adapters, which does not depend on the batch.
-pub(crate) fn layout(
-    architecture: &lorica_circuits::architecture::Architecture,
-    log_tile: u32,
-) -> Result<Layout, Error> {
+pub(crate) fn layout(architecture: &Architecture, log_tile: u32) -> Result<Layout, Error> {
     let shape = Shape { requests: 1, tokens: 16, log_tile, output: OutputKind::Classify };
     Ok(Layout::new(architecture, &shape)?)
+}
+
+/// Commits to an architecture's lookup tables, which follow from documented formulas.
+fn commit_tables(srs: &Srs, architecture: &Architecture, layout: &Layout) -> Result<Vec<G1Affine>, Error> {
+    Ok(commit_region(srs, layout, Region::Table, &tables(layout, architecture)?)?)
+}
+
+/// Makes the commitments to a base's lookup tables again and compares them: a base whose tables are others computes
+/// something else than it says.
+///
+/// # Errors
+/// [`Error::Tables`] if they differ, [`Error::OtherSrs`] if the base was registered with another SRS, `name` being this one's.
+pub fn expect_tables(srs: &Srs, base: &BaseCommitments, name: &str) -> Result<(), Error> {
+    if srs.digest_word() != base.srs || *srs.tau_g2() != base.tau_g2 {
+        return Err(Error::OtherSrs { what: name.into() });
+    }
+    let own = commit_tables(srs, &base.architecture, &layout(&base.architecture, base.log_tile)?)?;
+    if own != base.tables {
+        let tile = own.iter().zip(&base.tables).position(|(own, other)| own != other).unwrap_or(own.len());
+        return Err(Error::Tables { base: base.id(), tile });
+    }
+    Ok(())
 }
 
 /// Commits to a base model.
@@ -27,7 +47,6 @@ pub(crate) fn layout(
 /// If the model has no layout or the SRS is too small.
 pub fn register_base(srs: &Srs, model: BaseModel, log_tile: u32, source: [u8; 32]) -> Result<BaseFile, Error> {
     let layout = layout(&model.architecture, log_tile)?;
-    let table_cells = tables(&layout, &model.architecture)?;
     let cells = place(&layout, Region::Base, &model.columns)?;
     let commitments = BaseCommitments {
         architecture: model.architecture.clone(),
@@ -35,7 +54,7 @@ pub fn register_base(srs: &Srs, model: BaseModel, log_tile: u32, source: [u8; 32
         log_tile,
         srs: srs.digest_word(),
         tau_g2: *srs.tau_g2(),
-        tables: commit_region(srs, &layout, Region::Table, &table_cells)?,
+        tables: commit_tables(srs, &model.architecture, &layout)?,
         tiles: commit_region(srs, &layout, Region::Base, &cells)?,
     };
     let key = BaseKey {

@@ -28,12 +28,22 @@ pub struct SrsArgs {
 }
 
 impl SrsArgs {
+    /// Whether there is an SRS to load: a file, or permission to make the development SRS.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        self.file().is_some() || self.insecure_dev_srs
+    }
+
+    fn file(&self) -> Option<&Path> {
+        self.srs.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
     /// The SRS for tiles of 2^`log_tile` cells.
     ///
     /// # Errors
     /// [`Error`] if there is none, it is too small, or it is the development one without permission.
     pub fn load(&self, log_tile: u32, out: &Output) -> Result<Srs, Error> {
-        let file = self.srs.as_deref().filter(|path| !path.as_os_str().is_empty());
+        let file = self.file();
         let srs = match file {
             Some(path) => out.step("load SRS", || Srs::read(path))?,
             None if self.insecure_dev_srs => cached_dev(log_tile, out)?,
@@ -59,7 +69,7 @@ impl SrsArgs {
     /// The name of the SRS for messages.
     #[must_use]
     pub fn name(&self) -> String {
-        match self.srs.as_deref().filter(|path| !path.as_os_str().is_empty()) {
+        match self.file() {
             Some(path) => path.display().to_string(),
             None => "the cached development SRS".into(),
         }

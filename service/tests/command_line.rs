@@ -1,16 +1,26 @@
 //! Exit codes, JSON, and refusals, on a small random model.
 
+#[path = "../../settlement/tests/support/hostile.rs"]
+mod hostile;
 mod support;
 
 use std::sync::{LazyLock, mpsc};
 
+use hostile::Gateless;
+use lorica_circuits::architecture::{OutputKind, Shape};
+use lorica_circuits::bn254::Fr;
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_contracts::alloy_primitives::{Bytes, keccak256};
 use lorica_contracts::embedded::EmbeddedChain;
 use lorica_contracts::keys::PrivateKey;
 use lorica_contracts::market::Market;
 use lorica_contracts::serve::DevelopmentNode;
+use lorica_prover::srs::Srs;
+use lorica_service::files::BaseKey;
 use lorica_service::signed_request::SignedRequest;
+use lorica_settlement::key::{Powers, VerifyingKey};
+use lorica_settlement::settlement::Settlement;
+use lorica_settlement::statement::CircuitShape;
 use serde_json::{Value, json};
 use support::{Lorica, SRS, folders, path};
 
@@ -341,7 +351,13 @@ fn a_proof_is_bound_and_settles_for_its_binding_only() {
     assert_eq!((&settled["schema"], &settled["insecure_srs"]), (&json!("lorica.settle/1"), &json!(true)));
     let check = "verify --base base.vk --adapter a.vk --settlement x.settlement --key x.vk";
     let checked = WORLD.line(&format!("{check} --json")).expect(0).json();
-    assert_eq!(checked["not_checked"], json!(["binding"]));
+    assert_eq!(checked["not_checked"], json!(["binding", "circuit"]));
+    let circuit = checked["circuit"].as_str().unwrap();
+    let named = WORLD.line(&format!("{check} --circuit {circuit} --json")).expect(0).json();
+    assert_eq!(named["not_checked"], json!(["binding"]));
+    let other = error(&format!("{check} --circuit 0x{}", "12".repeat(32)), 1);
+    assert!(other["message"].as_str().unwrap().contains(circuit), "{other}");
+    error(&format!("{VERIFY} --proof bound.proof --circuit {circuit}"), 2);
     for field in ["circuit", "base", "binding", "context", "requests", "shape"] {
         assert_eq!(checked[field], settled[field], "{field}");
     }
@@ -454,6 +470,77 @@ fn start_node() -> String {
         DevelopmentNode::new(31337).serve("127.0.0.1:0", ready)
     });
     format!("--rpc http://{}", receiver.recv().unwrap())
+}
+
+/// A file can carry honest digests around halo2's key of a circuit that accepts anything, or an honest key under another
+/// kind: it is added to no router, and its circuit is not the one that is named.
+#[test]
+fn settlement_keys_that_lie_are_not_registered() {
+    let node = start_node();
+    account("d1");
+    WORLD.write("lie.json", BINDING.as_bytes());
+    let prove = "prove --base base.lorica --adapter a.lorica --text hello --srs dev.srs --insecure-dev-srs";
+    WORLD.line(&format!("{prove} --binding lie.json -o lie.proof")).expect(0);
+    let settle = "settle --base base.vk --adapter a.vk --srs dev.srs --insecure-dev-srs -o true.settlement";
+    let settled = WORLD.line(&format!("{settle} --proof lie.proof --binding lie.json --json")).expect(0).json();
+    let honest = settled["circuit"].as_str().unwrap();
+
+    // Another label, by a key without a gate.
+    let key = VerifyingKey::decode(&WORLD.read("true.vk")).unwrap();
+    let srs = Srs::read(&WORLD.path("dev.srs")).unwrap();
+    let powers = Powers { g1: srs.g1(), tau_g2: *srs.tau_g2(), digest: srs.digest_word() };
+    let gateless = Gateless::new(key.circuit_shape(), key.words(), &powers);
+    let base = BaseKey::load(&WORLD.path("base.vk")).unwrap().commitments;
+    let settled = Settlement::decode(&WORLD.read("true.settlement")).unwrap();
+    let forged = gateless.settle(&settled, base.scales_word(), |s| s.answers[0].words.label += Fr::one());
+    WORLD.write("gateless.vk", gateless.key.encode());
+    WORLD.write("forged.settlement", forged.encode());
+    let check = "verify --base base.vk --adapter a.vk --settlement forged.settlement --key gateless.vk";
+    let checked = WORLD.line(&format!("{check} --json")).expect(0).json();
+    assert_eq!(checked["not_checked"], json!(["binding", "circuit"]));
+    error(&format!("{check} --circuit {honest}"), 1);
+
+    // The classification's key as one of embeddings.
+    let Shape { requests, tokens, log_tile, .. } = key.circuit_shape().shape;
+    let shape = Shape { requests, tokens, log_tile, output: OutputKind::Embed };
+    let of = CircuitShape { shape, ..key.circuit_shape().clone() };
+    let relabelled = VerifyingKey::new(of, *key.tau_g2(), key.halo2().clone()).unwrap();
+    WORLD.write("relabelled.vk", relabelled.encode());
+
+    let at = format!("{node} --contracts lies.json --key-file d1.key --base base.vk");
+    WORLD.line(&format!("chain deploy {node} --key-file d1.key -o lies.json")).expect(0);
+    let srs = "--srs dev.srs --insecure-dev-srs";
+    for file in ["gateless", "relabelled"] {
+        let refused = error(&format!("chain register {at} --settlement-key {file}.vk {srs}"), 3);
+        assert!(refused["message"].as_str().unwrap().contains("made again"), "{refused}");
+        let named = format!("chain register {at} --settlement-key {file}.vk --insecure-dev-srs --circuit {honest}");
+        assert!(error(&named, 3)["message"].as_str().unwrap().contains("--circuit"));
+    }
+    // The honest key is taken either way, and nothing is taken unseen.
+    let honest_key = format!("chain register {at} --settlement-key true.vk");
+    WORLD.line(&format!("{honest_key} {srs}")).expect(0);
+    WORLD.line(&format!("{honest_key} --insecure-dev-srs --circuit {honest}")).expect(0);
+    error(&format!("chain register {at} --circuit {honest} --insecure-dev-srs"), 2);
+}
+
+/// A base's lookup tables follow from formulas: whoever has the SRS makes their commitments again.
+#[test]
+fn bases_with_other_tables_are_refused() {
+    let check = "model check --srs dev.srs --insecure-dev-srs --json --base";
+    let checked = WORLD.line(&format!("{check} base.vk")).expect(0).json();
+    assert_eq!((&checked["schema"], &checked["insecure_srs"]), (&json!("lorica.model.check/1"), &json!(true)));
+    WORLD.line(&format!("{check} base.lorica")).expect(0);
+
+    let mut base = BaseKey::load(&WORLD.path("base.vk")).unwrap();
+    let last = base.commitments.tables.len() - 1;
+    base.commitments.tables.swap(0, last);
+    WORLD.write("tables.vk", base.encode());
+    let key = "settlement-key --requests 1 --tokens 16 --srs dev.srs --insecure-dev-srs -o none.vk --base tables.vk";
+    for line in [format!("{check} tables.vk"), format!("{key} --json")] {
+        let refused = WORLD.line(&line).expect(3).json();
+        assert!(refused["message"].as_str().unwrap().contains("tile 0 of its lookup tables"), "{refused}");
+    }
+    assert!(!WORLD.path("none.vk").exists());
 }
 
 /// A prover works for requests only that it has accepted, and whose locks trust the circuit that will settle them.

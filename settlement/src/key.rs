@@ -152,7 +152,15 @@ fn word(n: usize) -> Fr {
 }
 
 impl VerifyingKey {
-    fn new(of: CircuitShape, tau_g2: G2Affine, halo2: plonk::VerifyingKey<G1Affine>) -> Result<Self, KeyError> {
+    /// A key of halo2's with what the contract must know of the layout.
+    ///
+    /// # Soundness
+    /// Nothing shows that halo2's key is of the circuit of this shape: only making it again does
+    /// ([`ProvingKey::generate`]). The circuit id is that of both together.
+    ///
+    /// # Errors
+    /// If the shape is not offered.
+    pub fn new(of: CircuitShape, tau_g2: G2Affine, halo2: plonk::VerifyingKey<G1Affine>) -> Result<Self, KeyError> {
         let layout = Layout::new(&of.architecture, &of.shape)?;
         Ok(Self { of, tau_g2, layout, halo2 })
     }

@@ -9,7 +9,9 @@ use lorica_contracts::contracts::{CHECK_GAS, Step};
 use lorica_contracts::market::{Market, Policy, Roles};
 use lorica_contracts::publishing::{Publication, Shares};
 use lorica_contracts::serve::DevelopmentNode;
+use lorica_prover::srs::Srs;
 use lorica_settlement::settlement::Settlement;
+use lorica_verifier::key::BaseCommitments;
 use serde_json::{Value, json};
 
 use super::verify::load_adapter;
@@ -20,8 +22,10 @@ use crate::error::Error;
 use crate::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
 use crate::node::{self, AccountArgs, MarketArgs, NodeArgs};
 use crate::output::Output;
+use crate::registration::expect_tables;
 use crate::requests::random_word;
-use crate::srs_source::INSECURE;
+use crate::settlement_key::cached;
+use crate::srs_source::{INSECURE, SrsArgs};
 
 /// What to do with the contracts.
 #[derive(Debug, Subcommand)]
@@ -99,12 +103,16 @@ pub struct RegisterArgs {
     /// Keys of adapters
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
-    /// Settlement keys, which only the router's owner may add
+    /// Settlement keys, which only the router's owner may add. Each is made again with the SRS and compared, unless --circuit
+    /// names its circuit
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub settlement_key: Vec<PathBuf>,
-    /// Permit what was made with the development SRS, whose trapdoor is public
-    #[arg(long)]
-    pub insecure_dev_srs: bool,
+    /// Instead of making keys again: the circuit of each, an id that you have from whom you trust
+    #[arg(long, value_name = "ID", num_args = 1.., requires = "settlement_key")]
+    pub circuit: Vec<B256>,
+    #[command(flatten)]
+    /// The SRS
+    pub srs: SrsArgs,
 }
 
 /// Arguments of `chain publish`.
@@ -313,16 +321,34 @@ fn publish(args: &PublishArgs, out: &Output) -> Result<(), Error> {
 
 fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
     let contracts = node::contracts(&args.contracts)?;
-    let Models { base, adapters } = load_models(&args.base, &args.adapter, args.insecure_dev_srs, out)?;
+    let Models { base, adapters } = load_models(&args.base, &args.adapter, args.srs.insecure_dev_srs, out)?;
     let insecure = base.verifier_key().is_insecure();
     let commitments = &base.commitments;
     let mut keys = Vec::new();
+    let srs = made_again(args, commitments, out)?;
     for path in &args.settlement_key {
         let key = read_key(path)?;
         let of = key.circuit_shape();
         if of.architecture_digest != commitments.architecture_digest() || *key.tau_g2() != commitments.tau_g2 {
             let reason = "the settlement key is for another architecture or SRS than the base's".to_owned();
             return Err(Error::Refused { path: path.clone(), reason });
+        }
+        let circuit = B256::from(key.circuit_id());
+        let refused = |reason| Err(Error::Refused { path: path.clone(), reason });
+        match &srs {
+            Some(srs) => {
+                let own = B256::from(cached(of, srs, out)?.verifying().circuit_id());
+                if own != circuit {
+                    return refused(format!(
+                        "its circuit is {circuit}, but the key of this shape, made again, has {own}: whoever made the file \
+                         can make it accept anything"
+                    ));
+                }
+            }
+            None if !args.circuit.contains(&circuit) => {
+                return refused(format!("its circuit {circuit} is none that --circuit names"));
+            }
+            None => {}
         }
         keys.push(key);
     }
@@ -343,6 +369,22 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
     let steps: Vec<Value> = steps.iter().map(step_json).collect();
     out.finish("lorica.chain-register/1", json!({ "insecure_srs": insecure, "steps": steps }));
     Ok(())
+}
+
+/// The SRS with which settlement keys are made again, after the base's tables; none if no key is added, or if their circuits
+/// are named.
+fn made_again(args: &RegisterArgs, base: &BaseCommitments, out: &Output) -> Result<Option<Srs>, Error> {
+    if args.settlement_key.is_empty() || !args.circuit.is_empty() {
+        return Ok(None);
+    }
+    if !args.srs.is_given() {
+        let reason = "a settlement key can lie about its circuit: --srs FILE or LORICA_SRS (or for tests \
+                      --insecure-dev-srs) has it made again, or --circuit ID names the circuit that you trust";
+        return Err(Error::Usage(reason.into()));
+    }
+    let srs = args.srs.load(base.log_tile, out)?;
+    out.step("make tables again", || expect_tables(&srs, base, &args.srs.name()))?;
+    Ok(Some(srs))
 }
 
 fn freeze(args: &FreezeArgs, out: &Output) -> Result<(), Error> {

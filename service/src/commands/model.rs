@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use super::{architecture_json, architecture_text, word};
 use crate::error::Error;
-use crate::files::{BaseFile, store};
+use crate::files::{BaseFile, BaseKey, store};
 use crate::model_fetch::{cache_dir, fetch_minilm};
 use crate::output::{Output, phases_json, size, time};
-use crate::registration::register_base;
+use crate::registration::{expect_tables, register_base};
 use crate::requests::lines;
 use crate::srs_source::SrsArgs;
 
@@ -32,6 +32,19 @@ pub enum ModelCommand {
     Fetch(FetchArgs),
     /// Turn a Hugging Face BERT folder into a registered integer model
     Import(ImportArgs),
+    /// Make the commitments to a base's lookup tables again, from their formulas, and compare
+    Check(CheckArgs),
+}
+
+/// Arguments of `model check`.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// The base, or its key
+    #[arg(long, value_name = "FILE")]
+    pub base: PathBuf,
+    #[command(flatten)]
+    /// The SRS that the base was registered with
+    pub srs: SrsArgs,
 }
 
 /// Arguments of `model fetch`.
@@ -89,7 +102,24 @@ pub fn run(command: &ModelCommand, out: &Output) -> Result<(), Error> {
     match command {
         ModelCommand::Fetch(FetchArgs { model: Known::Minilm }) => fetch(out),
         ModelCommand::Import(args) => import(args, out),
+        ModelCommand::Check(args) => check(args, out),
     }
+}
+
+fn check(args: &CheckArgs, out: &Output) -> Result<(), Error> {
+    let base = BaseKey::load(&args.base)?.commitments;
+    let srs = args.srs.load(base.log_tile, out)?;
+    out.step("make tables again", || expect_tables(&srs, &base, &args.srs.name()))?;
+    let tables = base.tables.len();
+    out.line(format!("base {}: its {tables} commitments to lookup tables are those of the formulas", word(&base.id())));
+    out.finish(
+        "lorica.model.check/1",
+        json!({
+            "base": word(&base.id()), "architecture": word(&base.architecture_digest()), "tables": tables,
+            "insecure_srs": srs.is_insecure(),
+        }),
+    );
+    Ok(())
 }
 
 fn fetch(out: &Output) -> Result<(), Error> {

@@ -11,6 +11,7 @@ use super::{shape_json, shape_text};
 use crate::error::Error;
 use crate::files::{BaseKey, store};
 use crate::output::{Output, size};
+use crate::registration::expect_tables;
 use crate::settlement_key::cached;
 use crate::srs_source::SrsArgs;
 
@@ -46,9 +47,7 @@ pub fn run(args: &SettlementKeyArgs, out: &Output) -> Result<(), Error> {
     let output = if args.embed { OutputKind::Embed } else { OutputKind::Classify };
     let shape = Shape::fitting(args.requests, args.tokens, base.log_tile, output)?;
     let srs = args.srs.load(base.log_tile, out)?;
-    if srs.digest_word() != base.srs {
-        return Err(Error::OtherSrs { what: args.srs.name() });
-    }
+    out.step("make tables again", || expect_tables(&srs, &base, &args.srs.name()))?;
     let key = cached(&CircuitShape::of(&base, shape), &srs, out)?;
     let bytes = key.verifying().encode();
     store::write(&args.out, &bytes)?;

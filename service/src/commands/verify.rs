@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::{ArgGroup, Args};
 use lorica_circuits::architecture::OutputKind;
 use lorica_circuits::bn254::Fr;
+use lorica_contracts::alloy_primitives::B256;
 use lorica_verifier::key::AdapterCommitments;
 use lorica_verifier::proof::InferenceProof;
 use lorica_verifier::statement::RequestWords;
@@ -39,6 +40,9 @@ pub struct VerifyArgs {
     /// The settlement's key
     #[arg(long, value_name = "FILE", requires = "settlement")]
     pub key: Option<PathBuf>,
+    /// The circuit whose settlement it must be: an id that you have from whom you trust, or from `lorica settlement-key`
+    #[arg(long, value_name = "ID", requires = "settlement")]
+    pub circuit: Option<B256>,
     /// The text that the proof must be about
     #[arg(long, allow_hyphen_values = true, conflicts_with = "requests")]
     pub text: Option<String>,
@@ -62,7 +66,7 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
     let path = match (&args.proof, &args.settlement, &args.key) {
         (Some(path), _, _) => path,
         (None, Some(settlement), Some(key)) => {
-            return super::verify_settlement::run(settlement, key, &base, &args.adapter, out);
+            return super::verify_settlement::run(settlement, key, args.circuit, &base, &args.adapter, out);
         }
         _ => return Err(Error::Usage("either --proof, or --settlement with --key is needed".into())),
     };

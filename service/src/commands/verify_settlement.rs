@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use lorica_contracts::alloy_primitives::B256;
 use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::key::AdapterCommitments;
@@ -52,6 +53,7 @@ pub(crate) fn answer_lines(settlement: &Settlement, out: &Output) {
 pub(crate) fn run(
     settlement: &Path,
     key: &Path,
+    circuit: Option<B256>,
     base: &BaseKey,
     adapters: &[std::path::PathBuf],
     out: &Output,
@@ -65,6 +67,9 @@ pub(crate) fn run(
     let start = Instant::now();
     let check = || {
         let settled = Settlement::decode(&bytes).map_err(Error::MalformedSettlement)?;
+        if let Some(circuit) = circuit.filter(|circuit| *circuit != settled.circuit) {
+            return Err(Error::OtherCircuit { own: settled.circuit.into(), meant: circuit });
+        }
         settled.check(&key, &base.commitments, &commitments)?;
         Ok(settled)
     };
@@ -75,15 +80,22 @@ pub(crate) fn run(
     })?;
     let spent = start.elapsed();
     let of = key.circuit_shape();
-    let circuit = format!("0x{}", hex::encode(settled.circuit));
-    let not_checked = ["chain id, consumer, payee, requests and fees: compare them with those meant"];
+    let named = circuit.is_some();
+    let circuit = B256::from(settled.circuit).to_string();
+    let mut not_checked =
+        vec![("binding", "chain id, consumer, payee, requests and fees: compare them with those meant")];
+    if !named {
+        not_checked
+            .push(("circuit", "the circuit: pass --circuit with the id of `lorica settlement-key`, a key can lie"));
+    }
     out.line(format!("ACCEPTED {} ({} bytes) in {}", settlement.display(), bytes.len(), time(spent)));
     out.line(format!("  circuit  {circuit}"));
     out.line(format!("  base     {}", word(&settled.base)));
     out.line(format!("  context  {}", word(&settled.binding.context())));
     out.line(format!("  shape    {}", shape_text(&of.shape)));
     answer_lines(&settled, out);
-    not_checked.iter().for_each(|what| out.line(format!("  not checked: {what}")));
+    not_checked.iter().for_each(|(_, what)| out.line(format!("  not checked: {what}")));
+    let not_checked: Vec<&str> = not_checked.iter().map(|(name, _)| *name).collect();
     out.finish(
         "lorica.verify-settlement/1",
         json!({
@@ -91,7 +103,7 @@ pub(crate) fn run(
             "architecture": word(&of.architecture_digest), "srs": word(&of.srs),
             "insecure_srs": base.verifier_key().is_insecure(), "binding": binding::to_json(&settled.binding),
             "context": word(&settled.binding.context()), "requests": answers_json(&settled),
-            "not_checked": ["binding"], "bytes": bytes.len(), "check_ms": milliseconds(spent),
+            "not_checked": not_checked, "bytes": bytes.len(), "check_ms": milliseconds(spent),
         }),
     );
     Ok(())

@@ -47,6 +47,16 @@ pub enum CircuitError {
         /// The value that breaks it.
         got: usize,
     },
+    /// More than soundness or a file allows.
+    #[error("{what}: {got} are more than {most}")]
+    Bound {
+        /// What is counted.
+        what: &'static str,
+        /// The most.
+        most: u64,
+        /// Found.
+        got: u64,
+    },
     /// A relation or claim that does not fit the layout.
     #[error("compile: {what}")]
     Compile {

@@ -18,6 +18,12 @@ use crate::error::CircuitError;
 
 /// log2 of the most leaves that a lookup argument may have.
 pub const MAX_LEAF_BITS: u32 = 30;
+/// log2 of the most cells that an address space may have: rounds of the reduction.
+pub const MAX_ADDRESS_BITS: u32 = 34;
+/// Most witness tiles, with the mask's, and most tiles of a registered region: files with more cannot be read.
+pub const MAX_WITNESS_TILES: usize = 4096;
+/// See [`MAX_WITNESS_TILES`].
+pub const MAX_REGISTERED_TILES: usize = 1 << 14;
 
 /// Where a column lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,11 +88,17 @@ fn place(specs: Vec<ColumnSpec>, placements: &mut BTreeMap<Column, Placement>, f
     at
 }
 
+/// # Errors
+/// [`CircuitError::Bound`] if there are more than `most`.
+pub(crate) fn within(what: &'static str, most: u64, got: u64) -> Result<(), CircuitError> {
+    if got > most { Err(CircuitError::Bound { what, most, got }) } else { Ok(()) }
+}
+
 impl Layout {
     /// Lays out every column of a batch.
     ///
     /// # Errors
-    /// If architecture or shape is outside the supported family.
+    /// If architecture or shape is outside the supported family, or [`CircuitError::Bound`] for a batch that is too large.
     pub fn new(architecture: &Architecture, shape: &Shape) -> Result<Self, CircuitError> {
         architecture.validate()?;
         shape.validate()?;
@@ -139,15 +151,13 @@ impl Layout {
         }
         let leaves = at;
         // The soundness error of the lookups grows with the leaves.
-        if leaves > 1 << MAX_LEAF_BITS {
-            return Err(CircuitError::Compile { what: format!("{leaves} lookups are more than 2^{MAX_LEAF_BITS}") });
-        }
+        within("lookups of a batch", 1 << MAX_LEAF_BITS, leaves)?;
         let length = place(rest, &mut columns, leaves);
         let witness = Tiles {
             first: aligned(adapter.first + adapter.count * shape.requests, witness_bits),
             count: tiles(length),
         };
-        Ok(Self {
+        let layout = Self {
             architecture: architecture.clone(),
             shape: *shape,
             columns,
@@ -157,7 +167,14 @@ impl Layout {
             witness,
             leaf_runs,
             leaves,
-        })
+        };
+        // As soundness.md states the errors, and as files can be read again.
+        within("bits of an address", u64::from(MAX_ADDRESS_BITS), u64::from(layout.address_bits()))?;
+        within("tiles of a witness and its mask", MAX_WITNESS_TILES as u64, witness.count as u64 + 1)?;
+        for (what, tiles) in [("tiles of a base", base), ("tiles of an adapter", adapter)] {
+            within(what, MAX_REGISTERED_TILES as u64, tiles.count as u64)?;
+        }
+        Ok(layout)
     }
 
     /// Placement of a column.

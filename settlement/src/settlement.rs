@@ -2,6 +2,7 @@
 
 use lorica_circuits::architecture::{MAX_REQUESTS, OutputKind};
 use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine};
+use lorica_circuits::layout::MAX_WITNESS_TILES;
 use lorica_verifier::codec::{CodecError, Reader, Writer};
 use lorica_verifier::field::Outcome;
 use lorica_verifier::group::{GroupClaim, GroupError, VerifierKey};
@@ -20,7 +21,6 @@ use crate::words::Words;
 const MAGIC: &[u8; 8] = b"LORICAst";
 const VERSION: u16 = 1;
 /// Bounds of vectors in a file.
-const MAX_TILES: usize = 4096;
 const MAX_TILE_BITS: usize = 32;
 
 /// What one request publishes on chain.
@@ -262,6 +262,7 @@ impl Settlement {
         base.validate()?;
         if base.id() != self.base
             || base.architecture_digest() != of.architecture_digest
+            || base.log_tile != of.shape.log_tile
             || base.tau_g2 != *key.tau_g2()
         {
             return Err(SettlementError::ForeignBase);
@@ -329,7 +330,7 @@ impl Settlement {
                 Ok(Answer { adapter, words: RequestWords { input_digest, label, output_digest } })
             })
             .collect::<Result<_, CodecError>>()?;
-        let witness = r.points("witness commitments", MAX_TILES)?;
+        let witness = r.points("witness commitments", MAX_WITNESS_TILES)?;
         let mut opening = [G1Affine::default(); 8];
         for point in &mut opening {
             *point = r.point("opening")?;

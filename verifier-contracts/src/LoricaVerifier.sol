@@ -45,7 +45,8 @@ contract LoricaVerifier is ISettlementVerifier {
     error UnknownArchitecture(uint256 id);
     error UnknownBase(uint256 id);
     error UnknownAdapter(uint256 id);
-    /// The base is of another architecture, or the adapter of another base, than the circuit and the batch.
+    /// The base is of another architecture, or the adapter of another base, than the circuit and the batch; or the key's
+    /// τ or [τ]₂ is not the architecture's.
     error Foreign(uint256 id);
     /// A data contract does not hold what its id says.
     error RecordCorrupt(uint256 id);
@@ -62,6 +63,7 @@ contract LoricaVerifier is ISettlementVerifier {
     uint256 private constant GAS_REGISTRY = 500_000;
 
     /// Layout of an architecture record.
+    uint256 private constant ARCHITECTURE_LOG_TILE = 58;
     uint256 private constant ARCHITECTURE_TAU_G2 = 94;
     uint256 private constant ARCHITECTURE_POINTS = 226;
 
@@ -232,6 +234,8 @@ contract LoricaVerifier is ISettlementVerifier {
         bool same = _load(tau) == _key(state, KEY_TAU_G2 + 0x20) && _load(tau + 0x20) == _key(state, KEY_TAU_G2)
             && _load(tau + 0x40) == _key(state, KEY_TAU_G2 + 0x60)
             && _load(tau + 0x60) == _key(state, KEY_TAU_G2 + 0x40);
+        // Four bytes. The group claim reads ⌈τ/2⌉ only, so an odd τ would pass for the even one above it.
+        same = same && _load(state.architecture + ARCHITECTURE_LOG_TILE) >> 224 == _key(state, KEY_LOG_TILE);
         if (!same) revert Foreign(architecture);
     }
 
@@ -348,7 +352,8 @@ contract LoricaVerifier is ISettlementVerifier {
         _addTerms(state, state.architecture + ARCHITECTURE_POINTS, weights, got);
     }
 
-    /// eq(ρ_hi, j) of the occupied tiles of a region, one after the other: the others are zero and have no point.
+    /// eq(ρ_hi, j) of the occupied tiles of a region, one after the other: the others are zero and have no point. Tiles
+    /// beyond the region are not occupied, so that one region has one map.
     function _occupiedWeights(State memory state, uint256 region, uint256 occupied)
         private
         pure
@@ -357,9 +362,9 @@ contract LoricaVerifier is ISettlementVerifier {
         uint256 tiles = _key(state, region + 32);
         uint256 table = state.eq + 32 * _key(state, region);
         weights = _allocate(32 * tiles);
+        uint256 map;
         assembly ("memory-safe") {
             let target := weights
-            let map
             for { let tile := 0 } lt(tile, tiles) { tile := add(tile, 1) } {
                 if iszero(and(tile, 0xff)) { map := mload(add(occupied, shr(3, tile))) }
                 if and(map, 1) {
@@ -370,6 +375,8 @@ contract LoricaVerifier is ISettlementVerifier {
             }
             count := shr(5, sub(target, weights))
         }
+        // What is left of the last word.
+        if (map != 0) revert KeyFormat();
     }
 
     /// Requests with the same adapter share its terms; absent requests have the first one's adapter.

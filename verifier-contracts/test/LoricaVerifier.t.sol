@@ -5,9 +5,20 @@ import {P, Point, R} from "../src/Bn254.sol";
 import {DataContract} from "../src/DataContract.sol";
 import {Halo2Verifier} from "../src/Halo2Verifier.sol";
 import {LoricaVerifier} from "../src/LoricaVerifier.sol";
-import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../src/OutputKind.sol";
+import {OUTPUT_CLASSIFY, OUTPUT_EMBED, isOutputKind} from "../src/OutputKind.sol";
 import {ISettlementVerifier, Request} from "../src/Settlement.sol";
-import {KEY_ARCHITECTURE, KEY_INSTANCES, KEY_OUTPUT_KIND} from "../src/SettlementKey.sol";
+import {
+    KEY_ARCHITECTURE,
+    KEY_BASE,
+    KEY_INSTANCES,
+    KEY_LOG_TILE,
+    KEY_OCCUPIED,
+    KEY_OMEGA,
+    KEY_OUTPUT_KIND,
+    KEY_ROWS_INVERSE,
+    KEY_TABLE,
+    KEY_TOKENS
+} from "../src/SettlementKey.sol";
 import {Fixture} from "./Fixture.sol";
 import {vm} from "./Vm.sol";
 
@@ -318,17 +329,26 @@ contract LoricaVerifierTest is Fixture {
         _expectCheap(c, LoricaVerifier.RequestCount.selector, "none");
         c.settlement.requests = new Request[](5);
         _expectCheap(c, LoricaVerifier.RequestCount.selector, "too many");
-        // The absent fourth as a stated one.
-        c.settlement.requests = new Request[](4);
-        for (uint256 i = 0; i < 3; ++i) {
-            c.settlement.requests[i] = requests[i];
-        }
-        Request memory last = requests[0];
-        c.settlement.requests[3] = Request(1000, 0, last.adapter, last.inputDigest, last.label, last.outputDigest);
-        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "one more");
         c.settlement.requests = new Request[](2);
         (c.settlement.requests[0], c.settlement.requests[1]) = (requests[0], requests[1]);
         _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "one less");
+    }
+
+    /// The absent fourth request as a stated one, with the words that the circuit has in its place: the first one's. Context,
+    /// adapters' word and count tell them apart.
+    function test_absentRequestStated() public {
+        Case memory c = _load("settlement-classify-3");
+        Request[] memory requests = new Request[](4);
+        for (uint256 i = 0; i < 3; ++i) {
+            requests[i] = c.settlement.requests[i];
+        }
+        Request memory first = requests[0];
+        uint256 id = requests[2].id + 1;
+        requests[3] = Request(id, first.fee, first.adapter, first.inputDigest, first.label, first.outputDigest);
+        c.settlement.requests = requests;
+        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "with the first one's fee");
+        requests[3].fee = 0;
+        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "for nothing");
     }
 
     function test_lengths() public {
@@ -359,6 +379,14 @@ contract LoricaVerifierTest is Fixture {
         _expectCheap(c, LoricaVerifier.KeyFormat.selector, "no key");
         c.key = address(this);
         _expectCheap(c, LoricaVerifier.KeyFormat.selector, "a contract");
+    }
+
+    /// A word of the vector's key.
+    function _keyWord(Case memory c, uint256 offset) private pure returns (uint256 word) {
+        bytes memory content = vm.parseJsonBytes(c.json, ".key");
+        assembly {
+            word := mload(add(add(content, 0x20), offset))
+        }
     }
 
     /// Exchanges a word of the vector's key.
@@ -408,6 +436,76 @@ contract LoricaVerifierTest is Fixture {
             c.circuit = keccak256(content);
             c.key = DataContract.store(content);
             _expectCheap(c, LoricaVerifier.Foreign.selector, vm.toString(word));
+        }
+    }
+
+    /// A map with a bit of a tile that the region does not have says nothing else than without it, under another id.
+    function test_occupiedBitsBeyondTheTiles() public {
+        Case memory c = _load("settlement-classify-1");
+        uint256[2] memory regions = [KEY_BASE, KEY_TABLE];
+        for (uint256 i = 0; i < 2; ++i) {
+            uint256 place = KEY_OCCUPIED + 32 * i;
+            uint256 map = _keyWord(c, place);
+            uint256 tiles = _keyWord(c, regions[i] + 32);
+            _setKeyWord(c, place, map | 1 << tiles);
+            _expectRejected(c, LoricaVerifier.KeyFormat.selector, "the first tile beyond");
+            _setKeyWord(c, place, map | 1 << 255);
+            _expectRejected(c, LoricaVerifier.KeyFormat.selector, "the last bit");
+            _setKeyWord(c, place, map);
+            assertTrue(_accepts(_call(c)), "unchanged");
+        }
+    }
+
+    /// 13 has the half of 14 rounded up, which is all that the group claim reads.
+    function test_tauOfTheKeyIsTheArchitectures() public {
+        Case memory c = _load("settlement-classify-1");
+        uint256 tau = _keyWord(c, KEY_LOG_TILE);
+        bytes memory reason = abi.encodeWithSelector(LoricaVerifier.Foreign.selector, _keyWord(c, KEY_ARCHITECTURE));
+        uint256[4] memory others = [tau - 1, tau + 2, tau + (1 << 32), tau + (1 << 255)];
+        for (uint256 i = 0; i < others.length; ++i) {
+            _setKeyWord(c, KEY_LOG_TILE, others[i]);
+            vm.expectRevert(reason);
+            verifier.check(c.circuit, c.key, c.consumer, c.settlement);
+        }
+        _setKeyWord(c, KEY_LOG_TILE, tau);
+        assertTrue(_accepts(_call(c)), "unchanged");
+    }
+
+    /// Words of the key that nothing on chain compares with the circuit, with the changes under which its proofs are still
+    /// accepted (README): a word that is read nowhere must be named here.
+    function _uncompared(uint256 offset, uint256 word, uint256 changed) private pure returns (bool) {
+        // Not read.
+        if (offset == KEY_TOKENS) return true;
+        // No word of the statement says the kind.
+        if (offset == KEY_OUTPUT_KIND) return isOutputKind(changed);
+        // Tiles more at a region's end are not occupied; its map has one word.
+        if (offset == KEY_BASE + 32 || offset == KEY_TABLE + 32) return changed >= word && changed <= 256;
+        // Factors modulo r.
+        if (offset == KEY_ROWS_INVERSE || offset == KEY_OMEGA) return changed == word + R;
+        return false;
+    }
+
+    /// Changes of every word of the key, under the id that it then has. The second one makes 2 of the kind 1, and 13 of τ.
+    function test_everyWordOfTheKeyCounts() public {
+        Case memory c = _load("settlement-classify-3");
+        bytes memory content = vm.parseJsonBytes(c.json, ".key");
+        for (uint256 offset = 0; offset < content.length; offset += 32) {
+            uint256 word = _keyWord(c, offset);
+            uint256[6] memory changes = [word ^ 1, word ^ 3, word ^ 4, word ^ 1 << 255, word + R, word];
+            for (uint256 i = 0; i < changes.length; ++i) {
+                uint256 changed = changes[i];
+                assembly {
+                    mstore(add(add(content, 0x20), offset), changed)
+                }
+                c.circuit = keccak256(content);
+                vm.etch(c.key, bytes.concat(hex"00", content));
+                // Not without a limit: log2 of the rows is a number of rounds.
+                (bool ok,) = address(verifier).staticcall{gas: 2_000_000}(_call(c));
+                bool expected = changed == word || _uncompared(offset, word, changed);
+                assertTrue(ok == expected, string.concat(vm.toString(offset), ": ", vm.toString(changed)));
+                // All calls together take more than a transaction may.
+                vm.resetGasMetering();
+            }
         }
     }
 

@@ -169,6 +169,63 @@ contract VerifierRouterTest is Fixture {
         router.checkFor(c.circuit, c.consumer, c.settlement);
     }
 
+    /// One batch of a broken circuit is evidence enough; one of a sound circuit is none, whatever two places are shown.
+    function test_contradictionWithinOneBatch() public {
+        Case memory c = _load("settlement-classify-3");
+        router.add(c.circuit, address(verifier), c.key, CAP);
+        _expectNoContradiction(c.circuit, c, c);
+        Case memory broken = _routed(address(new Gullible()));
+        _expectNoContradiction(broken.circuit, broken, broken);
+        Request[] memory requests = broken.settlement.requests;
+        requests[1].adapter = requests[0].adapter;
+        requests[1].inputDigest = requests[0].inputDigest;
+        router.freezeByContradiction(broken.circuit, address(1), broken.settlement, 0, address(1), broken.settlement, 1);
+        vm.expectRevert(abi.encodeWithSelector(VerifierRouter.Frozen.selector, broken.circuit));
+        router.checkFor(broken.circuit, broken.consumer, broken.settlement);
+    }
+
+    /// Honest settlements of other requests end no circuit.
+    function test_noContradictionOfTrueProofs() public {
+        string[3] memory names = ["settlement-classify-1", "settlement-classify-3", "settlement-embed-2"];
+        Case[3] memory cases;
+        for (uint256 i = 0; i < 3; ++i) {
+            cases[i] = _load(names[i]);
+            router.add(cases[i].circuit, address(verifier), cases[i].key, CAP);
+        }
+        // One text under one adapter, labelled and embedded: the other circuit's settlement does not count.
+        Request memory label = cases[1].settlement.requests[1];
+        Request memory embedding = cases[2].settlement.requests[1];
+        assertEq(label.inputDigest, embedding.inputDigest, "the same text");
+        assertEq(label.adapter, embedding.adapter, "the same adapter");
+        assertTrue(label.outputDigest != embedding.outputDigest, "another output");
+        for (uint256 i = 0; i < 3; ++i) {
+            for (uint256 j = 0; j < 3; ++j) {
+                _expectNoContradiction(cases[i].circuit, cases[i], cases[j]);
+                _expectNoContradiction(cases[i].circuit, cases[j], cases[i]);
+                vm.resetGasMetering();
+            }
+        }
+        for (uint256 i = 0; i < 3; ++i) {
+            router.checkFor(cases[i].circuit, cases[i].consumer, cases[i].settlement);
+        }
+    }
+
+    /// No two requests of these settlements end the circuit.
+    function _expectNoContradiction(bytes32 circuit, Case memory a, Case memory b) private {
+        for (uint256 i = 0; i < a.settlement.requests.length; ++i) {
+            for (uint256 j = 0; j < b.settlement.requests.length; ++j) {
+                (bool ok,) = address(router)
+                    .call(
+                        abi.encodeCall(
+                            VerifierRouter.freezeByContradiction,
+                            (circuit, a.consumer, a.settlement, i, b.consumer, b.settlement, j)
+                        )
+                    );
+                assertTrue(!ok, string.concat(vm.toString(i), ", ", vm.toString(j)));
+            }
+        }
+    }
+
     function test_indexBeyondTheBatch() public {
         Case memory c = _routed(address(new Gullible()));
         vm.expectRevert();

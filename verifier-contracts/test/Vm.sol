@@ -19,6 +19,7 @@ interface Vm {
     function etch(address target, bytes calldata code) external;
     function pauseGasMetering() external;
     function resumeGasMetering() external;
+    function resetGasMetering() external;
     function assume(bool condition) external pure;
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
 

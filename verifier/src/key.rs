@@ -4,7 +4,7 @@ use lorica_circuits::architecture::{Activation, Architecture, OutputKind, Scales
 use lorica_circuits::bn254::{Fr, G1Affine, G2Affine};
 use lorica_circuits::column::Region;
 use lorica_circuits::error::CircuitError;
-use lorica_circuits::layout::Layout;
+use lorica_circuits::layout::{Layout, MAX_REGISTERED_TILES};
 
 use crate::arithmetic::Native;
 use crate::codec::{CodecError, Reader, Writer};
@@ -197,7 +197,7 @@ impl BaseCommitments {
             srs: reader.scalar("srs digest")?,
             tau_g2: reader.point_g2("[tau] of G2")?,
             tables: reader.points("table commitments", 64)?,
-            tiles: reader.points("base commitments", 1 << 14)?,
+            tiles: reader.points("base commitments", MAX_REGISTERED_TILES)?,
         })
     }
 }

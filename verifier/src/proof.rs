@@ -2,6 +2,7 @@
 
 use lorica_circuits::architecture::{LABELS, MAX_REQUESTS, MAX_TOKENS, OutputKind, Shape};
 use lorica_circuits::bn254::{Fr, G1Affine};
+use lorica_circuits::layout::MAX_WITNESS_TILES;
 
 use crate::codec::{CodecError, Reader, Writer};
 use crate::field::Messages;
@@ -187,7 +188,7 @@ impl InferenceProof {
             list.push(RequestStatement { adapter, salt, ids, output });
         }
         let prover_salt = r.scalar("prover salt")?;
-        let witness = r.points("witness commitments", 4096)?;
+        let witness = r.points("witness commitments", MAX_WITNESS_TILES)?;
         let root = r.scalar_array("lookup root")?;
         let mut layers = Vec::new();
         for _ in 0..r.count("lookup layers", 64, 4)? {

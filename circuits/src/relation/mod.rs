@@ -16,7 +16,7 @@ mod read;
 use crate::column::{Axis, Column};
 use crate::error::CircuitError;
 use crate::form::{Coefficient, ConstantTerm, Factor, Form, FormTerm, LowWeight, ScaleRef};
-use crate::layout::Layout;
+use crate::layout::{Layout, within};
 use linear::LINEAR;
 use read::{ONE, Read};
 
@@ -118,7 +118,8 @@ impl Compiler<'_> {
 /// All relations of a layout, in the order in which the transcript meets them.
 ///
 /// # Errors
-/// [`CircuitError::Compile`] if a form names an axis that its column lacks.
+/// [`CircuitError::Compile`] if a form names an axis that its column lacks, [`CircuitError::Bound`] for more of anything than
+/// the errors of soundness.md are stated for.
 pub fn relations(layout: &Layout) -> Result<Vec<Relation>, CircuitError> {
     let compiler = Compiler { layout };
     let mut all = Vec::new();
@@ -129,5 +130,28 @@ pub fn relations(layout: &Layout) -> Result<Vec<Relation>, CircuitError> {
     all.extend(compiler.attention()?);
     all.extend(compiler.norms()?);
     all.extend(compiler.outputs()?);
+    expect_bounds(layout, &all)?;
     Ok(all)
+}
+
+/// Most relations.
+pub const MAX_RELATIONS: usize = 32;
+/// Most claims that the reduction combines: forms and operands of the relations, and two on leaves.
+pub const MAX_CLAIMS: usize = 128;
+/// Most rounds of the relation sumcheck: bits of a product's variables.
+pub const MAX_RELATION_ROUNDS: u32 = 28;
+/// Most coordinates of the outer points.
+pub const MAX_OUTER_BITS: u32 = 64;
+
+/// The bounds by which soundness.md states the errors.
+fn expect_bounds(layout: &Layout, relations: &[Relation]) -> Result<(), CircuitError> {
+    let bits = |axes: &[Axis]| axes.iter().map(|&axis| layout.axis_bits(axis)).sum::<u32>();
+    let products = || relations.iter().flat_map(|relation| &relation.products);
+    let forms = relations.iter().filter(|relation| !relation.form.terms.is_empty()).count();
+    let operands: usize = products().map(|product| 1 + usize::from(product.right.is_some())).sum();
+    let rounds = products().map(|product| bits(&product.variables)).max().unwrap_or(0);
+    within("relations", MAX_RELATIONS as u64, relations.len() as u64)?;
+    within("claims", MAX_CLAIMS as u64, (forms + operands + 2) as u64)?;
+    within("rounds of the relation sumcheck", u64::from(MAX_RELATION_ROUNDS), u64::from(rounds))?;
+    within("coordinates of the outer points", u64::from(MAX_OUTER_BITS), u64::from(bits(&OUTER)))
 }

@@ -8,6 +8,7 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use lorica_circuits::architecture::LABELS;
 use lorica_circuits::bn254::G2Affine;
+use lorica_circuits::layout::MAX_REGISTERED_TILES;
 use lorica_quant::import::Tokenizer;
 use lorica_verifier::codec::{CodecError, Reader, Writer};
 use lorica_verifier::group::VerifierKey;
@@ -134,7 +135,7 @@ impl AdapterKey {
 
     pub(super) fn read_body(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         let base = reader.scalar("base id")?;
-        let tiles = reader.points("adapter commitments", 1 << 14)?;
+        let tiles = reader.points("adapter commitments", MAX_REGISTERED_TILES)?;
         let has_head = read_flag(reader, "has head")?;
         let count = reader.count("labels", LABELS, 4)?;
         let mut labels = Vec::with_capacity(count);

@@ -78,8 +78,8 @@ fn every_cell_has_a_place_of_its_own() {
                 let end = start + spec.len() as u64;
                 assert_eq!(start % (1 << spec.block_bits()), 0, "{name}: {:?} is not aligned", spec.column);
                 let tiles = layout.tiles(spec.region, m);
-                let inside = (start >> tau) as usize >= tiles.first
-                    && ((end - 1) >> tau) as usize <= tiles.first + tiles.count - 1;
+                let inside =
+                    (start >> tau) as usize >= tiles.first && (((end - 1) >> tau) as usize) < tiles.first + tiles.count;
                 assert!(inside, "{name}: {:?} leaves its region", spec.column);
                 spans.push((start, end));
             }

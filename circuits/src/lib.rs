@@ -1,5 +1,7 @@
 //! What is proven, as data: architecture, columns, relations, statements, digests, the field type.
 
+#![forbid(unsafe_code)]
+
 pub mod architecture;
 pub mod column;
 pub mod error;

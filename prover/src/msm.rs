@@ -14,6 +14,7 @@ mod fixed_base;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 mod point;
+mod portable;
 
 use lorica_circuits::bn254::{Fr, G1, G1Affine, Group, PrimeField, msm_best};
 use rayon::prelude::*;

@@ -8,7 +8,8 @@ use lorica_contracts::contracts::Contracts;
 use lorica_contracts::escrow::NATIVE;
 use lorica_contracts::keys::{Password, PrivateKey};
 use lorica_contracts::market::Market;
-use lorica_contracts::rpc::{RpcChain, Settings};
+use lorica_contracts::rpc::RpcChain;
+use lorica_contracts::settings::Settings;
 use serde_json::Value;
 
 use crate::amount::Amount;

@@ -324,6 +324,41 @@ fn imports_measure_on_texts() {
     WORLD.run(import.into_iter().chain(SRS)).expect(3);
 }
 
+/// Layers by number, a rank and a factor of its own: the integer model says what the float model says.
+#[test]
+fn adapters_with_ranks_of_their_own_are_imported() {
+    let mut adapter = folders::Adapter::small();
+    let query = "bert.encoder.layer.1.attention.self.query";
+    adapter.tensors.retain(|name, _| name.contains("classifier"));
+    adapter.add_pair(query, 128, 128, 2);
+    for (key, value) in [
+        ("target_modules", json!(["query", "value"])),
+        ("exclude_modules", json!(["value"])),
+        ("layers_to_transform", json!([1])),
+        ("rank_pattern", json!({"layer.1.*": 2, "query": 3})),
+        ("alpha_pattern", json!({ query: 5 })),
+    ] {
+        adapter.config[key] = value;
+    }
+    let (folder, model) = (adapter.write(), folders::Model::small().write());
+    WORLD.write("ranks.jsonl", "{\"text\": \"hello\"}\n{\"text\": \"world a\"}\n");
+    let import = ["adapter", "import", path(&folder), "--base", "base.lorica", "--texts", "ranks.jsonl", "--json"];
+    let all = import.into_iter().chain(["--model", path(&model), "-o", "ranks.lorica"]).chain(SRS);
+    let measured = WORLD.run(all).expect(0).json()["measured"].clone();
+    assert_eq!((measured["label_agreement"].clone(), measured["range_errors"].clone()), (json!(1.0), json!(0)));
+
+    let refuse = |folder: &str, parts: [&str; 2]| {
+        let import = ["adapter", "import", folder, "--base", "base.lorica", "--json", "-o", "x.lorica"];
+        let message = WORLD.run(import.into_iter().chain(SRS)).expect(3).json()["message"].clone();
+        assert!(parts.iter().all(|part| message.as_str().is_some_and(|text| text.contains(part))), "{message}");
+    };
+    adapter.config["rank_pattern"] = json!({"query": 5});
+    refuse(path(&adapter.write()), ["has rank 5", "up to 4"]);
+    let tensors = folder.path().join("adapter_model.safetensors");
+    std::fs::rename(&tensors, tensors.with_extension("bin")).unwrap();
+    refuse(path(&folder), ["adapter_model.bin", "torch.load"]);
+}
+
 const BINDING: &str = r#"{ "chain_id": 31337, "consumer": "0xc0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0",
     "payee": "0xbebebebebebebebebebebebebebebebebebebebe", "requests": [{ "id": 7, "fee": "1000000000000000000" }] }"#;
 

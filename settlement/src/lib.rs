@@ -7,6 +7,8 @@
 //! The field part is the one of [`lorica_verifier`], run on a [`trace::Tracer`]; nothing of it is written twice. The
 //! group claim is not part of the circuit: the contract evaluates it from the public [`words`].
 
+#![forbid(unsafe_code)]
+
 pub mod binding;
 pub mod circuit;
 pub mod gates;

@@ -1,5 +1,7 @@
 //! Task runner: `cargo xtask <task>`. Its tasks are the README's and those of continuous integration.
 
+#![forbid(unsafe_code)]
+
 mod ezkl;
 mod fuzz;
 mod quickstart;

@@ -142,8 +142,8 @@ fn check_adapter(encoder: &FloatEncoder, adapter: Option<&FloatAdapter>) -> Resu
     for (&(layer, site), pair) in &adapter.sites {
         let (out_features, in_features) = site.shape(&encoder.config);
         let fits = layer < encoder.layers.len()
-            && pair.a.len() == adapter.rank * in_features
-            && pair.b.len() == out_features * adapter.rank;
+            && pair.a.len() == pair.rank * in_features
+            && pair.b.len() == out_features * pair.rank;
         if !fits {
             return Err(FloatError::ForeignAdapter { layer, site });
         }
@@ -230,10 +230,10 @@ impl<F: FnMut(Tap, &[f32])> Run<'_, F> {
         if let Some(adapter) = self.adapter
             && let Some(pair) = adapter.sites.get(&(layer, site))
         {
-            let hidden = linear(x, &pair.a, None, inner, adapter.rank);
+            let hidden = linear(x, &pair.a, None, inner, pair.rank);
             (self.observe)(Tap::LoraHidden(layer, site), &hidden);
-            let mut update = linear(&hidden, &pair.b, None, adapter.rank, outer);
-            update.iter_mut().for_each(|value| *value *= adapter.scaling);
+            let mut update = linear(&hidden, &pair.b, None, pair.rank, outer);
+            update.iter_mut().for_each(|value| *value *= pair.scaling);
             (self.observe)(Tap::LoraUpdate(layer, site), &update);
             y.iter_mut().zip(&update).for_each(|(value, update)| *value += update);
         }

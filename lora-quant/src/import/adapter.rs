@@ -8,13 +8,17 @@ use serde_json::Value;
 use super::adapter_config::LoraSettings;
 use super::config::EncoderConfig;
 use super::error::ImportError;
-use super::json_file::read_json;
+use super::json_file::{is_present, read_json};
 use super::site::Site;
 use super::tensor_file::{TensorBytes, TensorFile};
 
-/// The two factors of one LoRA update `W + scaling · B A`.
+/// One LoRA update `W + scaling · B A`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoraPair {
+    /// Rank `r`, 1 to the base's `r_max`.
+    pub rank: usize,
+    /// `alpha / r`, or `alpha / sqrt(r)` with `use_rslora`.
+    pub scaling: f32,
     /// `lora_A`, row-major `[rank][in_features]`.
     pub a: Vec<f32>,
     /// `lora_B`, row-major `[out_features][rank]`.
@@ -28,17 +32,13 @@ pub struct Head {
     pub weight: Vec<f32>,
     /// `[labels.len()]`.
     pub bias: Vec<f32>,
-    /// Names, 1 to 16 of them, all different.
+    /// Names, 2 to 16 of them, all different.
     pub labels: Vec<String>,
 }
 
 /// An adapter for an encoder of known sizes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FloatAdapter {
-    /// Rank `r` of every pair.
-    pub rank: usize,
-    /// `lora_alpha / r`, or `lora_alpha / sqrt(r)` with `use_rslora`.
-    pub scaling: f32,
     /// The updates by (layer, site); an absent key is no update.
     pub sites: BTreeMap<(usize, Site), LoraPair>,
     /// The classification head, if the adapter brings one.
@@ -51,31 +51,53 @@ pub const MAX_LABELS: usize = 16;
 /// PEFT's prefix of every tensor name.
 const PREFIX: &str = "base_model.model.";
 
+const CONVERT_PICKLE: &str = "convert it, in its folder and with torch and safetensors installed, by python -c '\
+    import torch, safetensors.torch as s; \
+    t = torch.load(\"adapter_model.bin\", map_location=\"cpu\", weights_only=True); \
+    s.save_file({k: v.contiguous() for k, v in t.items()}, \"adapter_model.safetensors\")'";
+
+const POOLER: &str = "pooler.dense";
+
+/// What a target such as `dense` may mean beside the linear layers of the encoder.
+const OTHER_TARGETS: [&str; 4] =
+    [POOLER, "embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings"];
+
 impl FloatAdapter {
     /// Loads a PEFT folder for an encoder of the given sizes; ranks above `r_max` are refused.
     pub fn load(dir: &Path, config: &EncoderConfig, r_max: usize) -> Result<Self, ImportError> {
         let settings = LoraSettings::load(dir.join("adapter_config.json"), r_max)?;
-        let bytes = TensorBytes::read(dir.join("adapter_model.safetensors"))?;
+        let bytes = TensorBytes::read(tensor_path(dir)?)?;
         let file = bytes.parse()?;
         let names: BTreeSet<String> = file.names().into_iter().collect();
         // Trained on `BertForSequenceClassification` the encoder's name starts with `bert.`, on `BertModel` not.
         let bert = if names.iter().any(|name| name.starts_with("base_model.model.bert.")) { "bert." } else { "" };
         let mut expected = BTreeSet::new();
-        let sites = read_pairs(&file, &settings, config, bert, &mut expected)?;
+        let sites = read_sites(&file, &settings, config, bert, &mut expected)?;
+        refuse_other_targets(&names, &settings, bert)?;
+        let pooler = read_pooler(&file, &settings, config, bert, &mut expected)?;
         let head = read_head(&file, &settings, config, dir.join("labels.json"), &mut expected)?;
         if let Some(name) = names.iter().find(|name| !expected.contains(*name)) {
             return Err(file.refuse(name, reason_for_refusal(name, &settings)));
         }
-        refuse_pooler_target(&settings, bert)?;
-        if sites.is_empty() && head.is_none() {
-            return Err(ImportError::inconsistent(file.file, "the adapter has neither a LoRA pair nor a classifier"));
+        if sites.is_empty() && !pooler {
+            let reason = "target_modules, exclude_modules and layers_to_transform leave no linear layer of the base";
+            return Err(settings.inconsistent(reason));
         }
-        Ok(Self { rank: settings.rank, scaling: settings.scaling, sites, head })
+        Ok(Self { sites, head })
     }
 }
 
-/// Reads the pair of every module that has one, and holds the tensors against `target_modules`.
-fn read_pairs(
+/// The file of tensors; old versions of PEFT pickled them.
+fn tensor_path(dir: &Path) -> Result<PathBuf, ImportError> {
+    let (path, pickled) = (dir.join("adapter_model.safetensors"), dir.join("adapter_model.bin"));
+    if !is_present(&path)? && is_present(&pickled)? {
+        return Err(ImportError::OtherFormat { file: pickled, remedy: CONVERT_PICKLE });
+    }
+    Ok(path)
+}
+
+/// Reads the pair of every linear layer of the encoder that has one.
+fn read_sites(
     file: &TensorFile<'_>,
     settings: &LoraSettings,
     config: &EncoderConfig,
@@ -86,27 +108,74 @@ fn read_pairs(
     for layer in 0..config.layers {
         for site in Site::ALL {
             let module = format!("{bert}encoder.layer.{layer}.{}", site.module());
-            let (a, b) = (format!("{PREFIX}{module}.lora_A.weight"), format!("{PREFIX}{module}.lora_B.weight"));
-            let present = file.contains(&a) || file.contains(&b);
-            match settings.targets.matches(&module) {
-                Some(true) | None => {}
-                Some(false) if !present => {}
-                Some(false) => {
-                    return Err(file.refuse(&a, "target_modules of adapter_config.json does not cover this module"));
-                }
-            }
-            if present || settings.targets.matches(&module) == Some(true) {
-                let (out_features, in_features) = site.shape(config);
-                let pair = LoraPair {
-                    a: file.read(&a, &[settings.rank, in_features])?,
-                    b: file.read(&b, &[out_features, settings.rank])?,
-                };
+            if let Some(pair) = read_pair(file, settings, &module, site.shape(config), expected)? {
                 sites.insert((layer, site), pair);
-                expected.extend([a, b]);
             }
         }
     }
     Ok(sites)
+}
+
+/// Reads the pair of a module, if it has one: the file must hold what the configuration selects, and nothing else.
+fn read_pair(
+    file: &TensorFile<'_>,
+    settings: &LoraSettings,
+    module: &str,
+    (out_features, in_features): (usize, usize),
+    expected: &mut BTreeSet<String>,
+) -> Result<Option<LoraPair>, ImportError> {
+    let [a, b] = pair_names(module);
+    let present = [&a, &b].into_iter().find(|name| file.contains(name));
+    match (settings.selection.contains(module), present) {
+        (Some(false), Some(name)) => {
+            return Err(file.refuse(name, "adapter_config.json selects other modules than this one"));
+        }
+        (Some(false) | None, None) => return Ok(None),
+        (Some(true), _) | (None, Some(_)) => {}
+    }
+    let (rank, scaling) = settings.rank_and_scaling(module)?;
+    let pair =
+        LoraPair { rank, scaling, a: file.read(&a, &[rank, in_features])?, b: file.read(&b, &[out_features, rank])? };
+    expected.extend([a, b]);
+    Ok(Some(pair))
+}
+
+fn pair_names(module: &str) -> [String; 2] {
+    ["A", "B"].map(|part| format!("{PREFIX}{module}.lora_{part}.weight"))
+}
+
+/// Refuses the selection of a module that may not be adapted where the file has no tensor to refuse.
+fn refuse_other_targets(names: &BTreeSet<String>, settings: &LoraSettings, bert: &str) -> Result<(), ImportError> {
+    for module in OTHER_TARGETS.map(|module| format!("{bert}{module}")) {
+        let prefix = format!("{PREFIX}{module}.lora_");
+        let present = names.iter().any(|name| name.starts_with(&prefix));
+        if !present && settings.selection.contains(&module) == Some(true) {
+            return Err(settings.inconsistent(format!(
+                "target_modules covers `{module}`, which may not be adapted; if the adapter was trained on a model \
+                 without it, name it in exclude_modules"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is a pair on the pooler: its B must be zero, so that it changes nothing.
+fn read_pooler(
+    file: &TensorFile<'_>,
+    settings: &LoraSettings,
+    config: &EncoderConfig,
+    bert: &str,
+    expected: &mut BTreeSet<String>,
+) -> Result<bool, ImportError> {
+    let module = format!("{bert}{POOLER}");
+    let Some(pair) = read_pair(file, settings, &module, (config.hidden, config.hidden), expected)? else {
+        return Ok(false);
+    };
+    if pair.b.iter().any(|value| *value != 0.0) {
+        let [_, b] = pair_names(&module);
+        return Err(file.refuse(&b, "the pooler may not be adapted, unless B is zero and changes nothing"));
+    }
+    Ok(true)
 }
 
 fn read_head(
@@ -124,8 +193,11 @@ fn read_head(
     }
     let [weight, bias] = ["weight", "bias"].map(|part| format!("{PREFIX}classifier.{part}"));
     let count = file.shape(&weight)?.first().copied().unwrap_or(0);
-    if !(1..=MAX_LABELS).contains(&count) {
-        return Err(file.refuse(&weight, format!("it has {count} labels, 1 to {MAX_LABELS} are supported")));
+    if count == 1 {
+        return Err(file.refuse(&weight, "a classifier of one label gives a score, and only classes are proven"));
+    }
+    if !(2..=MAX_LABELS).contains(&count) {
+        return Err(file.refuse(&weight, format!("it has {count} labels, 2 to {MAX_LABELS} are supported")));
     }
     let head = Head {
         weight: file.read(&weight, &[count, config.hidden])?,
@@ -145,16 +217,6 @@ fn reason_for_refusal(name: &str, settings: &LoraSettings) -> &'static str {
     } else {
         "it is not a LoRA pair of a supported linear layer, nor the classifier"
     }
-}
-
-/// `dense` alone, for example, also means the pooler.
-fn refuse_pooler_target(settings: &LoraSettings, bert: &str) -> Result<(), ImportError> {
-    let module = format!("{bert}pooler.dense");
-    if settings.targets.matches(&module) == Some(true) {
-        let reason = format!("target_modules covers `{module}`, which may not be adapted");
-        return Err(ImportError::inconsistent(&settings.file, reason));
-    }
-    Ok(())
 }
 
 /// `labels.json`: a list of names, a map from index to name (`id2label`) or from name to index (`label2id`). Without

@@ -2,18 +2,19 @@
 
 use std::path::PathBuf;
 
-use fancy_regex::Regex;
 use serde_json::Value;
 
+use super::adapter_modules::{Overrides, Selection};
 use super::config::is_empty;
 use super::error::ImportError;
 use super::json_file::JsonObject;
 
 /// Keys that say nothing about what a trained adapter computes. `megatron_core` and `qalora_group_size` have defaults
-/// that do not look empty and act only with `megatron_config` and `use_qalora`.
-const INFORMATIONAL: [&str; 8] = [
+/// that do not look empty and act only with `megatron_config` and `use_qalora`. `eva_config` is about initialisation.
+const INFORMATIONAL: [&str; 9] = [
     "auto_mapping",
     "base_model_name_or_path",
+    "eva_config",
     "inference_mode",
     "lora_dropout",
     "megatron_core",
@@ -23,13 +24,18 @@ const INFORMATIONAL: [&str; 8] = [
 ];
 
 /// Keys that [`LoraSettings`] reads and checks.
-const READ: [&str; 9] = [
+const READ: [&str; 14] = [
+    "alpha_pattern",
     "bias",
+    "exclude_modules",
     "init_lora_weights",
+    "layers_pattern",
+    "layers_to_transform",
     "lora_alpha",
     "modules_to_save",
     "peft_type",
     "r",
+    "rank_pattern",
     "target_modules",
     "task_type",
     "use_rslora",
@@ -38,47 +44,22 @@ const READ: [&str; 9] = [
 /// The settings that matter for inference.
 #[derive(Debug)]
 pub(super) struct LoraSettings {
-    /// Where they come from.
-    pub(super) file: PathBuf,
-    /// Rank of every pair.
-    pub(super) rank: usize,
-    /// Factor of `B A`.
-    pub(super) scaling: f32,
     /// Which modules were trained.
-    pub(super) targets: Targets,
+    pub(super) selection: Selection,
     /// The model is `BertForSequenceClassification`, whose classifier is saved with the adapter.
     pub(super) classifies: bool,
-}
-
-/// `target_modules`: which modules have a LoRA pair.
-#[derive(Debug)]
-pub(super) enum Targets {
-    /// Names that a module equals or ends with after a dot.
-    Names(Vec<String>),
-    /// A regular expression for the whole module name.
-    Pattern(Box<Regex>),
-    /// A regular expression that only Python understands: the tensors alone decide.
-    Unreadable,
-    /// `all-linear`
-    AllLinear,
-}
-
-impl Targets {
-    /// Whether PEFT would put a pair on this module; `None` when that cannot be told.
-    pub(super) fn matches(&self, module: &str) -> Option<bool> {
-        match self {
-            Self::Names(names) => Some(names.iter().any(|name| {
-                module.strip_suffix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-            })),
-            Self::Pattern(regex) => regex.is_match(module).ok(),
-            Self::Unreadable => None,
-            Self::AllLinear => Some(true),
-        }
-    }
+    json: JsonObject,
+    r_max: usize,
+    rank: usize,
+    ranks: Overrides<usize>,
+    alpha: f64,
+    alphas: Overrides<f64>,
+    /// Scaling is `alpha / sqrt(r)` instead of `alpha / r`.
+    rslora: bool,
 }
 
 impl LoraSettings {
-    /// Reads the file; ranks above `r_max` are refused.
+    /// Reads the file; ranks above `r_max` are refused where a module has one.
     pub(super) fn load(file: PathBuf, r_max: usize) -> Result<Self, ImportError> {
         let json = JsonObject::read(file)?;
         refuse_unless(&json, "peft_type", &["LORA"])?;
@@ -97,8 +78,45 @@ impl LoraSettings {
             None => class == Some("BertForSequenceClassification"),
         };
         refuse_replaced_modules(&json, classifies)?;
-        let rank = rank(&json, r_max)?;
-        Ok(Self { rank, scaling: scaling(&json, rank)?, targets: targets(&json)?, classifies, file: json.file })
+        let rank = |value: &Value| value.as_u64().and_then(|rank| usize::try_from(rank).ok()).filter(|rank| *rank > 0);
+        Ok(Self {
+            selection: Selection::read(&json)?,
+            classifies,
+            r_max,
+            rank: json.size("r", 1, usize::MAX)?,
+            ranks: Overrides::read(&json, "rank_pattern", "a rank of at least 1", rank)?,
+            alpha: alpha(&json)?,
+            alphas: Overrides::read(&json, "alpha_pattern", "a number", Value::as_f64)?,
+            rslora: json.flag("use_rslora")?,
+            json,
+        })
+    }
+
+    /// Rank and factor of `B A` of a module's pair.
+    pub(super) fn rank_and_scaling(&self, module: &str) -> Result<(usize, f32), ImportError> {
+        let (rank, key) = match self.ranks.get(&self.json, module)? {
+            Some(rank) => (rank, "rank_pattern"),
+            None => (self.rank, "r"),
+        };
+        if rank > self.r_max {
+            let limit = format!("`{module}` has rank {rank}, the base was imported for ranks up to {}", self.r_max);
+            return Err(self.json.unsupported(key, limit));
+        }
+        let (alpha, key) = match self.alphas.get(&self.json, module)? {
+            Some(alpha) => (alpha, "alpha_pattern"),
+            None => (self.alpha, "lora_alpha"),
+        };
+        let divisor = if self.rslora { (rank as f64).sqrt() } else { rank as f64 };
+        let scaling = (alpha / divisor) as f32;
+        if !scaling.is_finite() {
+            return Err(self.json.unsupported(key, format!("the factor of `{module}` must be finite")));
+        }
+        Ok((rank, scaling))
+    }
+
+    /// The refusal of settings that contradict something else.
+    pub(super) fn inconsistent(&self, reason: impl Into<String>) -> ImportError {
+        ImportError::inconsistent(&self.json.file, reason)
     }
 }
 
@@ -154,38 +172,7 @@ fn refuse_replaced_modules(json: &JsonObject, classifies: bool) -> Result<(), Im
     Ok(())
 }
 
-fn rank(json: &JsonObject, r_max: usize) -> Result<usize, ImportError> {
-    let rank = json.size("r", 1, usize::MAX)?;
-    if rank > r_max {
-        return Err(json.unsupported("r", format!("the base was imported for ranks up to {r_max}")));
-    }
-    Ok(rank)
-}
-
-fn scaling(json: &JsonObject, rank: usize) -> Result<f32, ImportError> {
+fn alpha(json: &JsonObject) -> Result<f64, ImportError> {
     let value = json.get("lora_alpha").ok_or_else(|| ImportError::missing_key(&json.file, "lora_alpha"))?;
-    let divisor = if json.flag("use_rslora")? { (rank as f64).sqrt() } else { rank as f64 };
-    value
-        .as_f64()
-        .map(|alpha| (alpha / divisor) as f32)
-        .filter(|scaling| scaling.is_finite())
-        .ok_or_else(|| json.unsupported("lora_alpha", "a finite number is expected"))
-}
-
-fn targets(json: &JsonObject) -> Result<Targets, ImportError> {
-    let refused = || json.unsupported("target_modules", "a list of module names or a regular expression is expected");
-    match json.get("target_modules") {
-        None => Err(ImportError::missing_key(&json.file, "target_modules")),
-        Some(Value::String(text)) if text == "all-linear" => Ok(Targets::AllLinear),
-        Some(Value::String(text)) => Ok(match Regex::new(&format!(r"\A(?:{text})\z")) {
-            Ok(regex) => Targets::Pattern(Box::new(regex)),
-            Err(_) => Targets::Unreadable,
-        }),
-        Some(Value::Array(names)) => names
-            .iter()
-            .map(|name| name.as_str().map(str::to_owned).ok_or_else(refused))
-            .collect::<Result<_, _>>()
-            .map(Targets::Names),
-        Some(_) => Err(refused()),
-    }
+    value.as_f64().ok_or_else(|| json.unsupported("lora_alpha", "a number is expected"))
 }

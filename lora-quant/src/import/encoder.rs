@@ -1,14 +1,15 @@
-//! The base encoder: `model.safetensors` as plain `f32` tensors in the shapes of Hugging Face's `BertModel`.
+//! The base encoder: its safetensors as plain `f32` tensors in the shapes of Hugging Face's `BertModel`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::config::EncoderConfig;
 use super::error::ImportError;
-use super::json_file::{MAX_JSON_BYTES, read_file};
+use super::sentence_transformers::SentenceTransformer;
 use super::site::Site;
-use super::tensor_file::{TensorBytes, TensorFile};
 use super::tokenizer::Tokenizer;
+use super::tokenizer_file::read_tokenizer;
+use super::weights::{WeightFiles, Weights};
 
 /// A linear layer `y = W x + b`.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,7 +85,7 @@ pub struct FloatEncoder {
     pub layers: Vec<LayerWeights>,
     /// `pooler.dense`, `[hidden][hidden]`; absent from some files, needed only for classification.
     pub pooler: Option<LinearWeights>,
-    /// The bytes of `tokenizer.json`, checked to load.
+    /// The bytes of `tokenizer.json`, checked to load, with what the folder's other files say about texts.
     pub tokenizer_json: Vec<u8>,
 }
 
@@ -92,24 +93,27 @@ pub struct FloatEncoder {
 const IGNORED_HEADS: [&str; 3] = ["cls.", "classifier.", "qa_outputs."];
 
 impl FloatEncoder {
-    /// Loads `config.json`, `model.safetensors` and `tokenizer.json` from a Hugging Face folder.
+    /// Loads a Hugging Face or sentence-transformers folder; [`import`](crate::import) says which files are read.
     pub fn load(dir: &Path) -> Result<Self, ImportError> {
-        let config = EncoderConfig::load(dir)?;
-        let tokenizer_path = dir.join("tokenizer.json");
-        let tokenizer_json = read_file(&tokenizer_path, MAX_JSON_BYTES)?;
-        Tokenizer::from_bytes(&tokenizer_json, config.vocab)
-            .map_err(|source| ImportError::Tokenizer { file: tokenizer_path, source })?;
-        let bytes = TensorBytes::read(dir.join("model.safetensors"))?;
-        Self::from_tensors(config, tokenizer_json, &bytes.parse()?)
+        let folder = SentenceTransformer::load(dir)?;
+        let config = EncoderConfig::load(&folder.transformer)?;
+        let tokenizer_json = read_tokenizer(&folder, config.vocab)?;
+        let files = WeightFiles::find(&folder.transformer)?;
+        Self::from_tensors(config, tokenizer_json, &files.parse(&files.read()?)?)
+    }
+
+    /// The safetensors files that [`load`](Self::load) reads, shards in the order of their names.
+    pub fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, ImportError> {
+        Ok(WeightFiles::find(&SentenceTransformer::load(dir)?.transformer)?.paths())
     }
 
     fn from_tensors(
         config: EncoderConfig,
         tokenizer_json: Vec<u8>,
-        file: &TensorFile<'_>,
+        weights: &Weights<'_>,
     ) -> Result<Self, ImportError> {
-        let prefix = if file.contains("bert.embeddings.word_embeddings.weight") { "bert." } else { "" };
-        let mut reader = Reader { file, prefix, used: BTreeSet::new() };
+        let prefix = if weights.contains("bert.embeddings.word_embeddings.weight") { "bert." } else { "" };
+        let mut reader = Reader { weights, prefix, used: BTreeSet::new() };
         let hidden = config.hidden;
         let encoder = Self {
             word: reader.tensor("embeddings.word_embeddings.weight", &[config.vocab, hidden])?,
@@ -138,7 +142,7 @@ impl FloatEncoder {
 
 /// Reads the encoder's tensors and remembers which ones it has read.
 struct Reader<'a> {
-    file: &'a TensorFile<'a>,
+    weights: &'a Weights<'a>,
     prefix: &'static str,
     used: BTreeSet<String>,
 }
@@ -146,7 +150,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ImportError> {
         let name = format!("{}{name}", self.prefix);
-        let values = self.file.read(&name, shape)?;
+        let values = self.weights.read(&name, shape)?;
         self.used.insert(name);
         Ok(values)
     }
@@ -162,7 +166,7 @@ impl Reader<'_> {
 
     /// Checkpoints converted from TensorFlow call the two tensors `gamma` and `beta`.
     fn norm(&mut self, name: &str, hidden: usize) -> Result<NormWeights, ImportError> {
-        let old = self.file.contains(&format!("{}{name}.gamma", self.prefix));
+        let old = self.weights.contains(&format!("{}{name}.gamma", self.prefix));
         let (gamma, beta) = if old { ("gamma", "beta") } else { ("weight", "bias") };
         Ok(NormWeights {
             gamma: self.tensor(&format!("{name}.{gamma}"), &[hidden])?,
@@ -189,7 +193,7 @@ impl Reader<'_> {
     }
 
     fn pooler(&mut self, hidden: usize) -> Result<Option<LinearWeights>, ImportError> {
-        let has = |part: &str| self.file.contains(&format!("{}pooler.dense.{part}", self.prefix));
+        let has = |part: &str| self.weights.contains(&format!("{}pooler.dense.{part}", self.prefix));
         if has("weight") || has("bias") { self.linear("pooler.dense", hidden, hidden).map(Some) } else { Ok(None) }
     }
 
@@ -197,12 +201,13 @@ impl Reader<'_> {
     fn refuse_the_rest(&self) -> Result<(), ImportError> {
         // Old checkpoints store the constant vector 0, 1, 2, ...
         let position_ids = format!("{}embeddings.position_ids", self.prefix);
-        for name in self.file.names() {
+        self.weights.refuse_unless(|name| {
             let ignored = name == position_ids || IGNORED_HEADS.iter().any(|head| name.starts_with(head));
-            if !ignored && !self.used.contains(&name) {
-                return Err(self.file.refuse(&name, "it has no place in the encoder that config.json describes"));
+            if ignored || self.used.contains(name) {
+                Ok(())
+            } else {
+                Err("it has no place in the encoder that config.json describes")
             }
-        }
-        Ok(())
+        })
     }
 }

@@ -59,6 +59,14 @@ pub enum ImportError {
         /// The parser's reason.
         reason: String,
     },
+    /// What is needed is there, but in a format that is not read.
+    #[error("{file}: this format is not read; {remedy}", file = .file.display())]
+    OtherFormat {
+        /// The file.
+        file: PathBuf,
+        /// How to convert it.
+        remedy: &'static str,
+    },
     /// A tensor is absent.
     #[error("{file}: tensor `{tensor}` is missing", file = .file.display())]
     MissingTensor {

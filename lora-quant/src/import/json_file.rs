@@ -26,6 +26,16 @@ pub(super) fn read_file(file: &Path, max: u64) -> Result<Vec<u8>, ImportError> {
     Ok(bytes)
 }
 
+/// Whether there is such a file or folder; an error if that cannot be told.
+pub(super) fn is_present(path: &Path) -> Result<bool, ImportError> {
+    path.try_exists().map_err(|source| ImportError::Read { file: path.into(), source })
+}
+
+/// Whether a name that a file gives means an entry of its own folder, on every system: no separator, no drive, no `..`.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', ':', '\0'])
+}
+
 /// Reads and parses a JSON file.
 pub(super) fn read_json(file: &Path) -> Result<Value, ImportError> {
     let bytes = read_file(file, MAX_JSON_BYTES)?;
@@ -46,6 +56,11 @@ impl JsonObject {
             Value::Object(keys) => Ok(Self { file, keys }),
             other => Err(ImportError::unsupported(&file, "(whole file)", &other, "a JSON object is expected")),
         }
+    }
+
+    /// Reads such a file if it is there.
+    pub(super) fn read_if_present(file: PathBuf) -> Result<Option<Self>, ImportError> {
+        if is_present(&file)? { Self::read(file).map(Some) } else { Ok(None) }
     }
 
     /// The value of a key, with `null` as absent.
@@ -72,11 +87,15 @@ impl JsonObject {
             .ok_or_else(|| self.unsupported(key, format!("a whole number from {min} to {max} is expected")))
     }
 
-    /// An optional boolean.
+    /// A boolean that is false when it is absent.
     pub(super) fn flag(&self, key: &str) -> Result<bool, ImportError> {
-        self.get(key).map_or(Ok(false), |value| {
-            value.as_bool().ok_or_else(|| self.unsupported(key, "true or false is expected"))
-        })
+        Ok(self.optional_flag(key)?.unwrap_or(false))
+    }
+
+    /// An optional boolean.
+    pub(super) fn optional_flag(&self, key: &str) -> Result<Option<bool>, ImportError> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        value.as_bool().map(Some).ok_or_else(|| self.unsupported(key, "true or false is expected"))
     }
 
     /// The refusal of a key's present value.

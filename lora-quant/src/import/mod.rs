@@ -4,21 +4,31 @@
 //! express is an [`ImportError`] that says which file, which key or tensor, and what was found.
 //!
 //! * [`config`]: `config.json` to [`EncoderConfig`]
-//! * [`encoder`]: `model.safetensors` to [`FloatEncoder`]
+//! * [`encoder`]: a whole folder to [`FloatEncoder`]
+//! * `weights`: `model.safetensors`, or `model.safetensors.index.json` and its shards
+//! * `sentence_transformers`: `modules.json`, the modules' `config.json`, `sentence_bert_config.json`,
+//!   `config_sentence_transformers.json`
+//! * `tokenizer_file`: `tokenizer.json` and `tokenizer_config.json`
 //! * [`adapter`]: a PEFT folder to [`FloatAdapter`]
 //! * [`tokenizer`]: text to token ids
+//!
+//! The modules say which keys of a file are applied, refused, or of no effect. No other file of a folder is read.
 //!
 //! Matrices are row-major `[out][in]` as Hugging Face stores them.
 
 pub mod adapter;
 mod adapter_config;
+mod adapter_modules;
 pub mod config;
 pub mod encoder;
 pub mod error;
 mod json_file;
+mod sentence_transformers;
 pub mod site;
 mod tensor_file;
 pub mod tokenizer;
+mod tokenizer_file;
+mod weights;
 
 pub use adapter::{FloatAdapter, Head, LoraPair};
 pub use config::{Activation, EncoderConfig};

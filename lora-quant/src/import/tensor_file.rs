@@ -8,7 +8,7 @@ use super::error::ImportError;
 use super::json_file::read_file;
 
 /// The largest supported encoder (16 layers, vocabulary 2^20) in f32 stays below this.
-const MAX_BYTES: u64 = 16 << 30;
+pub(super) const MAX_BYTES: u64 = 16 << 30;
 
 /// The bytes of a safetensors file.
 pub(super) struct TensorBytes {
@@ -19,8 +19,18 @@ pub(super) struct TensorBytes {
 impl TensorBytes {
     /// Reads the file.
     pub(super) fn read(file: PathBuf) -> Result<Self, ImportError> {
-        let bytes = read_file(&file, MAX_BYTES)?;
+        Self::read_within(file, MAX_BYTES)
+    }
+
+    /// Reads the file if it has at most `max` bytes.
+    pub(super) fn read_within(file: PathBuf, max: u64) -> Result<Self, ImportError> {
+        let bytes = read_file(&file, max)?;
         Ok(Self { file, bytes })
+    }
+
+    /// Size of the file.
+    pub(super) fn len(&self) -> u64 {
+        self.bytes.len() as u64
     }
 
     /// Parses the header; the format's own checks cover offsets, overlaps and length.

@@ -1,7 +1,8 @@
 //! Text to token ids, by the model's own `tokenizer.json`.
 //!
-//! Truncation and padding in the file are switched off: a text is either encoded whole or refused. An id 0 that comes
-//! from a literal `[PAD]` in the text is a token like any other; what is padding follows from the length alone.
+//! Nothing is truncated: a text is either encoded whole or refused, and what the file would truncate to is the limit. Its
+//! padding is switched off. An id 0 that comes from a literal `[PAD]` in the text is a token like any other; what is
+//! padding follows from the length alone.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -75,7 +76,7 @@ pub struct Tokenizer {
 
 impl Tokenizer {
     /// Reads the bytes of a `tokenizer.json` for a model with `vocab` word embeddings. Texts may have up to
-    /// [`MAX_TOKENS`](super::MAX_TOKENS) tokens.
+    /// [`MAX_TOKENS`](super::MAX_TOKENS) tokens, or the file's `truncation.max_length` if that is less.
     pub fn from_bytes(bytes: &[u8], vocab: usize) -> Result<Self, TokenizerError> {
         let malformed = |error: &dyn std::fmt::Display| TokenizerError::Malformed(error.to_string());
         let json: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
@@ -90,7 +91,7 @@ impl Tokenizer {
         {
             return Err(TokenizerError::VocabularyTooLarge { token, id, vocab });
         }
-        Ok(Self { inner, vocab, max_tokens: super::MAX_TOKENS })
+        Ok(Self { inner, vocab, max_tokens: max_tokens(&json) })
     }
 
     /// The token ids of a text with the special tokens around it.
@@ -113,6 +114,12 @@ impl Tokenizer {
         }
         Ok(ids.to_vec())
     }
+}
+
+/// Tokens that a text may have with this `tokenizer.json`.
+pub(super) fn max_tokens(json: &serde_json::Value) -> usize {
+    let truncated = json.pointer("/truncation/max_length").and_then(serde_json::Value::as_u64);
+    truncated.and_then(|tokens| usize::try_from(tokens).ok()).unwrap_or(usize::MAX).min(super::MAX_TOKENS)
 }
 
 /// The library unwraps in places on files that contradict themselves (a template with an undeclared special token).

@@ -26,17 +26,13 @@ const LOGIT_BOUND_BITS: u32 = 44;
 /// [`QuantiseError`] names the tensor or what does not fit.
 pub fn quantise_adapter(base: &BaseModel, adapter: &FloatAdapter) -> Result<AdapterModel, QuantiseError> {
     let a = &base.architecture;
-    if adapter.rank == 0 || adapter.rank > a.r_max {
-        let reason = format!("rank {} is not 1 to the base model's r_max {}", adapter.rank, a.r_max);
-        return Err(QuantiseError::Adapter { reason });
-    }
     let mut model = AdapterModel::null(a);
     for (&(layer, site), pair) in &adapter.sites {
         if layer >= a.layers {
             let reason = format!("layer {layer} of a model with {} layers", a.layers);
             return Err(QuantiseError::Adapter { reason });
         }
-        quantise_site(base, adapter, &mut model, layer, site, pair)?;
+        quantise_site(base, &mut model, layer, site, pair)?;
     }
     if let Some(head) = &adapter.head {
         if !base.meta.has_pooler {
@@ -57,13 +53,16 @@ fn expect_length(tensor: &str, got: usize, expected: usize) -> Result<(), Quanti
 
 fn quantise_site(
     base: &BaseModel,
-    adapter: &FloatAdapter,
     model: &mut AdapterModel,
     layer: usize,
     site: Site,
     pair: &LoraPair,
 ) -> Result<(), QuantiseError> {
-    let (arch, rank) = (&base.architecture, adapter.rank);
+    let (arch, rank) = (&base.architecture, pair.rank);
+    if rank == 0 || rank > arch.r_max {
+        let reason = format!("rank {rank} of layer {layer}, {site} is not 1 to the base model's r_max {}", arch.r_max);
+        return Err(QuantiseError::Adapter { reason });
+    }
     let peaks = base.input_peaks(layer, site);
     let inputs = peaks.len();
     let outputs = if site == Site::Intermediate { arch.intermediate } else { arch.hidden };
@@ -75,7 +74,7 @@ fn quantise_site(
     let hidden = hidden_exponent(&pair.a, peaks, x);
     let [(column_a, range_a), (column_b, range_b)] = lora_ranges(arch, layer, site_index(site));
 
-    // [input block][rank][128]
+    // [input block][rank][128]; rows from the pair's rank to r_max stay zero.
     if let Some(cells) = model.columns.get_mut(&column_a) {
         let (cells, factor) = (&mut cells[range_a], 2f64.powi(16 + hidden - x));
         for (k, row) in pair.a.chunks_exact(inputs).enumerate() {
@@ -87,7 +86,7 @@ fn quantise_site(
     }
     // [output][rank]: output blocks follow each other.
     if let Some(cells) = model.columns.get_mut(&column_b) {
-        let factor = f64::from(adapter.scaling) * 2f64.powi(16 + y - hidden) / divisor(site, arch);
+        let factor = f64::from(pair.scaling) * 2f64.powi(16 + y - hidden) / divisor(site, arch);
         for (row, weights) in cells[range_b].chunks_exact_mut(arch.r_max).zip(pair.b.chunks_exact(rank)) {
             for (cell, &w) in row.iter_mut().zip(weights) {
                 *cell = integer(&name("B"), w, factor, WEIGHT_BITS)?;

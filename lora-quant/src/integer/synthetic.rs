@@ -136,7 +136,8 @@ impl Synthetic {
                 let (outputs, inputs) = site.shape(c);
                 if random.below(3) > 0 {
                     let a = random.linear(rank, inputs, 1.0).weight;
-                    sites.insert((layer, site), LoraPair { a, b: random.vector(outputs * rank, 0.05) });
+                    let b = random.vector(outputs * rank, 0.05);
+                    sites.insert((layer, site), LoraPair { rank, scaling: 2.0, a, b });
                 }
             }
         }
@@ -145,7 +146,7 @@ impl Synthetic {
             bias: random.vector(labels, 0.1),
             labels: (0..labels).map(|i| format!("label {i}")).collect(),
         });
-        FloatAdapter { rank, scaling: 2.0, sites, head }
+        FloatAdapter { sites, head }
     }
 
     /// A random text of this many tokens.

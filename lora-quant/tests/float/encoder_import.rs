@@ -5,7 +5,7 @@ use std::fs;
 use lorica_quant::float::forward;
 use lorica_quant::import::{Activation, FloatEncoder, ImportError};
 use safetensors::Dtype;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::folders::{Model, Stored, serialise};
 
@@ -119,24 +119,6 @@ fn unsupported_settings_are_named() {
         model.config.as_object_mut().expect("an object").remove(key);
         assert!(refusal(&model).contains(&format!("`{key}` is missing")));
     }
-}
-
-#[test]
-fn another_pooling_than_the_mean_is_refused() {
-    let dir = Model::small().write();
-    let pooling = dir.path().join("1_Pooling");
-    fs::create_dir(&pooling).expect("writable");
-    let write = |value: Value| fs::write(pooling.join("config.json"), value.to_string()).expect("writable");
-    write(json!({"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true}));
-    FloatEncoder::load(dir.path()).expect("mean pooling");
-    write(json!({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}));
-    let error = FloatEncoder::load(dir.path()).map(|_| ()).expect_err("first token pooling");
-    assert!(error.to_string().contains("pooling_mode_cls_token"), "{error}");
-    write(json!({}));
-    fs::write(dir.path().join("modules.json"), r#"[{"type": "sentence_transformers.models.Dense"}]"#)
-        .expect("writable");
-    let error = FloatEncoder::load(dir.path()).map(|_| ()).expect_err("a further layer");
-    assert!(error.to_string().contains("Dense"), "{error}");
 }
 
 #[test]

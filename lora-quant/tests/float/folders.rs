@@ -200,7 +200,7 @@ pub fn serialise(tensors: &Tensors) -> Vec<u8> {
     safetensors::serialize(views, None).expect("consistent tensors")
 }
 
-fn write_json(dir: &Path, name: &str, value: &Value) {
+pub fn write_json(dir: &Path, name: &str, value: &Value) {
     fs::write(dir.join(name), serde_json::to_vec(value).expect("a JSON value")).expect("writable");
 }
 

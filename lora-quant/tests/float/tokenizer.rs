@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::folders::Model;
 
 fn tokenizer() -> Tokenizer {
-    Tokenizer::from_bytes(&Model::small().tokenizer, 40).expect("a valid tokenizer")
+    let bytes = changed(|json| json["truncation"] = json!(null));
+    Tokenizer::from_bytes(&bytes, 40).expect("a valid tokenizer")
 }
 
 fn changed(change: impl FnOnce(&mut Value)) -> Vec<u8> {
@@ -18,8 +19,11 @@ fn changed(change: impl FnOnce(&mut Value)) -> Vec<u8> {
 }
 
 #[test]
-fn the_files_padding_and_truncation_are_off() {
-    assert_eq!(tokenizer().encode("hello world"), Ok(vec![2, 4, 5, 3]));
+fn the_files_padding_is_off_and_its_truncation_is_the_limit() {
+    let own = Tokenizer::from_bytes(&Model::small().tokenizer, 40).expect("a valid tokenizer");
+    assert_eq!(own.encode("hello world"), Ok(vec![2, 4, 5, 3]));
+    assert_eq!(own.encode(&"hello ".repeat(6)).map(|ids| ids.len()), Ok(8));
+    assert_eq!(own.encode(&"hello ".repeat(7)), Err(EncodeError::TooLong { tokens: 9, max: 8 }));
     let long = tokenizer().encode(&"hello ".repeat(126)).expect("128 tokens fit");
     assert_eq!(long.len(), 128);
 }

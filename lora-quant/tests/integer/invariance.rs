@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lorica_circuits::architecture::{OutputKind, Shape};
 use lorica_quant::integer::synthetic::{SMALL, Sizes, Synthetic};
-use lorica_quant::integer::{BatchInput, Executor, RequestInput};
+use lorica_quant::integer::{BatchInput, Executor, RequestInput, compare, quantise_adapter};
 
 #[test]
 fn answers_do_not_depend_on_shape_or_batch() {
@@ -44,4 +44,38 @@ fn null_adapter_is_no_adapter() {
         executor.execute(&BatchInput { requests, shape }).unwrap()
     };
     assert_eq!(run(None), run(Some(Arc::new(null))));
+}
+
+/// Pairs of different ranks and factors: the cells are those of the pairs padded with zeros to `r_max`, and the integer
+/// model follows the float model.
+#[test]
+fn ranks_and_factors_belong_to_the_pair() {
+    let sizes = Sizes { layers: 2, ..SMALL };
+    let synthetic = Synthetic::new(sizes, 7).unwrap();
+    let mut own = synthetic.float_adapter(3, 4);
+    for (place, pair) in own.sites.values_mut().enumerate() {
+        let rank = 1 + place % pair.rank;
+        pair.a.truncate(rank * pair.a.len() / pair.rank);
+        pair.b = pair.b.chunks_exact(pair.rank).flat_map(|row| &row[..rank]).copied().collect();
+        (pair.rank, pair.scaling) = (rank, 0.5 + place as f32 / 2.0);
+    }
+    let mut padded = own.clone();
+    for pair in padded.sites.values_mut() {
+        pair.a.resize(sizes.r_max * pair.a.len() / pair.rank, 0.0);
+        let zeros = vec![0.0; sizes.r_max - pair.rank];
+        pair.b = pair.b.chunks_exact(pair.rank).flat_map(|row| row.iter().chain(&zeros)).copied().collect();
+        pair.rank = sizes.r_max;
+    }
+    let mut ranks: Vec<_> = own.sites.values().map(|pair| pair.rank).collect();
+    ranks.sort_unstable();
+    assert!(ranks.first() < ranks.last() && ranks[0] < sizes.r_max, "{ranks:?}");
+    let model = quantise_adapter(&synthetic.base, &own).unwrap();
+    assert_eq!(model, quantise_adapter(&synthetic.base, &padded).unwrap());
+    let executor = Executor::new(Arc::new(synthetic.base.clone())).unwrap();
+    let texts: Vec<_> = (0..6).map(|i| synthetic.ids(i, 5 + i as usize)).collect();
+    let against = |adapter| compare(&executor, &synthetic.encoder, Some((&own, adapter)), &texts).unwrap();
+    let quality = against(&model);
+    assert!(quality.range_errors.is_empty() && quality.cosine_worst > 0.999, "{quality:?}");
+    let full = against(&synthetic.adapter(3, 4).unwrap());
+    assert!(full.cosine_mean < quality.cosine_mean, "ranks and factors must matter");
 }

@@ -214,11 +214,13 @@ fn adapters_without_an_integer_form() {
         change(&mut adapter);
         quantise_adapter(&synthetic.base, &adapter).unwrap_err().to_string()
     };
-    assert!(refuse(&|a| a.rank = 5).contains("rank 5"));
-    assert!(refuse(&|a| a.rank = 0).contains("rank 0"));
+    for rank in [0, 5] {
+        let message = refuse(&|a| a.sites.values_mut().for_each(|p| p.rank = rank));
+        assert!(message.contains(&format!("rank {rank} of layer 0")) && message.contains("r_max 4"), "{message}");
+    }
     assert!(refuse(&|a| a.sites.values_mut().for_each(|p| p.b[0] = f32::NAN)).contains("lora_B"));
     assert!(refuse(&|a| a.sites.values_mut().for_each(|p| p.a.truncate(7))).contains("lora_A"));
-    assert!(refuse(&|a| a.scaling = 1e20).contains("lora_B"));
+    assert!(refuse(&|a| a.sites.values_mut().for_each(|p| p.scaling = 1e20)).contains("lora_B"));
     assert!(refuse(&|a| a.head.as_mut().unwrap().weight[3] = 1e5).contains("classifier"));
     assert!(refuse(&|a| a.head.as_mut().unwrap().bias.truncate(2)).contains("classifier.bias"));
     let pair = synthetic.float_adapter(1, 3).sites.into_values().next().unwrap();

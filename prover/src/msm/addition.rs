@@ -1,37 +1,17 @@
-//! Many independent additions of affine points with one inversion.
-//!
-//! `λ = (y₂ − y₁)/(x₂ − x₁)`, `x₃ = λ² − x₁ − x₂`, `y₃ = λ(x₁ − x₃) − y₁`, with Montgomery's trick for the inverses.
-
-use lorica_circuits::bn254::{Field, Fq};
+//! Many independent additions of affine points, eight at once where the processor can.
 
 use super::point::Point;
+use super::portable::{self, Slopes};
 
-/// `target[into] = source[left] + source[right]`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pair {
-    pub(super) left: u32,
-    pub(super) right: u32,
-    pub(super) into: u32,
-}
+pub(super) use super::portable::Pair;
 
 /// Memory reused between calls.
 #[derive(Default)]
 pub(super) struct Scratch {
-    slopes: Vec<Slope>,
+    slopes: Slopes,
     #[cfg(target_arch = "x86_64")]
-    pub(super) lanes: super::ifma::Lanes,
+    lanes: super::ifma::Lanes,
 }
-
-#[derive(Clone, Copy)]
-struct Slope {
-    numerator: Fq,
-    denominator: Fq,
-    /// Product of the denominators before this one.
-    before: Fq,
-}
-
-/// Pairs that share an inversion in the portable code.
-const BATCH: usize = 1024;
 
 /// Below this many pairs eight lanes do not pay.
 #[cfg(target_arch = "x86_64")]
@@ -44,67 +24,13 @@ pub(super) fn add_pairs(source: &[Point], target: &mut [Point], pairs: &[Pair], 
         super::ifma::add_pairs(source, target, pairs, &mut scratch.lanes);
         return;
     }
-    add_pairs_portable(source, target, pairs, scratch);
-}
-
-/// The same without vector instructions.
-pub(super) fn add_pairs_portable(source: &[Point], target: &mut [Point], pairs: &[Pair], scratch: &mut Scratch) {
-    for batch in pairs.chunks(BATCH) {
-        scratch.slopes.clear();
-        let mut product = Fq::ONE;
-        for pair in batch {
-            let (left, right) = (&source[pair.left as usize], &source[pair.right as usize]);
-            let (numerator, denominator) = slope(left, right);
-            scratch.slopes.push(Slope { numerator, denominator, before: product });
-            product *= denominator;
-        }
-        let mut inverse = product.invert().expect("no denominator is zero");
-        for (pair, slope) in batch.iter().zip(&scratch.slopes).rev() {
-            let (left, right) = (&source[pair.left as usize], &source[pair.right as usize]);
-            let lambda = slope.numerator * slope.before * inverse;
-            inverse *= slope.denominator;
-            target[pair.into as usize] = match exception(left, right) {
-                Some(sum) => sum,
-                None => {
-                    let x = lambda.square() - left.x - right.x;
-                    Point { x, y: lambda * (left.x - x) - left.y }
-                }
-            };
-        }
-    }
-}
-
-/// Numerator and denominator of the slope, the latter never zero.
-fn slope(left: &Point, right: &Point) -> (Fq, Fq) {
-    let run = right.x - left.x;
-    if exception(left, right).is_some() {
-        (Fq::ZERO, Fq::ONE)
-    } else if run == Fq::ZERO {
-        // A doubling: 3x²/2y. No point has y = 0, the group's order is odd.
-        let square = left.x.square();
-        (square + square + square, left.y + left.y)
-    } else {
-        (right.y - left.y, run)
-    }
-}
-
-/// The sum where it takes no slope: with the identity, or of opposite points.
-fn exception(left: &Point, right: &Point) -> Option<Point> {
-    if left.is_identity() {
-        Some(*right)
-    } else if right.is_identity() {
-        Some(*left)
-    } else if left.x == right.x && left.y != right.y {
-        Some(Point::IDENTITY)
-    } else {
-        None
-    }
+    portable::add_pairs(source, target, pairs, &mut scratch.slopes);
 }
 
 /// Adds two points, with an inversion of its own.
 pub(super) fn add_one(left: &Point, right: &Point) -> Point {
     let mut sum = [Point::IDENTITY];
-    add_pairs_portable(&[*left, *right], &mut sum, &[Pair { left: 0, right: 1, into: 0 }], &mut Scratch::default());
+    portable::add_pairs(&[*left, *right], &mut sum, &[Pair { left: 0, right: 1, into: 0 }], &mut Slopes::default());
     sum[0]
 }
 

@@ -16,8 +16,8 @@ use std::sync::LazyLock;
 
 use lorica_circuits::bn254::{Field, Fq, G1Affine};
 
-use super::addition::{Pair, Scratch, add_pairs_portable};
 use super::point::Point;
+use super::portable::{self, Pair, Slopes};
 
 /// Limbs of a field element.
 const LIMBS: usize = 5;
@@ -116,7 +116,7 @@ pub(super) fn add_pairs(source: &[Point], target: &mut [Point], pairs: &[Pair], 
     }
     lanes.specials.extend_from_slice(rest);
     if !lanes.specials.is_empty() {
-        add_pairs_portable(source, target, &lanes.specials, &mut Scratch::default());
+        portable::add_pairs(source, target, &lanes.specials, &mut Slopes::default());
     }
 }
 
@@ -453,10 +453,10 @@ mod tests {
                 .map(|index| Pair { left: index * 7 % 700, right: (index * index + 3) % 700, into: count - 1 - index })
                 .collect();
             let mut lanes = vec![Point::IDENTITY; count as usize];
-            let mut portable = lanes.clone();
+            let mut expected = lanes.clone();
             add_pairs(&source, &mut lanes, &pairs, &mut Lanes::default());
-            add_pairs_portable(&source, &mut portable, &pairs, &mut Scratch::default());
-            assert_eq!(lanes, portable, "{count} pairs");
+            portable::add_pairs(&source, &mut expected, &pairs, &mut Slopes::default());
+            assert_eq!(lanes, expected, "{count} pairs");
         }
     }
 }

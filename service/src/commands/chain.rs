@@ -7,14 +7,14 @@ use lorica_contracts::alloy_primitives::{Address, B256};
 use lorica_contracts::chain::{Chain, ChainError};
 use lorica_contracts::contracts::{CHECK_GAS, Step};
 use lorica_contracts::market::{Market, Policy, Roles};
-use lorica_contracts::publishing::{Publication, Shares};
+use lorica_contracts::publishing::Publication;
 use lorica_contracts::serve::DevelopmentNode;
+use lorica_contracts::terms::Shares;
 use lorica_prover::srs::Srs;
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::key::BaseCommitments;
 use serde_json::{Value, json};
 
-use super::verify::load_adapter;
 use super::verify_settlement::{answer_lines, answers_json, read_key};
 use crate::amount::{self, Amount};
 use crate::binding;
@@ -278,7 +278,7 @@ fn load_models(base: &Path, adapters: &[PathBuf], insecure_dev_srs: bool, out: &
         }
         out.warn(INSECURE);
     }
-    let adapters = adapters.iter().map(|path| load_adapter(path, &base)).collect::<Result<_, _>>()?;
+    let adapters = adapters.iter().map(|path| AdapterKey::load_for(path, &base)).collect::<Result<_, _>>()?;
     Ok(Models { base, adapters })
 }
 

@@ -4,8 +4,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use lorica_contracts::alloy_primitives::Address;
 use lorica_contracts::chain::Chain;
 use lorica_contracts::contracts::Step;
-use lorica_contracts::governance::{Bounds, Governance, Owned};
-use lorica_contracts::lines::Kind;
+use lorica_contracts::governance::{Governance, Owned};
+use lorica_contracts::terms::Bounds;
+use lorica_contracts::terms::Kind;
 use serde_json::{Map, Value, json};
 
 use super::chain::{step_json, step_lines};

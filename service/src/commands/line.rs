@@ -9,7 +9,7 @@ use lorica_contracts::chain::{Chain, ChainError, Receipt};
 use lorica_contracts::escrow::{ModelAmounts, NATIVE};
 use lorica_contracts::lines::Version;
 use lorica_contracts::market::Market;
-use lorica_contracts::publishing::Shares;
+use lorica_contracts::terms::Shares;
 use serde_json::{Value, json};
 
 use crate::amount;

@@ -64,7 +64,7 @@ pub enum Known {
 /// Arguments of `model import`.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
-    /// Folder with config.json, model.safetensors and tokenizer.json
+    /// Folder with config.json, tokenizer.json and model.safetensors or its shards
     pub dir: PathBuf,
     /// Calibration texts, one per line; 50 built-in ones otherwise
     #[arg(long, value_name = "FILE")]
@@ -226,16 +226,17 @@ fn encode_all(tokenizer: &Tokenizer, texts: &[String]) -> Result<Vec<Vec<u32>>, 
     texts.iter().enumerate().map(encode).collect()
 }
 
-/// SHA-256 of `model.safetensors`, which tells adapters' comparisons that they use the right float model.
+/// SHA-256 of `model.safetensors`, or of its shards in the order of their names, which tells adapters' comparisons that
+/// they use the right float model.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// If a file cannot be read.
 pub fn weights_digest(dir: &Path) -> Result<[u8; 32], Error> {
-    let path = dir.join("model.safetensors");
-    let failed = |source| Error::Import(ImportError::Read { file: path.clone(), source });
     let mut hasher = Sha256::new();
-    let mut file = File::open(&path).map_err(failed)?;
-    io::copy(&mut file, &mut hasher).map_err(failed)?;
+    for path in FloatEncoder::weight_files(dir)? {
+        let copied = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut hasher));
+        copied.map_err(|source| Error::Import(ImportError::Read { file: path, source }))?;
+    }
     Ok(hasher.finalize().into())
 }
 

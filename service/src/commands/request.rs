@@ -20,7 +20,6 @@ use serde_json::{Value, json};
 use super::chain::{step_json, step_lines};
 use super::kind_name;
 use super::model::kind_of;
-use super::verify::load_adapter;
 use super::verify_settlement::read_key;
 use crate::amount::{self, Amount};
 use crate::binding;
@@ -228,7 +227,7 @@ fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
     let market = node::market(&args.contracts)?;
     let key = args.account.key()?;
     let base = BaseKey::load(&args.base)?;
-    let adapter = args.adapter.as_deref().map(|path| load_adapter(path, &base)).transpose()?;
+    let adapter = args.adapter.as_deref().map(|path| AdapterKey::load_for(path, &base)).transpose()?;
     let ids = encode(&base.tokenizer()?, 0, &args.text)?;
     let salt = random_salt()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -436,7 +435,7 @@ fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
     let base = BaseKey::load(&args.base)?;
     let mut adapters: Vec<(AdapterKey, &PathBuf)> = Vec::new();
     for path in &args.adapter {
-        adapters.push((load_adapter(path, &base)?, path));
+        adapters.push((AdapterKey::load_for(path, &base)?, path));
     }
     let mut lines = String::new();
     let tokenizer = base.tokenizer()?;

@@ -12,13 +12,12 @@ use lorica_verifier::proof::InferenceProof;
 use serde_json::json;
 
 use super::request::on_chain_binding;
-use super::verify::load_adapter;
 use super::verify_settlement::{answer_lines, answers_json};
 use super::{shape_json, shape_text, short, word};
 use crate::amount::Amount;
 use crate::binding;
 use crate::error::Error;
-use crate::files::{BaseKey, MAX_PROOF_BYTES, store};
+use crate::files::{AdapterKey, BaseKey, MAX_PROOF_BYTES, store};
 use crate::node::{MarketArgs, NodeArgs};
 use crate::output::{Output, peak_memory, phases_json, size, time};
 use crate::settlement_key::cached;
@@ -85,7 +84,7 @@ pub fn run(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     let base = BaseKey::load(&args.base)?;
     let mut adapters: Vec<AdapterCommitments> = Vec::new();
     for path in &args.adapter {
-        adapters.push(load_adapter(path, &base)?.commitments);
+        adapters.push(AdapterKey::load_for(path, &base)?.commitments);
     }
     let bytes = store::read(&args.proof, MAX_PROOF_BYTES)?;
     let proof = InferenceProof::decode(&bytes).map_err(Error::MalformedProof)?;

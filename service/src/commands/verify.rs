@@ -77,14 +77,14 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
     };
     let mut keys = Vec::new();
     for path in &args.adapter {
-        keys.push(load_adapter(path, &base)?);
+        keys.push(AdapterKey::load_for(path, &base)?);
     }
     let given = keys.len();
     let mut expected_ids = Vec::new();
     for request in expected.iter_mut().flatten() {
         let id = match &request.adapter {
             Some(path) => {
-                let key = load_adapter(path, &base)?;
+                let key = AdapterKey::load_for(path, &base)?;
                 let id = key.commitments.id();
                 keys.push(key);
                 Some(id)
@@ -131,20 +131,6 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
             Err(error)
         }
     }
-}
-
-/// Reads an adapter's key and checks that it is one of the base.
-///
-/// # Errors
-/// [`Error`] if it is not.
-pub(crate) fn load_adapter(path: &Path, base: &BaseKey) -> Result<AdapterKey, Error> {
-    let key = AdapterKey::load(path)?;
-    if key.commitments.base != base.commitments.id() {
-        let reason = "the adapter was imported for another base".to_owned();
-        return Err(Error::Refused { path: path.into(), reason });
-    }
-    key.commitments.validate(&base.commitments).map_err(|source| Error::Key { path: path.into(), source })?;
-    Ok(key)
 }
 
 /// The cryptographic check.

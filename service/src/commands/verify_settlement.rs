@@ -9,11 +9,10 @@ use lorica_settlement::settlement::Settlement;
 use lorica_verifier::key::AdapterCommitments;
 use serde_json::{Value, json};
 
-use super::verify::load_adapter;
 use super::{shape_json, shape_text, short, word};
 use crate::binding;
 use crate::error::{Error, Kind};
-use crate::files::{BaseKey, MAX_KEY_BYTES, MAX_SETTLEMENT_BYTES, store};
+use crate::files::{AdapterKey, BaseKey, MAX_KEY_BYTES, MAX_SETTLEMENT_BYTES, store};
 use crate::output::{Output, milliseconds, printable, time};
 
 /// Reads a settlement key.
@@ -61,7 +60,7 @@ pub(crate) fn run(
     let key = read_key(key)?;
     let mut commitments: Vec<AdapterCommitments> = Vec::new();
     for path in adapters {
-        commitments.push(load_adapter(path, base)?.commitments);
+        commitments.push(AdapterKey::load_for(path, base)?.commitments);
     }
     let bytes = store::read(settlement, MAX_SETTLEMENT_BYTES)?;
     let start = Instant::now();

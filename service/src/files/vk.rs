@@ -179,6 +179,20 @@ impl AdapterKey {
     pub fn load(path: &Path) -> Result<Self, Error> {
         Self::decode(&store::read(path, MAX_ADAPTER_BYTES)?).map_err(Error::file(path))
     }
+
+    /// Reads the key and checks that it is one of the base.
+    ///
+    /// # Errors
+    /// [`Error`] if it is not.
+    pub fn load_for(path: &Path, base: &BaseKey) -> Result<Self, Error> {
+        let key = Self::load(path)?;
+        if key.commitments.base != base.commitments.id() {
+            let reason = "the adapter was imported for another base".to_owned();
+            return Err(Error::Refused { path: path.into(), reason });
+        }
+        key.commitments.validate(&base.commitments).map_err(|source| Error::Key { path: path.into(), source })?;
+        Ok(key)
+    }
 }
 
 fn read_flag(reader: &mut Reader<'_>, what: &'static str) -> Result<bool, CodecError> {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use alloy_primitives::aliases::U24;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{Eip712Domain, SolStruct, SolValue};
 use lorica_circuits::architecture::OutputKind;
@@ -14,6 +13,7 @@ use crate::abi::bindings::{ModelRegistry, OpenToken};
 use crate::chain::{Chain, ChainError, Receipt};
 use crate::contracts::ask;
 use crate::market::Market;
+use crate::terms::line_number;
 
 /// The escrow's name and version in its EIP-712 domain.
 const DOMAIN: (&str, &str) = ("Lorica InferenceEscrow", "1");
@@ -340,7 +340,7 @@ impl Market {
         model: u32,
         token: Address,
     ) -> Result<ModelAmounts, ChainError> {
-        let model = line(model)?;
+        let model = line_number(model)?;
         let of = ask(chain, self.models, "a line of models", &ModelRegistry::modelsCall { model })?;
         let owed = ask(chain, self.escrow, "a balance", &InferenceEscrow::modelBalancesCall { token, model })?;
         Ok(ModelAmounts {
@@ -388,7 +388,7 @@ impl Market {
         token: Address,
         to: Address,
     ) -> Result<Receipt, ChainError> {
-        self.send_to(chain, self.escrow, &InferenceEscrow::withdrawModelCall { model: line(model)?, token, to })
+        self.send_to(chain, self.escrow, &InferenceEscrow::withdrawModelCall { model: line_number(model)?, token, to })
     }
 
     /// Pays out what a line's contributors are owed; the account must be their pot.
@@ -402,13 +402,8 @@ impl Market {
         token: Address,
         to: Address,
     ) -> Result<Receipt, ChainError> {
-        self.send_to(chain, self.escrow, &InferenceEscrow::withdrawPotCall { model: line(model)?, token, to })
+        self.send_to(chain, self.escrow, &InferenceEscrow::withdrawPotCall { model: line_number(model)?, token, to })
     }
-}
-
-/// A line's number.
-pub(crate) fn line(model: u32) -> Result<U24, ChainError> {
-    U24::try_from(model).map_err(|_| ChainError::Unexpected { what: "a line of models beyond 2^24" })
 }
 
 alloy_sol_types::sol! {

@@ -6,26 +6,8 @@ use crate::abi;
 use crate::abi::bindings::{InferenceEscrow, ModelRegistry, VerifierRouter};
 use crate::chain::{Chain, ChainError, Receipt};
 use crate::contracts::{Step, ask};
-use crate::lines::Kind;
 use crate::market::Market;
-
-/// What is demanded of a version's shares when it is published, in basis points.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Least share of a prover: 1,000 to 8,000.
-    pub min_prover: u16,
-    /// Least share of a base's owner: 1,000 at most.
-    pub min_base_owner: u16,
-    /// Most for contributors: 1,000 to 10,000.
-    pub max_contributors: u16,
-}
-
-impl From<Bounds> for ModelRegistry::Bounds {
-    fn from(bounds: Bounds) -> Self {
-        let Bounds { min_prover, min_base_owner, max_contributors } = bounds;
-        Self { minProver: min_prover, minBaseOwner: min_base_owner, maxContributors: max_contributors }
-    }
-}
+use crate::terms::{Bounds, Kind};
 
 /// A contract that has an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

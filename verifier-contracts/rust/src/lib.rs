@@ -60,6 +60,8 @@
 //! # Ok::<(), ChainError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod abi;
 pub mod chain;
 pub mod contracts;
@@ -78,5 +80,7 @@ pub mod revert;
 pub mod rpc;
 mod sending;
 pub mod serve;
+pub mod settings;
+pub mod terms;
 
 pub use alloy_primitives;

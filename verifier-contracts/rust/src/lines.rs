@@ -5,47 +5,8 @@ use alloy_primitives::{Address, U256};
 use crate::abi::bindings::ModelRegistry;
 use crate::chain::{Chain, ChainError, Receipt};
 use crate::contracts::ask;
-use crate::escrow::line as number;
 use crate::market::Market;
-use crate::publishing::Shares;
-
-/// What can be published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// An architecture, which earns nothing.
-    Architecture,
-    /// A base.
-    Base,
-    /// An adapter.
-    Adapter,
-}
-
-impl Kind {
-    /// Every kind, in the order of the contract's numbers.
-    pub const ALL: [Self; 3] = [Self::Architecture, Self::Base, Self::Adapter];
-
-    pub(crate) fn number(self) -> u8 {
-        match self {
-            Self::Architecture => 1,
-            Self::Base => 2,
-            Self::Adapter => 3,
-        }
-    }
-
-    fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.number() == number)
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Architecture => "architecture",
-            Self::Base => "base",
-            Self::Adapter => "adapter",
-        }
-    }
-}
+use crate::terms::{Kind, Shares, line_number};
 
 /// A line of versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +45,7 @@ impl Market {
     /// [`ChainError::NoLine`] if there is none.
     pub fn line(&self, chain: &mut impl Chain, line: u32) -> Result<Line, ChainError> {
         let what = "a line of models";
-        let found = ask(chain, self.models, what, &ModelRegistry::modelsCall { model: number(line)? })?;
+        let found = ask(chain, self.models, what, &ModelRegistry::modelsCall { model: line_number(line)? })?;
         if found.owner.is_zero() {
             return Err(ChainError::NoLine { line });
         }
@@ -148,7 +109,7 @@ impl Market {
         if self.line(chain, line)?.offered_to == to {
             return Ok(None);
         }
-        let call = ModelRegistry::offerModelCall { model: number(line)?, to: to.unwrap_or_default() };
+        let call = ModelRegistry::offerModelCall { model: line_number(line)?, to: to.unwrap_or_default() };
         self.send_to(chain, self.models, &call).map(Some)
     }
 
@@ -158,7 +119,7 @@ impl Market {
     /// [`ChainError`].
     pub fn accept_line(&self, chain: &mut impl Chain, line: u32) -> Result<Receipt, ChainError> {
         self.line(chain, line)?;
-        self.send_to(chain, self.models, &ModelRegistry::acceptModelCall { model: number(line)? })
+        self.send_to(chain, self.models, &ModelRegistry::acceptModelCall { model: line_number(line)? })
     }
 
     /// Names another contributors' pot of a line, at once. The account must be the present pot. None if it is the pot
@@ -170,6 +131,6 @@ impl Market {
         if self.line(chain, line)?.pot == pot {
             return Ok(None);
         }
-        self.send_to(chain, self.models, &ModelRegistry::setPotCall { model: number(line)?, pot }).map(Some)
+        self.send_to(chain, self.models, &ModelRegistry::setPotCall { model: line_number(line)?, pot }).map(Some)
     }
 }

@@ -8,7 +8,7 @@ use crate::abi;
 use crate::abi::bindings::{InferenceEscrow, ModelRegistry, OpenToken};
 use crate::chain::{Chain, ChainError, Receipt};
 use crate::contracts::{Contracts, Step, ask, create};
-use crate::governance::Bounds;
+use crate::terms::Bounds;
 
 /// One OPEN in its smallest unit.
 pub const OPEN: u64 = 1_000_000_000_000_000_000;

@@ -9,7 +9,7 @@ use alloy_primitives::{Address, B256, Bytes, Log, LogData};
 use serde_json::{Value, json};
 
 use crate::chain::ChainError;
-use crate::rpc::Settings;
+use crate::settings::Settings;
 
 /// JSON-RPC: the method does not exist.
 pub(crate) const NO_SUCH_METHOD: i64 = -32_601;

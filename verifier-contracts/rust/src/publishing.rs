@@ -11,55 +11,13 @@ use crate::abi;
 use crate::abi::bindings::{CommitmentRegistry, ModelRegistry};
 use crate::chain::{Chain, ChainError};
 use crate::contracts::{Step, ask};
-use crate::escrow::line;
-use crate::governance::Bounds;
-use crate::lines::Kind;
 use crate::market::Market;
+use crate::terms::{Kind, Shares, line_number};
 
 /// How long a reservation's age is awaited, in looks.
 const RESERVATION_LOOKS: u32 = 240;
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(500);
-
-/// Shares of a fee in basis points; they add up to 10,000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shares {
-    /// To who proves.
-    pub prover: u16,
-    /// To the owner of the adapter's line.
-    pub adapter_owner: u16,
-    /// To the owner of the base's line.
-    pub base_owner: u16,
-    /// To the contributors' pot.
-    pub contributors: u16,
-}
-
-impl Shares {
-    /// Of a fee; rounding leaves the rest to the prover.
-    pub const DEFAULT: Self = Self { prover: 5_000, adapter_owner: 2_000, base_owner: 1_000, contributors: 2_000 };
-
-    /// That they are a whole, within governance's bounds.
-    fn check(self, bounds: Bounds) -> Result<(), String> {
-        let Self { prover, adapter_owner, base_owner, contributors } = self;
-        let sum: u32 = [prover, adapter_owner, base_owner, contributors].map(u32::from).iter().sum();
-        let points = |what: &str, got: u16, limit: &str, bound: u16| {
-            Err(format!("{what} {got} basis points of a fee, {limit} {bound} are demanded"))
-        };
-        if sum != 10_000 {
-            return Err(format!("the shares add up to {sum} basis points, not 10000"));
-        }
-        if prover < bounds.min_prover {
-            return points("the prover has", prover, "at least", bounds.min_prover);
-        }
-        if base_owner < bounds.min_base_owner {
-            return points("the base's owner has", base_owner, "at least", bounds.min_base_owner);
-        }
-        if contributors > bounds.max_contributors {
-            return points("the contributors have", contributors, "at most", bounds.max_contributors);
-        }
-        Ok(())
-    }
-}
 
 /// What is said of a version when it is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +133,7 @@ impl Market {
         await_block(chain, reserved.saturating_add(age))?;
         let Shares { prover, adapter_owner, base_owner, contributors } = publication.shares;
         let terms = ModelRegistry::Terms {
-            model: line(publication.line)?,
+            model: line_number(publication.line)?,
             pot,
             split: ModelRegistry::Split { prover, adapterOwner: adapter_owner, baseOwner: base_owner, contributors },
             maxFee: publication.most,

@@ -19,7 +19,7 @@ use crate::chain::{ChainError, Receipt};
 use crate::keys::PrivateKey;
 use crate::node::{NO_SUCH_METHOD, Node, NodeError, log, malformed, parse, quantity, small};
 use crate::nonces::{Nonces, Reservation};
-use crate::rpc::Settings;
+use crate::settings::Settings;
 
 /// Tip if the node does not name one, in wei.
 const DEFAULT_TIP: u128 = 1_000_000_000;

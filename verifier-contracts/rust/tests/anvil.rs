@@ -17,7 +17,8 @@ use lorica_contracts::chain::{Chain, ChainError, Receipt};
 use lorica_contracts::contracts::{CHECK_GAS, Contracts};
 use lorica_contracts::embedded::EmbeddedChain;
 use lorica_contracts::keys::PrivateKey;
-use lorica_contracts::rpc::{RpcChain, Settings};
+use lorica_contracts::rpc::RpcChain;
+use lorica_contracts::settings::Settings;
 use serde_json::json;
 use support::{ALL, CLASSIFY_1, GUARDIAN, Vector, register};
 

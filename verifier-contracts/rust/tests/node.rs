@@ -12,7 +12,8 @@ use alloy_primitives::{Address, B256, Bytes, Log, address, hex, keccak256};
 use fake::{Reply, error, fault, hash, node, ordinary, reply, result, settings};
 use lorica_contracts::chain::{Chain, ChainError, Receipt};
 use lorica_contracts::keys::PrivateKey;
-use lorica_contracts::rpc::{RpcChain, Settings};
+use lorica_contracts::rpc::RpcChain;
+use lorica_contracts::settings::Settings;
 use serde_json::{Value, json};
 
 /// The first account of every development node.

@@ -5,10 +5,12 @@ mod support;
 use alloy_primitives::{Address, Bytes, U256};
 use lorica_contracts::chain::{Chain, ChainError, Receipt};
 use lorica_contracts::embedded::EmbeddedChain;
-use lorica_contracts::governance::{Bounds, Owned, Ownership};
-use lorica_contracts::lines::{Kind, Line, Version};
+use lorica_contracts::governance::{Owned, Ownership};
+use lorica_contracts::lines::{Line, Version};
 use lorica_contracts::market::Policy;
-use lorica_contracts::publishing::Shares;
+use lorica_contracts::terms::Bounds;
+use lorica_contracts::terms::Kind;
+use lorica_contracts::terms::Shares;
 use support::published::{POT, PUBLISHER, Published, TREASURY, deploy, open, refused};
 use support::{GUARDIAN, OWNER};
 

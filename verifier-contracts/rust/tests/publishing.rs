@@ -5,8 +5,9 @@ mod support;
 use alloy_primitives::{Address, U256};
 use lorica_contracts::chain::{Chain, ChainError};
 use lorica_contracts::contracts::Step;
-use lorica_contracts::lines::Kind;
-use lorica_contracts::publishing::{Publication, Shares};
+use lorica_contracts::publishing::Publication;
+use lorica_contracts::terms::Kind;
+use lorica_contracts::terms::Shares;
 use support::published::{POT, PUBLISHER, Published, adapter, open, refused, terms};
 use support::{EMBED_2, OWNER, Vector};
 

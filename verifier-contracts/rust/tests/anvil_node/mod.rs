@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lorica_contracts::keys::PrivateKey;
-use lorica_contracts::rpc::{RpcChain, Settings};
+use lorica_contracts::rpc::RpcChain;
+use lorica_contracts::settings::Settings;
 use serde_json::{Value, json};
 
 /// The first account of every development node.

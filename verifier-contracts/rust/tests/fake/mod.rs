@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use lorica_contracts::rpc::Settings;
+use lorica_contracts::settings::Settings;
 use serde_json::{Value, json};
 
 /// Status line (with further headers) and body; none closes the connection without an answer.

@@ -5,7 +5,8 @@ use lorica_contracts::abi;
 use lorica_contracts::chain::ChainError;
 use lorica_contracts::embedded::EmbeddedChain;
 use lorica_contracts::market::{Market, OPEN, Policy, Roles};
-use lorica_contracts::publishing::{Publication, Shares};
+use lorica_contracts::publishing::Publication;
+use lorica_contracts::terms::Shares;
 use lorica_verifier::key::AdapterCommitments;
 
 use super::{EMBED_2, GUARDIAN, OWNER, Vector, points};

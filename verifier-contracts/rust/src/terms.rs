@@ -1,0 +1,107 @@
+//! Terms of the registry of models: what is published, how a fee is divided, what governance demands of shares.
+
+use alloy_primitives::aliases::U24;
+
+use crate::abi::bindings::ModelRegistry;
+use crate::chain::ChainError;
+
+/// What can be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An architecture, which earns nothing.
+    Architecture,
+    /// A base.
+    Base,
+    /// An adapter.
+    Adapter,
+}
+
+impl Kind {
+    /// Every kind, in the order of the contract's numbers.
+    pub const ALL: [Self; 3] = [Self::Architecture, Self::Base, Self::Adapter];
+
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Architecture => 1,
+            Self::Base => 2,
+            Self::Adapter => 3,
+        }
+    }
+
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Architecture => "architecture",
+            Self::Base => "base",
+            Self::Adapter => "adapter",
+        }
+    }
+}
+
+/// What is demanded of a version's shares when it is published, in basis points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Least share of a prover: 1,000 to 8,000.
+    pub min_prover: u16,
+    /// Least share of a base's owner: 1,000 at most.
+    pub min_base_owner: u16,
+    /// Most for contributors: 1,000 to 10,000.
+    pub max_contributors: u16,
+}
+
+impl From<Bounds> for ModelRegistry::Bounds {
+    fn from(bounds: Bounds) -> Self {
+        let Bounds { min_prover, min_base_owner, max_contributors } = bounds;
+        Self { minProver: min_prover, minBaseOwner: min_base_owner, maxContributors: max_contributors }
+    }
+}
+
+/// Shares of a fee in basis points; they add up to 10,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// To who proves.
+    pub prover: u16,
+    /// To the owner of the adapter's line.
+    pub adapter_owner: u16,
+    /// To the owner of the base's line.
+    pub base_owner: u16,
+    /// To the contributors' pot.
+    pub contributors: u16,
+}
+
+impl Shares {
+    /// Of a fee; rounding leaves the rest to the prover.
+    pub const DEFAULT: Self = Self { prover: 5_000, adapter_owner: 2_000, base_owner: 1_000, contributors: 2_000 };
+
+    /// That they are a whole, within governance's bounds.
+    pub(crate) fn check(self, bounds: Bounds) -> Result<(), String> {
+        let Self { prover, adapter_owner, base_owner, contributors } = self;
+        let sum: u32 = [prover, adapter_owner, base_owner, contributors].map(u32::from).iter().sum();
+        let points = |what: &str, got: u16, limit: &str, bound: u16| {
+            Err(format!("{what} {got} basis points of a fee, {limit} {bound} are demanded"))
+        };
+        if sum != 10_000 {
+            return Err(format!("the shares add up to {sum} basis points, not 10000"));
+        }
+        if prover < bounds.min_prover {
+            return points("the prover has", prover, "at least", bounds.min_prover);
+        }
+        if base_owner < bounds.min_base_owner {
+            return points("the base's owner has", base_owner, "at least", bounds.min_base_owner);
+        }
+        if contributors > bounds.max_contributors {
+            return points("the contributors have", contributors, "at most", bounds.max_contributors);
+        }
+        Ok(())
+    }
+}
+
+/// A line's number.
+pub(crate) fn line_number(model: u32) -> Result<U24, ChainError> {
+    U24::try_from(model).map_err(|_| ChainError::Unexpected { what: "a line of models beyond 2^24" })
+}

@@ -242,23 +242,17 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
                     mask = Some((*weight, own));
                     continue;
                 }
-                LowWeight::Axis(axis) => {
+                LowWeight::Axis(axis) | LowWeight::Packed(axis) => {
                     let point = points.get(*axis)?;
                     if point.len() != own.len() {
                         return Err(CircuitError::Compile {
                             what: format!("{:?}: {axis:?} has another length than its weight", term.column),
                         });
                     }
-                    eq(a, &point, &own)
-                }
-                LowWeight::Packed(axis) => {
-                    let point = points.get(*axis)?;
-                    if point.len() != own.len() {
-                        return Err(CircuitError::Compile {
-                            what: format!("{:?}: {axis:?} has another length than its weight", term.column),
-                        });
+                    match weight {
+                        LowWeight::Packed(_) => packed(a, &point, &own),
+                        _ => eq(a, &point, &own),
                     }
-                    packed(a, &point, &own)
                 }
                 LowWeight::Ones => a.one(),
                 LowWeight::First => {

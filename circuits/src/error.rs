@@ -19,6 +19,14 @@ pub enum CircuitError {
         /// The value that breaks it.
         got: usize,
     },
+    /// A text or a padded length beyond what an architecture takes.
+    #[error("{got} tokens are more than the {most} that this model takes")]
+    Tokens {
+        /// The architecture's limit.
+        most: usize,
+        /// Asked for.
+        got: usize,
+    },
     /// A number that is no kind of output.
     #[error("kind of output: 1 classify, 2 embed, got {got}")]
     OutputKind {

@@ -4,7 +4,8 @@
 //! the point of a *logical* axis, or by a short public vector. Evaluated at the points of a relation it is one claim
 //! (protocol section 1). Prover and verifier read the same forms.
 
-use crate::column::{Axis, Column, ColumnSpec};
+use crate::axis::Axis;
+use crate::column::{Column, ColumnSpec};
 
 /// A public number: a constant, or one of the base model's scales.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,25 +13,12 @@ pub enum Coefficient {
     /// A constant of the protocol.
     Integer(i64),
     /// A scale of the base model.
-    Scale(ScaleRef),
+    Scale(Scale),
 }
 
-/// Which scale.
+/// A scale of the base model: its place among the scales that are hashed to the scales word. A family names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ScaleRef {
-    /// `2^stream` of a norm.
-    Stream(usize),
-    /// `2^branch` of a norm.
-    Branch(usize),
-    /// `2^(32 - shift)` of a norm.
-    NormStep(usize),
-    /// `C = 2^root` of a norm.
-    Root(usize),
-    /// `ε_int` of a norm.
-    Epsilon(usize),
-    /// `2^(16 - σ)` of a layer's scores.
-    ScoreStep(usize),
-}
+pub struct Scale(pub usize);
 
 /// Index `point` of the logical axis selects `digit` of the column, times a coefficient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +44,7 @@ pub struct DigitWeight {
 pub const PACKED_BITS: u32 = 3;
 /// Sums in one packed word of an embedding.
 pub const PACKED_SUMS: usize = 1 << PACKED_BITS;
-/// Bits of a sum in its packed word: with its offset `2^23` a sum of at most 128 cells of 16 bits has fewer.
+/// Bits of a sum in its packed word: with its offset `2^23` a sum of at most 256 cells of 16 bits fits them.
 pub const PACKED_SUM_BITS: u32 = 24;
 
 /// How one low axis of a column is weighted.

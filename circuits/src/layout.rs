@@ -1,20 +1,26 @@
 //! The one address space: every committed cell of a statement has an address.
 //!
 //! ```text
-//! [ base tiles | table tile(s) | adapter tiles of request 0 | … of request M-1 | witness tiles | mask tile ]
+//! [ region | region | … | region of request 0 | … of request M-1 | … | witness tiles | mask tile ]
 //! ```
-//! Tiles hold 2^τ cells; between regions a few tile indices may stay unused, for alignment. Within a region columns are placed by falling block size, so that every block is aligned to its
-//! size and nothing is padded. A base's tiles depend on architecture and τ only, an adapter's likewise, whatever the
-//! batch. Addresses that no column owns are never given weight by a claim.
+//! Regions follow each other in the program's order. Tiles hold 2^τ cells; between regions a few tile indices may stay
+//! unused, for alignment. Within a region the groups of columns are placed by falling size of their blocks, so that every
+//! block is aligned to its size and nothing is padded. A registered region's tiles depend on architecture and τ only,
+//! whatever the batch. Addresses that no column owns are never given weight by a claim.
 //!
 //! The witness region starts with the columns that are looked up (and the multiplicities): their address relative to
 //! the region's start *is* their leaf index in the lookup argument (protocol section 3).
 
 use std::collections::BTreeMap;
 
-use crate::architecture::{Architecture, BLOCK_BITS, OutputKind, Shape};
-use crate::column::{Column, ColumnSpec, Lookup, Region, Table};
+use crate::axis::Axis;
+use crate::column::{Column, ColumnSpec, Lookup, Table};
 use crate::error::CircuitError;
+use crate::number::{narrow, wide};
+use crate::program::Program;
+use crate::region::{Copies, Region};
+use crate::relation::Relation;
+use crate::shape::Shape;
 
 /// log2 of the most leaves that a lookup argument may have.
 pub const MAX_LEAF_BITS: u32 = 30;
@@ -25,13 +31,64 @@ pub const MAX_WITNESS_TILES: usize = 4096;
 /// See [`MAX_WITNESS_TILES`].
 pub const MAX_REGISTERED_TILES: usize = 1 << 14;
 
+/// Blocks of a column that lie together: indices `first..first + 2^bits` of the stacked digit, which are the most
+/// significant bits of an address within the group's blocks. A column without stacked digit is one group of bits 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// First index of the stacked digit.
+    pub first: usize,
+    /// log2 of the indices.
+    pub bits: u32,
+    /// Address of the first cell relative to the region. The group's blocks follow each other in the order of the other
+    /// digits.
+    pub offset: u64,
+}
+
 /// Where a column lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// Axes and range.
     pub spec: ColumnSpec,
-    /// Address of the first cell relative to its region; blocks follow each other in digit order.
-    pub offset: u64,
+    /// Its groups, by falling size.
+    pub groups: Vec<Group>,
+}
+
+impl Placement {
+    /// Cells of one group.
+    #[must_use]
+    pub fn group_len(&self, group: &Group) -> u64 {
+        wide(self.others()) << (self.spec.block_bits() + group.bits)
+    }
+    /// Blocks of a group: the product of the digits that are not stacked.
+    #[must_use]
+    pub fn others(&self) -> usize {
+        let stacked = self.spec.stacked.and_then(|at| self.spec.digits.get(at)).map_or(1, |&(_, count)| count);
+        self.spec.blocks() / stacked
+    }
+    /// Cells that follow each other both row-major and by address: first cell row-major, address relative to the region,
+    /// number. In row-major order.
+    #[must_use]
+    pub fn runs(&self) -> Vec<(usize, u64, usize)> {
+        let cells = 1usize << self.spec.block_bits();
+        let mut runs: Vec<(usize, u64, usize)> = Vec::new();
+        for index in 0..self.spec.blocks() {
+            let start = self.start(index);
+            match runs.last_mut() {
+                Some((_, first, length)) if *first + wide(*length) == start => *length += cells,
+                _ => runs.push((index * cells, start, cells)),
+            }
+        }
+        runs
+    }
+    /// Address of a block's first cell relative to the region; `index` is row-major over all digits.
+    #[must_use]
+    pub fn start(&self, index: usize) -> u64 {
+        let (stacked, rest) = self.spec.split(index);
+        let at = self.groups.iter().rposition(|group| group.first <= stacked).unwrap_or(0);
+        let Some(group) = self.groups.get(at) else { return 0 };
+        let within = (wide(rest) << group.bits) + wide(stacked - group.first);
+        group.offset + (within << self.spec.block_bits())
+    }
 }
 
 /// Tiles of one region: `first..first + count`.
@@ -58,34 +115,73 @@ pub struct LeafRun {
     pub entries: bool,
 }
 
-/// The address space of one architecture and shape.
+/// The address space of one program and shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The architecture.
-    pub architecture: Architecture,
+    /// The program.
+    pub program: Program,
     /// The batch shape.
     pub shape: Shape,
     columns: BTreeMap<Column, Placement>,
-    base: Tiles,
-    tables: Tiles,
-    adapter: Tiles,
-    witness: Tiles,
+    regions: Vec<(Region, Copies, Tiles)>,
     leaf_runs: Vec<LeafRun>,
     leaves: u64,
 }
 
-/// One region's placements and its length in cells.
-fn place(specs: Vec<ColumnSpec>, placements: &mut BTreeMap<Column, Placement>, from: u64) -> u64 {
-    let mut specs = specs;
-    specs.sort_by_key(|s| core::cmp::Reverse(s.block_bits()));
-    let mut at = from;
-    for spec in specs {
-        at = at.next_multiple_of(1 << spec.block_bits());
-        let length = spec.len() as u64;
-        placements.insert(spec.column, Placement { spec, offset: at });
-        at += length;
+/// A column's groups before they have an address: first index and bits, by falling size.
+fn groups(spec: &ColumnSpec) -> Vec<(usize, u32)> {
+    let Some(&(_, count)) = spec.stacked.and_then(|at| spec.digits.get(at)) else { return vec![(0, 0)] };
+    let mut first = 0;
+    let mut all = Vec::new();
+    for bits in (0..usize::BITS).rev().filter(|bits| (count >> bits) & 1 == 1) {
+        all.push((first, bits));
+        first += 1 << bits;
     }
-    at
+    all
+}
+
+/// A group that waits for its address.
+struct Piece<'s> {
+    spec: &'s ColumnSpec,
+    first: usize,
+    bits: u32,
+}
+
+impl Piece<'_> {
+    fn block_bits(&self) -> u32 {
+        self.spec.block_bits() + self.bits
+    }
+}
+
+fn pieces<'s>(specs: impl IntoIterator<Item = &'s ColumnSpec>) -> Vec<Piece<'s>> {
+    specs
+        .into_iter()
+        .flat_map(|spec| groups(spec).into_iter().map(move |(first, bits)| Piece { spec, first, bits }))
+        .collect()
+}
+
+/// Columns with the addresses that they have so far.
+#[derive(Default)]
+struct Placements(BTreeMap<Column, Placement>);
+
+impl Placements {
+    /// Gives a piece its address and returns the one behind it.
+    fn put(&mut self, piece: &Piece<'_>, at: u64) -> u64 {
+        let placement = self
+            .0
+            .entry(piece.spec.column)
+            .or_insert_with(|| Placement { spec: piece.spec.clone(), groups: Vec::new() });
+        let group = Group { first: piece.first, bits: piece.bits, offset: at };
+        let end = at + placement.group_len(&group);
+        placement.groups.push(group);
+        placement.groups.sort_by_key(|group| group.first);
+        end
+    }
+    /// Places pieces by falling size of their blocks.
+    fn put_all(&mut self, mut pieces: Vec<Piece<'_>>, from: u64) -> u64 {
+        pieces.sort_by_key(|piece| core::cmp::Reverse(piece.block_bits()));
+        pieces.iter().fold(from, |at, piece| self.put(piece, at.next_multiple_of(1 << piece.block_bits())))
+    }
 }
 
 /// # Errors
@@ -95,92 +191,65 @@ pub(crate) fn within(what: &'static str, most: u64, got: u64) -> Result<(), Circ
 }
 
 impl Layout {
-    /// Lays out every column of a batch.
+    /// Lays out every column of a program.
     ///
     /// # Errors
-    /// If architecture or shape is outside the supported family, or [`CircuitError::Bound`] for a batch that is too large.
-    pub fn new(architecture: &Architecture, shape: &Shape) -> Result<Self, CircuitError> {
-        architecture.validate()?;
+    /// If the program is not well-formed or the shape is not offered, or [`CircuitError::Bound`] for a batch that is too
+    /// large.
+    pub fn of(program: Program, shape: &Shape) -> Result<Self, CircuitError> {
         shape.validate()?;
-        let specs = |region| -> Vec<ColumnSpec> {
-            Column::all(region, shape.output).into_iter().map(|c| c.spec(architecture, shape)).collect()
-        };
+        program.validate(shape)?;
         let tile = 1u64 << shape.log_tile;
-        let mut columns = BTreeMap::new();
-        let tiles = |cells: u64| cells.div_ceil(tile) as usize;
+        let tiles = |cells: u64| narrow(cells.div_ceil(tile));
         // A region starts at a multiple of its largest block, so that blocks are aligned in the address space too.
-        let largest = |specs: &[ColumnSpec]| specs.iter().map(ColumnSpec::block_bits).max().unwrap_or(0);
         let aligned = |tile: usize, bits: u32| tile.next_multiple_of(1 << bits.saturating_sub(shape.log_tile));
-        let base = Tiles { first: 0, count: tiles(place(specs(Region::Base), &mut columns, 0)) };
-        let table_specs = specs(Region::Table);
-        let tables = Tiles {
-            first: aligned(base.count, largest(&table_specs)),
-            count: tiles(place(table_specs, &mut columns, 0)),
-        };
-        let adapter_specs = specs(Region::Adapter);
-        let adapter_bits = largest(&adapter_specs);
-        let adapter = Tiles {
-            first: aligned(tables.first + tables.count, adapter_bits),
-            count: aligned(tiles(place(adapter_specs, &mut columns, 0)), adapter_bits),
-        };
-        let witness_bits = largest(&specs(Region::Witness));
-
-        // Leaves first: keys of lookups and multiplicities, by falling block size, then by table.
-        let used = Table::used(shape.output);
-        let table_of_entries = |column: Column| used.iter().copied().find(|t| t.multiplicities() == column);
-        let (mut leaf, rest): (Vec<_>, Vec<_>) = specs(Region::Witness)
-            .into_iter()
-            .partition(|s| s.lookup != Lookup::None || table_of_entries(s.column).is_some());
-        let order = |s: &ColumnSpec| match s.lookup {
-            Lookup::Key { table, signed, .. } => (false, table, signed),
-            Lookup::None => (true, table_of_entries(s.column).unwrap_or(Table::Range16), false),
-        };
-        leaf.sort_by_key(|s| (core::cmp::Reverse(s.block_bits()), order(s), s.column));
-        let mut leaf_runs: Vec<LeafRun> = Vec::new();
-        let mut at = 0u64;
-        for spec in leaf {
-            let end = at + spec.len() as u64;
-            let (entries, table, _) = order(&spec);
-            let offset = spec.lookup.offset();
-            match leaf_runs.last_mut() {
-                Some(run) if !entries && !run.entries && run.table == table && run.offset == offset => run.end = end,
-                _ => leaf_runs.push(LeafRun { start: at, end, table, offset, entries }),
-            }
-            columns.insert(spec.column, Placement { spec, offset: at });
-            at = end;
+        let mut placements = Placements::default();
+        let mut regions = Vec::new();
+        let (mut leaf_runs, mut leaves) = (Vec::new(), 0);
+        let mut next = 0;
+        for spec in &program.regions {
+            let own = pieces(program.columns.iter().filter(|column| column.region == spec.region));
+            let largest = own.iter().map(Piece::block_bits).max().unwrap_or(0);
+            let first = aligned(next, largest);
+            let cells = if spec.region == Region::WITNESS {
+                let (keys, rest) = place_leaves(&program, own, &mut placements, &mut leaf_runs);
+                leaves = keys;
+                // The soundness error of the lookups grows with the leaves.
+                within("lookups of a batch", 1 << MAX_LEAF_BITS, leaves)?;
+                placements.put_all(rest, leaves)
+            } else {
+                placements.put_all(own, 0)
+            };
+            let (count, copies) = match spec.copies {
+                Copies::Once => (tiles(cells), 1),
+                Copies::PerRequest => (aligned(tiles(cells), largest), shape.requests),
+            };
+            regions.push((spec.region, spec.copies, Tiles { first, count }));
+            next = first + count * copies;
         }
-        let leaves = at;
-        // The soundness error of the lookups grows with the leaves.
-        within("lookups of a batch", 1 << MAX_LEAF_BITS, leaves)?;
-        let length = place(rest, &mut columns, leaves);
-        let witness = Tiles {
-            first: aligned(adapter.first + adapter.count * shape.requests, witness_bits),
-            count: tiles(length),
-        };
-        let layout = Self {
-            architecture: architecture.clone(),
-            shape: *shape,
-            columns,
-            base,
-            tables,
-            adapter,
-            witness,
-            leaf_runs,
-            leaves,
-        };
+        let layout = Self { program, shape: *shape, columns: placements.0, regions, leaf_runs, leaves };
         // As soundness.md states the errors, and as files can be read again.
         within("bits of an address", u64::from(MAX_ADDRESS_BITS), u64::from(layout.address_bits()))?;
-        within("tiles of a witness and its mask", MAX_WITNESS_TILES as u64, witness.count as u64 + 1)?;
-        for (what, tiles) in [("tiles of a base", base), ("tiles of an adapter", adapter)] {
-            within(what, MAX_REGISTERED_TILES as u64, tiles.count as u64)?;
+        for &(region, _, Tiles { count, .. }) in &layout.regions {
+            if region == Region::WITNESS {
+                within("tiles of a witness and its mask", wide(MAX_WITNESS_TILES), wide(count).saturating_add(1))?;
+            } else {
+                within("tiles of a registered region", wide(MAX_REGISTERED_TILES), wide(count))?;
+            }
         }
+        layout.expect_bounds()?;
         Ok(layout)
     }
 
+    /// The relations, in the order in which the transcript meets them.
+    #[must_use]
+    pub fn relations(&self) -> &[Relation] {
+        &self.program.relations
+    }
     /// Placement of a column.
     ///
     /// # Errors
-    /// [`CircuitError::Compile`] if this kind of output does not have the column.
+    /// [`CircuitError::Compile`] if the program does not have the column.
     pub fn placement(&self, column: Column) -> Result<&Placement, CircuitError> {
         self.columns.get(&column).ok_or_else(|| CircuitError::Compile { what: format!("no column {column:?}") })
     }
@@ -188,22 +257,36 @@ impl Layout {
     pub fn placements(&self) -> impl Iterator<Item = &Placement> {
         self.columns.values()
     }
-    /// Tiles of a region (of the given request's adapter).
+    /// All regions in the order of the address space, with the tiles of their first copy.
+    #[must_use]
+    pub fn regions(&self) -> &[(Region, Copies, Tiles)] {
+        &self.regions
+    }
+    /// How often a region stands in the address space.
+    #[must_use]
+    pub fn copies(&self, region: Region) -> usize {
+        match self.regions.iter().find(|(own, _, _)| *own == region) {
+            Some((_, Copies::PerRequest, _)) => self.shape.requests,
+            Some((_, Copies::Once, _)) => 1,
+            None => 0,
+        }
+    }
+    /// Tiles of a region (of the given request's copy, if each request has one); none if the program lacks it.
     #[must_use]
     pub fn tiles(&self, region: Region, request: usize) -> Tiles {
-        match region {
-            Region::Base => self.base,
-            Region::Table => self.tables,
-            Region::Adapter => {
-                Tiles { first: self.adapter.first + request * self.adapter.count, count: self.adapter.count }
+        match self.regions.iter().find(|(own, _, _)| *own == region) {
+            Some((_, Copies::Once, tiles)) => *tiles,
+            Some((_, Copies::PerRequest, tiles)) => {
+                Tiles { first: tiles.first + request * tiles.count, count: tiles.count }
             }
-            Region::Witness => self.witness,
+            None => Tiles { first: 0, count: 0 },
         }
     }
     /// Index of the opening mask's tile.
     #[must_use]
     pub fn mask_tile(&self) -> usize {
-        self.witness.first + self.witness.count
+        let witness = self.tiles(Region::WITNESS, 0);
+        witness.first + witness.count
     }
     /// log2 of the tiles of the address space (k).
     #[must_use]
@@ -218,15 +301,17 @@ impl Layout {
     /// Address of the first cell of a region.
     #[must_use]
     pub fn region_start(&self, region: Region, request: usize) -> u64 {
-        (self.tiles(region, request).first as u64) << self.shape.log_tile
+        wide(self.tiles(region, request).first) << self.shape.log_tile
     }
-    /// Address of the first cell of a column (of the given request's adapter).
+    /// Address of a column's cell (of the given request's copy); `cell` is row-major over digits and low axes.
     ///
     /// # Errors
     /// As [`Self::placement`].
-    pub fn address(&self, column: Column, request: usize) -> Result<u64, CircuitError> {
+    pub fn address(&self, column: Column, request: usize, cell: usize) -> Result<u64, CircuitError> {
         let placement = self.placement(column)?;
-        Ok(self.region_start(placement.spec.region, request) + placement.offset)
+        let bits = placement.spec.block_bits();
+        let within = wide(cell & ((1 << bits) - 1));
+        Ok(self.region_start(placement.spec.region, request) + placement.start(cell >> bits) + within)
     }
     /// Leaves of the lookup argument that are used; the rest up to 2^[`Self::leaf_bits`] are 0/1.
     #[must_use]
@@ -243,22 +328,18 @@ impl Layout {
     pub fn leaf_runs(&self) -> &[LeafRun] {
         &self.leaf_runs
     }
-    /// For each tile of a region, whether any real cell can lie in it; a tile without one is zero for every model and
+    /// For each tile of a region, whether any used cell can lie in it; a tile without one is zero for every model and
     /// has no commitment.
     #[must_use]
     pub fn occupied(&self, region: Region) -> Vec<bool> {
         let log_tile = self.shape.log_tile;
         let mut occupied = vec![false; self.tiles(region, 0).count];
         for placement in self.columns.values().filter(|p| p.spec.region == region) {
-            let block = 1u64 << placement.spec.block_bits();
-            let real = match placement.spec.column {
-                Column::Word => (self.architecture.vocab as u64) << BLOCK_BITS,
-                _ => block,
-            };
-            for index in 0..placement.spec.blocks() as u64 {
-                let start = placement.offset + index * block;
-                for tile in (start >> log_tile)..=((start + real - 1) >> log_tile) {
-                    if let Some(cell) = occupied.get_mut(tile as usize) {
+            for index in 0..placement.spec.blocks() {
+                let start = placement.start(index);
+                let last = start + placement.spec.used.max(1) - 1;
+                for tile in (start >> log_tile)..=(last >> log_tile) {
+                    if let Some(cell) = occupied.get_mut(narrow(tile)) {
                         *cell = true;
                     }
                 }
@@ -266,50 +347,49 @@ impl Layout {
         }
         occupied
     }
-    /// Bits of a logical axis' index, digits padded to the next power of two.
+    /// Bits of a logical axis' index, digits padded to the next power of two; none for an axis that the program lacks.
     #[must_use]
-    pub fn axis_bits(&self, axis: crate::column::Axis) -> u32 {
-        use crate::column::Axis as A;
-        let a = &self.architecture;
-        let padded = |n: usize| n.next_power_of_two().trailing_zeros();
-        match axis {
-            A::Slot => padded(a.layers + 1),
-            A::Layer => padded(a.layers),
-            A::Kind => 2,
-            A::Norm => padded(a.norms()),
-            A::Site => 3,
-            A::Limb => 4,
-            A::HiddenBlock | A::HiddenBlockIn => padded(a.hidden_blocks()),
-            A::FfnBlock | A::FfnBlockIn => padded(a.ffn_blocks()),
-            A::Request => self.shape.request_bits(),
-            A::Token | A::Key => self.shape.token_bits(),
-            A::Head => padded(a.heads_per_block()),
-            A::Depth => padded(a.head_dim()),
-            A::Channel | A::ChannelIn | A::PositionId => BLOCK_BITS,
-            A::Rank => padded(a.r_max),
-            A::Label => 4,
-            A::WordId => a.vocab_bits(),
-            A::Entry => 16,
+    pub fn axis_bits(&self, axis: Axis) -> u32 {
+        self.program.axis(axis).map_or(0, |spec| spec.bits)
+    }
+    /// Real indices of a logical axis.
+    #[must_use]
+    pub fn axis_count(&self, axis: Axis) -> usize {
+        self.program.axis(axis).map_or(0, |spec| spec.count)
+    }
+    /// The axes that are an axis' parts, most significant first.
+    #[must_use]
+    pub fn parts(&self, axis: Axis) -> &[Axis] {
+        self.program.axis(axis).map_or(&[], |spec| spec.parts.as_slice())
+    }
+}
+
+/// Places keys of lookups and multiplicities by falling block size, then by table; returns their number and the pieces
+/// that are no leaves.
+fn place_leaves<'s>(
+    program: &Program,
+    own: Vec<Piece<'s>>,
+    placements: &mut Placements,
+    leaf_runs: &mut Vec<LeafRun>,
+) -> (u64, Vec<Piece<'s>>) {
+    let entries = |column: Column| program.tables.iter().find(|t| t.multiplicities == column).map(|t| t.table);
+    let (mut leaves, rest): (Vec<_>, Vec<_>) =
+        own.into_iter().partition(|p| p.spec.lookup != Lookup::None || entries(p.spec.column).is_some());
+    let order = |spec: &ColumnSpec| match spec.lookup {
+        Lookup::Key { table, signed, .. } => (false, table, signed),
+        Lookup::None => (true, entries(spec.column).unwrap_or(Table::RANGE16), false),
+    };
+    leaves.sort_by_key(|p| (core::cmp::Reverse(p.block_bits()), order(p.spec), p.spec.column));
+    let mut at = 0u64;
+    for piece in &leaves {
+        let end = placements.put(piece, at);
+        let (entries, table, _) = order(piece.spec);
+        let offset = piece.spec.lookup.offset();
+        match leaf_runs.last_mut() {
+            Some(run) if !entries && !run.entries && run.table == table && run.offset == offset => run.end = end,
+            _ => leaf_runs.push(LeafRun { start: at, end, table, offset, entries }),
         }
+        at = end;
     }
-    /// Real indices of a logical digit axis.
-    #[must_use]
-    pub fn axis_count(&self, axis: crate::column::Axis) -> usize {
-        use crate::column::Axis as A;
-        let a = &self.architecture;
-        match axis {
-            A::Slot => a.layers + 1,
-            A::Layer => a.layers,
-            A::Kind => 3,
-            A::Norm => a.norms(),
-            A::HiddenBlock | A::HiddenBlockIn => a.hidden_blocks(),
-            A::FfnBlock | A::FfnBlockIn => a.ffn_blocks(),
-            _ => 1 << self.axis_bits(axis),
-        }
-    }
-    /// Whether sums are published rather than logits.
-    #[must_use]
-    pub fn is_embedding(&self) -> bool {
-        self.shape.output == OutputKind::Embed
-    }
+    (at, rest)
 }

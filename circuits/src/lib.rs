@@ -1,14 +1,27 @@
-//! What is proven, as data: architecture, columns, relations, statements, digests, the field type.
+//! What is proven, as data: programs of regions, columns, tables and relations; the families of models that write them; the
+//! field type.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::as_conversions, clippy::unwrap_used, clippy::expect_used)
+)]
 
-pub mod architecture;
+pub mod axis;
+pub mod blocks;
 pub mod column;
 pub mod error;
+pub mod families;
 pub mod form;
 pub mod layout;
+mod number;
 pub mod poseidon;
+pub mod program;
+pub mod read;
+pub mod reading;
+pub mod region;
 pub mod relation;
+pub mod shape;
 pub mod table;
 
 /// The one field and curve type of the workspace: BN254 as halo2 uses it.

@@ -1,13 +1,18 @@
 //! The address space: disjoint, aligned, independent of the batch where it must be.
 
-use lorica_circuits::architecture::{Activation, Architecture, OutputKind, Shape};
-use lorica_circuits::column::{Axis, Column, Lookup, Region};
+use lorica_circuits::axis::Axis;
+use lorica_circuits::column::{Column, Lookup};
 use lorica_circuits::error::CircuitError;
+use lorica_circuits::families::encoder::{Activation, Architecture};
+use lorica_circuits::families::encoder::{columns, registered_columns};
 use lorica_circuits::layout::Layout;
-use lorica_circuits::relation::relations;
+use lorica_circuits::region::Region;
+use lorica_circuits::shape::{OutputKind, Shape};
 
 fn architecture(hidden: usize, layers: usize, heads: usize, intermediate: usize, vocab: usize) -> Architecture {
     Architecture {
+        block: 128,
+        max_tokens: 128,
         hidden,
         layers,
         heads,
@@ -46,7 +51,7 @@ fn layouts() -> Vec<Layout> {
         Err(CircuitError::Bound { what: "tiles of a witness and its mask", .. }) => None,
         layout => Some(layout.expect("a layout")),
     };
-    let all = architectures.iter().flat_map(|a| shapes().into_iter().map(|s| Layout::new(a, &s)));
+    let all = architectures.iter().flat_map(|a| shapes().into_iter().map(|s| a.layout(&s)));
     let layouts: Vec<Layout> = all.filter_map(offered).collect();
     assert!(layouts.iter().filter(|layout| layout.shape.log_tile > 14).count() == 3 * 36);
     layouts
@@ -56,10 +61,12 @@ fn layouts() -> Vec<Layout> {
 fn extents(layout: &Layout) -> Vec<(u64, u64, u32)> {
     let mut extents = Vec::new();
     for placement in layout.placements() {
-        let requests = if placement.spec.region == Region::Adapter { layout.shape.requests } else { 1 };
+        let requests = if placement.spec.region == Region::ADAPTER { layout.shape.requests } else { 1 };
         for m in 0..requests {
-            let start = layout.address(placement.spec.column, m).expect("an address");
-            extents.push((start, start + placement.spec.len() as u64, placement.spec.block_bits()));
+            for group in &placement.groups {
+                let start = layout.region_start(placement.spec.region, m) + group.offset;
+                extents.push((start, start + placement.group_len(group), placement.spec.block_bits() + group.bits));
+            }
         }
     }
     extents.sort_unstable();
@@ -94,7 +101,7 @@ fn leaves_are_the_witness_addresses_of_what_is_looked_up() {
         assert_eq!(at, layout.leaves());
         let looked_up: usize = layout
             .placements()
-            .filter(|p| p.spec.lookup != Lookup::None || p.spec.column >= Column::MultRange16)
+            .filter(|p| p.spec.lookup != Lookup::None || p.spec.column >= columns::MULT_RANGE16)
             .map(|p| p.spec.len())
             .sum();
         assert_eq!(looked_up as u64, layout.leaves());
@@ -103,12 +110,12 @@ fn leaves_are_the_witness_addresses_of_what_is_looked_up() {
 
 #[test]
 fn registered_regions_do_not_depend_on_the_batch() {
-    let reference = Layout::new(&minilm(), &shapes()[4]).expect("a layout");
+    let reference = minilm().layout(&shapes()[4]).expect("a layout");
     for shape in shapes().into_iter().filter(|s| s.log_tile == reference.shape.log_tile) {
-        let layout = Layout::new(&minilm(), &shape).expect("a layout");
-        for region in [Region::Base, Region::Table, Region::Adapter] {
+        let layout = minilm().layout(&shape).expect("a layout");
+        for region in [Region::BASE, Region::TABLE, Region::ADAPTER] {
             assert_eq!(layout.occupied(region), reference.occupied(region));
-            for column in Column::all(region, OutputKind::Classify) {
+            for column in registered_columns(&minilm(), region).into_iter().map(|spec| spec.column) {
                 assert_eq!(
                     layout.placement(column).expect("a placement"),
                     reference.placement(column).expect("a placement")
@@ -122,9 +129,9 @@ fn registered_regions_do_not_depend_on_the_batch() {
 #[test]
 fn minilm_has_the_tiles_that_the_design_counts() {
     let shape = Shape { requests: 1, tokens: 32, log_tile: 20, output: OutputKind::Classify };
-    let layout = Layout::new(&minilm(), &shape).expect("a layout");
-    assert_eq!(layout.occupied(Region::Base).iter().filter(|&&o| o).count(), 23);
-    assert_eq!(layout.tiles(Region::Adapter, 0).count, 1);
+    let layout = minilm().layout(&shape).expect("a layout");
+    assert_eq!(layout.occupied(Region::BASE).iter().filter(|&&o| o).count(), 23);
+    assert_eq!(layout.tiles(Region::ADAPTER, 0).count, 1);
     assert_eq!(layout.leaf_bits(), 22);
 }
 
@@ -132,8 +139,8 @@ fn minilm_has_the_tiles_that_the_design_counts() {
 #[test]
 fn slots_follow_layers_and_norms() {
     let shape = Shape { requests: 1, tokens: 16, log_tile: 18, output: OutputKind::Classify };
-    let layout = Layout::new(&minilm(), &shape).expect("a layout");
-    let all = relations(&layout).expect("relations");
+    let layout = minilm().layout(&shape).expect("a layout");
+    let all = layout.relations().to_vec();
     let maps = |name: &str, column: Column, axis: Axis| -> Vec<Vec<(usize, usize)>> {
         let relation = all.iter().find(|r| r.name == name).expect("a relation");
         let products = relation.products.iter().flat_map(|p| [Some(&p.left), p.right.as_ref()]).flatten();
@@ -149,21 +156,21 @@ fn slots_follow_layers_and_norms() {
             .collect()
     };
     let same: Vec<(usize, usize)> = (0..6).map(|l| (l, l)).collect();
-    assert_eq!(maps("query, key, value", Column::Residual, Axis::Slot), vec![same]);
+    assert_eq!(maps("query, key, value", columns::RESIDUAL, Axis::SLOT), vec![same]);
     let slots: Vec<(usize, usize)> = (0..7).map(|j| (j, j)).collect();
-    assert_eq!(maps("norm output", Column::Residual, Axis::Slot), vec![slots]);
+    assert_eq!(maps("norm output", columns::RESIDUAL, Axis::SLOT), vec![slots]);
     let mids: Vec<(usize, usize)> = (0..6).map(|l| (7 + l, l)).collect();
-    assert_eq!(maps("norm output", Column::Mid, Axis::Layer), vec![mids.clone()]);
+    assert_eq!(maps("norm output", columns::MID, Axis::LAYER), vec![mids.clone()]);
     let after: Vec<(usize, usize)> = (0..6).map(|l| (l + 1, l)).collect();
-    assert_eq!(maps("norm squares", Column::Mid, Axis::Layer), vec![after]);
-    assert_eq!(maps("norm squares", Column::Residual, Axis::Slot), vec![mids]);
+    assert_eq!(maps("norm squares", columns::MID, Axis::LAYER), vec![after]);
+    assert_eq!(maps("norm squares", columns::RESIDUAL, Axis::SLOT), vec![mids]);
 }
 
 /// No form gives weight to a digit that its column lacks, in any relation of any layout.
 #[test]
 fn forms_stay_within_their_columns() {
     for layout in layouts() {
-        for relation in relations(&layout).expect("relations") {
+        for relation in layout.relations().to_vec() {
             let products = relation.products.iter().flat_map(|p| [Some(&p.left), p.right.as_ref()]).flatten();
             for term in products.chain([&relation.form]).flat_map(|f| &f.terms) {
                 let spec = &layout.placement(term.column).expect("a placement").spec;
@@ -185,10 +192,13 @@ fn forms_stay_within_their_columns() {
 #[test]
 fn impossible_architectures_and_shapes_are_refused() {
     let ok = minilm();
-    let refused: [(&str, fn(&mut Architecture)); 9] = [
+    let refused: [(&str, fn(&mut Architecture)); 12] = [
+        ("block", |a| a.block = 32),
+        ("hidden / heads", |a| (a.block, a.heads) = (64, 3)),
+        ("max_tokens", |a| a.max_tokens = 512),
         ("hidden", |a| a.hidden = 400),
         ("intermediate", |a| a.intermediate = 0),
-        ("layers", |a| a.layers = 17),
+        ("layers", |a| a.layers = 33),
         ("heads", |a| a.heads = 7),
         ("hidden / heads", |a| a.heads = 2),
         ("vocab", |a| a.vocab = (1 << 20) + 1),
@@ -202,12 +212,46 @@ fn impossible_architectures_and_shapes_are_refused() {
         let error = architecture.validate().expect_err(name).to_string();
         assert!(error.contains(name), "{error}");
     }
-    for (requests, tokens, log_tile) in [(3, 16, 18), (32, 16, 18), (1, 8, 18), (1, 256, 18), (1, 16, 19), (1, 16, 24)]
+    for (requests, tokens, log_tile) in
+        [(3, 16, 18), (32, 16, 18), (1, 8, 18), (1, 512, 18), (1, 256, 18), (1, 16, 19), (1, 16, 24)]
     {
         let shape = Shape { requests, tokens, log_tile, output: OutputKind::Embed };
-        assert!(Layout::new(&ok, &shape).is_err(), "{shape:?}");
+        assert!(ok.layout(&shape).is_err(), "{shape:?}");
     }
     assert!(Shape::fitting(17, 16, 18, OutputKind::Embed).is_err());
-    assert!(Shape::fitting(1, 129, 18, OutputKind::Embed).is_err());
+    assert!(Shape::fitting(1, 257, 18, OutputKind::Embed).is_err());
     assert_eq!(Shape::fitting(3, 17, 18, OutputKind::Embed).map(|s| (s.requests, s.tokens)), Ok((4, 32)));
+}
+
+/// Blocks of a stacked digit lie together, each at the address that its group, the other digits and its own index say.
+#[test]
+fn stacked_blocks_lie_in_groups() {
+    let shape = Shape { requests: 2, tokens: 16, log_tile: 18, output: OutputKind::Classify };
+    let architecture = Architecture { layers: 11, ..minilm() };
+    let layout = architecture.layout(&shape).expect("a layout");
+    // 11 layers are 8 + 2 + 1.
+    let placement = layout.placement(columns::PROB_REMAINDER).expect("a placement");
+    let groups: Vec<_> = placement.groups.iter().map(|group| (group.first, group.bits)).collect();
+    assert_eq!(groups, [(0, 3), (8, 1), (10, 0)]);
+    for placement in layout.placements() {
+        let spec = &placement.spec;
+        let mut starts: Vec<u64> = (0..spec.blocks()).map(|index| placement.start(index)).collect();
+        for (index, start) in starts.iter().enumerate() {
+            assert_eq!(start % (1 << spec.block_bits()), 0);
+            let (stacked, rest) = spec.split(index);
+            let group = placement.groups.iter().find(|g| (g.first..g.first + (1 << g.bits)).contains(&stacked));
+            let group = group.expect("a group");
+            let within = (rest << group.bits) + stacked - group.first;
+            assert_eq!(*start, group.offset + ((within as u64) << spec.block_bits()), "{:?} {index}", spec.column);
+        }
+        starts.sort_unstable();
+        starts.dedup();
+        assert_eq!(starts.len(), spec.blocks(), "{:?}: two blocks in one place", spec.column);
+    }
+    let address = |cell| layout.address(columns::CONTEXT, 0, cell).expect("an address");
+    // Layer 9, block 1, the last cell: the fourth block of the group of layers 8 and 9.
+    let cells = 2 * 16 * 128;
+    let group = layout.placement(columns::CONTEXT).expect("a placement").groups[1];
+    let expected = layout.region_start(Region::WITNESS, 0) + group.offset + 3 * cells + cells - 1;
+    assert_eq!(address((9 * 3 + 2) * cells as usize - 1), expected);
 }

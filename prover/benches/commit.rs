@@ -65,8 +65,7 @@ fn booleans_2_to_18(bencher: Bencher) {
 #[divan::bench(sample_count = 5)]
 fn sixteen_tiles_of_2_to_18(bencher: Bencher) {
     let values: Vec<i16> = (0..1 << 22).map(|seed| number(seed) as i16).collect();
-    let tiles: Vec<Tile<'_, i16>> =
-        values.chunks(1 << 18).map(|cells| Tile { cells, field_coefficients: &[] }).collect();
+    let tiles: Vec<Tile<'_>> = values.chunks(1 << 18).map(|cells| Tile::new(cells, &[])).collect();
     bencher.counter(ItemsCount::new(values.len())).bench(|| commit_tiles(&SRS, &tiles));
 }
 

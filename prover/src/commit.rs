@@ -1,35 +1,43 @@
 //! Commitments to tiles: small integers in the first 2^τ coefficients, field elements where blinding or a mask is wanted.
 
+use lorica_cells::{Cell, Slice};
 use lorica_circuits::bn254::{Curve, Fr, G1, G1Affine, PrimeCurveAffine};
 use rayon::prelude::*;
 
-use crate::msm::{SmallInteger, commit_small, msm};
+use crate::msm::{commit_parts, msm};
 use crate::srs::{Srs, SrsError};
 
 /// A tile to commit to.
 #[derive(Clone, Debug)]
-pub struct Tile<'a, T> {
-    /// The cells from the first one on, at most 2^τ; those that are missing are zero.
-    pub cells: &'a [T],
+pub struct Tile<'a> {
+    /// Cells and the coefficient of the first of them, by rising coefficients, at most 2^τ; those that are missing are zero.
+    pub parts: Vec<(usize, Slice<'a>)>,
     /// Field elements added at single coefficients, by index: beyond the cells (blinding), or anywhere (mask).
     pub field_coefficients: &'a [(usize, Fr)],
+}
+
+impl<'a> Tile<'a> {
+    /// A tile of cells of one width, from the first coefficient on.
+    pub fn new<T: Cell>(cells: &'a [T], field_coefficients: &'a [(usize, Fr)]) -> Self {
+        Self { parts: vec![(0, cells.into())], field_coefficients }
+    }
 }
 
 /// The commitment of each tile.
 ///
 /// # Errors
 /// [`SrsError::TooSmall`] if a tile has a coefficient beyond the SRS.
-pub fn commit_tiles<T: SmallInteger>(srs: &Srs, tiles: &[Tile<'_, T>]) -> Result<Vec<G1Affine>, SrsError> {
+pub fn commit_tiles(srs: &Srs, tiles: &[Tile<'_>]) -> Result<Vec<G1Affine>, SrsError> {
     for tile in tiles {
         let highest = tile.field_coefficients.iter().map(|(index, _)| index + 1).max().unwrap_or(0);
-        srs.check_size(highest.max(tile.cells.len()))?;
+        srs.check_size(tile.parts.iter().map(|(start, cells)| start + cells.len()).fold(highest, usize::max))?;
     }
     let sums: Vec<G1> = tiles
         .par_iter()
         .map(|tile| {
             let (bases, scalars): (Vec<G1Affine>, Vec<Fr>) =
                 tile.field_coefficients.iter().map(|(index, value)| (srs.g1()[*index], *value)).unzip();
-            commit_small(srs.g1(), tile.cells) + msm(&scalars, &bases)
+            commit_parts(srs.g1(), &tile.parts) + msm(&scalars, &bases)
         })
         .collect();
     Ok(normalise(&sums))

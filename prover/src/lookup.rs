@@ -326,7 +326,7 @@ impl<'c, V: Lanes> Tree<'c, V> {
 pub fn prove_tree(
     transcript: &mut Transcript<Native>,
     layout: &Layout,
-    cells: &Cells<'_>,
+    cells: &Cells,
     challenges: &LeafChallenges<Fr>,
 ) -> Result<(LookupMessages<Fr>, LeafClaim<Fr>), CircuitError> {
     let depth = layout.leaf_bits() as usize;

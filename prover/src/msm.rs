@@ -16,15 +16,11 @@ mod ifma;
 mod point;
 mod portable;
 
+use lorica_cells::{Cell, Slice, typed};
 use lorica_circuits::bn254::{Fr, G1, G1Affine, Group, PrimeField, msm_best};
 use rayon::prelude::*;
 
 pub(crate) use self::fixed_base::generator_multiples;
-
-/// A value that [`commit_small`] takes: any integer of up to 63 bits and a sign.
-pub trait SmallInteger: Copy + Into<i64> + Send + Sync {}
-
-impl<T: Copy + Into<i64> + Send + Sync> SmallInteger for T {}
 
 /// Below this many scalars halo2curves' sum is as fast.
 const FEW: usize = 128;
@@ -36,15 +32,21 @@ const WIDEST: usize = 16;
 ///
 /// # Panics
 /// If there are more values than bases, or 2^31 of them.
-pub fn commit_small<T: SmallInteger>(bases: &[G1Affine], values: &[T]) -> G1 {
-    assert!(values.len() <= bases.len(), "{} values for {} bases", values.len(), bases.len());
+pub fn commit_small<T: Cell>(bases: &[G1Affine], values: &[T]) -> G1 {
+    commit_parts(bases, &[(0, values.into())])
+}
+
+/// The same sum of values of several widths, each part with the index of its first base, by rising index.
+///
+/// # Panics
+/// As [`commit_small`].
+pub fn commit_parts(bases: &[G1Affine], parts: &[(usize, Slice<'_>)]) -> G1 {
+    let count = parts.last().map_or(0, |(start, values)| start + values.len());
+    assert!(count <= bases.len(), "{count} values for {} bases", bases.len());
     // Values by length in bits, the sign included: a window of c bits holds lengths up to c.
     let mut lengths = [0usize; 65];
-    for value in values {
-        let value: i64 = (*value).into();
-        if value != 0 {
-            lengths[65 - (value ^ (value >> 63)).leading_zeros() as usize] += 1;
-        }
+    for (_, values) in parts {
+        typed!(*values, |values| count_lengths(values, &mut lengths));
     }
     let Some(longest) = lengths.iter().rposition(|count| *count != 0) else {
         return G1::identity();
@@ -61,15 +63,35 @@ pub fn commit_small<T: SmallInteger>(bases: &[G1Affine], values: &[T]) -> G1 {
     let windows = longest.div_ceil(width);
     let windows = windows + usize::from(windows > 1 && longest.is_multiple_of(width));
     if windows == 1 {
-        return buckets::window_sum(bases, values.len(), width, |index| values[index].into() as i32);
+        return buckets::window_sum(bases, digits_of(count, parts, |value| value as i32), width);
     }
     let offset: i128 = (0..windows).map(|window| 1i128 << (window * width + width - 1)).sum();
     sum_of_windows(windows, width, |window| {
-        buckets::window_sum(bases, values.len(), width, |index| {
-            let value: i64 = values[index].into();
-            digit(((i128::from(value) + offset) >> (window * width)) as u64, width)
-        })
+        let own = |value: i64| digit(((i128::from(value) + offset) >> (window * width)) as u64, width);
+        buckets::window_sum(bases, digits_of(count, parts, own), width)
     })
+}
+
+/// Counts the values that are not zero by their length in bits.
+fn count_lengths<T: Cell>(values: &[T], lengths: &mut [usize; 65]) {
+    for value in values {
+        let value: i64 = (*value).into();
+        if value != 0 {
+            lengths[65 - (value ^ (value >> 63)).leading_zeros() as usize] += 1;
+        }
+    }
+}
+
+/// The digits of one window. A base without a value has the digit of 0, which is 0.
+fn digits_of(count: usize, parts: &[(usize, Slice<'_>)], digit: impl Fn(i64) -> i32) -> Vec<i32> {
+    let mut digits = vec![0; count];
+    for (start, values) in parts {
+        let own = &mut digits[*start..];
+        typed!(*values, |values| for (own, &value) in own.iter_mut().zip(values) {
+            *own = digit(value.into());
+        });
+    }
+    digits
 }
 
 /// `Σ scalars_i · bases_i`.
@@ -89,12 +111,12 @@ pub fn msm(scalars: &[Fr], bases: &[G1Affine]) -> G1 {
     let shifted = shift_digits(scalars, windows, width);
     sum_of_windows(windows, width, |window| {
         let (limb, shift) = (window * width / 64, window * width % 64);
-        buckets::window_sum(bases, scalars.len(), width, |index| {
-            let limbs = &shifted[index];
+        let own = |limbs: &[u64; 5]| {
             let high = limbs.get(limb + 1).copied().unwrap_or(0);
             let bits = (u128::from(limbs[limb]) | (u128::from(high) << 64)) >> shift;
             digit(bits as u64, width)
-        })
+        };
+        buckets::window_sum(bases, shifted.iter().map(own).collect(), width)
     })
 }
 

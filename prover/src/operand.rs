@@ -2,15 +2,16 @@
 
 use rayon::prelude::*;
 
+use lorica_cells::{Cell, typed};
+use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_circuits::column::{Axis, Column, Region};
+use lorica_circuits::column::Column;
 use lorica_circuits::error::CircuitError;
-use lorica_circuits::form::{Coefficient, Form, FormTerm, LowWeight, ScaleRef};
+use lorica_circuits::form::{Coefficient, Form, FormTerm, LowWeight};
 use lorica_circuits::layout::Layout;
 use lorica_verifier::arithmetic::Native;
 use lorica_verifier::multilinear::{eq_table, integer, packed_table};
 use lorica_verifier::weight::Points;
-use std::collections::BTreeMap;
 
 use crate::cells::Cells;
 use crate::wide::rows::multiples;
@@ -39,9 +40,9 @@ pub struct Reader<'r> {
     /// Address space.
     pub layout: &'r Layout,
     /// Committed integers.
-    pub cells: &'r Cells<'r>,
+    pub cells: &'r Cells,
     /// Base scales.
-    pub scales: BTreeMap<ScaleRef, Fr>,
+    pub scales: Vec<Fr>,
     /// Texts.
     pub texts: Vec<Text>,
 }
@@ -98,7 +99,7 @@ impl Reader<'_> {
             Coefficient::Integer(value) => Ok(integer(value)),
             Coefficient::Scale(scale) => self
                 .scales
-                .get(&scale)
+                .get(scale.0)
                 .copied()
                 .ok_or_else(|| CircuitError::Compile { what: format!("no scale {scale:?}") }),
         }
@@ -109,7 +110,12 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// If the form does not fit the layout.
-    pub fn materialise(&self, form: &Form, variables: &[Axis], outer: &Points<Fr>) -> Result<Vec<Fr>, CircuitError> {
+    pub fn materialise(
+        &self,
+        form: &Form,
+        variables: &[Axis],
+        outer: &Points<'_, Fr>,
+    ) -> Result<Vec<Fr>, CircuitError> {
         let variables = Variables::new(self.layout, variables);
         let mut out = vec![Fr::ZERO; 1 << variables.total];
         for term in &form.terms {
@@ -122,7 +128,7 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// As [`Self::materialise`].
-    pub fn evaluate(&self, form: &Form, outer: &Points<Fr>) -> Result<Fr, CircuitError> {
+    pub fn evaluate(&self, form: &Form, outer: &Points<'_, Fr>) -> Result<Fr, CircuitError> {
         Ok(self.materialise(form, &[], outer)?[0])
     }
 
@@ -131,7 +137,7 @@ impl Reader<'_> {
         axis: Option<Axis>,
         entries: impl Iterator<Item = (usize, usize, Coefficient)>,
         variables: &Variables,
-        outer: &Points<Fr>,
+        outer: &Points<'_, Fr>,
     ) -> Result<Vec<Choice>, CircuitError> {
         let bound = axis.and_then(|a| variables.shift(a));
         let table = match (axis, bound) {
@@ -153,7 +159,7 @@ impl Reader<'_> {
         &self,
         term: &FormTerm,
         variables: &Variables,
-        outer: &Points<Fr>,
+        outer: &Points<'_, Fr>,
         out: &mut [Fr],
     ) -> Result<(), CircuitError> {
         let placement = self.layout.placement(term.column)?;
@@ -172,10 +178,11 @@ impl Reader<'_> {
             factor_choices.push(self.choices(Some(factor.axis), entries, variables, outer)?);
             present |= variables.mask(factor.axis);
         }
-        let requests = if spec.region == Region::Adapter {
-            present |= variables.mask(Axis::Request);
-            let entries = (0..self.layout.shape.requests).map(|m| (m, m, Coefficient::Integer(1)));
-            self.choices(Some(Axis::Request), entries, variables, outer)?
+        let copies = self.layout.copies(spec.region);
+        let requests = if copies > 1 {
+            present |= variables.mask(Axis::REQUEST);
+            let entries = (0..copies).map(|m| (m, m, Coefficient::Integer(1)));
+            self.choices(Some(Axis::REQUEST), entries, variables, outer)?
         } else {
             vec![(0, 0, Fr::ONE)]
         };
@@ -188,22 +195,19 @@ impl Reader<'_> {
         for (weight, &(axis, bits)) in term.lows.iter().zip(&spec.lows) {
             let own: Vec<Piece> = match weight {
                 LowWeight::WordOf | LowWeight::PositionOf => {
-                    present |= variables.mask(Axis::Request) | variables.mask(Axis::Token);
-                    vec![self.piece(Axis::Request, variables, outer)?, self.piece(Axis::Token, variables, outer)?]
+                    present |= variables.mask(Axis::REQUEST) | variables.mask(Axis::TOKEN);
+                    vec![self.piece(Axis::REQUEST, variables, outer)?, self.piece(Axis::TOKEN, variables, outer)?]
                 }
                 LowWeight::Axis(a) => {
                     present |= variables.mask(*a);
-                    let split = [Axis::Head, Axis::Depth];
-                    if *a == Axis::Channel
-                        && variables.shift(*a).is_none()
-                        && split.iter().any(|&s| variables.shift(s).is_some())
-                    {
-                        let mut both = Vec::new();
-                        for s in split {
-                            present |= variables.mask(s);
-                            both.push(self.piece(s, variables, outer)?);
+                    let parts = self.layout.parts(*a);
+                    if variables.shift(*a).is_none() && parts.iter().any(|&part| variables.shift(part).is_some()) {
+                        let mut all = Vec::new();
+                        for &part in parts {
+                            present |= variables.mask(part);
+                            all.push(self.piece(part, variables, outer)?);
                         }
-                        both
+                        all
                     } else {
                         vec![self.piece(*a, variables, outer)?]
                     }
@@ -222,7 +226,7 @@ impl Reader<'_> {
                     vec![Piece::Weighted(one)]
                 }
             };
-            if axis == Axis::Request {
+            if axis == Axis::REQUEST {
                 request_at = Some((pieces.len(), bits as usize));
             }
             match weight {
@@ -337,14 +341,10 @@ impl Reader<'_> {
                 if column.is_empty() {
                     return Ok((target, Vec::new()));
                 }
-                let cells = &column[index << low_bits..(index + 1) << low_bits];
+                let cells = column.range(index << low_bits..(index + 1) << low_bits);
                 let values = if weighted {
                     let mut sums = vec![Wide::default(); 1 << bound_bits];
-                    for ((cell, weight), own) in cells.iter().zip(&weights).zip(&compact) {
-                        if *cell != 0 {
-                            sums[*own as usize].add_product(*cell, weight);
-                        }
-                    }
+                    typed!(cells, |cells| add_weighted(&mut sums, cells, &weights, &compact));
                     sums.iter().map(|sum| sum.reduce() * coefficient).collect()
                 } else {
                     // All low bits are free, and compact indices are numbered in their order.
@@ -376,7 +376,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn piece(&self, axis: Axis, variables: &Variables, outer: &Points<Fr>) -> Result<Piece, CircuitError> {
+    fn piece(&self, axis: Axis, variables: &Variables, outer: &Points<'_, Fr>) -> Result<Piece, CircuitError> {
         match variables.shift(axis) {
             Some(shift) => Ok(Piece::Bound { shift, bits: self.layout.axis_bits(axis) as usize }),
             None => Ok(Piece::Weighted(eq_table(&mut Native, &outer.get(axis)?))),
@@ -392,24 +392,43 @@ impl Reader<'_> {
     }
 
     /// The rows of an embedding table that the texts use, as a column with low axes (request, token, channel).
-    fn gather(&self, column: Column, weight: LowWeight) -> Result<Vec<i64>, CircuitError> {
+    fn gather(&self, column: Column, weight: LowWeight) -> Result<lorica_cells::Cells, CircuitError> {
         let spec = &self.layout.placement(column)?.spec;
         let cells = self.cells.column(self.layout, column, 0)?;
         let shape = &self.layout.shape;
-        let row = 1usize << lorica_circuits::architecture::BLOCK_BITS;
-        let mut rows = Vec::with_capacity(spec.blocks() * shape.requests * shape.tokens * row);
+        // The rows' own cells are those of the last axis.
+        let row = 1usize << spec.lows.last().map_or(0, |&(_, bits)| bits);
+        let mut starts = Vec::with_capacity(spec.blocks() * shape.requests * shape.tokens);
         for block in 0..spec.blocks() {
             let start = block << spec.block_bits();
             for m in 0..shape.requests {
                 for t in 0..shape.tokens {
-                    let at = start + self.gathered_row(weight, m, t) * row;
-                    match cells.get(at..at + row) {
-                        Some(own) => rows.extend_from_slice(own),
-                        None => rows.extend(std::iter::repeat_n(0, row)),
-                    }
+                    starts.push(start + self.gathered_row(weight, m, t) * row);
                 }
             }
         }
-        Ok(rows)
+        Ok(typed!(cells, |cells| Cell::cells(take_rows(cells, &starts, row))))
     }
+}
+
+/// Adds each cell times its weight to its sum.
+fn add_weighted<T: Cell>(sums: &mut [Wide], cells: &[T], weights: &[Limbs], own: &[u32]) {
+    for ((cell, weight), own) in cells.iter().zip(weights).zip(own) {
+        let cell: i64 = (*cell).into();
+        if cell != 0 {
+            sums[*own as usize].add_product(cell, weight);
+        }
+    }
+}
+
+/// Rows of cells, one after the other; zeros where there are none.
+fn take_rows<T: Cell>(cells: &[T], starts: &[usize], length: usize) -> Vec<T> {
+    let mut rows = Vec::with_capacity(starts.len() * length);
+    for &start in starts {
+        match cells.get(start..start + length) {
+            Some(own) => rows.extend_from_slice(own),
+            None => rows.extend(std::iter::repeat_n(T::default(), length)),
+        }
+    }
+    rows
 }

@@ -1,12 +1,14 @@
 //! The prover of a batch of inferences: the stages in the order of the transcript.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lorica_cells::Columns;
 use lorica_circuits::bn254::{Field, Fr, FromUniformBytes, G1Affine};
-use lorica_circuits::column::{Column, Region};
+use lorica_circuits::column::Column;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
-use lorica_circuits::relation::Relation;
+use lorica_circuits::region::Region;
 use lorica_verifier::arithmetic::Native;
 use lorica_verifier::field::{Messages, message_shape, outer_points, powers, proof_transcript, public_value};
 use lorica_verifier::keccak::digest_points;
@@ -15,10 +17,10 @@ use lorica_verifier::lookup::{leaf_challenges, leaf_claims, leaf_terms};
 use lorica_verifier::multilinear::{AddressPoint, integer};
 use lorica_verifier::proof::{InferenceProof, Statement};
 use lorica_verifier::statement::{Inputs, StatementError, absorb};
-use lorica_verifier::verify::{Circuit, VerifyError, inputs};
-use lorica_verifier::weight::{Points, RequestBits, Weights, scale_values};
+use lorica_verifier::verify::{VerifyError, inputs};
+use lorica_verifier::weight::{Points, RequestBits, Weights};
 
-use crate::cells::{Cells, place};
+use crate::cells::{Cells, Placed};
 use crate::commit::{Tile, commit_tiles};
 use crate::lookup::prove_tree;
 use crate::mercury::{MercuryError, open};
@@ -26,6 +28,7 @@ use crate::operand::{Reader, Text};
 use crate::reduction::{OpenClaim, combine_tiles, inspect_claim, reduce};
 use crate::relation::{Tables, prove_relations};
 use crate::srs::{Srs, SrsError};
+use lorica_verifier::mercury::MercuryProof;
 
 /// Why no proof could be made.
 #[derive(Debug, thiserror::Error)]
@@ -75,40 +78,38 @@ fn random_mask(log_tile: u32) -> Result<Vec<(usize, Fr)>, ProveError> {
     mask_cells(log_tile).into_iter().map(|cell| Ok((cell, random_scalar()?))).collect()
 }
 
-/// The cells of one tile of a region; shorter, or empty, where the region's cells end.
-fn tile_cells(cells: &[i64], index: usize, size: usize) -> &[i64] {
-    let start = (index * size).min(cells.len());
-    let end = (start + size).min(cells.len());
-    &cells[start..end]
+/// One tile of a region.
+fn tile<'c>(cells: &'c Placed, index: usize, size: usize, field_coefficients: &'c [(usize, Fr)]) -> Tile<'c> {
+    Tile { parts: cells.parts_within(index * size..(index + 1) * size).collect(), field_coefficients }
 }
 
 /// Splits a region's cells into tiles and commits to the occupied ones.
 ///
 /// # Errors
 /// If the SRS is too small.
-pub fn commit_region(srs: &Srs, layout: &Layout, region: Region, cells: &[i64]) -> Result<Vec<G1Affine>, SrsError> {
+pub fn commit_region(srs: &Srs, layout: &Layout, region: Region, cells: &Placed) -> Result<Vec<G1Affine>, SrsError> {
     let size = 1usize << layout.shape.log_tile;
-    let tiles: Vec<Tile<'_, i64>> = layout
+    let tiles: Vec<Tile<'_>> = layout
         .occupied(region)
         .into_iter()
         .enumerate()
         .filter(|(_, occupied)| *occupied)
-        .map(|(index, _)| Tile { cells: tile_cells(cells, index, size), field_coefficients: &[] })
+        .map(|(index, _)| tile(cells, index, size, &[]))
         .collect();
     commit_tiles(srs, &tiles)
 }
 
 /// Everything that a batch proves about, besides its statement.
-#[derive(Debug)]
-pub struct Batch<'b> {
-    /// Cells of the base region.
-    pub base: &'b [i64],
-    /// Cells of the table region.
-    pub tables: &'b [i64],
-    /// Cells of each stated request's adapter; empty for none.
-    pub adapters: Vec<&'b [i64]>,
-    /// Witness columns in logical order.
-    pub columns: &'b std::collections::BTreeMap<Column, Vec<i64>>,
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The base region.
+    pub base: Arc<Placed>,
+    /// The table region.
+    pub tables: Arc<Placed>,
+    /// Each stated request's adapter; `None` is the null adapter.
+    pub adapters: Vec<Option<Arc<Placed>>>,
+    /// Witness columns.
+    pub columns: Columns,
 }
 
 /// Proves a batch.
@@ -118,57 +119,87 @@ pub struct Batch<'b> {
 pub fn prove(
     srs: &Srs,
     base: &BaseCommitments,
-    batch: &Batch<'_>,
+    batch: &Batch,
     statement: &Statement,
 ) -> Result<(InferenceProof, Phases), ProveError> {
     let mut phases = Phases::new();
+    let layout = &base.architecture.layout(&statement.shape)?;
+    let started = Instant::now();
+    let cells = cells(layout, batch)?;
+    phases.push(("witness", started.elapsed()));
+    let texts = texts(layout, statement);
+    let inputs = |witness, salt| Ok(inputs(layout, base, statement, witness, salt)?);
+    let ProgramProof { prover_salt, witness, messages, opening } =
+        prove_program(srs, layout, &cells, texts, inputs, &mut phases)?;
+    Ok((InferenceProof { statement: statement.clone(), prover_salt, witness, messages, opening }, phases))
+}
+
+/// What the prover sends of any program, besides the statement.
+#[derive(Clone, Debug)]
+pub struct ProgramProof {
+    /// The private salt under which the challenges were drawn.
+    pub prover_salt: Fr,
+    /// Commitments to the witness tiles and the mask.
+    pub witness: Vec<G1Affine>,
+    /// Messages of the field part.
+    pub messages: Messages<Fr>,
+    /// The opening.
+    pub opening: MercuryProof,
+}
+
+/// Proves a program. `inputs` makes the statement's scalars from the digest of the witness' commitments and the prover's
+/// salt; `texts` are those of all requests of the shape; the time of each stage is added to `phases`.
+///
+/// # Errors
+/// As [`prove`].
+pub fn prove_program(
+    srs: &Srs,
+    layout: &Layout,
+    cells: &Cells,
+    texts: Vec<Text>,
+    inputs: impl FnOnce(Fr, Fr) -> Result<Inputs<Fr>, ProveError>,
+    phases: &mut Phases,
+) -> Result<ProgramProof, ProveError> {
     let mut clock = Instant::now();
     let mut lap = |name: &'static str| {
         phases.push((name, clock.elapsed()));
         clock = Instant::now();
     };
     let a = &mut Native;
-    let circuit = Circuit::new(base, &statement.shape)?;
-    let layout = &circuit.layout;
     let log_tile = layout.shape.log_tile;
-    let witness = place(layout, Region::Witness, batch.columns)?;
-    let cells = cells(layout, batch, &witness);
-    lap("witness");
 
     // (1) Witness and mask tiles.
-    let tile = 1usize << log_tile;
+    let size = 1usize << log_tile;
     let mask = random_mask(log_tile)?;
-    let count = layout.tiles(Region::Witness, 0).count;
+    let count = layout.tiles(Region::WITNESS, 0).count;
     let mut blinding = Vec::new();
     for _ in 0..count {
-        blinding.push([(tile, random_scalar()?)]);
+        blinding.push([(size, random_scalar()?)]);
     }
-    let mut tiles: Vec<Tile<'_, i64>> = blinding
-        .iter()
-        .enumerate()
-        .map(|(index, blinding)| Tile { cells: tile_cells(&witness, index, tile), field_coefficients: blinding })
-        .collect();
-    tiles.push(Tile { cells: &[], field_coefficients: &mask });
+    let blinded = blinding.iter().enumerate();
+    let mut tiles: Vec<Tile<'_>> =
+        blinded.map(|(index, blinding)| tile(&cells.witness, index, size, blinding)).collect();
+    tiles.push(Tile { parts: Vec::new(), field_coefficients: &mask });
     let commitments = commit_tiles(srs, &tiles)?;
     lap("commit");
 
     let prover_salt = random_scalar()?;
-    let inputs = inputs(layout, base, statement, digest_points(&commitments), prover_salt)?;
+    let inputs = inputs(digest_points(&commitments), prover_salt)?;
     let mut transcript = proof_transcript(a);
     let bound = absorb(a, &mut transcript, layout, &inputs)?;
     let leaf = leaf_challenges(a, &mut transcript);
     let outer = outer_points(a, &mut transcript, layout);
 
     // (3) Lookups, relations, reduction.
-    let (lookup, tree) = prove_tree(&mut transcript, layout, &cells, &leaf)?;
+    let (lookup, tree) = prove_tree(&mut transcript, layout, cells, &leaf)?;
     lap("lookups");
-    let reader = reader(layout, &cells, base, statement);
-    let weights = weights(layout, base, bound.bits);
-    let shape = message_shape(layout, &circuit.relations);
-    let publics = publics(&circuit.relations, &weights, &inputs, &outer)?;
-    let own = prove_relations(&mut transcript, &reader, &circuit.relations, &publics, &outer, shape.rounds)?;
+    let reader = Reader { layout, cells, scales: inputs.scales.clone(), texts };
+    let weights = Weights { layout, scales: inputs.scales.clone(), requests: bound.bits };
+    let shape = message_shape(layout);
+    let publics = publics(&weights, &inputs, &outer)?;
+    let own = prove_relations(&mut transcript, &reader, &publics, &outer, shape.rounds)?;
     lap("relations");
-    let (multiplicities, values) = leaf_terms(layout, &Fr::ONE, &leaf.b)?;
+    let (multiplicities, values) = leaf_terms(layout, &Fr::ONE, &leaf.b);
     let mut claims: Vec<OpenClaim<'_>> =
         own.claims.iter().map(|(form, points, _)| OpenClaim::Form(form, points.clone())).collect();
     claims.push(OpenClaim::Leaves(multiplicities));
@@ -182,7 +213,7 @@ pub fn prove(
     let (low, high) = reduced.point.split_at(log_tile as usize);
     let mut combined = combine_tiles(&reader, high, &mask);
     let eq = crate::lookup::eq_low_first(high);
-    let first_witness = layout.tiles(Region::Witness, 0).first;
+    let first_witness = layout.tiles(Region::WITNESS, 0).first;
     let value = crate::mercury::evaluate_multilinear(&combined, low);
     let mut extra = Fr::ZERO;
     for (index, blinding) in blinding.iter().enumerate() {
@@ -202,31 +233,31 @@ pub fn prove(
         value,
         mercury: opening.messages(),
     };
-    let proof = InferenceProof { statement: statement.clone(), prover_salt, witness: commitments, messages, opening };
-    Ok((proof, phases))
+    Ok(ProgramProof { prover_salt, witness: commitments, messages, opening })
 }
 
 /// All cells of a batch; requests beyond the stated ones repeat the first.
-fn cells<'c>(layout: &Layout, batch: &Batch<'c>, witness: &'c [i64]) -> Cells<'c> {
+fn cells(layout: &Layout, batch: &Batch) -> Result<Cells, CircuitError> {
     let mut adapters = batch.adapters.clone();
-    let first = adapters.first().copied().unwrap_or(&[]);
+    let first = adapters.first().cloned().flatten();
     adapters.resize(layout.shape.requests, first);
-    Cells { base: batch.base, tables: batch.tables, adapters, witness }
+    let witness = Placed::new(layout, Region::WITNESS, &batch.columns)?;
+    let once = |placed: &Arc<Placed>| vec![Some(placed.clone())];
+    let registered =
+        [(Region::BASE, once(&batch.base)), (Region::TABLE, once(&batch.tables)), (Region::ADAPTER, adapters)];
+    Ok(Cells { registered: registered.into(), witness })
 }
 
 /// The public side of each relation at the outer points.
-fn publics(
-    relations: &[Relation],
-    weights: &Weights<'_, Fr>,
-    inputs: &Inputs<Fr>,
-    outer: &Points<Fr>,
-) -> Result<Vec<Fr>, CircuitError> {
+fn publics(weights: &Weights<'_, Fr>, inputs: &Inputs<Fr>, outer: &Points<'_, Fr>) -> Result<Vec<Fr>, CircuitError> {
     let a = &mut Native;
-    relations
+    weights
+        .layout
+        .relations()
         .iter()
         .map(|relation| {
             let mut value = weights.constants(a, &relation.constants, outer)?;
-            if let Some(public) = relation.public {
+            if let Some(public) = &relation.public {
                 value += public_value(a, public, inputs, outer)?;
             }
             Ok(value)
@@ -253,12 +284,12 @@ fn texts(layout: &Layout, statement: &Statement) -> Vec<Text> {
     texts
 }
 
-fn reader<'r>(layout: &'r Layout, cells: &'r Cells<'r>, base: &BaseCommitments, statement: &Statement) -> Reader<'r> {
-    Reader { layout, cells, scales: scale_values(&base.scales).into_iter().collect(), texts: texts(layout, statement) }
+fn reader<'r>(layout: &'r Layout, cells: &'r Cells, base: &BaseCommitments, statement: &Statement) -> Reader<'r> {
+    Reader { layout, cells, scales: base.scales.values(), texts: texts(layout, statement) }
 }
 
 fn weights<'l>(layout: &'l Layout, base: &BaseCommitments, requests: Vec<RequestBits<Fr>>) -> Weights<'l, Fr> {
-    Weights { layout, scales: scale_values(&base.scales).into_iter().collect(), requests }
+    Weights { layout, scales: base.scales.values(), requests }
 }
 
 /// Runs the relations of a batch and names the claims whose value is not what their functional gives on the cells, or
@@ -266,16 +297,10 @@ fn weights<'l>(layout: &'l Layout, base: &BaseCommitments, requests: Vec<Request
 ///
 /// # Errors
 /// If the batch does not fit its shape.
-pub fn broken_claims(
-    base: &BaseCommitments,
-    batch: &Batch<'_>,
-    statement: &Statement,
-) -> Result<Vec<String>, ProveError> {
+pub fn broken_claims(base: &BaseCommitments, batch: &Batch, statement: &Statement) -> Result<Vec<String>, ProveError> {
     let a = &mut Native;
-    let circuit = Circuit::new(base, &statement.shape)?;
-    let layout = &circuit.layout;
-    let witness = place(layout, Region::Witness, batch.columns)?;
-    let cells = cells(layout, batch, &witness);
+    let layout = &base.architecture.layout(&statement.shape)?;
+    let cells = cells(layout, batch)?;
     let mut transcript = proof_transcript(a);
     let inputs = inputs(layout, base, statement, random_scalar()?, random_scalar()?)?;
     let bound = absorb(a, &mut transcript, layout, &inputs)?;
@@ -284,9 +309,9 @@ pub fn broken_claims(
     let (_, tree) = prove_tree(&mut transcript, layout, &cells, &leaf)?;
     let reader = reader(layout, &cells, base, statement);
     let weights = weights(layout, base, bound.bits);
-    let publics = publics(&circuit.relations, &weights, &inputs, &outer)?;
-    let rounds = message_shape(layout, &circuit.relations).rounds;
-    let own = prove_relations(&mut transcript, &reader, &circuit.relations, &publics, &outer, rounds)?;
+    let publics = publics(&weights, &inputs, &outer)?;
+    let rounds = message_shape(layout).rounds;
+    let own = prove_relations(&mut transcript, &reader, &publics, &outer, rounds)?;
     let leaves = leaf_claims(a, layout, &leaf, &tree)?;
     let rho = transcript.challenges(a, "test point", layout.address_bits() as usize);
     let mut address = AddressPoint::new(rho.clone());
@@ -321,14 +346,12 @@ pub fn broken_claims(
 /// If the batch does not fit its shape.
 pub fn broken_relations(
     base: &BaseCommitments,
-    batch: &Batch<'_>,
+    batch: &Batch,
     statement: &Statement,
 ) -> Result<Vec<&'static str>, ProveError> {
     let a = &mut Native;
-    let circuit = Circuit::new(base, &statement.shape)?;
-    let layout = &circuit.layout;
-    let witness = place(layout, Region::Witness, batch.columns)?;
-    let cells = cells(layout, batch, &witness);
+    let layout = &base.architecture.layout(&statement.shape)?;
+    let cells = cells(layout, batch)?;
     let mut transcript = proof_transcript(a);
     let inputs = inputs(layout, base, statement, random_scalar()?, random_scalar()?)?;
     let bound = absorb(a, &mut transcript, layout, &inputs)?;
@@ -336,7 +359,7 @@ pub fn broken_relations(
     let reader = reader(layout, &cells, base, statement);
     let weights = weights(layout, base, bound.bits);
     let mut broken = Vec::new();
-    for (relation, public) in circuit.relations.iter().zip(publics(&circuit.relations, &weights, &inputs, &outer)?) {
+    for (relation, public) in layout.relations().iter().zip(publics(&weights, &inputs, &outer)?) {
         let mut right = public;
         right += reader.evaluate(&relation.form, &outer)?;
         let mut left = Fr::ZERO;

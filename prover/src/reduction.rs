@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use lorica_cells::Slice;
+use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_circuits::column::{Axis, Region};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::{Form, FormTerm, LowWeight};
 use lorica_circuits::layout::Layout;
@@ -26,7 +27,7 @@ use crate::lookup::eq_low_first;
 use crate::operand::Reader;
 use crate::wide::rows::{ROW, sum_rows, sums_within};
 
-/// Bits of lo: those of a channel block, so that gathers and masks never straddle the split.
+/// Bits of lo: those of a channel block of 128, so that masks do not lie across the split there.
 pub(crate) const LOW: usize = ROW.trailing_zeros() as usize;
 /// Rows whose partial evaluations are one task.
 const ROWS_AT_ONCE: usize = 256;
@@ -42,73 +43,88 @@ struct Atom {
 struct Tensor(Vec<Vec<Fr>>);
 
 impl Tensor {
-    /// Splits into a vector over the bits from LOW up and one over those below.
-    fn split(self, coefficient: Fr) -> (Vec<Fr>, Vec<Fr>) {
+    /// The vector of a block that is smaller than a row.
+    fn product(self) -> Vec<Fr> {
+        let ones = vec![Fr::ONE];
+        self.0.into_iter().fold(ones, |all, own| all.iter().flat_map(|u| own.iter().map(move |l| *u * l)).collect())
+    }
+    /// Splits into vectors over the bits from LOW up and ones over those below: one pair, unless a vector lies across the
+    /// split and is no product of its halves (the mask of a length, where blocks of channels are smaller than a row).
+    fn split(self) -> Vec<(Vec<Fr>, Vec<Fr>)> {
         let mut low = vec![Fr::ONE];
-        let mut high = vec![coefficient];
+        let mut pieces = Vec::new();
         let product = |upper: &[Fr], lower: &[Fr]| -> Vec<Fr> {
             upper.iter().flat_map(|u| lower.iter().map(move |l| *u * l)).collect()
         };
         for own in self.0.into_iter().rev() {
             let room = (1usize << LOW) / low.len();
-            if high.len() == 1 && own.len() <= room {
+            if pieces.is_empty() && room == 1 {
+                pieces.push((vec![Fr::ONE], low.clone()));
+            }
+            if !pieces.is_empty() {
+                for (high, _) in &mut pieces {
+                    *high = product(&own, high);
+                }
+            } else if own.len() <= room {
                 low = product(&own, &low);
-            } else if high.len() == 1 && room > 1 {
-                // Straddles: an eq table splits into the table of its low bits times that of its high bits.
-                let (upper, lower) = split_eq(&own, room);
-                low = product(&lower, &low);
-                high = upper.into_iter().map(|u| u * high[0]).collect();
+            } else if let Some((upper, lower)) = split_product(&own, room) {
+                pieces.push((upper, product(&lower, &low)));
             } else {
-                high = product(&own, &high);
+                for l in 0..room {
+                    let mut lower = vec![Fr::ZERO; room];
+                    lower[l] = Fr::ONE;
+                    pieces.push((own.iter().skip(l).step_by(room).copied().collect(), product(&lower, &low)));
+                }
             }
         }
-        (high, low)
+        if pieces.is_empty() {
+            pieces.push((vec![Fr::ONE], low));
+        }
+        pieces
     }
 }
 
-/// Writes `own[h·room + l]` as `upper[h]·lower[l]`; holds for `eq` tables and constant ones.
-fn split_eq(own: &[Fr], room: usize) -> (Vec<Fr>, Vec<Fr>) {
-    let upper: Vec<Fr> = own.chunks(room).map(|chunk| chunk.iter().sum()).collect();
-    let total: Fr = upper.iter().sum();
-    let lower: Vec<Fr> = (0..room).map(|l| own.iter().skip(l).step_by(room).sum::<Fr>()).collect();
-    // upper·lower sums to total², own to total.
-    match Option::<Fr>::from(total.invert()) {
-        Some(inverse) => (upper, lower.into_iter().map(|l| l * inverse).collect()),
-        None => (upper, lower),
-    }
+/// Writes `own[h·room + l]` as `upper[h]·lower[l]` if that can be: it holds for `eq` tables and constant ones.
+fn split_product(own: &[Fr], room: usize) -> Option<(Vec<Fr>, Vec<Fr>)> {
+    let pivot = own.iter().position(|v| !bool::from(v.is_zero()))?;
+    let inverse = Option::<Fr>::from(own[pivot].invert())?;
+    let upper: Vec<Fr> = own.iter().skip(pivot % room).step_by(room).map(|u| *u * inverse).collect();
+    let lower = own[pivot / room * room..][..room].to_vec();
+    let holds = upper.iter().zip(own.chunks(room)).all(|(u, row)| row.iter().zip(&lower).all(|(v, l)| *u * l == *v));
+    holds.then_some((upper, lower))
 }
 
 /// A claim to be reduced.
 pub(crate) enum OpenClaim<'r> {
-    Form(&'r Form, Points<Fr>),
+    Form(&'r Form, Points<'r, Fr>),
     Leaves(Vec<LeafTerm<Fr>>),
 }
 
 /// Adds the atoms of blocks that share one low tensor.
 fn push_blocks(atoms: &mut Vec<Atom>, coefficient: Fr, blocks: &[(u64, Fr)], bits: usize, tensor: Tensor) {
     if bits >= LOW {
-        let (within, low) = tensor.split(Fr::ONE);
-        let mut high = Vec::with_capacity(blocks.len() * within.len());
-        for (address, weight) in blocks {
-            let start = (address >> LOW) as usize;
-            for (i, w) in within.iter().enumerate() {
-                if !bool::from(w.is_zero()) {
-                    high.push((start + i, *w * weight));
+        for (within, low) in tensor.split() {
+            let mut high = Vec::with_capacity(blocks.len() * within.len());
+            for (address, weight) in blocks {
+                let start = (address >> LOW) as usize;
+                for (i, w) in within.iter().enumerate() {
+                    if !bool::from(w.is_zero()) {
+                        high.push((start + i, *w * weight));
+                    }
                 }
             }
+            atoms.push(Atom { coefficient, high, low: Arc::new(low) });
         }
-        atoms.push(Atom { coefficient, high, low: Arc::new(low) });
         return;
     }
     // Small blocks: one atom for each offset within lo.
-    let (within, low) = tensor.split(Fr::ONE);
-    let scale: Fr = within.iter().product();
+    let low = tensor.product();
     let lanes = 1u64 << LOW;
     for offset in (0..lanes).step_by(1 << bits) {
         let high: Vec<(usize, Fr)> = blocks
             .iter()
             .filter(|(address, _)| address % lanes == offset)
-            .map(|(address, weight)| ((address >> LOW) as usize, *weight * scale))
+            .map(|(address, weight)| ((address >> LOW) as usize, *weight))
             .collect();
         if high.is_empty() {
             continue;
@@ -129,13 +145,12 @@ fn leaf_atoms(
     atoms: &mut Vec<Atom>,
 ) -> Result<(), CircuitError> {
     for term in terms {
-        let spec = &layout.placement(term.column)?.spec;
-        let bits = spec.block_bits() as usize;
+        let (own, keys) = (layout.placement(term.column)?, layout.placement(term.at)?);
+        let bits = own.spec.block_bits() as usize;
         let high = eq_low_first(&point[bits..]);
-        let first = (term.leaf >> bits) as usize;
-        let address = layout.address(term.column, 0)?;
-        let blocks: Vec<(u64, Fr)> =
-            (0..spec.blocks()).map(|i| (address + ((i as u64) << bits), high[first + i])).collect();
+        let start = layout.region_start(own.spec.region, 0);
+        let block = |i: usize| (start + own.start(i), high[(keys.start(i) >> bits) as usize]);
+        let blocks: Vec<(u64, Fr)> = (0..own.spec.blocks()).map(block).collect();
         let tensor = Tensor(point[..bits].iter().rev().map(|c| vec![Fr::ONE - c, *c]).collect());
         push_blocks(atoms, combine * term.coefficient, &blocks, bits, tensor);
     }
@@ -145,12 +160,13 @@ fn leaf_atoms(
 fn form_atoms(
     reader: &Reader<'_>,
     term: &FormTerm,
-    points: &Points<Fr>,
+    points: &Points<'_, Fr>,
     combine: Fr,
     atoms: &mut Vec<Atom>,
 ) -> Result<(), CircuitError> {
     let layout = reader.layout;
-    let spec = &layout.placement(term.column)?.spec;
+    let placement = layout.placement(term.column)?;
+    let spec = &placement.spec;
     let bits = spec.block_bits() as usize;
     let table = |axis: Axis| -> Result<Vec<Fr>, CircuitError> { Ok(eq_table(&mut Native, &points.get(axis)?)) };
     let mut coefficient = reader.coefficient(term.coefficient)? * combine;
@@ -176,30 +192,31 @@ fn form_atoms(
             .flat_map(|&(index, w)| choices.iter().map(move |&(digit, c)| (index * count + digit, w * c)))
             .collect();
     }
-    let requests = if spec.region == Region::Adapter { table(Axis::Request)? } else { vec![Fr::ONE] };
+    let requests = if layout.copies(spec.region) > 1 { table(Axis::REQUEST)? } else { vec![Fr::ONE] };
     let mut blocks = Vec::new();
     for (m, request) in requests.iter().enumerate() {
-        let address = layout.address(term.column, m)?;
-        blocks.extend(partial.iter().map(|&(index, w)| (address + ((index as u64) << bits), w * request)));
+        let start = layout.region_start(spec.region, m);
+        blocks.extend(partial.iter().map(|&(index, w)| (start + placement.start(index), w * request)));
     }
 
-    // Gathered rows of 128 channels.
+    // Gathered rows: blocks of the last axis, one for each (request, token).
     if let Some(gather) = term.lows.iter().find(|l| matches!(l, LowWeight::WordOf | LowWeight::PositionOf)) {
-        let low = match term.lows.last() {
+        let row_bits = spec.lows.last().map_or(0, |&(_, bits)| bits as usize);
+        let channels = match term.lows.last() {
             Some(LowWeight::Axis(axis)) => table(*axis)?,
-            _ => vec![Fr::ONE; 1 << LOW],
+            _ => vec![Fr::ONE; 1 << row_bits],
         };
-        let (requests, tokens) = (table(Axis::Request)?, table(Axis::Token)?);
-        let mut high = Vec::new();
+        let (requests, tokens) = (table(Axis::REQUEST)?, table(Axis::TOKEN)?);
+        let mut rows = Vec::new();
         for (address, weight) in &blocks {
             for (m, r) in requests.iter().enumerate() {
                 for (t, token) in tokens.iter().enumerate() {
-                    let row = reader.gathered_row(*gather, m, t);
-                    high.push(((address >> LOW) as usize + row, *weight * r * token));
+                    let row = reader.gathered_row(*gather, m, t) as u64;
+                    rows.push((address + (row << row_bits), *weight * r * token));
                 }
             }
         }
-        atoms.push(Atom { coefficient, high, low: Arc::new(low) });
+        push_blocks(atoms, coefficient, &rows, row_bits, Tensor(vec![channels]));
         return Ok(());
     }
 
@@ -215,7 +232,7 @@ fn form_atoms(
             vectors.push(match weight {
                 LowWeight::Axis(own) => {
                     let mut vector = table(*own)?;
-                    if let (Axis::Request, Some(m)) = (axis, request) {
+                    if let (Axis::REQUEST, Some(m)) = (axis, request) {
                         for (i, value) in vector.iter_mut().enumerate() {
                             if i != m {
                                 *value = Fr::ZERO;
@@ -269,7 +286,7 @@ pub(crate) fn inspect_claim(
     for atom in &atoms {
         let at: Fr = atom.low.iter().zip(&low).map(|(v, e)| *v * e).sum();
         for (hi, u) in &atom.high {
-            let cells = row(reader, *hi);
+            let cells = row(reader, *hi).to_vec();
             let sum: Fr = cells.iter().zip(atom.low.iter()).map(|(c, v)| integer(*c) * v).sum();
             value += atom.coefficient * u * sum;
             weight += atom.coefficient * u * at * high[*hi];
@@ -285,24 +302,19 @@ pub(crate) struct Reduced {
 }
 
 /// A row of 2^LOW cells of the address space, if it is not all zero by absence.
-fn row<'c>(reader: &Reader<'c>, hi: usize) -> &'c [i64] {
+fn row<'c>(reader: &Reader<'c>, hi: usize) -> Slice<'c> {
     let layout = reader.layout;
     let tile = hi >> (layout.shape.log_tile as usize - LOW);
-    let find = |region: Region, request: usize| {
-        let tiles = layout.tiles(region, request);
-        (tiles.first..tiles.first + tiles.count).contains(&tile).then(|| {
-            let start = (hi << LOW) - layout.region_start(region, request) as usize;
-            let cells = reader.cells.region(region, request);
-            let end = (start + (1 << LOW)).min(cells.len());
-            cells.get(start..end).unwrap_or(&[])
-        })
-    };
-    for region in [Region::Base, Region::Table, Region::Witness] {
-        if let Some(found) = find(region, 0) {
-            return found;
+    for &(region, _, tiles) in layout.regions() {
+        if let Some(index) = tile.checked_sub(tiles.first)
+            && index < tiles.count * layout.copies(region)
+        {
+            let copy = index / tiles.count;
+            let first = layout.region_start(region, copy) as usize >> LOW;
+            return reader.cells.region(region, copy).map_or(Slice::EMPTY, |cells| cells.row(hi - first));
         }
     }
-    (0..layout.shape.requests).find_map(|m| find(Region::Adapter, m)).unwrap_or(&[])
+    Slice::EMPTY
 }
 
 fn fold_pairs(values: &[Fr], challenge: &Fr) -> Vec<Fr> {
@@ -376,7 +388,7 @@ pub(crate) fn reduce(
         .into_par_iter()
         .flat_map_iter(|batch| {
             let end = ((batch + 1) * ROWS_AT_ONCE).min(1 << high_bits);
-            let rows: Vec<&[i64]> = (batch * ROWS_AT_ONCE..end).map(|hi| row(reader, hi)).collect();
+            let rows: Vec<Slice<'_>> = (batch * ROWS_AT_ONCE..end).map(|hi| row(reader, hi)).collect();
             sums_within(&rows, &within)
         })
         .collect();

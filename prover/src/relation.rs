@@ -4,11 +4,11 @@ mod product;
 
 use rayon::prelude::*;
 
+use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
-use lorica_circuits::column::Axis;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::Form;
-use lorica_circuits::relation::{Product, Relation};
+use lorica_circuits::relation::{Product, PublicFactor};
 use lorica_verifier::arithmetic::Native;
 use lorica_verifier::field::{has_form_value, powers, variables};
 use lorica_verifier::multilinear::{eq_table, integer};
@@ -34,28 +34,33 @@ fn tensor(table: &[Fr], factor: &[Fr]) -> Vec<Fr> {
 }
 
 impl Tables {
-    pub(crate) fn new(reader: &Reader<'_>, product: &Product, outer: &Points<Fr>) -> Result<Self, CircuitError> {
+    pub(crate) fn new(reader: &Reader<'_>, product: &Product, outer: &Points<'_, Fr>) -> Result<Self, CircuitError> {
         let mut public = vec![Fr::ONE];
+        let lengths = product.public.iter().find_map(|factor| match *factor {
+            PublicFactor::Length(axis) => Some(axis),
+            PublicFactor::Equal(_) => None,
+        });
         for &axis in &product.variables {
             let bits = reader.layout.axis_bits(axis) as usize;
-            let masked = product.masked && matches!(axis, Axis::Request | Axis::Key);
-            let factor = if product.equal.contains(&axis) || (masked && axis == Axis::Request) {
+            let equal = product.public.contains(&PublicFactor::Equal(axis));
+            let factor = if equal || (lengths.is_some() && axis == Axis::REQUEST) {
                 eq_table(&mut Native, &outer.get(axis)?)
             } else {
                 vec![Fr::ONE; 1 << bits]
             };
             public = tensor(&public, &factor);
         }
-        if product.masked {
+        if let Some(index) = lengths {
             let mut shift = public.len().trailing_zeros() as usize;
             let (mut request, mut key) = ((0, 0), (0, 0));
             for &axis in &product.variables {
                 let bits = reader.layout.axis_bits(axis) as usize;
                 shift -= bits;
-                match axis {
-                    Axis::Request => request = (shift, (1usize << bits) - 1),
-                    Axis::Key => key = (shift, (1usize << bits) - 1),
-                    _ => {}
+                let place = (shift, (1usize << bits) - 1);
+                if axis == Axis::REQUEST {
+                    request = place;
+                } else if axis == index {
+                    key = place;
                 }
             }
             for (i, value) in public.iter_mut().enumerate() {
@@ -86,7 +91,7 @@ impl Tables {
 }
 
 /// A claim with its value: form and points.
-pub(crate) type FormClaim<'r> = (&'r Form, Points<Fr>, Fr);
+pub(crate) type FormClaim<'r> = (&'r Form, Points<'r, Fr>, Fr);
 
 /// The messages of the relations.
 pub(crate) struct RelationMessages<'r> {
@@ -100,25 +105,23 @@ pub(crate) struct RelationMessages<'r> {
 /// points.
 pub(crate) fn prove_relations<'r>(
     transcript: &mut Transcript<Native>,
-    reader: &Reader<'_>,
-    relations: &'r [Relation],
+    reader: &Reader<'r>,
     publics: &[Fr],
-    outer: &Points<Fr>,
+    outer: &Points<'r, Fr>,
     rounds: usize,
 ) -> Result<RelationMessages<'r>, CircuitError> {
     #[cfg(target_arch = "x86_64")]
     if crate::lanes::ifma::is_available() {
-        return prove_with::<crate::lanes::ifma::Ifma>(transcript, reader, relations, publics, outer, rounds);
+        return prove_with::<crate::lanes::ifma::Ifma>(transcript, reader, publics, outer, rounds);
     }
-    prove_with::<crate::lanes::portable::Portable>(transcript, reader, relations, publics, outer, rounds)
+    prove_with::<crate::lanes::portable::Portable>(transcript, reader, publics, outer, rounds)
 }
 
 fn prove_with<'r, V: Lanes>(
     transcript: &mut Transcript<Native>,
-    reader: &Reader<'_>,
-    relations: &'r [Relation],
+    reader: &Reader<'r>,
     publics: &[Fr],
-    outer: &Points<Fr>,
+    outer: &Points<'r, Fr>,
     rounds: usize,
 ) -> Result<RelationMessages<'r>, CircuitError> {
     let a = &mut Native;
@@ -126,7 +129,7 @@ fn prove_with<'r, V: Lanes>(
     let mut claims: Vec<FormClaim<'r>> = Vec::new();
     let mut forms = Vec::new();
     let mut tables = Vec::new();
-    for (relation, public) in relations.iter().zip(publics) {
+    for (relation, public) in reader.layout.relations().iter().zip(publics) {
         if relation.products.is_empty() {
             claims.push((&relation.form, outer.clone(), -public));
             continue;
@@ -146,7 +149,7 @@ fn prove_with<'r, V: Lanes>(
     }
     transcript.absorb_all(a, "form values", &forms);
     let lambda = transcript.challenge(a, "relation combine");
-    let with_products = || relations.iter().filter(|r| !r.products.is_empty());
+    let with_products = || reader.layout.relations().iter().filter(|r| !r.products.is_empty());
     let combine = powers(a, &lambda, with_products().count());
     let weights: Vec<(Fr, usize)> = with_products()
         .zip(&combine)
@@ -186,7 +189,7 @@ fn prove_with<'r, V: Lanes>(
     for relation in with_products() {
         for product in &relation.products {
             let skipped = rounds - variables(layout, product);
-            let bound = outer.bind(layout, &product.variables, &challenges[skipped..]);
+            let bound = outer.bind(&product.variables, &challenges[skipped..]);
             let Some((own, _)) = finished.next() else { continue };
             let (left, right) = own.operands();
             operands.push(left);

@@ -13,11 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use lorica_circuits::architecture::{OutputKind, Shape};
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_circuits::column::Region;
-use lorica_circuits::layout::Layout;
-use lorica_prover::cells::{place, tables};
+use lorica_circuits::region::Region;
+use lorica_circuits::shape::{OutputKind, Shape};
+use lorica_prover::cells::{Placed, tables};
 use lorica_prover::prove::{Batch, commit_region, prove};
 use lorica_prover::srs::Srs;
 use lorica_quant::import::{EncodeError, FloatAdapter, FloatEncoder};
@@ -89,7 +88,7 @@ fn odd_texts_have_ids_or_a_typed_error() {
 
 struct Adapter {
     model: Arc<AdapterModel>,
-    cells: Vec<i64>,
+    cells: Arc<Placed>,
     key: AdapterCommitments,
 }
 
@@ -97,8 +96,8 @@ struct Adapter {
 struct Registered {
     srs: Srs,
     executor: Executor,
-    base: Vec<i64>,
-    tables: Vec<i64>,
+    base: Arc<Placed>,
+    tables: Arc<Placed>,
     key: BaseCommitments,
     adapters: Vec<Adapter>,
 }
@@ -112,18 +111,18 @@ impl Registered {
         let base = Arc::new(calibrate(&encoder, &texts, 16).expect("an integer model"));
         let srs = Srs::dev(LOG_TILE).expect("an SRS");
         let shape = Shape { requests: 1, tokens: 32, log_tile: LOG_TILE, output: OutputKind::Classify };
-        let layout = Layout::new(&base.architecture, &shape).expect("a layout");
-        let base_cells = place(&layout, Region::Base, &base.columns).expect("base columns");
-        let table_cells = tables(&layout, &base.architecture).expect("tables");
-        let commit = |region, cells: &[i64]| commit_region(&srs, &layout, region, cells).expect("commitments");
+        let layout = base.architecture.layout(&shape).expect("a layout");
+        let base_cells = Arc::new(Placed::new(&layout, Region::BASE, &base.columns).expect("base columns"));
+        let table_cells = Arc::new(tables(&layout, &base.architecture).expect("tables"));
+        let commit = |region, cells: &Placed| commit_region(&srs, &layout, region, cells).expect("commitments");
         let key = BaseCommitments {
             architecture: base.architecture.clone(),
             scales: base.scales.clone(),
             log_tile: LOG_TILE,
             srs: srs.digest_word(),
             tau_g2: *srs.tau_g2(),
-            tables: commit(Region::Table, &table_cells),
-            tiles: commit(Region::Base, &base_cells),
+            tables: commit(Region::TABLE, &table_cells),
+            tiles: commit(Region::BASE, &base_cells),
         };
         let adapters = ADAPTERS
             .iter()
@@ -131,8 +130,8 @@ impl Registered {
                 let folder = fixture("adapters").join(name);
                 let float = FloatAdapter::load(&folder, &encoder.config, 16).expect("an adapter");
                 let model = quantise_adapter(&base, &float).expect("an integer adapter");
-                let cells = place(&layout, Region::Adapter, &model.columns).expect("columns");
-                let key = AdapterCommitments { base: key.id(), tiles: commit(Region::Adapter, &cells) };
+                let cells = Arc::new(Placed::new(&layout, Region::ADAPTER, &model.columns).expect("columns"));
+                let key = AdapterCommitments { base: key.id(), version: None, tiles: commit(Region::ADAPTER, &cells) };
                 Adapter { model: Arc::new(model), cells, key }
             })
             .collect();
@@ -168,10 +167,10 @@ impl Registered {
             }],
         };
         let batch = Batch {
-            base: &self.base,
-            tables: &self.tables,
-            adapters: vec![adapter.map_or(&[][..], |i| &self.adapters[i].cells)],
-            columns: &trace.columns,
+            base: self.base.clone(),
+            tables: self.tables.clone(),
+            adapters: vec![adapter.map(|i| self.adapters[i].cells.clone())],
+            columns: trace.columns.clone(),
         };
         prove(&self.srs, &self.key, &batch, &statement).expect("a proof").0
     }

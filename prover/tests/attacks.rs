@@ -7,22 +7,23 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use lorica_circuits::architecture::OutputKind::{self, Classify, Embed};
 use lorica_circuits::bn254::Fr;
-use lorica_circuits::column::{Column, Lookup, Region, Table};
-use lorica_circuits::layout::Layout;
+use lorica_circuits::column::{Column, Lookup};
+use lorica_circuits::families::encoder::{column_names, columns};
+use lorica_circuits::region::Region;
+use lorica_circuits::shape::OutputKind::{self, Classify, Embed};
 use lorica_quant::integer::synthetic::{Random, SMALL};
 use lorica_verifier::proof::Output;
-use support::{Run, World};
+use support::{Run, World, at, counts_of, witness_columns};
 
 /// Recounts how often each entry is looked up; keys outside their table are left out.
 fn recount(world: &World, run: &mut Run) {
-    let layout = Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout");
+    let layout = world.key.architecture.layout(&run.statement.shape).expect("a layout");
     let mut counts: BTreeMap<Column, Vec<i64>> =
-        Table::used(run.statement.shape.output).iter().map(|t| (t.multiplicities(), vec![0; 1 << t.bits()])).collect();
+        layout.program.tables.iter().map(|t| (t.multiplicities, vec![0; 1 << t.table.bits()])).collect();
     for placement in layout.placements() {
         if let Lookup::Key { table, .. } = placement.spec.lookup {
-            let counts = counts.get_mut(&table.multiplicities()).expect("a used table");
+            let counts = counts.get_mut(&counts_of(table)).expect("a used table");
             for cell in &run.columns[&placement.spec.column] {
                 let key = cell + placement.spec.lookup.offset();
                 if let Some(count) = usize::try_from(key).ok().and_then(|k| counts.get_mut(k)) {
@@ -44,7 +45,8 @@ fn no_dead_cells(kind: OutputKind, requests: &[(usize, Option<usize>)], seed: u6
     let world = World::new(SMALL, seed, 2);
     let honest = world.run(kind, requests);
     let mut random = Random::new(seed);
-    for column in Column::all(Region::Witness, kind) {
+    let layout = world.key.architecture.layout(&honest.statement.shape).expect("a layout");
+    for column in witness_columns(&layout) {
         for by in [1, -1] {
             let mut run = honest.clone();
             let cells = run.columns.get_mut(&column).expect("a column");
@@ -59,7 +61,7 @@ fn no_dead_cells(kind: OutputKind, requests: &[(usize, Option<usize>)], seed: u6
 }
 
 fn column_is_count(column: Column) -> bool {
-    column >= Column::MultRange16
+    column >= columns::MULT_RANGE16
 }
 
 #[test]
@@ -79,14 +81,14 @@ fn remainders_and_quotients_are_ranged() {
     let world = World::new(SMALL, 13, 1);
     let honest = world.run(Classify, &[(9, Some(0))]);
     for (value, remainder, unit) in [
-        (Column::Qkv, Column::QkvRemainder, 1 << 16),
-        (Column::Attention, Column::AttentionRemainder, 1 << 16),
-        (Column::Intermediate, Column::IntermediateRemainder, 1 << 16),
-        (Column::Context, Column::ContextRemainder, 1 << 16),
-        (Column::LoraHidden, Column::LoraHiddenRemainder, 1 << 16),
-        (Column::OutputLow, Column::OutputRemainder, 1 << 16),
-        (Column::PoolerKey, Column::PoolerRemainder, 1 << 16),
-        (Column::OutputHigh, Column::OutputLow, 1 << 16),
+        (columns::QKV, columns::QKV_REMAINDER, 1 << 16),
+        (columns::ATTENTION, columns::ATTENTION_REMAINDER, 1 << 16),
+        (columns::INTERMEDIATE, columns::INTERMEDIATE_REMAINDER, 1 << 16),
+        (columns::CONTEXT, columns::CONTEXT_REMAINDER, 1 << 16),
+        (columns::LORA_HIDDEN, columns::LORA_HIDDEN_REMAINDER, 1 << 16),
+        (columns::OUTPUT_LOW, columns::OUTPUT_REMAINDER, 1 << 16),
+        (columns::POOLER_KEY, columns::POOLER_REMAINDER, 1 << 16),
+        (columns::OUTPUT_HIGH, columns::OUTPUT_LOW, 1 << 16),
     ] {
         for by in [1, -1] {
             let mut run = honest.clone();
@@ -103,17 +105,17 @@ fn remainders_and_quotients_are_ranged() {
 fn quotients_off_by_one_are_rejected() {
     let world = World::new(SMALL, 14, 1);
     let honest = world.run(Embed, &[(6, None)]);
-    let rows = honest.columns[&Column::NormRoot].len();
+    let rows = honest.columns[&columns::NORM_ROOT].len();
     for by in [1i64, -1] {
         let mut run = honest.clone();
-        run.columns.get_mut(&Column::NormRoot).expect("a column")[0] += by;
-        let root = run.columns[&Column::NormRoot][0];
-        let v = i128::from(run.columns[&Column::NormVariance][0]);
+        run.columns.get_mut(&columns::NORM_ROOT).expect("a column")[0] += by;
+        let root = run.columns[&columns::NORM_ROOT][0];
+        let v = i128::from(run.columns[&columns::NORM_VARIANCE][0]);
         let c = 1i128 << world.key.scales.norms[0].root;
         let (root, v) = (i128::from(root), v);
         let slacks = [c - root * root * v, (root + 1) * (root + 1) * v - 1 - c];
         // The negative slack cannot be written in ranged limbs: its top limb takes the sign.
-        let limbs = run.columns.get_mut(&Column::NormSlack).expect("a column");
+        let limbs = run.columns.get_mut(&columns::NORM_SLACK).expect("a column");
         for (first, slack) in [0usize, 5].into_iter().zip(slacks) {
             for limb in 0..5 {
                 let own = slack >> (16 * limb);
@@ -125,15 +127,15 @@ fn quotients_off_by_one_are_rejected() {
     }
     for by in [1i64, -1] {
         let mut run = honest.clone();
-        let half = run.columns[&Column::Reciprocal].len() / 2;
+        let half = run.columns[&columns::RECIPROCAL].len() / 2;
         let value = |c: &Vec<i64>| c[0] + (c[half] << 16);
-        let r = value(&run.columns[&Column::Reciprocal]);
-        let u = value(&run.columns[&Column::ReciprocalRemainder]);
-        let slack = value(&run.columns[&Column::ReciprocalSlack]);
+        let r = value(&run.columns[&columns::RECIPROCAL]);
+        let u = value(&run.columns[&columns::RECIPROCAL_REMAINDER]);
+        let slack = value(&run.columns[&columns::RECIPROCAL_SLACK]);
         let d = u + slack + 1;
         let (r, u) = (r + by, u - by * d);
         for (column, value) in
-            [(Column::Reciprocal, r), (Column::ReciprocalRemainder, u), (Column::ReciprocalSlack, d - 1 - u)]
+            [(columns::RECIPROCAL, r), (columns::RECIPROCAL_REMAINDER, u), (columns::RECIPROCAL_SLACK, d - 1 - u)]
         {
             let cells = run.columns.get_mut(&column).expect("a column");
             cells[0] = value & 0xffff;
@@ -150,8 +152,8 @@ fn a_maximum_that_no_token_attains_is_rejected() {
     let world = World::new(SMALL, 15, 1);
     let mut run = world.run(Embed, &[(7, None)]);
     let tokens = run.statement.shape.tokens;
-    run.columns.get_mut(&Column::Max).expect("a column")[0] += 3;
-    for gap in &mut run.columns.get_mut(&Column::Gap).expect("a column")[..tokens] {
+    run.columns.get_mut(&columns::MAX).expect("a column")[0] += 3;
+    for gap in &mut run.columns.get_mut(&columns::GAP).expect("a column")[..tokens] {
         *gap += 3;
     }
     recount(&world, &mut run);
@@ -161,22 +163,21 @@ fn a_maximum_that_no_token_attains_is_rejected() {
 #[test]
 fn other_weights_than_the_registered_ones_are_rejected() {
     let world = World::new(SMALL, 16, 2);
-    let layout = |run: &Run| Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout");
+    let layout = |run: &Run| world.key.architecture.layout(&run.statement.shape).expect("a layout");
     let run = world.run(Classify, &[(9, Some(0))]);
     let ids: Vec<usize> = run.statement.requests[0].ids.iter().map(|&id| id as usize).collect();
-    for column in Column::all(Region::Base, Classify) {
+    for column in column_names(Region::BASE) {
         let mut forged = World { base: world.base.clone(), ..World::new(SMALL, 16, 2) };
-        let at = layout(&run).placement(column).expect("a placement").offset as usize;
         // A word that occurs, the first cell otherwise.
-        let at = if column == Column::Word { at + ids[0] * 128 } else { at };
+        let at = at(&layout(&run), column, if column == columns::WORD { ids[0] * 128 } else { 0 });
         forged.base[at] += 1;
         let proof = forged.prove(&run).expect("a proof");
         assert!(world.verify(&proof).is_err(), "accepted: another {column:?}");
         crate::circuit::judge(&world.key, &proof);
     }
     let mut forged = World::new(SMALL, 16, 2);
-    for column in Column::all(Region::Adapter, Classify) {
-        let at = layout(&run).placement(column).expect("a placement").offset as usize;
+    for column in column_names(Region::ADAPTER) {
+        let at = at(&layout(&run), column, 0);
         forged.adapters[0].cells[at] += 1;
         let proof = forged.prove(&run).expect("a proof");
         assert!(world.verify(&proof).is_err(), "accepted: another {column:?}");
@@ -233,7 +234,7 @@ fn texts_and_outputs_are_bound() {
     });
     edit("a token more", &|r| r.statement.requests[0].ids.push(3));
     edit("a padding token that differs from row 0", &|r| {
-        let last = r.columns.get_mut(&Column::Residual).expect("a column");
+        let last = r.columns.get_mut(&columns::RESIDUAL).expect("a column");
         last[15 * 128] += 1;
     });
     edit("lengths exchanged", &|r| {
@@ -284,9 +285,9 @@ fn sums_of_an_embedding_are_bound() {
 fn forged_multiplicities_are_rejected() {
     let world = World::new(SMALL, 20, 1);
     let honest = world.run(Embed, &[(9, Some(0))]);
-    for table in Table::used(Embed) {
+    for table in columns::tables(Embed) {
         let mut run = honest.clone();
-        let counts = run.columns.get_mut(&table.multiplicities()).expect("a column");
+        let counts = run.columns.get_mut(&table.multiplicities).expect("a column");
         let used = counts.iter().position(|&c| c > 0).expect("a used entry");
         let other = (used + 1) % counts.len();
         counts[used] -= 1;
@@ -295,7 +296,7 @@ fn forged_multiplicities_are_rejected() {
     }
     // A value of the exp table under a neighbouring key.
     let mut run = honest.clone();
-    let gap = run.columns.get_mut(&Column::Gap).expect("a column");
+    let gap = run.columns.get_mut(&columns::GAP).expect("a column");
     let at = gap.iter().position(|&g| g > 0).expect("a gap");
     gap[at] -= 1;
     recount(&world, &mut run);
@@ -308,12 +309,10 @@ fn unowned_addresses_change_nothing() {
     let mut world = World::new(SMALL, 21, 0);
     let run = world.run(Embed, &[(9, None)]);
     // Rows of the word table beyond the vocabulary belong to the column but to no text.
-    let layout = Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout");
-    let word = layout.placement(Column::Word).expect("a placement").offset as usize;
-    let row = word + (world.key.architecture.vocab + 1) * 128;
+    let layout = world.key.architecture.layout(&run.statement.shape).expect("a layout");
+    let row = at(&layout, columns::WORD, (world.key.architecture.vocab + 1) * 128);
     world.base[row] += 5;
-    world.key.tiles =
-        lorica_prover::prove::commit_region(&support::SRS, &layout, Region::Base, &world.base).expect("commitments");
+    world.key.tiles = support::commit(&layout, Region::BASE, &world.base);
     let mut run = run;
     run.statement.base = world.key.id();
     let proof = world.prove(&run).expect("a proof");
@@ -351,16 +350,16 @@ fn a_headless_adapter_classifies_nothing() {
     let mut world = World::new(SMALL, 23, 1);
     let run = world.run(Classify, &[(9, Some(0))]);
     let absent = lorica_quant::integer::model::ABSENT_LABEL;
-    let layout = Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout");
+    let layout = world.key.architecture.layout(&run.statement.shape).expect("a layout");
+    // Columns without stacked digit lie together.
     let at = |c| {
-        let placement = layout.placement(c).expect("a placement");
-        placement.offset as usize..placement.offset as usize + placement.spec.len()
+        let start = at(&layout, c, 0);
+        start..start + layout.placement(c).expect("a placement").spec.len()
     };
-    world.adapters[0].cells[at(Column::Classifier)].fill(0);
-    world.adapters[0].cells[at(Column::ClassifierBias)].fill(absent);
+    world.adapters[0].cells[at(columns::CLASSIFIER)].fill(0);
+    world.adapters[0].cells[at(columns::CLASSIFIER_BIAS)].fill(absent);
     let cells = &world.adapters[0].cells;
-    world.adapters[0].key.tiles =
-        lorica_prover::prove::commit_region(&support::SRS, &layout, Region::Adapter, cells).expect("commitments");
+    world.adapters[0].key.tiles = support::commit(&layout, Region::ADAPTER, cells);
     let mut forged = run.clone();
     forged.statement.requests[0].adapter = world.adapters[0].key.id();
     forged.statement.requests[0].output = Output::Classify { logits: vec![absent; 16], label: 0 };

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use lorica_cells::Slice;
 use lorica_circuits::bn254::{Bn256, Curve, Field, Fr, G1Affine, G2Affine, Group, MillerLoopResult, MultiMillerLoop};
 use lorica_prover::commit::{Tile, commit, commit_tiles};
 use lorica_prover::srs::{Srs, SrsError};
@@ -150,19 +151,25 @@ fn tiles_are_cells_plus_field_coefficients() {
     let cells: Vec<i32> = (0..64).map(|index| index * index * 977 - 30_000).collect();
     let blinding: Vec<(usize, Fr)> = (0..64).map(|index| (64 + index, Fr::from(index as u64 + 9).square())).collect();
     let mask: Vec<(usize, Fr)> = (0..8).map(|index| (9 * index, Fr::from(3).pow([index as u64 + 100]))).collect();
+    let part = |start: usize, range: std::ops::Range<usize>| (start, Slice::from(&cells[range]));
     let tiles = [
-        Tile { cells: &cells, field_coefficients: &[] },
-        Tile { cells: &cells[..7], field_coefficients: &blinding },
-        Tile { cells: &[], field_coefficients: &mask },
-        Tile { cells: &cells, field_coefficients: &mask },
-        Tile { cells: &[], field_coefficients: &[] },
+        Tile::new(&cells, &[]),
+        Tile::new(&cells[..7], &blinding),
+        Tile::new::<i32>(&[], &mask),
+        Tile::new(&cells, &mask),
+        Tile { parts: Vec::new(), field_coefficients: &[] },
+        // Parts of other widths, with gaps.
+        Tile { parts: vec![part(3, 0..9), (17, Slice::I8(&[-128, 127])), part(20, 5..49)], field_coefficients: &mask },
+        Tile { parts: vec![(0, Slice::U16(&[65535, 0])), (63, Slice::I64(&[1 << 40]))], field_coefficients: &[] },
     ];
     let commitments = commit_tiles(&srs, &tiles).unwrap();
     for (tile, commitment) in tiles.iter().zip(commitments) {
         let mut coefficients = vec![Fr::ZERO; 128];
-        for (index, cell) in tile.cells.iter().enumerate() {
-            let magnitude = Fr::from(u64::from(cell.unsigned_abs()));
-            coefficients[index] = if *cell < 0 { -magnitude } else { magnitude };
+        for (start, cells) in &tile.parts {
+            for (index, cell) in cells.to_vec().into_iter().enumerate() {
+                let magnitude = Fr::from(cell.unsigned_abs());
+                coefficients[start + index] = if cell < 0 { -magnitude } else { magnitude };
+            }
         }
         for (index, value) in tile.field_coefficients {
             coefficients[*index] += value;
@@ -172,6 +179,6 @@ fn tiles_are_cells_plus_field_coefficients() {
         let value = coefficients.iter().rev().fold(Fr::ZERO, |value, c| value * development_trapdoor() + c);
         assert_eq!((G1Affine::generator() * value).to_affine(), commitment);
     }
-    let beyond = Tile::<i32> { cells: &[], field_coefficients: &[(128, Fr::ONE)] };
+    let beyond = Tile::new::<i32>(&[], &[(128, Fr::ONE)]);
     assert!(matches!(commit_tiles(&srs, &[beyond]), Err(SrsError::TooSmall { needed: 129, available: 128 })));
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use lorica_circuits::architecture::OutputKind::{Classify, Embed};
+use lorica_circuits::shape::OutputKind::{Classify, Embed};
 use lorica_quant::integer::synthetic::SMALL;
 use support::World;
 

@@ -7,31 +7,35 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use lorica_circuits::architecture::OutputKind::{Classify, Embed};
-use lorica_circuits::architecture::Shape;
+use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
-use lorica_circuits::column::{Axis, Column, Lookup, Region, Table};
+use lorica_circuits::column::{Column, Lookup};
+use lorica_circuits::families::encoder::{columns, registered_columns};
 use lorica_circuits::layout::Layout;
+use lorica_circuits::region::Region;
+use lorica_circuits::shape::OutputKind::{Classify, Embed};
+use lorica_circuits::shape::Shape;
 use lorica_quant::integer::synthetic::{SMALL, Sizes, Synthetic};
 use lorica_verifier::key::AdapterCommitments;
 use lorica_verifier::verify::{VerifyError, verify};
 use support::naive::verify_without;
 use support::{LOG_TILE, Run, SRS, World};
+use support::{counts_of, witness_columns};
 
 const SUM: &str = "lookup: the sum of fractions is zero";
 
 fn layout(world: &World, run: &Run) -> Layout {
-    Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout")
+    world.key.architecture.layout(&run.statement.shape).expect("a layout")
 }
 
 /// Recounts how often each entry is looked up; keys outside their table are left out.
 fn recount(world: &World, run: &mut Run) {
     let layout = layout(world, run);
     let mut counts: BTreeMap<Column, Vec<i64>> =
-        Table::used(run.statement.shape.output).iter().map(|t| (t.multiplicities(), vec![0; 1 << t.bits()])).collect();
+        layout.program.tables.iter().map(|t| (t.multiplicities, vec![0; 1 << t.table.bits()])).collect();
     for placement in layout.placements() {
         if let Lookup::Key { table, .. } = placement.spec.lookup {
-            let counts = counts.get_mut(&table.multiplicities()).expect("a used table");
+            let counts = counts.get_mut(&counts_of(table)).expect("a used table");
             for cell in &run.columns[&placement.spec.column] {
                 let key = usize::try_from(cell + placement.spec.lookup.offset()).ok();
                 if let Some(count) = key.and_then(|k| counts.get_mut(k)) {
@@ -68,20 +72,21 @@ fn tables_cannot_be_crossed() {
     let world = World::new(SMALL, 71, 1);
     let honest = world.run(Classify, &[(9, Some(0))]);
     let layout = layout(&world, &honest);
-    let columns = [Column::QkvRemainder, Column::OutputHigh, Column::Gap, Column::Intermediate, Column::PoolerKey];
+    let columns =
+        [columns::QKV_REMAINDER, columns::OUTPUT_HIGH, columns::GAP, columns::INTERMEDIATE, columns::POOLER_KEY];
     for column in columns {
         let Lookup::Key { table, .. } = layout.placement(column).expect("a placement").spec.lookup else { panic!() };
         let offset = layout.placement(column).expect("a placement").spec.lookup.offset();
         let size = 1i64 << table.bits();
-        for &other in Table::used(Classify).iter().filter(|t| **t != table) {
+        for other in columns::tables(Classify).into_iter().map(|t| t.table).filter(|t| *t != table) {
             // Just outside the own table, by the size of either, and by the distance of the identifiers.
             for key in [size + 1, 65536 + 1, 1 - (1 << other.bits()), size + (other.id() as i64 - table.id() as i64)] {
                 let mut run = honest.clone();
                 let old = run.columns[&column][0] + offset;
                 run.columns.get_mut(&column).expect("a column")[0] = key - offset;
-                run.columns.get_mut(&table.multiplicities()).expect("a column")[old as usize] -= 1;
+                run.columns.get_mut(&counts_of(table)).expect("a column")[old as usize] -= 1;
                 let entry = key.rem_euclid(1 << other.bits()) as usize;
-                run.columns.get_mut(&other.multiplicities()).expect("a column")[entry] += 1;
+                run.columns.get_mut(&counts_of(other)).expect("a column")[entry] += 1;
                 let proof = world.prove(&run).expect("the prover does not look");
                 let error = verify_without(&world, &proof, &[]).expect_err("accepted").to_string();
                 crate::circuit::judge(&world.key, &proof);
@@ -91,10 +96,10 @@ fn tables_cannot_be_crossed() {
     }
     // A pair (key, value) of the exp table with another value, its key counted as a range instead.
     let mut run = honest.clone();
-    let gap = run.columns[&Column::Gap][0] as usize;
-    run.columns.get_mut(&Column::Exp).expect("a column")[0] -= 1;
-    run.columns.get_mut(&Column::MultExp).expect("a column")[gap] -= 1;
-    run.columns.get_mut(&Column::MultRange16).expect("a column")[gap] += 1;
+    let gap = run.columns[&columns::GAP][0] as usize;
+    run.columns.get_mut(&columns::EXP).expect("a column")[0] -= 1;
+    run.columns.get_mut(&columns::MULT_EXP).expect("a column")[gap] -= 1;
+    run.columns.get_mut(&columns::MULT_RANGE16).expect("a column")[gap] += 1;
     let proof = world.prove(&run).expect("the prover does not look");
     let error = verify_without(&world, &proof, &[]).expect_err("accepted").to_string();
     crate::circuit::judge(&world.key, &proof);
@@ -140,23 +145,23 @@ fn roots_are_unique_under_hostile_scales() {
 fn roots_of_extreme_variances_are_exact() {
     let world = World::new(SMALL, 72, 0);
     let honest = world.run(Embed, &[(11, None)]);
-    let rows = honest.columns[&Column::NormRoot].len();
+    let rows = honest.columns[&columns::NORM_ROOT].len();
     let per_norm = rows / world.key.scales.norms.len();
-    let variance = &honest.columns[&Column::NormVariance];
+    let variance = &honest.columns[&columns::NORM_VARIANCE];
     let least = (0..rows).min_by_key(|&i| variance[i]).expect("a row");
     let greatest = (0..rows).max_by_key(|&i| variance[i]).expect("a row");
-    let root = &honest.columns[&Column::NormRoot];
+    let root = &honest.columns[&columns::NORM_ROOT];
     let steepest = (0..rows).min_by_key(|&i| root[i]).expect("a row");
     for row in [least, greatest, steepest] {
         for (by, borrow) in [(1i64, 4usize), (-1, 4), (1, 3), (-1, 2), (1, 0), (-1, 0)] {
             let mut run = honest.clone();
-            run.columns.get_mut(&Column::NormRoot).expect("a column")[row] += by;
-            let root = i128::from(run.columns[&Column::NormRoot][row]);
+            run.columns.get_mut(&columns::NORM_ROOT).expect("a column")[row] += by;
+            let root = i128::from(run.columns[&columns::NORM_ROOT][row]);
             let v = i128::from(variance[row]);
             let c = 1i128 << world.key.scales.norms[row / per_norm].root;
             let slacks = [c - root * root * v, (root + 1) * (root + 1) * v - 1 - c];
             assert!(slacks.iter().any(|s| *s < 0));
-            let limbs = run.columns.get_mut(&Column::NormSlack).expect("a column");
+            let limbs = run.columns.get_mut(&columns::NORM_SLACK).expect("a column");
             let mut told = true;
             for (first, slack) in [0usize, 5].into_iter().zip(slacks) {
                 for limb in 0..5 {
@@ -191,20 +196,22 @@ fn roots_of_extreme_variances_are_exact() {
 fn reciprocals_at_the_ends_of_their_remainder_are_exact() {
     let world = World::new(SMALL, 73, 0);
     let honest = world.run(Embed, &[(2, None)]);
-    let half = honest.columns[&Column::Reciprocal].len() / 2;
+    let half = honest.columns[&columns::RECIPROCAL].len() / 2;
     let value = |run: &Run, column, row: usize| run.columns[&column][row] + (run.columns[&column][half + row] << 16);
     let of = |column| (0..half).min_by_key(|&row| value(&honest, column, row)).expect("a row");
-    for row in [of(Column::ReciprocalRemainder), of(Column::ReciprocalSlack)] {
+    for row in [of(columns::RECIPROCAL_REMAINDER), of(columns::RECIPROCAL_SLACK)] {
         for by in [1i64, -1] {
             for high_borrows in [true, false] {
                 let mut run = honest.clone();
-                let u = value(&run, Column::ReciprocalRemainder, row);
-                let d = u + value(&run, Column::ReciprocalSlack, row) + 1;
-                let (r, u) = (value(&run, Column::Reciprocal, row) + by, u - by * d);
+                let u = value(&run, columns::RECIPROCAL_REMAINDER, row);
+                let d = u + value(&run, columns::RECIPROCAL_SLACK, row) + 1;
+                let (r, u) = (value(&run, columns::RECIPROCAL, row) + by, u - by * d);
                 assert!(u < 0 || d - 1 - u < 0);
-                for (column, value) in
-                    [(Column::Reciprocal, r), (Column::ReciprocalRemainder, u), (Column::ReciprocalSlack, d - 1 - u)]
-                {
+                for (column, value) in [
+                    (columns::RECIPROCAL, r),
+                    (columns::RECIPROCAL_REMAINDER, u),
+                    (columns::RECIPROCAL_SLACK, d - 1 - u),
+                ] {
                     let cells = run.columns.get_mut(&column).expect("a column");
                     let low = if high_borrows || value >= 0 { value & 0xffff } else { value };
                     (cells[row], cells[half + row]) = (low, (value - low) >> 16);
@@ -224,25 +231,25 @@ fn no_real_token_can_be_hidden() {
     let world = World::new(SMALL, 74, 0);
     let honest = world.run(Embed, &[(6, None)]);
     let tokens = honest.statement.shape.tokens;
-    let half = honest.columns[&Column::Reciprocal].len() / 2;
-    let cells = honest.columns[&Column::Exp].len();
+    let half = honest.columns[&columns::RECIPROCAL].len() / 2;
+    let cells = honest.columns[&columns::EXP].len();
     let mut run = honest.clone();
     // Row 0, some key that does not attain the maximum.
-    let key = (0..6).find(|&k| run.columns[&Column::Gap][k] > 0).expect("a key");
-    run.columns.get_mut(&Column::Gap).expect("a column")[key] = 65535;
-    run.columns.get_mut(&Column::Exp).expect("a column")[key] = 0;
-    let d: i64 = run.columns[&Column::Exp][..6].iter().sum();
+    let key = (0..6).find(|&k| run.columns[&columns::GAP][k] > 0).expect("a key");
+    run.columns.get_mut(&columns::GAP).expect("a column")[key] = 65535;
+    run.columns.get_mut(&columns::EXP).expect("a column")[key] = 0;
+    let d: i64 = run.columns[&columns::EXP][..6].iter().sum();
     let (r, u) = ((1i64 << 38) / d, (1i64 << 38) % d);
     for (column, value) in
-        [(Column::Reciprocal, r), (Column::ReciprocalRemainder, u), (Column::ReciprocalSlack, d - 1 - u)]
+        [(columns::RECIPROCAL, r), (columns::RECIPROCAL_REMAINDER, u), (columns::RECIPROCAL_SLACK, d - 1 - u)]
     {
         let cells = run.columns.get_mut(&column).expect("a column");
         (cells[0], cells[half]) = (value & 0xffff, value >> 16);
     }
     for k in 0..tokens {
-        let acc = run.columns[&Column::Exp][k] * r * (1 << 9) + (1 << 31);
-        run.columns.get_mut(&Column::Prob).expect("a column")[k] = acc >> 32;
-        let rest = run.columns.get_mut(&Column::ProbRemainder).expect("a column");
+        let acc = run.columns[&columns::EXP][k] * r * (1 << 9) + (1 << 31);
+        run.columns.get_mut(&columns::PROB).expect("a column")[k] = acc >> 32;
+        let rest = run.columns.get_mut(&columns::PROB_REMAINDER).expect("a column");
         (rest[k], rest[cells + k]) = (acc & 0xffff, (acc >> 16) & 0xffff);
     }
     recount(&world, &mut run);
@@ -332,7 +339,7 @@ fn other_model(world: &World, other: &World, ids: &[u32]) {
 #[test]
 fn positions_are_those_of_the_tokens() {
     let world = World::new(SMALL, 77, 0);
-    let other = edited(&world, |base| base.columns.get_mut(&Column::Position).expect("a column").rotate_left(128));
+    let other = edited(&world, |base| base.columns.edit(columns::POSITION, |cells| cells.rotate_left(128)));
     other_model(&world, &other, &world.synthetic.ids(1, 7));
 }
 
@@ -365,21 +372,21 @@ fn a_layer_reads_the_slot_before_it() {
     // The same model with its layers exchanged: its layer 0 is layer 1, fed with the embedding.
     let layers = 2usize;
     let swapped = edited(&world, |base| {
-        for (column, cells) in &mut base.columns {
-            let spec = column.spec(&world.key.architecture, &world.run(Embed, &[(2, None)]).statement.shape);
-            match spec.digits.first() {
-                Some((Axis::Layer, n)) => {
+        for spec in registered_columns(&world.key.architecture, Region::BASE) {
+            let column = spec.column;
+            base.columns.edit(column, |cells| match spec.digits.first() {
+                Some((Axis::LAYER, n)) => {
                     let size = cells.len() / n;
                     cells.rotate_left(size);
                 }
-                Some((Axis::Norm, n)) => {
+                Some((Axis::NORM, n)) => {
                     let size = cells.len() / n;
                     // Norms 1, 2 are after the layers, 3, 4 in their middle.
                     cells[size..3 * size].rotate_left(size);
                     cells[3 * size..].rotate_left(size);
                 }
                 _ => {}
-            }
+            });
         }
         base.scales.norms.swap(1, 2);
         base.scales.norms.swap(3, 4);
@@ -389,7 +396,7 @@ fn a_layer_reads_the_slot_before_it() {
     let (honest, other) = (world.run_ids(Embed, &text), swapped.run_ids(Embed, &text));
     let mut run = honest.clone();
     let layout = layout(&world, &honest);
-    for column in Column::all(Region::Witness, Embed) {
+    for column in witness_columns(&layout) {
         let spec = &layout.placement(column).expect("a placement").spec;
         let source = &other.columns[&column];
         let cells = run.columns.get_mut(&column).expect("a column");
@@ -405,13 +412,13 @@ fn a_layer_reads_the_slot_before_it() {
                 }
             };
             match axis {
-                Axis::Layer => copy(0, 1),
-                Axis::Slot => copy(1, 2),
-                Axis::Norm => {
+                Axis::LAYER => copy(0, 1),
+                Axis::SLOT => copy(1, 2),
+                Axis::NORM => {
                     copy(1, 2);
                     copy(layers + 1, layers + 2);
                 }
-                Axis::Limb => {}
+                Axis::LIMB => {}
                 _ => break,
             }
             outer *= n;
@@ -419,7 +426,7 @@ fn a_layer_reads_the_slot_before_it() {
     }
     run.statement.requests[0].output = other.statement.requests[0].output.clone();
     // The other model publishes its slot 2; layer 1 is the last one here.
-    let last = &run.columns[&Column::Residual][2 * 16 * 128..];
+    let last = &run.columns[&columns::RESIDUAL][2 * 16 * 128..];
     if let lorica_verifier::proof::Output::Embed { sums } = &mut run.statement.requests[0].output {
         for (c, sum) in sums.iter_mut().enumerate() {
             *sum = (0..7).map(|t| last[t * 128 + c]).sum();

@@ -6,10 +6,10 @@
 mod circuit;
 mod support;
 
-use lorica_circuits::architecture::OutputKind::{Classify, Embed};
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
-use lorica_circuits::column::{Column, Lookup, Table};
-use lorica_circuits::layout::Layout;
+use lorica_circuits::column::{Lookup, Table};
+use lorica_circuits::families::encoder::columns;
+use lorica_circuits::shape::OutputKind::{Classify, Embed};
 use lorica_quant::integer::synthetic::SMALL;
 use lorica_verifier::arithmetic::Native;
 use lorica_verifier::field::proof_transcript;
@@ -34,7 +34,7 @@ fn caught(world: &World, proof: &InferenceProof, overlooked: &'static [&'static 
 
 /// One look-up fewer (or more) of an integer key.
 fn count(run: &mut Run, table: Table, key: i64, by: i64) {
-    run.columns.get_mut(&table.multiplicities()).expect("a column")[key as usize] += by;
+    run.columns.get_mut(&support::counts_of(table)).expect("a column")[key as usize] += by;
 }
 
 #[test]
@@ -53,23 +53,23 @@ fn fractions_are_in_no_range() {
     let world = World::new(SMALL, 62, 1);
     let honest = world.run(Classify, &[(9, Some(0))]);
     for (value, remainder) in [
-        (Column::Qkv, Column::QkvRemainder),
-        (Column::Context, Column::ContextRemainder),
-        (Column::Max, Column::ScoreRemainder),
-        (Column::Intermediate, Column::IntermediateRemainder),
-        (Column::OutputLow, Column::OutputRemainder),
-        (Column::LoraHidden, Column::LoraHiddenRemainder),
-        (Column::PoolerKey, Column::PoolerRemainder),
+        (columns::QKV, columns::QKV_REMAINDER),
+        (columns::CONTEXT, columns::CONTEXT_REMAINDER),
+        (columns::MAX, columns::SCORE_REMAINDER),
+        (columns::INTERMEDIATE, columns::INTERMEDIATE_REMAINDER),
+        (columns::OUTPUT_LOW, columns::OUTPUT_REMAINDER),
+        (columns::LORA_HIDDEN, columns::LORA_HIDDEN_REMAINDER),
+        (columns::POOLER_KEY, columns::POOLER_REMAINDER),
     ] {
         let mut run = honest.clone();
-        let layout = Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout");
+        let layout = world.key.architecture.layout(&run.statement.shape).expect("a layout");
         let Lookup::Key { table, .. } = layout.placement(value).expect("a placement").spec.lookup else { panic!() };
         let offset = layout.placement(value).expect("a placement").spec.lookup.offset();
         let old = run.columns[&remainder][0];
         let new = (old + 1) % 65536;
         run.columns.get_mut(&remainder).expect("a column")[0] = new;
-        count(&mut run, Table::Range16, old, -1);
-        count(&mut run, Table::Range16, new, 1);
+        count(&mut run, Table::RANGE16, old, -1);
+        count(&mut run, Table::RANGE16, new, 1);
         let fraction = integer(old - new) * Fr::TWO_INV.pow([16]);
         // The key that y had is looked up no more, or still: neither helps.
         for by in [0, -1] {
@@ -82,7 +82,7 @@ fn fractions_are_in_no_range() {
     }
     // The other way round: half a unit in the remainder, none in y; and a remainder that is x/2^j of an integer.
     for fraction in [Fr::TWO_INV, integer(3) * Fr::TWO_INV.pow([7])] {
-        let proof = prove(&world, &honest, &[(Column::QkvRemainder, 5, fraction)], &mut Faithful);
+        let proof = prove(&world, &honest, &[(columns::QKV_REMAINDER, 5, fraction)], &mut Faithful);
         caught(&world, &proof, &[], SUM);
     }
 }
@@ -90,14 +90,14 @@ fn fractions_are_in_no_range() {
 /// A limb one unit beyond its range, the next limb one less: every relation still holds. Index of the limb, and what it
 /// was.
 fn beyond(world: &World, run: &mut Run) -> (usize, i64) {
-    let cells = run.columns.get_mut(&Column::ProbRemainder).expect("a column");
+    let cells = run.columns.get_mut(&columns::PROB_REMAINDER).expect("a column");
     let half = cells.len() / 2;
     let at = (0..half).find(|i| cells[half + i] > 0).expect("a limb");
     let (old, high) = (cells[at], cells[half + at]);
     cells[at] += 65536;
     cells[half + at] -= 1;
-    count(run, Table::Range16, high, -1);
-    count(run, Table::Range16, high - 1, 1);
+    count(run, Table::RANGE16, high, -1);
+    count(run, Table::RANGE16, high - 1, 1);
     assert_eq!(world.broken(run), Vec::<&str>::new());
     (at, old)
 }
@@ -122,9 +122,9 @@ impl Forger for OtherLeaf {
 fn leaves_are_tied_to_their_cells() {
     let world = World::new(SMALL, 63, 0);
     let mut run = world.run(Embed, &[(9, None)]);
-    let layout = Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout");
+    let layout = world.key.architecture.layout(&run.statement.shape).expect("a layout");
     let (at, old) = beyond(&world, &mut run);
-    let leaf = layout.placement(Column::ProbRemainder).expect("a placement").offset as usize + at;
+    let leaf = support::at(&layout, columns::PROB_REMAINDER, at);
     caught(&world, &prove(&world, &run, &[], &mut Faithful), &[], SUM);
     // The old key in the tree instead of the cell's.
     let mut forger = OtherLeaf { leaf, numerator: Fr::ONE, key: Some((old as u64, 1)) };
@@ -132,7 +132,7 @@ fn leaves_are_tied_to_their_cells() {
     caught(&world, &proof, &[], REDUCTION);
     verify_without(&world, &proof, &[REDUCTION]).expect("nothing else notices");
     // No lookup at all.
-    count(&mut run, Table::Range16, old, -1);
+    count(&mut run, Table::RANGE16, old, -1);
     let mut forger = OtherLeaf { leaf, numerator: Fr::ZERO, key: None };
     let proof = prove(&world, &run, &[], &mut forger);
     caught(&world, &proof, &[], REDUCTION);
@@ -162,8 +162,8 @@ fn multiplicities_come_before_the_challenge() {
     let world = World::new(SMALL, 64, 0);
     let mut run = world.run(Embed, &[(9, None)]);
     beyond(&world, &mut run);
-    let layout = Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout");
-    let leaf = layout.placement(Column::MultRange16).expect("a placement").offset as usize;
+    let layout = world.key.architecture.layout(&run.statement.shape).expect("a layout");
+    let leaf = support::at(&layout, columns::MULT_RANGE16, 0);
     let proof = prove(&world, &run, &[], &mut LateMultiplicity { leaf });
     caught(&world, &proof, &[], REDUCTION);
     verify_without(&world, &proof, &[REDUCTION]).expect("nothing else notices");
@@ -245,7 +245,7 @@ fn forged_relation_sumchecks_are_rejected() {
     caught(&world, &proof, &[], RELATIONS);
     // A relation that does not hold, proven as if it did.
     let mut broken = run.clone();
-    broken.columns.get_mut(&Column::NormSquares).expect("a column")[0] += 1;
+    broken.columns.get_mut(&columns::NORM_SQUARES).expect("a column")[0] += 1;
     let proof = prove(&world, &broken, &[], &mut Faithful);
     caught(&world, &proof, &[], RELATIONS);
     verify_without(&world, &proof, &[RELATIONS]).expect("nothing else notices");
@@ -293,7 +293,7 @@ fn claims_are_tied_to_their_functionals() {
     verify_without(&world, &proof, &[REDUCTION]).expect("nothing else notices");
     // "query, key, value" is the first relation with a form.
     let mut broken = run.clone();
-    broken.columns.get_mut(&Column::NormSquares).expect("a column")[3] += 1;
+    broken.columns.get_mut(&columns::NORM_SQUARES).expect("a column")[3] += 1;
     let proof = prove(&world, &broken, &[], &mut FormValue(0, Fr::ONE));
     caught(&world, &proof, &[], RELATIONS);
     let honest = prove(&world, &run, &[], &mut Faithful);

@@ -9,10 +9,10 @@ mod support;
 use std::fs;
 use std::path::PathBuf;
 
-use lorica_circuits::architecture::OutputKind::{self, Classify, Embed};
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
-use lorica_circuits::column::{Column, Table};
-use lorica_circuits::layout::Layout;
+use lorica_circuits::column::Column;
+use lorica_circuits::families::encoder::columns;
+use lorica_circuits::shape::OutputKind::{self, Classify, Embed};
 use lorica_quant::import::Activation;
 use lorica_quant::integer::synthetic::{SMALL, Sizes};
 use lorica_verifier::codec::Writer;
@@ -26,7 +26,7 @@ use support::{Run, World};
 /// More than one of everything that is counted: layers, blocks of either width, tiles of words, and words that fill
 /// neither their tiles nor a power of two.
 const WIDE: Sizes =
-    Sizes { hidden: 256, layers: 2, heads: 4, intermediate: 384, vocab: 300, r_max: 4, activation: Activation::Relu };
+    Sizes { hidden: 256, intermediate: 384, vocab: 300, layers: 2, activation: Activation::Relu, ..SMALL };
 
 /// Proofs: name, model, kind, and each request's tokens and adapter.
 type Golden = (&'static str, &'static str, OutputKind, &'static [(usize, Option<usize>)]);
@@ -58,8 +58,7 @@ fn key_file(world: &World) -> Vec<u8> {
     world.key.write(&mut writer);
     writer.count(world.adapters.len());
     for adapter in &world.adapters {
-        writer.scalar(&adapter.key.base);
-        writer.points(&adapter.key.tiles);
+        adapter.key.write(&mut writer);
     }
     writer.finish()
 }
@@ -138,40 +137,40 @@ fn cells(run: &mut Run, column: Column) -> &mut Vec<i64> {
 
 /// A limb one unit beyond its range, the next limb one less: every relation still holds. Its leaf, and its old key.
 fn beyond(world: &World, run: &mut Run) -> (usize, i64) {
-    let limbs = cells(run, Column::ProbRemainder);
+    let limbs = cells(run, columns::PROB_REMAINDER);
     let half = limbs.len() / 2;
     let at = (0..half).find(|i| limbs[half + i] > 0).expect("a limb");
     let (old, high) = (limbs[at], limbs[half + at]);
     limbs[at] += 65536;
     limbs[half + at] -= 1;
-    let counts = cells(run, Table::Range16.multiplicities());
+    let counts = cells(run, columns::MULT_RANGE16);
     counts[high as usize] -= 1;
     counts[high as usize - 1] += 1;
     assert_eq!(world.broken(run), Vec::<&str>::new());
-    let layout = Layout::new(&world.key.architecture, &run.statement.shape).expect("a layout");
-    (layout.placement(Column::ProbRemainder).expect("a placement").offset as usize + at, old)
+    let layout = world.key.architecture.layout(&run.statement.shape).expect("a layout");
+    (support::at(&layout, columns::PROB_REMAINDER, at), old)
 }
 
 /// Forged proofs of the small model; the verifier's test knows which check each must meet.
 fn forged(world: &World) -> Vec<(&'static str, InferenceProof)> {
     let embed = world.run(Embed, &[(9, None)]);
     let classify = world.run(Classify, &[(9, Some(0))]);
-    let layout = Layout::new(&world.key.architecture, &embed.statement.shape).expect("a layout");
+    let layout = world.key.architecture.layout(&embed.statement.shape).expect("a layout");
     let mut all = Vec::new();
 
-    let half = [(Column::QkvRemainder, 5, Fr::TWO_INV)];
+    let half = [(columns::QKV_REMAINDER, 5, Fr::TWO_INV)];
     all.push(("fraction", prove(world, &classify, &half, &mut Faithful)));
 
     let mut run = embed.clone();
     let (leaf, key) = beyond(world, &mut run);
     all.push(("poles", prove(world, &run, &[], &mut TwoPoles)));
     all.push(("leaf", prove(world, &run, &[], &mut OtherLeaf { leaf, key: key as u64 })));
-    let table = layout.placement(Column::MultRange16).expect("a placement").offset as usize;
+    let table = support::at(&layout, columns::MULT_RANGE16, 0);
     all.push(("late", prove(world, &run, &[], &mut LateMultiplicity(table))));
 
     all.push(("factor", prove(world, &classify, &[], &mut WithoutFactor)));
     let mut run = classify.clone();
-    cells(&mut run, Column::NormSquares)[0] += 1;
+    cells(&mut run, columns::NORM_SQUARES)[0] += 1;
     all.push(("relation", prove(world, &run, &[], &mut Faithful)));
     all.push(("operands", prove(world, &classify, &[], &mut SameProduct)));
     all.push(("left_out", prove(world, &classify, &[], &mut LeftOut(0))));
@@ -184,10 +183,9 @@ fn forged(world: &World) -> Vec<(&'static str, InferenceProof)> {
     run.adapters = vec![Some(1)];
     all.push(("adapter", world.prove(&run).expect("a proof")));
     let mut changed = self::world("small");
-    let at = layout.placement(Column::TokenType).expect("a placement").offset as usize;
+    let at = support::at(&layout, columns::TOKEN_TYPE, 0);
     changed.base[at] += 1;
-    let synthetic_columns = changed.synthetic.base.columns.get_mut(&Column::TokenType).expect("a column");
-    synthetic_columns[0] += 1;
+    changed.synthetic.base.columns.edit(columns::TOKEN_TYPE, |cells| cells[0] += 1);
     let mut run = changed.run(Embed, &[(9, None)]);
     run.statement =
         lorica_verifier::proof::Statement { requests: run.statement.requests.clone(), ..embed.statement.clone() };

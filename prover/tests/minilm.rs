@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use lorica_circuits::architecture::{OutputKind, Shape};
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_circuits::column::Region;
-use lorica_circuits::layout::Layout;
-use lorica_prover::cells::{place, tables};
+use lorica_circuits::region::Region;
+use lorica_circuits::shape::{OutputKind, Shape};
+use lorica_prover::cells::{Placed, tables};
 use lorica_prover::prove::{Batch, broken_relations, commit_region, prove};
 use lorica_prover::srs::Srs;
 use lorica_quant::import::{FloatAdapter, FloatEncoder};
@@ -36,7 +35,7 @@ fn cache() -> PathBuf {
 
 struct Adapter {
     model: Arc<AdapterModel>,
-    cells: Vec<i64>,
+    cells: Arc<Placed>,
     key: AdapterCommitments,
 }
 
@@ -53,18 +52,18 @@ fn real_texts_are_proven() {
     println!("SRS {:?}", clock.elapsed());
 
     let shape = |requests, tokens, output| Shape { requests, tokens, log_tile: LOG_TILE, output };
-    let layout = Layout::new(&base.architecture, &shape(1, 32, OutputKind::Classify)).expect("a layout");
+    let layout = base.architecture.layout(&shape(1, 32, OutputKind::Classify)).expect("a layout");
     let clock = Instant::now();
-    let base_cells = place(&layout, Region::Base, &base.columns).expect("base columns");
-    let table_cells = tables(&layout, &base.architecture).expect("tables");
+    let base_cells = Arc::new(Placed::new(&layout, Region::BASE, &base.columns).expect("base columns"));
+    let table_cells = Arc::new(tables(&layout, &base.architecture).expect("tables"));
     let key = BaseCommitments {
         architecture: base.architecture.clone(),
         scales: base.scales.clone(),
         log_tile: LOG_TILE,
         srs: srs.digest_word(),
         tau_g2: *srs.tau_g2(),
-        tables: commit_region(&srs, &layout, Region::Table, &table_cells).expect("commitments"),
-        tiles: commit_region(&srs, &layout, Region::Base, &base_cells).expect("commitments"),
+        tables: commit_region(&srs, &layout, Region::TABLE, &table_cells).expect("commitments"),
+        tiles: commit_region(&srs, &layout, Region::BASE, &base_cells).expect("commitments"),
     };
     key.validate().expect("a valid key");
     println!("base registered in {:?}: {} tiles", clock.elapsed(), key.tiles.len());
@@ -74,10 +73,10 @@ fn real_texts_are_proven() {
             let float = FloatAdapter::load(&fixture("adapters").join(name), &encoder.config, 16).expect("an adapter");
             let model = quantise_adapter(&base, &float).expect("an integer adapter");
             let clock = Instant::now();
-            let cells = place(&layout, Region::Adapter, &model.columns).expect("columns");
-            let tiles = commit_region(&srs, &layout, Region::Adapter, &cells).expect("commitments");
+            let cells = Arc::new(Placed::new(&layout, Region::ADAPTER, &model.columns).expect("columns"));
+            let tiles = commit_region(&srs, &layout, Region::ADAPTER, &cells).expect("commitments");
             println!("{name} registered in {:?}: {} tiles", clock.elapsed(), tiles.len());
-            Adapter { model: Arc::new(model), cells, key: AdapterCommitments { base: key.id(), tiles } }
+            Adapter { model: Arc::new(model), cells, key: AdapterCommitments { base: key.id(), version: None, tiles } }
         })
         .collect();
     let keys: Vec<AdapterCommitments> = adapters.iter().map(|a| a.key.clone()).collect();
@@ -143,10 +142,10 @@ fn real_texts_are_proven() {
                 .collect(),
         };
         let batch = Batch {
-            base: &base_cells,
-            tables: &table_cells,
-            adapters: requests.iter().map(|(_, a)| a.map_or(&[][..], |i| &adapters[i].cells)).collect(),
-            columns: &trace.columns,
+            base: base_cells.clone(),
+            tables: table_cells.clone(),
+            adapters: requests.iter().map(|(_, a)| a.map(|i| adapters[i].cells.clone())).collect(),
+            columns: trace.columns.clone(),
         };
         assert_eq!(broken_relations(&key, &batch, &statement).expect("relations"), Vec::<&str>::new());
         let clock = Instant::now();

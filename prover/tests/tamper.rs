@@ -3,8 +3,8 @@
 
 mod support;
 
-use lorica_circuits::architecture::OutputKind::{Classify, Embed};
 use lorica_circuits::bn254::{Fr, G1Affine, PrimeCurveAffine};
+use lorica_circuits::shape::OutputKind::{Classify, Embed};
 use lorica_quant::integer::synthetic::{Random, SMALL};
 use lorica_verifier::codec::CodecError;
 use lorica_verifier::field::Messages;

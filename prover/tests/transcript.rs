@@ -2,9 +2,9 @@
 
 mod support;
 
-use lorica_circuits::architecture::OutputKind::{Classify, Embed};
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::layout::Layout;
+use lorica_circuits::shape::OutputKind::{Classify, Embed};
 use lorica_quant::integer::synthetic::SMALL;
 use lorica_verifier::arithmetic::recorder::{Recorder, Symbolic, Taped};
 use lorica_verifier::arithmetic::{Arithmetic, Native};
@@ -14,13 +14,12 @@ use lorica_verifier::lookup::leaf_challenges;
 use lorica_verifier::proof::InferenceProof;
 use lorica_verifier::statement::{Inputs, absorb};
 use lorica_verifier::transcript::{Event, Transcript};
-use lorica_verifier::verify::{Circuit, inputs, verify_with};
+use lorica_verifier::verify::{inputs, verify_with};
 use support::hooked::{Hook, Hooked};
 use support::{SRS, World};
 
-fn inputs_of(world: &World, circuit: &Circuit, proof: &InferenceProof) -> Inputs<Fr> {
-    inputs(&circuit.layout, &world.key, &proof.statement, digest_points(&proof.witness), proof.prover_salt)
-        .expect("inputs")
+fn inputs_of(world: &World, layout: &Layout, proof: &InferenceProof) -> Inputs<Fr> {
+    inputs(layout, &world.key, &proof.statement, digest_points(&proof.witness), proof.prover_salt).expect("inputs")
 }
 
 fn first_challenge(layout: &Layout, inputs: &Inputs<Fr>) -> Fr {
@@ -34,9 +33,9 @@ fn first_challenge(layout: &Layout, inputs: &Inputs<Fr>) -> Fr {
 fn every_public_field_changes_the_first_challenge() {
     let world = World::new(SMALL, 41, 1);
     let proof = world.prove(&world.run(Embed, &[(9, Some(0)), (4, None)])).expect("a proof");
-    let circuit = Circuit::new(&world.key, &proof.statement.shape).expect("a circuit");
-    let honest = inputs_of(&world, &circuit, &proof);
-    let x = first_challenge(&circuit.layout, &honest);
+    let layout = world.key.architecture.layout(&proof.statement.shape).expect("a layout");
+    let honest = inputs_of(&world, &layout, &proof);
+    let x = first_challenge(&layout, &honest);
     let one = Fr::one();
     let mut edits: Vec<(String, Box<dyn Fn(&mut Inputs<Fr>)>)> = vec![
         ("architecture".into(), Box::new(move |i| i.architecture += one)),
@@ -73,7 +72,7 @@ fn every_public_field_changes_the_first_challenge() {
     for (name, edit) in edits {
         let mut other = honest.clone();
         edit(&mut other);
-        assert_ne!(first_challenge(&circuit.layout, &other), x, "{name} is not absorbed");
+        assert_ne!(first_challenge(&layout, &other), x, "{name} is not absorbed");
     }
 }
 
@@ -157,39 +156,21 @@ fn the_tape_depends_on_the_shape_only() {
     let world = World::new(SMALL, 44, 2);
     let tape_of = |texts: &[(usize, Option<usize>)], symbolic: bool| {
         let proof = world.prove(&world.run(Classify, texts)).expect("a proof");
-        let circuit = Circuit::new(&world.key, &proof.statement.shape).expect("a circuit");
-        let inputs = inputs_of(&world, &circuit, &proof);
+        let layout = world.key.architecture.layout(&proof.statement.shape).expect("a layout");
+        let inputs = inputs_of(&world, &layout, &proof);
         if symbolic {
             let mut a = Recorder::new(Symbolic);
             let inputs = inputs.map(|_| a.input(()));
             let messages = proof.messages.clone().map(|_| a.input(()));
             let mut transcript: Transcript<Recorder> = proof_transcript(&mut a);
-            field_part(
-                &mut a,
-                &mut transcript,
-                &circuit.layout,
-                &circuit.relations,
-                &circuit.scales,
-                &inputs,
-                &messages,
-            )
-            .expect("a recorder never fails");
+            field_part(&mut a, &mut transcript, &layout, &inputs, &messages).expect("a recorder never fails");
             (a.tape(), a.cost())
         } else {
             let mut a = Taped::new(Native);
             let inputs = inputs.map(|s| a.input(s));
             let messages = proof.messages.clone().map(|s| a.input(s));
             let mut transcript = proof_transcript(&mut a);
-            field_part(
-                &mut a,
-                &mut transcript,
-                &circuit.layout,
-                &circuit.relations,
-                &circuit.scales,
-                &inputs,
-                &messages,
-            )
-            .expect("the honest proof");
+            field_part(&mut a, &mut transcript, &layout, &inputs, &messages).expect("the honest proof");
             (a.tape(), a.cost())
         }
     };

@@ -1,6 +1,6 @@
 //! What a request's output means: label and scores, or an embedding.
 
-use lorica_quant::integer::model::LOGIT_BITS;
+use lorica_quant::integer::model::LOGIT_EXPONENT;
 use lorica_verifier::proof::Output;
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ impl Answer {
         match self {
             Self::Classify { label, name, logits } => json!({
                 "label": { "index": label, "name": name },
-                "logit_exponent": LOGIT_BITS,
+                "logit_exponent": LOGIT_EXPONENT,
                 "logits": logits.iter().map(|(name, logit)| json!({ "name": name, "integer": logit, "score": score(*logit) })).collect::<Vec<_>>(),
             }),
             Self::Embed { sums, length, exponent } => json!({
@@ -93,7 +93,7 @@ fn label_name(name: Option<&str>, index: usize) -> String {
 pub fn score(logit: i64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "logits are below 2^47")]
     let logit = logit as f64;
-    logit / f64::from(LOGIT_BITS).exp2()
+    logit / f64::from(LOGIT_EXPONENT).exp2()
 }
 
 /// The embedding at L2 norm 1: its scale does not matter.

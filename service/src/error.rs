@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::error::CircuitError;
+use lorica_circuits::shape::MAX_TOKENS;
 use lorica_contracts::alloy_primitives::B256;
 use lorica_contracts::chain::ChainError;
 use lorica_contracts::keys::KeyError as PrivateKeyError;
@@ -137,6 +138,14 @@ pub enum Error {
         /// Index in the batch.
         request: usize,
         /// Why.
+        source: EncodeError,
+    },
+    /// A text that fits where the model is imported for longer texts.
+    #[error("request {request}: {source}; the model takes it when it is imported with --max-tokens {MAX_TOKENS}")]
+    LongText {
+        /// Index in the batch.
+        request: usize,
+        /// Both numbers.
         source: EncodeError,
     },
     /// A batch that cannot be proven at once.

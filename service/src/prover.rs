@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lorica_circuits::architecture::{OutputKind, Shape};
 use lorica_circuits::bn254::Fr;
-use lorica_circuits::column::Region;
-use lorica_prover::cells::{place, tables};
+use lorica_circuits::region::Region;
+use lorica_circuits::shape::OutputKind;
+use lorica_prover::cells::{Placed, tables};
 use lorica_prover::prove::{Batch, prove};
 use lorica_prover::srs::Srs;
 use lorica_quant::integer::{AdapterModel, BatchInput, Executor, RequestInput, RequestOutput};
@@ -26,7 +26,7 @@ pub struct LoadedAdapter {
     /// Its id.
     pub id: Fr,
     model: Arc<AdapterModel>,
-    cells: Vec<i64>,
+    cells: Arc<Placed>,
 }
 
 /// A base that is ready to be used in proofs.
@@ -37,8 +37,8 @@ pub struct Prover {
     /// Its id.
     pub id: Fr,
     executor: Executor,
-    cells: Vec<i64>,
-    tables: Vec<i64>,
+    cells: Arc<Placed>,
+    tables: Arc<Placed>,
 }
 
 /// One request to be proven.
@@ -77,8 +77,8 @@ impl Prover {
         let BaseFile { key, model, .. } = base;
         let executor = Executor::new(Arc::new(model))?;
         let layout = layout(&key.commitments.architecture, key.commitments.log_tile)?;
-        let cells = place(&layout, Region::Base, &executor.base().columns)?;
-        let tables = tables(&layout, &key.commitments.architecture)?;
+        let cells = Arc::new(Placed::new(&layout, Region::BASE, &executor.base().columns)?);
+        let tables = Arc::new(tables(&layout, &key.commitments.architecture)?);
         let id = key.commitments.id();
         Ok(Self { key, id, executor, cells, tables })
     }
@@ -95,7 +95,7 @@ impl Prover {
     /// If the columns do not fit.
     pub fn load_adapter(&self, file: AdapterFile) -> Result<LoadedAdapter, Error> {
         let layout = layout(&self.key.commitments.architecture, self.key.commitments.log_tile)?;
-        let cells = place(&layout, Region::Adapter, &file.model.columns)?;
+        let cells = Arc::new(Placed::new(&layout, Region::ADAPTER, &file.model.columns)?);
         let id = file.key.commitments.id();
         Ok(LoadedAdapter { id, key: file.key, model: Arc::new(file.model), cells })
     }
@@ -113,7 +113,8 @@ impl Prover {
         };
         let longest = jobs.iter().map(|job| job.ids.len()).max().unwrap_or(0).max(room.tokens);
         let requests = jobs.len().max(room.requests);
-        let shape = Shape::fitting(requests, longest, self.key.commitments.log_tile, output)?;
+        let shape =
+            self.key.commitments.architecture.shape(requests, longest, self.key.commitments.log_tile, output)?;
         let input = BatchInput {
             requests: jobs
                 .iter()
@@ -142,10 +143,10 @@ impl Prover {
         phases.push(("execute".to_owned(), start.elapsed()));
 
         let batch = Batch {
-            base: &self.cells,
-            tables: &self.tables,
-            adapters: jobs.iter().map(|job| job.adapter.map_or(&[][..], |adapter| &adapter.cells)).collect(),
-            columns: &trace.columns,
+            base: self.cells.clone(),
+            tables: self.tables.clone(),
+            adapters: jobs.iter().map(|job| job.adapter.map(|adapter| adapter.cells.clone())).collect(),
+            columns: trace.columns,
         };
         let (proof, own) = prove(srs, &self.key.commitments, &batch, &statement)?;
         phases.extend(own.into_iter().map(|(name, time)| (name.to_owned(), time)));

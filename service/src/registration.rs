@@ -1,10 +1,11 @@
 //! Registration: commitments to a base's or an adapter's integers.
 
-use lorica_circuits::architecture::{Architecture, OutputKind, Shape};
 use lorica_circuits::bn254::G1Affine;
-use lorica_circuits::column::Region;
+use lorica_circuits::families::encoder::Architecture;
 use lorica_circuits::layout::Layout;
-use lorica_prover::cells::{place, tables};
+use lorica_circuits::region::Region;
+use lorica_circuits::shape::{OutputKind, Shape};
+use lorica_prover::cells::{Placed, tables};
 use lorica_prover::prove::commit_region;
 use lorica_prover::srs::Srs;
 use lorica_quant::integer::{AdapterModel, BaseModel};
@@ -16,12 +17,12 @@ use crate::files::{AdapterFile, AdapterKey, BaseFile, BaseKey};
 /// The layout of base, tables and adapters, which does not depend on the batch.
 pub(crate) fn layout(architecture: &Architecture, log_tile: u32) -> Result<Layout, Error> {
     let shape = Shape { requests: 1, tokens: 16, log_tile, output: OutputKind::Classify };
-    Ok(Layout::new(architecture, &shape)?)
+    Ok(architecture.layout(&shape)?)
 }
 
 /// Commits to an architecture's lookup tables, which follow from documented formulas.
 fn commit_tables(srs: &Srs, architecture: &Architecture, layout: &Layout) -> Result<Vec<G1Affine>, Error> {
-    Ok(commit_region(srs, layout, Region::Table, &tables(layout, architecture)?)?)
+    Ok(commit_region(srs, layout, Region::TABLE, &tables(layout, architecture)?)?)
 }
 
 /// Makes the commitments to a base's lookup tables again and compares them: a base whose tables are others computes
@@ -47,7 +48,7 @@ pub fn expect_tables(srs: &Srs, base: &BaseCommitments, name: &str) -> Result<()
 /// If the model has no layout or the SRS is too small.
 pub fn register_base(srs: &Srs, model: BaseModel, log_tile: u32, source: [u8; 32]) -> Result<BaseFile, Error> {
     let layout = layout(&model.architecture, log_tile)?;
-    let cells = place(&layout, Region::Base, &model.columns)?;
+    let cells = Placed::new(&layout, Region::BASE, &model.columns)?;
     let commitments = BaseCommitments {
         architecture: model.architecture.clone(),
         scales: model.scales.clone(),
@@ -55,7 +56,7 @@ pub fn register_base(srs: &Srs, model: BaseModel, log_tile: u32, source: [u8; 32
         srs: srs.digest_word(),
         tau_g2: *srs.tau_g2(),
         tables: commit_tables(srs, &model.architecture, &layout)?,
-        tiles: commit_region(srs, &layout, Region::Base, &cells)?,
+        tiles: commit_region(srs, &layout, Region::BASE, &cells)?,
     };
     let key = BaseKey {
         commitments,
@@ -72,9 +73,9 @@ pub fn register_base(srs: &Srs, model: BaseModel, log_tile: u32, source: [u8; 32
 /// As [`register_base`].
 pub fn register_adapter(srs: &Srs, base: &BaseKey, model: AdapterModel) -> Result<AdapterFile, Error> {
     let layout = layout(&base.commitments.architecture, base.commitments.log_tile)?;
-    let cells = place(&layout, Region::Adapter, &model.columns)?;
-    let tiles = commit_region(srs, &layout, Region::Adapter, &cells)?;
-    let commitments = AdapterCommitments { base: base.commitments.id(), tiles };
+    let cells = Placed::new(&layout, Region::ADAPTER, &model.columns)?;
+    let tiles = commit_region(srs, &layout, Region::ADAPTER, &cells)?;
+    let commitments = AdapterCommitments { base: base.commitments.id(), version: None, tiles };
     let key = AdapterKey { commitments, has_head: model.has_head, labels: model.labels.clone() };
     Ok(AdapterFile { key, model })
 }

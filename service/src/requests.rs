@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use lorica_circuits::architecture::{MAX_REQUESTS, MAX_TOKENS};
 use lorica_circuits::bn254::Fr;
+use lorica_circuits::shape::MAX_REQUESTS;
 use lorica_contracts::alloy_primitives::B256;
-use lorica_quant::import::Tokenizer;
+use lorica_quant::import::{EncodeError, Tokenizer};
 use lorica_verifier::arithmetic::Native;
 use lorica_verifier::keccak::decode_scalar;
 use lorica_verifier::statement::input_digest;
@@ -165,17 +165,21 @@ pub fn random_word() -> Result<B256, Error> {
 /// Token ids of a request's text.
 ///
 /// # Errors
-/// [`Error::Text`].
+/// [`Error::Text`], or [`Error::LongText`] for one that the model takes when it is imported for longer texts.
 pub fn encode(tokenizer: &Tokenizer, request: usize, text: &str) -> Result<Vec<u32>, Error> {
-    tokenizer.encode(text).map_err(|source| Error::Text { request, source })
+    tokenizer.encode(text).map_err(|source| match source {
+        EncodeError::TooLong { tokens, .. } if tokens <= tokenizer.importable() => Error::LongText { request, source },
+        source => Error::Text { request, source },
+    })
 }
 
-/// Digest of a text's salt, length and token ids: the word that settlements publish and requests on chain name.
+/// Digest of a text's salt, length and token ids, for a base whose texts have up to `limit` tokens: the word that settlements
+/// publish and requests on chain name.
 #[must_use]
-pub fn input_word(salt: &Salt, ids: &[u32]) -> Fr {
+pub fn input_word(salt: &Salt, ids: &[u32], limit: usize) -> Fr {
     let number = |n: usize| Fr::from(u64::try_from(n).unwrap_or(u64::MAX));
     let mut padded: Vec<Fr> = ids.iter().map(|&id| Fr::from(u64::from(id))).collect();
-    padded.resize(MAX_TOKENS, Fr::zero());
+    padded.resize(limit, Fr::zero());
     input_digest(&mut Native, &salt_scalar(salt), &number(ids.len()), &padded)
 }
 

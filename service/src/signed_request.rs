@@ -11,7 +11,7 @@
 
 use std::path::Path;
 
-use lorica_circuits::architecture::OutputKind;
+use lorica_circuits::shape::OutputKind;
 use lorica_contracts::abi;
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_contracts::alloy_primitives::{Address, B256, Bytes, Signature, U256};
@@ -234,7 +234,8 @@ impl SignedRequest {
             return Err(Error::Batch(format!("the request {} is for another base", self.id)));
         }
         let ids = encode(tokenizer, 0, &self.text)?;
-        if abi::word(&input_word(&self.salt, &ids)) != self.terms.inputDigest {
+        if abi::word(&input_word(&self.salt, &ids, base.commitments.architecture.max_tokens)) != self.terms.inputDigest
+        {
             return Err(Error::Batch(format!("the text of the request {} is not what its digest says", self.id)));
         }
         Ok(())

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use lorica_circuits::architecture::BLINDING;
 use lorica_circuits::bn254::G2Affine;
+use lorica_circuits::shape::BLINDING;
 use lorica_prover::srs::Srs;
 
 use crate::error::Error;

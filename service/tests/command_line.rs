@@ -7,8 +7,8 @@ mod support;
 use std::sync::{LazyLock, mpsc};
 
 use hostile::Gateless;
-use lorica_circuits::architecture::{OutputKind, Shape};
 use lorica_circuits::bn254::Fr;
+use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_contracts::alloy_primitives::{Bytes, keccak256};
 use lorica_contracts::embedded::EmbeddedChain;
@@ -66,6 +66,7 @@ fn usage_errors_have_code_2_and_json() {
         "prove --base base.lorica --text a -o x.proof",
         "model import . --tau 19 -o x.lorica",
         "model import . --r-max 3 -o x.lorica",
+        "model import . --max-tokens 200 -o x.lorica",
         "model import . -o x.vk",
         "srs dev --log-size 40 -o x.srs",
     ] {
@@ -281,6 +282,59 @@ fn lengths_at_the_limit() {
     let message = infer(127).expect(3).json()["message"].clone();
     assert!(message.as_str().is_some_and(|text| text.contains("129")), "{message}");
     assert_eq!(infer(0).expect(0).json()["length"], 2);
+}
+
+/// A model of 512 positions takes 256 tokens where it was imported for them, and says so where it was not.
+#[test]
+fn models_are_imported_for_longer_texts() {
+    let lorica = Lorica::new();
+    lorica.line("srs dev --log-size 14 -o dev.srs").expect(0);
+    lorica.write("calibration.txt", "hello world\na b ab ba\n");
+    let import = |model: &folders::Model, limit: &str, out: &str| {
+        let folder = model.write();
+        let arguments =
+            ["model", "import", path(&folder), "--tau", "14", "--r-max", "4", "--max-tokens", limit, "--json"];
+        lorica.run(arguments.into_iter().chain(SRS).chain(["--calibrate", "calibration.txt", "-o", out]))
+    };
+    let mut config = folders::Model::small().config;
+    config["max_position_embeddings"] = json!(512);
+    let model = folders::Model::new(config);
+    let infer = |base: &str, tokens: usize| {
+        let text = vec!["a"; tokens - 2].join(" ");
+        lorica.run(["infer", "--base", base, "--json", "--text", &text])
+    };
+    for limit in [128u64, 256] {
+        let base = format!("{limit}.lorica");
+        let imported = import(&model, &limit.to_string(), &base).expect(0).json();
+        let architecture = &imported["architecture"];
+        assert_eq!((architecture["block"].as_u64(), architecture["max_tokens"].as_u64()), (Some(128), Some(limit)));
+        let checked = ["model", "check", "--base", &base, "--json"].into_iter().chain(SRS);
+        assert_eq!(lorica.run(checked).expect(0).json()["max_tokens"], limit);
+        let inspected = lorica.run(["inspect", &base, "--json"]).expect(0).json();
+        assert_eq!(inspected["architecture"]["max_tokens"], limit);
+        let message = infer(&base, 300).expect(3).json()["message"].to_string();
+        assert!(message.contains("300") && message.contains(&limit.to_string()), "{message}");
+        assert!(!message.contains("--max-tokens"), "{message}");
+    }
+    assert_eq!(infer("256.lorica", 256).expect(0).json()["length"], 256);
+    let message = infer("128.lorica", 200).expect(3).json()["message"].to_string();
+    assert!(["200", "128", "--max-tokens 256"].iter().all(|part| message.contains(part)), "{message}");
+    let key = "settlement-key --base 128.vk --tokens 200 --srs dev.srs --insecure-dev-srs -o x.vk --json";
+    let message = lorica.line(key).expect(3).json()["message"].to_string();
+    assert!(message.contains("200 tokens") && message.contains("128"), "{message}");
+    let message = import(&folders::Model::small(), "256", "x.lorica").expect(3).json()["message"].to_string();
+    assert!(message.contains("`max_position_embeddings` is 128") && message.contains("256"), "{message}");
+
+    let texts = [vec!["a"; 198].join(" "), "hello".into()];
+    let lines = texts.map(|text| format!("{}\n", json!({ "text": text })));
+    lorica.write("two.jsonl", lines.concat());
+    let prove = ["prove", "--base", "256.lorica", "--requests", "two.jsonl", "-o", "two.proof"];
+    lorica.run(prove.into_iter().chain(SRS)).expect(0);
+    let verify = "verify --base 256.vk --proof two.proof --requests two.jsonl --json";
+    let json = lorica.line(verify).expect(0).json();
+    assert_eq!((json["shape"]["tokens"].as_u64(), json["requests"][0]["tokens"].as_u64()), (Some(256), Some(200)));
+    // Under the other limit the same text has another digest: the bases are others.
+    lorica.line("verify --base 128.vk --proof two.proof").expect(1);
 }
 
 #[test]

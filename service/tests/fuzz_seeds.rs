@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lorica_cells::Columns;
 use lorica_service::files::{AdapterFile, BaseFile};
 use support::{Lorica, SRS, folders};
 
@@ -20,6 +21,12 @@ fn raw_parameters(ceremony: &[u8]) -> Vec<u8> {
     };
     let powers = &section(2)[..128 * 64];
     [&7u32.to_le_bytes(), powers, powers, &section(3)[..2 * 128]].concat()
+}
+
+/// Leaves four cells of each column.
+fn truncate(columns: &mut Columns) {
+    let names: Vec<_> = columns.names().collect();
+    names.into_iter().for_each(|column| columns.edit(column, |cells| cells.truncate(4)));
 }
 
 #[test]
@@ -56,7 +63,7 @@ fn write_seeds() {
     let base = world.read("base.lorica");
     write("base_model", "whole", &base);
     let mut small = BaseFile::decode(&base).expect("written just now");
-    small.model.columns.values_mut().for_each(|cells| cells.truncate(4));
+    truncate(&mut small.model.columns);
     small.model.meta.input_peaks.iter_mut().for_each(|peaks| peaks.truncate(4));
     write("base_model", "small", &small.encode());
     for name in ["a", "b", "headless"] {
@@ -64,7 +71,7 @@ fn write_seeds() {
         let adapter = world.read(&format!("{name}.lorica"));
         write("adapter_model", name, &adapter);
         let mut small = AdapterFile::decode(&adapter).expect("written just now");
-        small.model.columns.values_mut().for_each(|cells| cells.truncate(4));
+        truncate(&mut small.model.columns);
         write("adapter_model", &format!("{name}-small"), &small.encode());
     }
     write("tokenizer", "wordpiece", &small.key.tokenizer_json);

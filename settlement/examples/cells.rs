@@ -2,13 +2,16 @@
 //!
 //! `cargo run --release -p lorica-settlement --example cells`
 
-use lorica_circuits::architecture::{Activation, Architecture, OutputKind, Shape};
 use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::families::encoder::{Activation, Architecture};
+use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_settlement::gates::ADVICE;
 use lorica_settlement::statement::{CircuitShape, Compiled};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let architecture = Architecture {
+        block: 128,
+        max_tokens: 128,
         hidden: 384,
         layers: 6,
         heads: 12,

@@ -1,11 +1,13 @@
 //! What a settlement is bound to on chain: one statement word, which the contract recomputes.
 
+#![deny(clippy::indexing_slicing, clippy::as_conversions, clippy::unwrap_used, clippy::expect_used)]
+
 use lorica_circuits::bn254::Fr;
 use lorica_verifier::codec::{CodecError, Reader, Writer};
 use lorica_verifier::keccak::keccak_bytes;
 
 /// Most requests of a batch.
-const MAX_REQUESTS: usize = lorica_circuits::architecture::MAX_REQUESTS;
+const MAX_REQUESTS: usize = lorica_circuits::shape::MAX_REQUESTS;
 
 /// One request as the chain knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +70,8 @@ impl Binding {
         if got == 0 || got > MAX_REQUESTS {
             return Err(BindingError::Count { got });
         }
-        match self.requests.windows(2).position(|pair| pair[0].id >= pair[1].id) {
+        let next = self.requests.iter().skip(1);
+        match self.requests.iter().zip(next).position(|(own, next)| own.id >= next.id) {
             Some(index) => Err(BindingError::Order { index: index + 1 }),
             None => Ok(()),
         }
@@ -77,7 +80,7 @@ impl Binding {
     /// `keccak256(abi.encode(chain id, consumer, payee, ids, fees)) mod r`: the context of the inference proof.
     #[must_use]
     pub fn context(&self) -> Fr {
-        let count = self.requests.len() as u64;
+        let count = u64::try_from(self.requests.len()).unwrap_or(u64::MAX);
         let mut words = vec![
             word(self.chain_id),
             address_word(&self.consumer),

@@ -3,35 +3,37 @@
 //! The part that checks is [`VerifyingKey`]: halo2's key and what the contract must know of the layout. Its
 //! [`content`](VerifyingKey::content) is the data contract of the chain; the circuit id is that content's digest.
 
+#![deny(clippy::indexing_slicing, clippy::as_conversions, clippy::unwrap_used, clippy::expect_used)]
+
 use halo2_base::halo2_proofs::SerdeFormat;
 use halo2_base::halo2_proofs::halo2curves::bn256::Bn256;
 use halo2_base::halo2_proofs::plonk::{self, keygen_pk, keygen_vk_custom};
 use halo2_base::halo2_proofs::poly::EvaluationDomain;
 use halo2_base::halo2_proofs::poly::commitment::{Blind, Params, ParamsProver};
 use halo2_base::halo2_proofs::poly::kzg::commitment::ParamsKZG;
-use lorica_circuits::architecture::{Architecture, Shape};
 use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine, PrimeField};
-use lorica_circuits::column::Region;
 use lorica_circuits::error::CircuitError;
+use lorica_circuits::families::encoder::Architecture;
 use lorica_circuits::layout::Layout;
+use lorica_circuits::shape::Shape;
 use lorica_verifier::codec::{CodecError, Reader, Writer};
 use lorica_verifier::field::FieldError;
 use lorica_verifier::keccak::keccak;
 use lorica_verifier::key::{BaseCommitments, read_architecture, write_architecture};
+use lorica_verifier::record::RecordKind;
 use rand_core::OsRng;
 
 use crate::circuit::{RESERVED, SettlementCircuit};
+use crate::header::{Header, word, write_layout, write_occupied};
 use crate::lagrange::lagrange_basis;
 use crate::statement::{CircuitShape, Compiled};
 
 const MAGIC: &[u8; 8] = b"LORICAsk";
 const PROVING_MAGIC: &[u8; 8] = b"LORICAsp";
 /// Version of circuit and files: a key of another one is refused.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// log2 of the most rows in a file.
 const MAX_LOG_ROWS: u32 = 22;
-/// First word of the data contract.
-const CONTENT_TAG: &[u8] = b"lorica settlement key 1";
 
 /// Why a settlement key cannot be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -147,10 +149,6 @@ pub struct ProvingKey {
     lagrange: Vec<G1Affine>,
 }
 
-fn word(n: usize) -> Fr {
-    Fr::from(n as u64)
-}
-
 impl VerifyingKey {
     /// A key of halo2's with what the contract must know of the layout.
     ///
@@ -161,7 +159,7 @@ impl VerifyingKey {
     /// # Errors
     /// If the shape is not offered.
     pub fn new(of: CircuitShape, tau_g2: G2Affine, halo2: plonk::VerifyingKey<G1Affine>) -> Result<Self, KeyError> {
-        let layout = Layout::new(&of.architecture, &of.shape)?;
+        let layout = of.architecture.layout(&of.shape)?;
         Ok(Self { of, tau_g2, layout, halo2 })
     }
 
@@ -192,24 +190,26 @@ impl VerifyingKey {
     /// Number of public words.
     #[must_use]
     pub fn words(&self) -> usize {
-        16 + 3 * self.of.shape.requests + self.layout.tile_index_bits() as usize
+        18 + 3 * self.of.shape.requests + usize::try_from(self.layout.tile_index_bits()).unwrap_or(usize::MAX)
+    }
+
+    /// Shape and layout as public words.
+    #[must_use]
+    pub fn header(&self) -> Header {
+        Header::of(&self.of, &self.layout)
     }
 
     /// The data contract's bytes: `verifier-contracts/README.md` names each word.
     #[must_use]
     pub fn content(&self) -> Vec<u8> {
-        let layout = &self.layout;
-        let shape = &self.of.shape;
         let domain = self.halo2.get_domain();
         let omega = domain.get_omega();
         let mut w = Writer::default();
-        let mut tag = [0u8; 32];
-        tag[..CONTENT_TAG.len()].copy_from_slice(CONTENT_TAG);
-        w.bytes(&tag);
+        w.bytes(&RecordKind::SettlementKey.tag());
         w.scalar(&Fr::from(u64::from(domain.k())));
         w.scalar(&Fr::TWO_INV.pow([u64::from(domain.k())]));
         w.scalar(&omega);
-        w.scalar(&domain.get_omega_inv().pow([RESERVED as u64]));
+        w.scalar(&domain.get_omega_inv().pow([u64::try_from(RESERVED).unwrap_or(u64::MAX)]));
         w.scalar(&word(self.words()));
         w.scalar(&self.halo2.transcript_repr());
         let (x, y) = (self.tau_g2.x, self.tau_g2.y);
@@ -218,28 +218,10 @@ impl VerifyingKey {
             bytes.reverse();
             w.bytes(&bytes);
         }
-        w.scalar(&self.of.architecture_digest);
-        w.scalar(&word(shape.requests));
-        w.scalar(&word(shape.tokens));
-        w.scalar(&Fr::from(u64::from(shape.output.number())));
-        w.scalar(&Fr::from(u64::from(shape.log_tile)));
-        w.scalar(&Fr::from(u64::from(layout.tile_index_bits())));
-        for region in [Region::Base, Region::Table, Region::Adapter, Region::Witness] {
-            let tiles = layout.tiles(region, 0);
-            w.scalar(&word(tiles.first));
-            w.scalar(&word(tiles.count));
-        }
+        write_layout(&mut w, &self.of, &self.layout);
         self.halo2.fixed_commitments().iter().for_each(|point| w.point(point));
         self.halo2.permutation().commitments().iter().for_each(|point| w.point(point));
-        for region in [Region::Base, Region::Table] {
-            for tiles in layout.occupied(region).chunks(256) {
-                let mut bytes = [0u8; 32];
-                for (tile, _) in tiles.iter().enumerate().filter(|(_, occupied)| **occupied) {
-                    bytes[31 - tile / 8] |= 1 << (tile % 8);
-                }
-                w.bytes(&bytes);
-            }
-        }
+        write_occupied(&mut w, &self.layout);
         w.content().to_vec()
     }
 

@@ -12,6 +12,7 @@
 pub mod binding;
 pub mod circuit;
 pub mod gates;
+pub mod header;
 pub mod key;
 pub mod lagrange;
 pub mod prove;

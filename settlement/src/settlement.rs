@@ -1,8 +1,10 @@
 //! A settlement: everything that the contract is shown, and the check that it makes, off chain.
 
-use lorica_circuits::architecture::{MAX_REQUESTS, OutputKind};
+#![deny(clippy::indexing_slicing, clippy::as_conversions, clippy::unwrap_used, clippy::expect_used)]
+
 use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine};
 use lorica_circuits::layout::MAX_WITNESS_TILES;
+use lorica_circuits::shape::{MAX_REQUESTS, OutputKind};
 use lorica_verifier::codec::{CodecError, Reader, Writer};
 use lorica_verifier::field::Outcome;
 use lorica_verifier::group::{GroupClaim, GroupError, VerifierKey};
@@ -11,15 +13,17 @@ use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
 use lorica_verifier::mercury::{Evaluations, MercuryOutcome, MercuryProof};
 use lorica_verifier::proof::InferenceProof;
 use lorica_verifier::statement::RequestWords;
-use lorica_verifier::verify::{VerifyError, adapter_tiles, combined_terms, inputs};
+use lorica_verifier::verify::{VerifyError, adapter_tiles, combined_terms, inputs, registered};
 
 use crate::binding::{Binding, BindingError};
+use crate::header::Header;
+use crate::header::word;
 use crate::key::{ProvingKey, VerifyingKey};
 use crate::prove::{CheckError, HaloProof, PROOF_BYTES, SettleError, prove};
 use crate::words::Words;
 
 const MAGIC: &[u8; 8] = b"LORICAst";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// Bounds of vectors in a file.
 const MAX_TILE_BITS: usize = 32;
 
@@ -211,19 +215,22 @@ impl Settlement {
 
     /// The circuit's public words, of which the contract takes nothing on trust that it can compute.
     #[must_use]
-    pub fn words(&self, shape_requests: usize, scales_word: Fr) -> Words<Fr> {
+    pub fn words(&self, key: &VerifyingKey, scales_word: Fr) -> Words<Fr> {
+        let Header { shape, layout } = key.header();
         let mut requests: Vec<RequestWords<Fr>> = self.answers.iter().map(|answer| answer.words.clone()).collect();
         if let Some(first) = requests.first().cloned() {
-            requests.resize(shape_requests, first);
+            requests.resize(key.circuit_shape().shape.requests, first);
         }
         let [h, q, g, s, d, quot, w, _] = self.opening;
         let MercuryOutcome { alpha, zeta, beta, z, constant } = self.outcome;
         Words {
+            shape,
+            layout,
             context: self.binding.context(),
             base: self.base,
             scales: scales_word,
             adapters: adapters_word(&self.answers),
-            count: Fr::from(self.answers.len() as u64),
+            count: word(self.answers.len()),
             requests,
             digests: [
                 digest_points(&self.witness),
@@ -276,18 +283,19 @@ impl Settlement {
         if let (OutputKind::Classify, Some(request)) = (of.shape.output, nameless) {
             return Err(SettlementError::NoAdapter { request });
         }
-        let words = self.words(of.shape.requests, base.scales_word()).to_vec();
+        let words = self.words(key, base.scales_word()).to_vec();
         key.check(&HaloProof { words, bytes: self.proof.clone() })?;
 
         let ids: Vec<Fr> = self.answers.iter().map(|answer| answer.adapter).collect();
         let tiles = adapter_tiles(&key.layout, &self.base, &ids, adapters)?;
-        let terms = combined_terms(&key.layout, base, tiles, &self.witness, &self.rho_high)?;
+        let terms =
+            combined_terms(&key.layout, self.answers.len(), &registered(base, tiles), &self.witness, &self.rho_high)?;
         let [h, q, g, s, d, quot, w, w_prime] = self.opening;
         // The six evaluations are private to the circuit; the equation does not read them.
         let (o, zero) = (self.outcome, Fr::ZERO);
         let evaluations = Evaluations { g: zero, g_inverse: zero, h: zero, h_inverse: zero, s: zero, s_inverse: zero };
         let opening = MercuryProof { h, q, g, s, d, quot, w, w_prime, evaluations };
-        let variables = of.shape.log_tile as usize;
+        let variables = usize::try_from(of.shape.log_tile).unwrap_or(usize::MAX);
         let claim = GroupClaim { variables, outcome: o, messages: opening.messages(), terms };
         let srs = VerifierKey::new(G2Affine::generator(), base.tau_g2);
         Ok(claim.check(&srs, &opening)?)

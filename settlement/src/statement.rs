@@ -1,18 +1,19 @@
 //! What is settled: an inference proof's scalars, run through the field part on a [`Tracer`].
 
-use lorica_circuits::architecture::{Architecture, Shape};
+#![deny(clippy::indexing_slicing, clippy::as_conversions, clippy::unwrap_used, clippy::expect_used)]
+
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::error::CircuitError;
-use lorica_circuits::form::ScaleRef;
+use lorica_circuits::families::encoder::Architecture;
 use lorica_circuits::layout::Layout;
-use lorica_circuits::relation::{Relation, relations};
+use lorica_circuits::shape::Shape;
 use lorica_verifier::arithmetic::Arithmetic;
 use lorica_verifier::determined::{Determined, determined};
 use lorica_verifier::field::{FieldError, Messages, field_part, proof_transcript};
-use lorica_verifier::statement::Inputs;
-use lorica_verifier::weight::scale_names;
+use lorica_verifier::statement::{Inputs, shape_words};
 
 use crate::circuit::SettlementCircuit;
+use crate::header::Header;
 use crate::rows::Rows;
 use crate::trace::Tracer;
 use crate::words::Words;
@@ -37,8 +38,6 @@ pub struct Compiled {
     pub of: CircuitShape,
     /// The address space.
     pub layout: Layout,
-    relations: Vec<Relation>,
-    scales: Vec<ScaleRef>,
 }
 
 impl Compiled {
@@ -47,23 +46,13 @@ impl Compiled {
     /// # Errors
     /// If the shape is not offered.
     pub fn new(of: &CircuitShape) -> Result<Self, CircuitError> {
-        let layout = Layout::new(&of.architecture, &of.shape)?;
-        let relations = relations(&layout)?;
-        Ok(Self { of: of.clone(), layout, relations, scales: scale_names(&of.architecture) })
-    }
-
-    /// The scalars of the shape: constants of the circuit, whatever an [`Inputs`] says.
-    fn shape_words(&self) -> [Fr; 4] {
-        let number = |n: usize| Fr::from(n as u64);
-        let Shape { requests, tokens, log_tile, output } = self.of.shape;
-        let kind = Fr::from(u64::from(output.number()));
-        [number(requests), number(tokens), Fr::from(u64::from(log_tile)), kind]
+        Ok(Self { of: of.clone(), layout: of.architecture.layout(&of.shape)? })
     }
 
     /// Every scalar of statement and proof, with what determines it.
     #[must_use]
     pub fn determined(&self) -> (Inputs<Determined>, Messages<Determined>) {
-        determined(&self.layout, &self.relations)
+        determined(&self.layout)
     }
 
     /// Runs the field part on any arithmetic. Architecture, shape and SRS are constants, all else comes through `input`.
@@ -79,12 +68,14 @@ impl Compiled {
     ) -> Result<Words<A::Scalar>, FieldError> {
         let mut own = inputs.clone().map(|value| input(a, value));
         own.architecture = a.constant(self.of.architecture_digest);
-        own.shape = self.shape_words().map(|word| a.constant(word));
+        // The scalars of the shape are constants of the circuit, whatever an [`Inputs`] says.
+        own.shape = shape_words(&self.of.shape).map(|word| a.constant(word));
         own.srs = a.constant(self.of.srs);
         let messages = messages.clone().map(|value| input(a, value));
         let mut transcript = proof_transcript(a);
-        let outcome = field_part(a, &mut transcript, &self.layout, &self.relations, &self.scales, &own, &messages)?;
-        Ok(Words::new(&own, &messages.mercury, &outcome))
+        let outcome = field_part(a, &mut transcript, &self.layout, &own, &messages)?;
+        let Header { shape, layout } = Header::of(&self.of, &self.layout);
+        Ok(Words::new([shape, layout].map(|word| a.constant(word)), &own, &messages.mercury, &outcome))
     }
 
     /// The circuit with the values of a proof.

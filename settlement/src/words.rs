@@ -1,11 +1,17 @@
 //! The public words of a settlement proof, in the order of the instance column.
 
+#![deny(clippy::indexing_slicing, clippy::as_conversions, clippy::unwrap_used, clippy::expect_used)]
+
 use lorica_verifier::field::Outcome;
 use lorica_verifier::statement::{Inputs, RequestWords};
 
 /// Words of the circuit, of which the contract recomputes what it can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words<S> {
+    /// Kind of output, M, T and τ: a constant of the circuit ([`crate::header`]).
+    pub shape: S,
+    /// Digest of architecture and layout: a constant too.
+    pub layout: S,
     /// Binds the proof to its use.
     pub context: S,
     /// Base id.
@@ -35,14 +41,20 @@ pub struct Words<S> {
 }
 
 impl<S: Clone> Words<S> {
-    /// From what the field part was given and what it computed.
+    /// Words before those of the requests.
+    pub const HEAD: usize = 7;
+
+    /// From the circuit's constants, what the field part was given and what it computed.
     pub fn new(
+        [shape, layout]: [S; 2],
         inputs: &Inputs<S>,
         mercury: &lorica_verifier::mercury::MercuryMessages<S>,
         outcome: &Outcome<S>,
     ) -> Self {
         let opening = &outcome.mercury;
         Self {
+            shape,
+            layout,
             context: inputs.context.clone(),
             base: inputs.base.clone(),
             scales: outcome.scales_word.clone(),
@@ -69,6 +81,8 @@ impl<S: Clone> Words<S> {
     /// In order.
     pub fn to_vec(&self) -> Vec<S> {
         let Self {
+            shape,
+            layout,
             context,
             base,
             scales,
@@ -83,7 +97,7 @@ impl<S: Clone> Words<S> {
             z,
             constant,
         } = self;
-        let mut words: Vec<S> = [context, base, scales, adapters, count].map(S::clone).into();
+        let mut words: Vec<S> = [shape, layout, context, base, scales, adapters, count].map(S::clone).into();
         for RequestWords { input_digest, label, output_digest } in requests {
             words.extend([input_digest, label, output_digest].map(S::clone));
         }

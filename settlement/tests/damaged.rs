@@ -2,8 +2,8 @@
 
 mod support;
 
-use lorica_circuits::architecture::{OutputKind, Shape};
 use lorica_circuits::error::CircuitError;
+use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_settlement::key::{KeyError, VerifyingKey};
 use lorica_settlement::statement::CircuitShape;
 use lorica_verifier::codec::{CodecError, Writer};
@@ -14,7 +14,7 @@ use support::{LOG_TILE, SRS, World, world};
 fn file(world: &World, kind: u8, halo2: &[u8]) -> Vec<u8> {
     let shape = Shape { requests: 1, tokens: 16, log_tile: LOG_TILE, output: OutputKind::Classify };
     let CircuitShape { architecture, shape, architecture_digest, srs } = CircuitShape::of(&world.key, shape);
-    let mut w = Writer::new(b"LORICAsk", 1);
+    let mut w = Writer::new(b"LORICAsk", 2);
     write_architecture(&mut w, &architecture);
     w.count(shape.requests);
     w.count(shape.tokens);

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use embedding::{ABSENT, FORGERIES, honest};
 use lorica_circuits::bn254::Fr;
 use lorica_settlement::statement::{CircuitShape, Compiled};
+use lorica_settlement::words::Words;
 use lorica_verifier::arithmetic::Native;
 use settled::{scalars, world};
 
@@ -41,7 +42,7 @@ fn false_embeddings_are_no_settlements() {
         // A word that is bent is another digest: an absent request's is no longer the first one's, as the contract has it.
         if forgery.of_absent() {
             let words = circuit.instance();
-            let digest = |request: usize| words[5 + 3 * request + 2];
+            let digest = |request: usize| words[Words::<Fr>::HEAD + 3 * request + 2];
             assert_ne!(digest(ABSENT), digest(0), "{}", forgery.name);
         }
     }

@@ -14,8 +14,8 @@ mod support;
 use std::collections::BTreeSet;
 
 use forms::{Form, Forms, Packing, Scalar, Unknown};
-use lorica_circuits::architecture::OutputKind;
 use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::shape::OutputKind;
 use lorica_settlement::circuit::SettlementCircuit;
 use lorica_settlement::rows::Rows;
 use lorica_settlement::statement::{CircuitShape, Compiled};
@@ -23,7 +23,7 @@ use lorica_settlement::trace::Tracer;
 use lorica_verifier::arithmetic::{Arithmetic, ArithmeticError, Native};
 use lorica_verifier::field::Messages;
 use lorica_verifier::proof::Output;
-use lorica_verifier::statement::{DOMAIN_EMBEDDING, Inputs, RequestInputs, output_scalars};
+use lorica_verifier::statement::{DOMAIN_EMBEDDING, Inputs, RequestInputs};
 use support::{Run, World, binding, scalars, world};
 
 /// Architecture, shape and SRS are constants of the circuit: what inputs say of them is not read.
@@ -164,7 +164,7 @@ impl Target<'_> {
                 (a, words)
             }
             Some(constants) => {
-                let elements = 2 + output_scalars(&self.compiled.layout);
+                let elements = 2 + self.compiled.layout.program.output.scalars;
                 let mut a = Packing::new(a, DOMAIN_EMBEDDING, elements, constants.clone());
                 let run = self.compiled.run(&mut a, inputs, messages, |a, value| input(&mut a.inner, value));
                 (a.inner, run.expect(done).to_vec())

@@ -5,8 +5,8 @@ mod hostile;
 mod support;
 
 use hostile::Gateless;
-use lorica_circuits::architecture::OutputKind;
 use lorica_circuits::bn254::Fr;
+use lorica_circuits::shape::OutputKind;
 use lorica_settlement::key::{ProvingKey, VerifyingKey};
 use lorica_settlement::settlement::SettlementError;
 use support::{binding, bound, key, powers, settle, world};

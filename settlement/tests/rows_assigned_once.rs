@@ -5,8 +5,8 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lorica_circuits::architecture::{OutputKind, Shape};
 use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_settlement::rows::{Fixed, Rows, Var};
 use lorica_settlement::statement::{CircuitShape, Compiled};
 use lorica_verifier::arithmetic::recorder::{Recorder, Symbolic};

@@ -8,12 +8,11 @@ mod support;
 use std::collections::BTreeSet;
 
 use inference::naive::{Forger, prove};
-use lorica_circuits::architecture::OutputKind;
 use lorica_circuits::bn254::{Fr, PrimeField};
-use lorica_circuits::column::{Column, Table};
-use lorica_circuits::form::ScaleRef;
+use lorica_circuits::column::Column;
+use lorica_circuits::families::encoder::{Scales, columns};
+use lorica_circuits::shape::OutputKind;
 use lorica_settlement::statement::{CircuitShape, Compiled};
-use lorica_verifier::weight::scale_values;
 use support::{Run, World, inference, scalars, world};
 
 /// The norm whose scale is hostile.
@@ -34,20 +33,20 @@ impl Forger for Hostile {
 
 /// Rows of the norm in the columns that have one cell for each.
 fn rows(world: &World, run: &Run) -> std::ops::Range<usize> {
-    let per_norm = run.columns[&Column::NormRoot].len() / world.key.scales.norms.len();
+    let per_norm = run.columns[&columns::NORM_ROOT].len() / world.key.scales.norms.len();
     NORM * per_norm..(NORM + 1) * per_norm
 }
 
 /// Writes a slack of a row, lowest limb first, the highest with the sign; counts what is looked up.
 fn write_slack(run: &mut Run, which: usize, row: usize, slack: i128) {
-    let count = run.columns[&Column::NormRoot].len();
+    let count = run.columns[&columns::NORM_ROOT].len();
     for limb in 0..LIMBS {
         let rest = slack >> (16 * limb);
         let value = if limb + 1 < LIMBS { rest & 0xffff } else { rest };
         let value = i64::try_from(value).unwrap();
-        let cells = run.columns.get_mut(&Column::NormSlack).unwrap();
+        let cells = run.columns.get_mut(&columns::NORM_SLACK).unwrap();
         let old = std::mem::replace(&mut cells[(which * LIMBS + limb) * count + row], value);
-        let counts = run.columns.get_mut(&Table::Range16.multiplicities()).unwrap();
+        let counts = run.columns.get_mut(&columns::MULT_RANGE16).unwrap();
         counts[usize::try_from(old).unwrap()] -= 1;
         if let Some(count) = usize::try_from(value).ok().and_then(|key| counts.get_mut(key)) {
             *count += 1;
@@ -57,7 +56,7 @@ fn write_slack(run: &mut Run, which: usize, row: usize, slack: i128) {
 
 /// Both slacks of a row under C and a root.
 fn slacks(run: &Run, row: usize, root: i64, c: i128) -> [i128; 2] {
-    let (root, v) = (i128::from(root), i128::from(run.columns[&Column::NormVariance][row]));
+    let (root, v) = (i128::from(root), i128::from(run.columns[&columns::NORM_VARIANCE][row]));
     [c - root * root * v, (root + 1) * (root + 1) * v - 1 - c]
 }
 
@@ -67,7 +66,7 @@ fn a_hostile_root_scale_gives_one_root() {
     let honest = world.run(OutputKind::Embed, &[(9, Some(0))]);
     let rows = rows(&world, &honest);
     let c = 1i128 << world.key.scales.norms[NORM].root;
-    let root = |row: usize| honest.columns[&Column::NormRoot][row];
+    let root = |row: usize| honest.columns[&columns::NORM_ROOT][row];
     // A C that is no power of two, and that every row can have with its root.
     let room = rows.clone().map(|row| slacks(&honest, row, root(row), c)[1]).min().unwrap();
     let more = room / 2 + 1;
@@ -78,8 +77,7 @@ fn a_hostile_root_scale_gives_one_root() {
             write_slack(&mut run, which, row, slack);
         }
     }
-    let names = scale_values(&world.key.scales);
-    let scale = names.iter().position(|(name, _)| *name == ScaleRef::Root(NORM)).unwrap();
+    let scale = Scales::root(NORM).0;
     let compiled = Compiled::new(&CircuitShape::of(&world.key, honest.statement.shape)).unwrap();
     let broken = |run: &Run, field: &[(Column, usize, Fr)], more: Fr| -> BTreeSet<&'static str> {
         let proof = prove(&world, run, field, &mut Hostile { scale, more });
@@ -96,9 +94,9 @@ fn a_hostile_root_scale_gives_one_root() {
     let row = rows.start + 2;
     for by in [-1, 1] {
         let mut run = run.clone();
-        let column = run.columns.get_mut(&Column::NormRoot).unwrap();
+        let column = run.columns.get_mut(&columns::NORM_ROOT).unwrap();
         let old = std::mem::replace(&mut column[row], root(row) + by);
-        let counts = run.columns.get_mut(&Table::Range16.multiplicities()).unwrap();
+        let counts = run.columns.get_mut(&columns::MULT_RANGE16).unwrap();
         counts[old as usize] -= 1;
         counts[(old + by) as usize] += 1;
         let own = slacks(&run, row, root(row) + by, hostile);
@@ -110,9 +108,9 @@ fn a_hostile_root_scale_gives_one_root() {
     }
     // A C of the size of the field, which the lowest limbs take up as field elements.
     let huge = Fr::TWO_INV + Fr::from(5);
-    let count = run.columns[&Column::NormRoot].len();
+    let count = run.columns[&columns::NORM_ROOT].len();
     let taken =
-        |which: usize, by: Fr| rows.clone().map(move |row| (Column::NormSlack, which * LIMBS * count + row, by));
+        |which: usize, by: Fr| rows.clone().map(move |row| (columns::NORM_SLACK, which * LIMBS * count + row, by));
     let field: Vec<(Column, usize, Fr)> = taken(0, huge).chain(taken(1, -huge)).collect();
     let names = broken(&honest, &field, huge);
     assert_eq!(names, BTreeSet::from([sum]), "the relations hold, the ranges do not");

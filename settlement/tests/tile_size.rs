@@ -2,7 +2,7 @@
 
 mod support;
 
-use lorica_circuits::architecture::{OutputKind, Shape};
+use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_settlement::settlement::SettlementError;
 use support::{LOG_TILE, binding, bound, key, settle, world};
 

@@ -7,8 +7,8 @@ mod support;
 use std::collections::BTreeSet;
 
 use judge::broken;
-use lorica_circuits::architecture::OutputKind;
 use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::shape::OutputKind;
 use lorica_settlement::circuit::SettlementCircuit;
 use lorica_settlement::statement::{CircuitShape, Compiled};
 use lorica_verifier::field::Messages;

@@ -7,7 +7,7 @@ mod settled;
 #[path = "support/vector.rs"]
 mod vector;
 
-use lorica_circuits::architecture::OutputKind;
+use lorica_circuits::shape::OutputKind;
 use settled::{binding, bound, key, settle, world};
 use vector::vector;
 
@@ -15,10 +15,11 @@ use vector::vector;
 #[ignore = "writes files that are committed"]
 fn write_vectors() {
     type Case = (&'static str, OutputKind, &'static [(usize, Option<usize>)]);
-    let cases: [Case; 3] = [
+    let cases: [Case; 4] = [
         ("classify-1", OutputKind::Classify, &[(12, Some(0))]),
         ("classify-3", OutputKind::Classify, &[(9, Some(0)), (5, Some(1)), (16, Some(0))]),
         ("embed-2", OutputKind::Embed, &[(9, None), (5, Some(1))]),
+        ("embed-3", OutputKind::Embed, &[(9, None), (5, Some(1)), (16, Some(0))]),
     ];
     let world = world();
     for (name, kind, requests) in cases {

@@ -3,33 +3,35 @@ pragma solidity 0.8.37;
 
 import {Bn254, GAS_PAIRING_1, Point, R} from "./Bn254.sol";
 import {DataContract} from "./DataContract.sol";
+import {FAMILY_ENCODER, Records} from "./Records.sol";
 
 /// Commitments to architectures' tables, base models and adapters.
 ///
-/// A record is a data contract whose content is the preimage of the id: id = Keccak-256(content) mod r, as
-/// `verifier/src/key.rs` computes it. The three kinds differ in length modulo 64, so no record is of two kinds.
-///
-///   architecture: "lorica architecture 1" ‖ encoding (37) ‖ τ (4) ‖ SRS digest (32) ‖ [τ]₂ (128) ‖ count (4) ‖ points
-///   base:         architecture id (32) ‖ points ‖ scales word (32)
-///   adapter:      base id (32) ‖ points
+/// A record is stored as the bytes of {Records}, whose Keccak-256 modulo r is its id: in one data contract, or in a chain of
+/// them if it is longer. An id is computed from what is stored, never taken from who registers. Names of kinds are tags of the
+/// records, so no record is of two kinds.
 contract CommitmentRegistry {
-    /// Bytes of an encoded architecture.
-    uint256 public constant ENCODING_BYTES = 37;
-    /// Most points of a record.
-    uint256 public constant MAX_POINTS = 380;
+    /// Most bytes of an encoded architecture.
+    uint256 public constant MAX_ENCODING_BYTES = 1_024;
+    /// Most points of a record: with their calldata they fit into a transaction (EIP-7825), by {ModelRegistry} too.
+    uint256 public constant MAX_POINTS = 1_024;
 
     event ArchitectureRegistered(uint256 indexed id, address record);
     event BaseRegistered(uint256 indexed id, uint256 indexed architecture, address record);
     event AdapterRegistered(uint256 indexed id, uint256 indexed base, address record);
 
-    error EncodingLength(uint256 expected, uint256 got);
+    /// No byte, or too many.
+    error EncodingLength(uint256 limit, uint256 got);
+    /// A family that has no circuits.
+    error UnknownFamily(uint8 family);
     /// τ must be even, 14 to 22.
     error TileSize(uint256 logTile);
     /// A word is not below r.
     error NotCanonical();
     /// [τ]₂ is infinity, not on the curve or not in the group.
     error TauInvalid();
-    error PointCount(uint256 got);
+    /// No point, or too many.
+    error PointCount(uint256 limit, uint256 got);
     /// A point is not on the curve, has a coordinate not below p, or is infinity where no tile can be zero.
     error PointInvalid();
     error AlreadyRegistered(uint256 id);
@@ -41,55 +43,67 @@ contract CommitmentRegistry {
     mapping(uint256 id => address record) public bases;
     mapping(uint256 id => address record) public adapters;
 
-    /// @param encoding dimensions, activation and bit widths as `key.rs` writes them.
+    /// @param family 1 for encoders.
+    /// @param encoding dimensions, activation and bit widths as `key.rs` writes them. Its meaning is the family's; here it is
+    /// bytes.
     /// @param logTile τ.
     /// @param srs digest of the SRS.
     /// @param tauG2 [τ]₂: x.c0, x.c1, y.c0, y.c1.
     /// @param tables commitments to the occupied table tiles.
     function registerArchitecture(
+        uint8 family,
         bytes calldata encoding,
         uint32 logTile,
         uint256 srs,
         uint256[4] calldata tauG2,
         Point[] calldata tables
     ) external returns (uint256 id) {
-        if (encoding.length != ENCODING_BYTES) {
-            revert EncodingLength(ENCODING_BYTES, encoding.length);
+        if (family != FAMILY_ENCODER) revert UnknownFamily(family);
+        if (encoding.length == 0 || encoding.length > MAX_ENCODING_BYTES) {
+            revert EncodingLength(MAX_ENCODING_BYTES, encoding.length);
         }
         if (logTile < 14 || logTile > 22 || logTile % 2 != 0) revert TileSize(logTile);
         if (srs >= R) revert NotCanonical();
         if (!_isInG2(tauG2)) revert TauInvalid();
-        bytes memory points = _points(tables);
-        _requireOnCurveOrZero(points);
-        bytes memory content =
-            abi.encodePacked("lorica architecture 1", encoding, logTile, srs, tauG2, uint32(tables.length), points);
+        _requireCount(tables.length);
+        bytes memory content = Records.architecture(family, encoding, logTile, srs, tauG2, tables);
+        _requireOnCurveOrZero(content, tables.length);
         address record;
         (id, record) = _store(architectures, content);
         emit ArchitectureRegistered(id, record);
     }
 
+    /// The base is of its architecture's family.
     /// @param tiles commitments to the occupied base tiles, by index.
     /// @param scalesWord Poseidon word of the base's scales.
     function registerBase(uint256 architecture, Point[] calldata tiles, uint256 scalesWord)
         external
         returns (uint256 id)
     {
-        if (architectures[architecture] == address(0)) revert UnknownArchitecture(architecture);
+        address parent = architectures[architecture];
+        if (parent == address(0)) revert UnknownArchitecture(architecture);
         if (scalesWord >= R) revert NotCanonical();
+        _requireCount(tiles.length);
+        bytes memory content = Records.base(Records.family(parent), architecture, scalesWord, tiles);
+        _requireOnCurve(content, tiles.length);
         address record;
-        bytes memory points = _points(tiles);
-        _requireOnCurve(points);
-        (id, record) = _store(bases, abi.encodePacked(architecture, points, scalesWord));
+        (id, record) = _store(bases, content);
         emit BaseRegistered(id, architecture, record);
     }
 
+    /// The adapter is of its base's family.
+    /// @param version id of the datanet version that the adapter was trained on, zero for none. No datanet is known here: who
+    /// pays by a version looks whether it exists.
     /// @param tiles commitments to the adapter's tiles.
-    function registerAdapter(uint256 base, Point[] calldata tiles) external returns (uint256 id) {
-        if (bases[base] == address(0)) revert UnknownBase(base);
+    function registerAdapter(uint256 base, uint256 version, Point[] calldata tiles) external returns (uint256 id) {
+        address parent = bases[base];
+        if (parent == address(0)) revert UnknownBase(base);
+        if (version >= R) revert NotCanonical();
+        _requireCount(tiles.length);
+        bytes memory content = Records.adapter(Records.family(parent), base, version, tiles);
+        _requireOnCurve(content, tiles.length);
         address record;
-        bytes memory points = _points(tiles);
-        _requireOnCurve(points);
-        (id, record) = _store(adapters, abi.encodePacked(base, points));
+        (id, record) = _store(adapters, content);
         emit AdapterRegistered(id, base, record);
     }
 
@@ -113,37 +127,33 @@ contract CommitmentRegistry {
     {
         id = uint256(keccak256(content)) % R;
         if (kind[id] != address(0)) revert AlreadyRegistered(id);
-        record = DataContract.store(content);
-        kind[id] = record;
-    }
-
-    /// The points as bytes.
-    function _points(Point[] calldata points) private pure returns (bytes memory content) {
-        uint256 count = points.length;
-        if (count == 0 || count > MAX_POINTS) revert PointCount(count);
-        content = new bytes(count * 64);
         uint256 start;
         assembly ("memory-safe") {
             start := add(content, 0x20)
-            calldatacopy(start, points.offset, shl(6, count))
+        }
+        record = DataContract.storeLong(start, content.length);
+        kind[id] = record;
+    }
+
+    function _requireCount(uint256 points) private pure {
+        if (points == 0 || points > MAX_POINTS) revert PointCount(MAX_POINTS, points);
+    }
+
+    /// Where the points are with which a record ends.
+    function _points(bytes memory content, uint256 count) private pure returns (uint256 start) {
+        assembly ("memory-safe") {
+            start := sub(add(add(content, 0x20), mload(content)), shl(6, count))
         }
     }
 
-    function _requireOnCurve(bytes memory points) private pure {
-        uint256 start;
-        assembly ("memory-safe") {
-            start := add(points, 0x20)
-        }
-        if (!Bn254.areOnCurve(start, points.length / 64)) revert PointInvalid();
+    function _requireOnCurve(bytes memory content, uint256 count) private pure {
+        if (!Bn254.areOnCurve(_points(content, count), count)) revert PointInvalid();
     }
 
     /// Infinity passes: the architecture's formulas make a table tile zero, exp's tail in small tiles for one.
-    function _requireOnCurveOrZero(bytes memory points) private pure {
-        uint256 point;
-        assembly ("memory-safe") {
-            point := add(points, 0x20)
-        }
-        for (uint256 end = point + points.length; point < end; point += 64) {
+    function _requireOnCurveOrZero(bytes memory content, uint256 count) private pure {
+        uint256 point = _points(content, count);
+        for (uint256 end = point + 64 * count; point < end; point += 64) {
             if (!Bn254.isInfinity(point) && !Bn254.areOnCurve(point, 1)) revert PointInvalid();
         }
     }

@@ -153,6 +153,8 @@ contract Halo2Verifier {
         }
         if (digest != circuit) revert KeyDigest();
         if (magic != KEY_MAGIC_VALUE) revert KeyFormat();
+        // 1 / rows, ω, ω^-6: plus r they would be the same circuit under another id.
+        if (!Bn254.areScalars(m + KEY + KEY_ROWS_INVERSE, 3)) revert KeyFormat();
         if (instances.length != expected) revert InstanceCount(expected, instances.length);
         if (!Bn254.areScalars(m + A_EVAL, 32)) revert ScalarNotCanonical();
         if (!Bn254.areOnCurve(m + A, 13) || !Bn254.areOnCurve(m + W, 2)) revert PointInvalid();

@@ -6,11 +6,20 @@ import {CommitmentRegistry} from "./CommitmentRegistry.sol";
 import {DataContract} from "./DataContract.sol";
 import {Halo2Verifier} from "./Halo2Verifier.sol";
 import {OUTPUT_CLASSIFY, isOutputKind} from "./OutputKind.sol";
+import {
+    ARCHITECTURE_POINTS,
+    ARCHITECTURE_TAU_G2,
+    RECORD_LENGTH,
+    RECORD_PARENT,
+    RECORD_POINTS,
+    RECORD_SECOND
+} from "./Records.sol";
 import {ISettlementVerifier, Opening, Request, Settlement} from "./Settlement.sol";
 import {
     KEY_ADAPTER,
     KEY_ARCHITECTURE,
     KEY_BASE,
+    KEY_FIXED,
     KEY_INSTANCES,
     KEY_LOG_TILE,
     KEY_OCCUPIED,
@@ -19,6 +28,7 @@ import {
     KEY_TABLE,
     KEY_TAU_G2,
     KEY_TILE_BITS,
+    KEY_TOKENS,
     KEY_WITNESS
 } from "./SettlementKey.sol";
 
@@ -62,10 +72,8 @@ contract LoricaVerifier is ISettlementVerifier {
     uint256 private constant GAS_HALO2 = 1_000_000;
     uint256 private constant GAS_REGISTRY = 500_000;
 
-    /// Layout of an architecture record.
-    uint256 private constant ARCHITECTURE_LOG_TILE = 58;
-    uint256 private constant ARCHITECTURE_TAU_G2 = 94;
-    uint256 private constant ARCHITECTURE_POINTS = 226;
+    /// Public words before those of the requests: shape, layout, context, base, scales, adapters, count.
+    uint256 private constant HEAD_WORDS = 7;
 
     // Places of the opening's points, after the witness: h, q, g, s, d, quot, W, W'.
     uint256 private constant OPENING_H = 0x000;
@@ -94,13 +102,14 @@ contract LoricaVerifier is ISettlementVerifier {
     struct State {
         /// The key's content.
         uint256 key;
+        uint256 keyBytes;
         /// Witness tiles and mask, then the opening's eight points.
         uint256 points;
         /// eq(ρ_hi, j) for every tile index j.
         uint256 eq;
         /// Buffer for the sum of the group claim's terms, as in {Bn254}.
         uint256 sum;
-        /// Contents of the architecture's and the base's record, with their lengths.
+        /// The architecture's record from the end of its encoding on, and the base's record, with their lengths.
         uint256 architecture;
         uint256 architectureBytes;
         uint256 base;
@@ -154,6 +163,7 @@ contract LoricaVerifier is ISettlementVerifier {
         uint256 size = DataContract.size(key);
         if (size < KEY_OCCUPIED) revert KeyFormat();
         state.key = _allocate(size);
+        state.keyBytes = size;
         DataContract.read(key, state.key, size);
         uint256 words = _words(_key(state, KEY_BASE + 32)) + _words(_key(state, KEY_TABLE + 32));
         if (size != KEY_OCCUPIED + 32 * words) revert KeyFormat();
@@ -191,7 +201,7 @@ contract LoricaVerifier is ISettlementVerifier {
         state.adapters = adapters;
         uint256 bits = _key(state, KEY_TILE_BITS);
         if (settlement.rhoHigh.length != bits) revert RhoLength(bits, settlement.rhoHigh.length);
-        if (_key(state, KEY_INSTANCES) != 16 + 3 * most + bits) revert KeyFormat();
+        if (_key(state, KEY_INSTANCES) != HEAD_WORDS + 11 + 3 * most + bits) revert KeyFormat();
     }
 
     function _loadPoints(State memory state, Settlement calldata settlement) private pure {
@@ -226,16 +236,18 @@ contract LoricaVerifier is ISettlementVerifier {
         for (uint256 i = 0; i < count; ++i) {
             if (adapters[i] != 0 && state.adapterRecords[i] == address(0)) revert UnknownAdapter(adapters[i]);
         }
-        (state.architecture, state.architectureBytes) = _read(architecture, architectureRecord);
+        (uint256 record, uint256 size) = _read(architecture, architectureRecord);
+        uint256 encoding = RECORD_PARENT + (_load(record + RECORD_LENGTH) >> 224);
+        (state.architecture, state.architectureBytes) = (record + encoding, size - encoding);
         (state.base, state.baseBytes) = _read(settlement.base, baseRecord);
-        if (_load(state.base) != architecture) revert Foreign(settlement.base);
+        if (_load(state.base + RECORD_PARENT) != architecture) revert Foreign(settlement.base);
         // The pairing is checked under the key's [τ]₂, the commitments were made under the architecture's.
         uint256 tau = state.architecture + ARCHITECTURE_TAU_G2;
         bool same = _load(tau) == _key(state, KEY_TAU_G2 + 0x20) && _load(tau + 0x20) == _key(state, KEY_TAU_G2)
             && _load(tau + 0x40) == _key(state, KEY_TAU_G2 + 0x60)
             && _load(tau + 0x60) == _key(state, KEY_TAU_G2 + 0x40);
         // Four bytes. The group claim reads ⌈τ/2⌉ only, so an odd τ would pass for the even one above it.
-        same = same && _load(state.architecture + ARCHITECTURE_LOG_TILE) >> 224 == _key(state, KEY_LOG_TILE);
+        same = same && _load(state.architecture) >> 224 == _key(state, KEY_LOG_TILE);
         if (!same) revert Foreign(architecture);
     }
 
@@ -248,23 +260,26 @@ contract LoricaVerifier is ISettlementVerifier {
         Request[] calldata requests = settlement.requests;
         uint256 count = requests.length;
         words = new uint256[](_key(state, KEY_INSTANCES));
-        uint256 n = 5 + 3 * _key(state, KEY_REQUESTS);
-        words[0] = _context(consumer, settlement.payee, requests);
+        uint256 n = HEAD_WORDS + 3 * _key(state, KEY_REQUESTS);
+        words[0] = _shapeWord(state);
+        words[1] = _layoutWord(state);
+        words[2] = _context(consumer, settlement.payee, requests);
         assembly ("memory-safe") {
             let request := add(requests.offset, REQUEST_ANSWER)
-            let target := add(words, 0xc0)
+            let first := add(words, shl(5, add(HEAD_WORDS, 1)))
+            let target := first
             for { let end := add(target, mul(count, 0x60)) } lt(target, end) { target := add(target, 0x60) } {
                 calldatacopy(target, request, 0x60)
                 request := add(request, REQUEST_BYTES)
             }
             // Absent requests repeat the first.
             let end := add(add(words, 0x20), shl(5, n))
-            for {} lt(target, end) { target := add(target, 0x60) } { mcopy(target, add(words, 0xc0), 0x60) }
+            for {} lt(target, end) { target := add(target, 0x60) } { mcopy(target, first, 0x60) }
         }
-        words[1] = settlement.base;
-        words[2] = _load(state.base + state.baseBytes - 0x20);
-        words[3] = _digest(state.adapters, count * 32);
-        words[4] = count;
+        words[3] = settlement.base;
+        words[4] = _load(state.base + RECORD_SECOND);
+        words[5] = _digest(state.adapters, count * 32);
+        words[6] = count;
         uint256 witness = _key(state, KEY_WITNESS + 32) + 1;
         uint256 opening = state.points + witness * 64;
         words[n++] = _digest(state.points, witness * 64);
@@ -281,6 +296,28 @@ contract LoricaVerifier is ISettlementVerifier {
             // alpha, zeta, beta, z, the constant
             calldatacopy(add(target, size), add(settlement, SETTLEMENT_ALPHA), 0xa0)
         }
+    }
+
+    /// kind · 2^96 + M · 2^64 + T · 2^32 + τ. The circuit has its own as a constant: under a key that names another kind or
+    /// shape none of its proofs holds.
+    function _shapeWord(State memory state) private pure returns (uint256) {
+        (uint256 kind, uint256 requests) = (_key(state, KEY_OUTPUT_KIND), _key(state, KEY_REQUESTS));
+        (uint256 tokens, uint256 logTile) = (_key(state, KEY_TOKENS), _key(state, KEY_LOG_TILE));
+        if ((kind | requests | tokens | logTile) >> 32 != 0) revert KeyFormat();
+        return kind << 96 | requests << 64 | tokens << 32 | logTile;
+    }
+
+    /// Keccak-256, modulo r, of the architecture's id and all that the key says of shape and layout, a constant of the circuit
+    /// too: from the architecture's word to the regions, then the maps of occupied tiles.
+    function _layoutWord(State memory state) private pure returns (uint256) {
+        uint256 key = state.key;
+        uint256 maps = state.keyBytes - KEY_OCCUPIED;
+        uint256 start = _allocate(0);
+        assembly ("memory-safe") {
+            mcopy(start, add(key, KEY_ARCHITECTURE), sub(KEY_FIXED, KEY_ARCHITECTURE))
+            mcopy(add(start, sub(KEY_FIXED, KEY_ARCHITECTURE)), add(key, KEY_OCCUPIED), maps)
+        }
+        return _digest(start, KEY_FIXED - KEY_ARCHITECTURE + maps);
     }
 
     /// keccak256(abi.encode(chain id, consumer, payee, request ids, fees)) mod r.
@@ -338,10 +375,10 @@ contract LoricaVerifier is ISettlementVerifier {
     }
 
     function _addBase(State memory state, uint256 id) private view {
-        uint256 got = (state.baseBytes - 64) / 64;
+        uint256 got = (state.baseBytes - RECORD_POINTS) / 64;
         (uint256 weights, uint256 expected) = _occupiedWeights(state, KEY_BASE, state.key + KEY_OCCUPIED);
         if (got != expected) revert TileCount(id, expected, got);
-        _addTerms(state, state.base + 32, weights, got);
+        _addTerms(state, state.base + RECORD_POINTS, weights, got);
     }
 
     function _addTables(State memory state) private view {
@@ -398,8 +435,8 @@ contract LoricaVerifier is ISettlementVerifier {
             }
             if (skip) continue;
             (uint256 record, uint256 size) = _read(id, state.adapterRecords[m]);
-            if (_load(record) != settlement.base) revert Foreign(id);
-            if (size != 32 + tiles * 64) revert TileCount(id, tiles, (size - 32) / 64);
+            if (_load(record + RECORD_PARENT) != settlement.base) revert Foreign(id);
+            if (size != RECORD_POINTS + tiles * 64) revert TileCount(id, tiles, (size - RECORD_POINTS) / 64);
             assembly ("memory-safe") {
                 let stride := shl(5, tiles)
                 for { let tile := 0 } lt(tile, stride) { tile := add(tile, 0x20) } {
@@ -412,7 +449,7 @@ contract LoricaVerifier is ISettlementVerifier {
                     mstore(add(weights, tile), weight)
                 }
             }
-            _addTerms(state, record + 32, weights, tiles);
+            _addTerms(state, record + RECORD_POINTS, weights, tiles);
         }
     }
 
@@ -507,9 +544,7 @@ contract LoricaVerifier is ISettlementVerifier {
 
     /// A record's content, with its digest checked.
     function _read(uint256 id, address record) private view returns (uint256 content, uint256 size) {
-        size = DataContract.size(record);
-        content = _allocate(size);
-        DataContract.read(record, content, size);
+        (content, size) = DataContract.readLong(record);
         if (_digest(content, size) != id) revert RecordCorrupt(id);
     }
 

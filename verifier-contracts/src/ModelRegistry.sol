@@ -7,6 +7,7 @@ import {Point, R} from "./Bn254.sol";
 import {CommitmentRegistry} from "./CommitmentRegistry.sol";
 import {Bounds, Kind, Permit, Split, SplitBounds, Terms} from "./ModelTerms.sol";
 import {OpenToken} from "./OpenToken.sol";
+import {Records} from "./Records.sol";
 
 /// Who owns which model, and how its fees are divided.
 ///
@@ -78,6 +79,8 @@ contract ModelRegistry is Ownable2Step {
     error Retired(uint256 id);
     /// The adapter was made for another base.
     error AdapterOfOtherBase(uint256 adapter, uint256 base);
+    /// No datanet has this version.
+    error UnknownDatanet(uint256 version);
     /// CommitmentRegistry computed another id.
     error IdMismatch(uint256 expected, uint256 got);
     error NotModelOwner(uint24 model, address caller);
@@ -152,6 +155,7 @@ contract ModelRegistry is Ownable2Step {
 
     /// Arguments as {CommitmentRegistry-registerArchitecture}.
     function publishArchitecture(
+        uint8 family,
         bytes calldata encoding,
         uint32 logTile,
         uint256 srs,
@@ -160,12 +164,9 @@ contract ModelRegistry is Ownable2Step {
         Terms calldata terms,
         Permit calldata permit
     ) external returns (uint256 id, uint24 model) {
-        bytes memory content = abi.encodePacked(
-            "lorica architecture 1", encoding, logTile, srs, tauG2, uint32(tables.length), _bytes(tables)
-        );
-        id = uint256(keccak256(content)) % R;
+        id = _id(Records.architecture(family, encoding, logTile, srs, tauG2, tables));
         if (commitments.architectures(id) == address(0)) {
-            _requireId(id, commitments.registerArchitecture(encoding, logTile, srs, tauG2, tables));
+            _requireId(id, commitments.registerArchitecture(family, encoding, logTile, srs, tauG2, tables));
         }
         SplitBounds.requireZero(terms.split);
         model = _publish(Kind.Architecture, id, 0, 0, terms, permit);
@@ -180,7 +181,8 @@ contract ModelRegistry is Ownable2Step {
         Permit calldata permit
     ) external returns (uint256 id, uint24 model) {
         uint32 parent = _served(architecture, Kind.Architecture).serial;
-        id = uint256(keccak256(abi.encodePacked(architecture, _bytes(tiles), scalesWord))) % R;
+        uint8 family = Records.family(commitments.architectures(architecture));
+        id = _id(Records.base(family, architecture, scalesWord, tiles));
         if (commitments.bases(id) == address(0)) {
             _requireId(id, commitments.registerBase(architecture, tiles, scalesWord));
         }
@@ -188,15 +190,20 @@ contract ModelRegistry is Ownable2Step {
         model = _publish(Kind.Base, id, architecture, parent, terms, permit);
     }
 
-    /// Arguments as {CommitmentRegistry-registerAdapter}; the base is published and not retired.
-    function publishAdapter(uint256 base, Point[] calldata tiles, Terms calldata terms, Permit calldata permit)
-        external
-        returns (uint256 id, uint24 model)
-    {
+    /// Arguments as {CommitmentRegistry-registerAdapter}; the base is published and not retired. There are no datanets yet, so
+    /// an adapter that names a version of one is refused.
+    function publishAdapter(
+        uint256 base,
+        uint256 version,
+        Point[] calldata tiles,
+        Terms calldata terms,
+        Permit calldata permit
+    ) external returns (uint256 id, uint24 model) {
         uint32 parent = _served(base, Kind.Base).serial;
-        id = uint256(keccak256(abi.encodePacked(base, _bytes(tiles)))) % R;
+        if (version != 0) revert UnknownDatanet(version);
+        id = _id(Records.adapter(Records.family(commitments.bases(base)), base, version, tiles));
         if (commitments.adapters(id) == address(0)) {
-            _requireId(id, commitments.registerAdapter(base, tiles));
+            _requireId(id, commitments.registerAdapter(base, version, tiles));
         }
         SplitBounds.requireWithin(terms.split, bounds);
         model = _publish(Kind.Adapter, id, base, parent, terms, permit);
@@ -266,12 +273,9 @@ contract ModelRegistry is Ownable2Step {
         if (got != expected) revert IdMismatch(expected, got);
     }
 
-    /// The points as {CommitmentRegistry} packs them.
-    function _bytes(Point[] calldata points) private pure returns (bytes memory content) {
-        content = new bytes(points.length * 64);
-        assembly ("memory-safe") {
-            calldatacopy(add(content, 0x20), points.offset, mload(content))
-        }
+    /// The id as {CommitmentRegistry} computes it.
+    function _id(bytes memory record) private pure returns (uint256) {
+        return uint256(keccak256(record)) % R;
     }
 
     // Models

@@ -5,8 +5,7 @@ pragma solidity 0.8.37;
 // byte offsets, then the occupied tiles of the base region and of the table region, ceil(tiles / 256) words each: tile t
 // of the region is bit t mod 256, from the lowest, of word t / 256. Nothing follows.
 
-// "lorica settlement key 1".
-bytes32 constant KEY_MAGIC_VALUE = "lorica settlement key 1";
+bytes32 constant KEY_MAGIC_VALUE = "lorica settlement key 2";
 
 uint256 constant KEY_MAGIC = 0x000;
 // log2 of the rows.
@@ -17,7 +16,7 @@ uint256 constant KEY_ROWS_INVERSE = 0x040;
 uint256 constant KEY_OMEGA = 0x060;
 // ω^-6: the row of l_last.
 uint256 constant KEY_OMEGA_LAST = 0x080;
-// Public words: 16 + 3 M + tile index bits.
+// Public words: 18 + 3 M + tile index bits.
 uint256 constant KEY_INSTANCES = 0x0a0;
 // halo2's digest of the constraint system.
 uint256 constant KEY_TRANSCRIPT = 0x0c0;
@@ -26,7 +25,7 @@ uint256 constant KEY_TAU_G2 = 0x0e0;
 uint256 constant KEY_ARCHITECTURE = 0x160;
 // M.
 uint256 constant KEY_REQUESTS = 0x180;
-// Not read on chain.
+// T.
 uint256 constant KEY_TOKENS = 0x1a0;
 // 1 classify, 2 embed; 0 is withdrawn and refused (OutputKind.sol).
 uint256 constant KEY_OUTPUT_KIND = 0x1c0;

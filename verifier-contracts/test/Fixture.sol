@@ -5,6 +5,7 @@ import {Point} from "../src/Bn254.sol";
 import {CommitmentRegistry} from "../src/CommitmentRegistry.sol";
 import {DataContract} from "../src/DataContract.sol";
 import {Halo2Verifier} from "../src/Halo2Verifier.sol";
+import {FAMILY_ENCODER} from "../src/Records.sol";
 import {LoricaVerifier} from "../src/LoricaVerifier.sol";
 import {Opening, Request, Settlement} from "../src/Settlement.sol";
 import {vm} from "./Vm.sol";
@@ -46,6 +47,7 @@ abstract contract Fixture {
         if (registry.architectures(id) == address(0)) {
             uint256[] memory tau = vm.parseJsonUintArray(json, ".tauG2");
             uint256 got = registry.registerArchitecture(
+                FAMILY_ENCODER,
                 vm.parseJsonBytes(json, ".encoding"),
                 uint32(vm.parseJsonUint(json, ".logTile")),
                 vm.parseJsonUint(json, ".srs"),
@@ -64,7 +66,7 @@ abstract contract Fixture {
         for (uint256 i = 0; vm.keyExistsJson(json, _adapter(i, "")); ++i) {
             uint256 adapter = vm.parseJsonUint(json, _adapter(i, ".id"));
             if (registry.adapters(adapter) != address(0)) continue;
-            uint256 got = registry.registerAdapter(base, _points(vm.parseJsonUintArray(json, _adapter(i, ".tiles"))));
+            uint256 got = registry.registerAdapter(base, 0, _points(vm.parseJsonUintArray(json, _adapter(i, ".tiles"))));
             assertEq(got, adapter, "adapter id");
         }
     }

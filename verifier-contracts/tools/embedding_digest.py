@@ -71,10 +71,10 @@ def digest(domain, elements):
 def embedding_digest(salt, length, sums):
     if not 0 <= salt < 2**248:
         raise ValueError("the salt has 31 bytes")
-    if not 2 <= length <= 128:
-        raise ValueError(f"a text has 2 to 128 tokens, not {length}")
-    if not sums or len(sums) % 128:
-        raise ValueError(f"an embedding has a multiple of 128 sums, not {len(sums)}")
+    if not 2 <= length <= 256:
+        raise ValueError(f"a text has 2 to 256 tokens, not {length}")
+    if not sums or len(sums) % 64:
+        raise ValueError(f"an embedding has a multiple of 64 sums, not {len(sums)}")
     # Only within these bounds do two embeddings have two digests.
     shifted = [total + 2**23 for total in sums]
     for channel, total in enumerate(shifted):

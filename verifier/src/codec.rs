@@ -2,11 +2,11 @@
 //!
 //! A reader never allocates by a length that the remaining bytes cannot hold, and never panics.
 
-use lorica_circuits::architecture::OutputKind;
 use lorica_circuits::bn254::{
     CurveAffine, Field, Fq, Fq2, Fr, G1Affine, G2Affine, Group, PrimeCurveAffine, PrimeField,
 };
 use lorica_circuits::error::CircuitError;
+use lorica_circuits::shape::OutputKind;
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
 
@@ -34,7 +34,7 @@ pub enum CodecError {
         expected: &'static str,
     },
     /// A version that this program does not read.
-    #[error("{kind} file has version {got}, expected {expected}")]
+    #[error("{kind} file has version {got}, expected {expected}: {remedy}")]
     Version {
         /// The kind of file.
         kind: &'static str,
@@ -42,6 +42,8 @@ pub enum CodecError {
         expected: u16,
         /// The file's version.
         got: u16,
+        /// What to do about it.
+        remedy: &'static str,
     },
     /// The digest at the end does not fit.
     #[error("digest at the end of the file does not match its content")]
@@ -75,6 +77,18 @@ pub enum CodecError {
         /// Why.
         error: DecodeError,
     },
+}
+
+/// What to do with a file of an earlier version: its ids are none of this version's, so nothing in it can be kept.
+fn remedy(magic: &[u8; 8]) -> &'static str {
+    match magic {
+        b"LORICAbm" | b"LORICAbk" => "import the model again",
+        b"LORICAam" | b"LORICAak" => "import the adapter again",
+        b"LORICApf" => "make the proof again",
+        b"LORICAst" => "prove and settle again",
+        b"LORICAsk" | b"LORICAsp" => "make the key again, with `lorica settlement-key`",
+        _ => "make it again",
+    }
 }
 
 /// Writes a file into memory.
@@ -181,7 +195,8 @@ impl<'b> Reader<'b> {
         let mut reader = Self { rest: content.get(magic.len()..).ok_or(CodecError::Truncated { what: "magic" })? };
         let got = u16::from_be_bytes(reader.array("version")?);
         if got != version {
-            return Err(CodecError::Version { kind, expected: version, got });
+            let remedy = if got > version { "a newer lorica made it, read it with that one" } else { remedy(magic) };
+            return Err(CodecError::Version { kind, expected: version, got, remedy });
         }
         let expected: [u8; 32] = Keccak256::digest(content).into();
         if digest != expected.as_slice() {

@@ -9,15 +9,12 @@
 //! keys are made, so an input without an entry does not compile; `verifier/tests/private_inputs.rs` follows every scalar
 //! through the field part and compares what it sees with what stands here.
 
-use lorica_circuits::architecture::MAX_TOKENS;
 use lorica_circuits::layout::Layout;
-use lorica_circuits::relation::Relation;
 
 use crate::field::{Messages, message_shape};
 use crate::lookup::{LayerMessages, LookupMessages};
 use crate::mercury::{Evaluations, MercuryMessages};
-use crate::statement::{ID_BITS, Inputs, RequestInputs, output_scalars};
-use crate::weight::scale_names;
+use crate::statement::{ID_BITS, Inputs, RequestInputs};
 
 /// What determines a scalar. Labels are those of the transcript, checks those of [`crate::arithmetic::Arithmetic`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,16 +52,16 @@ pub enum Determined {
 
 /// Every scalar of statement and proof under a layout, with what determines it.
 #[must_use]
-pub fn determined(layout: &Layout, relations: &[Relation]) -> (Inputs<Determined>, Messages<Determined>) {
+pub fn determined(layout: &Layout) -> (Inputs<Determined>, Messages<Determined>) {
     use Determined::{Absorbed, Hashed, Message, Ranged, Zero};
     let shape = &layout.shape;
     let id = Ranged { digest: "input digest", check: "statement: id is below the vocabulary", bits: ID_BITS };
     let beyond = Zero { check: "statement: ids beyond T are zero" };
     let request = RequestInputs {
-        ids: (0..MAX_TOKENS).map(|t| if t < shape.tokens { id } else { beyond }).collect(),
+        ids: (0..layout.program.text.limit).map(|t| if t < shape.tokens { id } else { beyond }).collect(),
         length: Hashed { digest: "input digest" },
         salt: Hashed { digest: "input digest" },
-        outputs: vec![Hashed { digest: "output digest" }; output_scalars(layout)],
+        outputs: vec![Hashed { digest: "output digest" }; layout.program.output.scalars],
         label: Absorbed("label"),
     };
     let inputs = Inputs {
@@ -73,15 +70,16 @@ pub fn determined(layout: &Layout, relations: &[Relation]) -> (Inputs<Determined
         srs: Absorbed("srs"),
         base: Absorbed("base"),
         adapters: Absorbed("adapters"),
+        regions: layout.program.further_regions().map(|_| Absorbed("region")).collect(),
         count: Absorbed("count"),
         context: Absorbed("context"),
         witness: Absorbed("witness"),
         prover_salt: Absorbed("prover salt"),
-        scales: vec![Hashed { digest: "scales" }; scale_names(&layout.architecture).len()],
+        scales: vec![Hashed { digest: "scales" }; layout.program.scales],
         requests: vec![request; shape.requests],
     };
 
-    let own = message_shape(layout, relations);
+    let own = message_shape(layout);
     let message = |label, challenge| Message { label, challenge };
     let children = |label| message(label, "lookup fold");
     let round = |label| message(label, label);

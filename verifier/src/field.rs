@@ -5,12 +5,12 @@
 //! ```
 //! It ends in the words from which the group part forms its claim: ρ's tile bits and Mercury's outcome.
 
+use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
-use lorica_circuits::column::Axis;
 use lorica_circuits::error::CircuitError;
-use lorica_circuits::form::{Form, ScaleRef};
+use lorica_circuits::form::Form;
 use lorica_circuits::layout::Layout;
-use lorica_circuits::relation::{OUTER, Product, Public, Relation};
+use lorica_circuits::relation::{Product, Public, PublicFactor, Relation};
 
 use crate::arithmetic::{Arithmetic, ArithmeticError};
 use crate::lookup::{LayerMessages, LookupMessages, leaf_challenges, leaf_claims, verify_tree};
@@ -85,7 +85,7 @@ pub struct MessageShape {
 #[derive(Debug)]
 pub enum Claim<'r, S> {
     /// A form of a relation.
-    Form(&'r Form, Points<S>),
+    Form(&'r Form, Points<'r, S>),
     /// Columns at the leaf point.
     Leaves(Vec<LeafTerm<S>>),
 }
@@ -139,7 +139,8 @@ pub fn variables(layout: &Layout, product: &Product) -> usize {
 
 /// Lengths of all vectors of messages.
 #[must_use]
-pub fn message_shape(layout: &Layout, relations: &[Relation]) -> MessageShape {
+pub fn message_shape(layout: &Layout) -> MessageShape {
+    let relations = layout.relations();
     let products = || relations.iter().flat_map(|r| &r.products);
     MessageShape {
         layers: count(layout.leaf_bits()).saturating_sub(1),
@@ -171,13 +172,19 @@ fn check_shape<S>(expected: &MessageShape, messages: &Messages<S>) -> Result<(),
 }
 
 /// Draws the outer points, after the witness commitment.
-pub fn outer_points<A: Arithmetic>(a: &mut A, transcript: &mut Transcript<A>, layout: &Layout) -> Points<A::Scalar> {
-    // Each relation as a multilinear identity in its outer axes: at most 32 variables, so 32/r for each relation.
-    let axes = OUTER
+pub fn outer_points<'l, A: Arithmetic>(
+    a: &mut A,
+    transcript: &mut Transcript<A>,
+    layout: &'l Layout,
+) -> Points<'l, A::Scalar> {
+    // Each relation as a multilinear identity in its outer axes: at most MAX_OUTER_BITS variables, so that over r for each.
+    let axes = layout
+        .program
+        .outer
         .iter()
         .map(|&axis| (axis, transcript.challenges(a, "outer point", count(layout.axis_bits(axis)))))
         .collect();
-    Points::new(axes)
+    Points::new(layout, axes)
 }
 
 /// The value of published integers at the outer points.
@@ -186,27 +193,23 @@ pub fn outer_points<A: Arithmetic>(a: &mut A, transcript: &mut Transcript<A>, la
 /// If an axis has no point.
 pub fn public_value<A: Arithmetic>(
     a: &mut A,
-    public: Public,
+    public: &Public,
     inputs: &Inputs<A::Scalar>,
-    points: &Points<A::Scalar>,
+    points: &Points<'_, A::Scalar>,
 ) -> Result<A::Scalar, CircuitError> {
-    let requests = eq_table(a, &points.get(Axis::Request)?);
-    let inner = match public {
-        Public::Logits => eq_table(a, &points.get(Axis::Label)?),
-        Public::PackedSums => {
-            let mut point = points.get(Axis::HiddenBlock)?;
-            let channel = points.get(Axis::Channel)?;
-            point.extend_from_slice(split_packed(&channel).0);
-            eq_table(a, &point)
-        }
-    };
+    let requests = eq_table(a, &points.get(Axis::REQUEST)?);
+    let mut point = Vec::new();
+    for &axis in &public.axes {
+        point.extend(points.get(axis)?);
+    }
+    let inner = eq_table(a, if public.packed { split_packed(&point).0 } else { &point });
     let mut sum = a.zero();
     for (weight, request) in requests.iter().zip(&inputs.requests) {
         let value = dot(a, &inner, &request.outputs);
         let term = a.mul(weight, &value);
         sum = a.add(&sum, &term);
     }
-    if public == Public::PackedSums {
+    if public.packed {
         // Every word of every request has the same offset, and eq over all requests adds up to 1.
         let mut real = a.zero();
         let words = inputs.requests.first().map_or(0, |request| request.outputs.len());
@@ -236,19 +239,22 @@ fn public_factor<A: Arithmetic>(
     a: &mut A,
     weights: &Weights<'_, A::Scalar>,
     product: &Product,
-    outer: &Points<A::Scalar>,
-    bound: &Points<A::Scalar>,
+    outer: &Points<'_, A::Scalar>,
+    bound: &Points<'_, A::Scalar>,
 ) -> Result<A::Scalar, CircuitError> {
     let mut value = a.one();
-    for &axis in &product.equal {
-        let (left, right) = (outer.get(axis)?, bound.get(axis)?);
-        let factor = eq(a, &left, &right);
+    for factor in &product.public {
+        let factor = match *factor {
+            PublicFactor::Equal(axis) => {
+                let (left, right) = (outer.get(axis)?, bound.get(axis)?);
+                eq(a, &left, &right)
+            }
+            PublicFactor::Length(axis) => {
+                let (left, right) = (outer.get(Axis::REQUEST)?, bound.get(Axis::REQUEST)?);
+                weights.mask(a, &left, &right, &bound.get(axis)?)
+            }
+        };
         value = a.mul(&value, &factor);
-    }
-    if product.masked {
-        let (left, right) = (outer.get(Axis::Request)?, bound.get(Axis::Request)?);
-        let mask = weights.mask(a, &left, &right, &bound.get(Axis::Key)?);
-        value = a.mul(&value, &mask);
     }
     Ok(value)
 }
@@ -261,13 +267,13 @@ struct Sumcheck<'r, S> {
 fn verify_relations<'r, A: Arithmetic>(
     a: &mut A,
     transcript: &mut Transcript<A>,
-    weights: &Weights<'_, A::Scalar>,
-    relations: &'r [Relation],
+    weights: &Weights<'r, A::Scalar>,
     inputs: &Inputs<A::Scalar>,
-    outer: &Points<A::Scalar>,
+    outer: &Points<'r, A::Scalar>,
     messages: &Messages<A::Scalar>,
 ) -> Result<Sumcheck<'r, A::Scalar>, FieldError> {
     let layout = weights.layout;
+    let relations = layout.relations();
     let mut claims = Vec::new();
     transcript.absorb_all(a, "form values", &messages.forms);
     // One combination of all relations by powers: relations/r.
@@ -280,8 +286,8 @@ fn verify_relations<'r, A: Arithmetic>(
     let zero = a.zero();
     for relation in relations {
         let mut public = weights.constants(a, &relation.constants, outer)?;
-        if let Some(kind) = relation.public {
-            let value = public_value(a, kind, inputs, outer)?;
+        if let Some(own) = &relation.public {
+            let value = public_value(a, own, inputs, outer)?;
             public = a.add(&public, &value);
         }
         if relation.products.is_empty() {
@@ -333,7 +339,7 @@ fn verify_relations<'r, A: Arithmetic>(
             let own = variables(layout, product);
             let skipped = challenges.len().saturating_sub(own);
             let point = challenges.get(skipped..).unwrap_or(&[]);
-            let bound = outer.bind(layout, &product.variables, point);
+            let bound = outer.bind(&product.variables, point);
             let public = public_factor(a, weights, product, outer, &bound)?;
             // Constant in the first rounds: 2^-skipped of it in each of their 2^skipped points.
             let scale = integer(product.coefficient) * Fr::TWO_INV.pow([u64::try_from(skipped).unwrap_or(u64::MAX)]);
@@ -361,7 +367,7 @@ fn verify_relations<'r, A: Arithmetic>(
     Ok(Sumcheck { claims })
 }
 
-/// Verifies everything but curve arithmetic. `scales` names the scale of each of `inputs.scales`.
+/// Verifies everything but curve arithmetic.
 ///
 /// # Soundness
 /// The caller owes: the digests among the inputs are those of the registered or received points; requests beyond `count`
@@ -373,26 +379,21 @@ pub fn field_part<A: Arithmetic>(
     a: &mut A,
     transcript: &mut Transcript<A>,
     layout: &Layout,
-    relations: &[Relation],
-    scales: &[ScaleRef],
     inputs: &Inputs<A::Scalar>,
     messages: &Messages<A::Scalar>,
 ) -> Result<Outcome<A::Scalar>, FieldError> {
-    check_shape(&message_shape(layout, relations), messages)?;
-    if scales.len() != inputs.scales.len() {
-        return Err(FieldError::Shape { what: "scales", expected: scales.len(), got: inputs.scales.len() });
+    check_shape(&message_shape(layout), messages)?;
+    let scales = layout.program.scales;
+    if scales != inputs.scales.len() {
+        return Err(FieldError::Shape { what: "scales", expected: scales, got: inputs.scales.len() });
     }
     let bound = absorb(a, transcript, layout, inputs)?;
-    let weights = Weights {
-        layout,
-        scales: scales.iter().copied().zip(inputs.scales.iter().cloned()).collect(),
-        requests: bound.bits,
-    };
+    let weights = Weights { layout, scales: inputs.scales.clone(), requests: bound.bits };
     let leaf = leaf_challenges(a, transcript);
     let outer = outer_points(a, transcript, layout);
     let tree = verify_tree(a, transcript, &messages.lookup)?;
     let leaves = leaf_claims(a, layout, &leaf, &tree)?;
-    let mut claims = verify_relations(a, transcript, &weights, relations, inputs, &outer, messages)?.claims;
+    let mut claims = verify_relations(a, transcript, &weights, inputs, &outer, messages)?.claims;
     let mut leaf_point = leaves.point;
     for (terms, value) in [leaves.multiplicities, leaves.values] {
         claims.push((Claim::Leaves(terms), value));

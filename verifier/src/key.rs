@@ -1,16 +1,18 @@
 //! Verifying keys: what registration of a base or an adapter leaves for whoever checks proofs. No weights.
 
-use lorica_circuits::architecture::{Activation, Architecture, OutputKind, Scales, Shape};
 use lorica_circuits::bn254::{Fr, G1Affine, G2Affine};
-use lorica_circuits::column::Region;
 use lorica_circuits::error::CircuitError;
-use lorica_circuits::layout::{Layout, MAX_REGISTERED_TILES};
+use lorica_circuits::families::Family;
+use lorica_circuits::families::encoder::{Activation, Architecture, Scales};
+use lorica_circuits::layout::MAX_REGISTERED_TILES;
+use lorica_circuits::region::Region;
+use lorica_circuits::shape::{OutputKind, Shape};
 
 use crate::arithmetic::Native;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::keccak::keccak_bytes;
+use crate::record::{RecordKind, record};
 use crate::statement::{DOMAIN_SCALES, hash};
-use crate::weight::scale_values;
 
 /// Why a key is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +65,7 @@ fn check_tiles(what: &'static str, expected: usize, points: &[G1Affine]) -> Resu
 
 /// Writes an architecture.
 pub fn write_architecture(writer: &mut Writer, a: &Architecture) {
-    for value in [a.hidden, a.layers, a.heads, a.intermediate, a.vocab, a.r_max] {
+    for value in [a.block, a.max_tokens, a.hidden, a.layers, a.heads, a.intermediate, a.vocab, a.r_max] {
         writer.count(value);
     }
     writer.u8(match a.activation {
@@ -82,6 +84,7 @@ pub fn write_architecture(writer: &mut Writer, a: &Architecture) {
 /// [`CodecError`].
 pub fn read_architecture(reader: &mut Reader<'_>) -> Result<Architecture, CodecError> {
     let mut number = |what| reader.u32(what).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    let (block, max_tokens) = (number("block")?, number("max_tokens")?);
     let (hidden, layers, heads) = (number("hidden")?, number("layers")?, number("heads")?);
     let (intermediate, vocab, r_max) = (number("intermediate")?, number("vocab")?, number("r_max")?);
     let activation = match reader.u8("activation")? {
@@ -93,6 +96,8 @@ pub fn read_architecture(reader: &mut Reader<'_>) -> Result<Architecture, CodecE
     let (score_bits, activation_bits, tanh_bits) =
         (reader.u32("score bits")?, reader.u32("activation bits")?, reader.u32("tanh bits")?);
     Ok(Architecture {
+        block,
+        max_tokens,
         hidden,
         layers,
         heads,
@@ -112,20 +117,27 @@ impl BaseCommitments {
     /// # Errors
     /// [`KeyError`].
     pub fn validate(&self) -> Result<(), KeyError> {
-        let layout = Layout::new(&self.architecture, &any_shape(self.log_tile))?;
+        let layout = self.architecture.layout(&any_shape(self.log_tile))?;
         self.scales.validate(&self.architecture)?;
         let occupied = |region| layout.occupied(region).iter().filter(|&&o| o).count();
-        check_tiles("tables", occupied(Region::Table), &self.tables)?;
-        check_tiles("base", occupied(Region::Base), &self.tiles)
+        check_tiles("tables", occupied(Region::TABLE), &self.tables)?;
+        check_tiles("base", occupied(Region::BASE), &self.tiles)
     }
 
-    /// Digest of architecture, τ, SRS and tables: `keccak(encoding ‖ SRS digest ‖ [τ]₂ ‖ table points)` mod r. It holds
-    /// the SRS, and with it the base id does: under another `[τ]₂` the same points commit to anything.
+    /// The family of the architecture.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        Family::Encoder
+    }
+
+    /// Id of architecture, τ, SRS and tables ([`crate::record`]). It holds the SRS, and with it the base id does: under
+    /// another `[τ]₂` the same points commit to anything.
     #[must_use]
     pub fn architecture_digest(&self) -> Fr {
-        let mut writer = Writer::default();
-        writer.bytes(b"lorica architecture 1");
-        write_architecture(&mut writer, &self.architecture);
+        let mut encoding = Writer::default();
+        write_architecture(&mut encoding, &self.architecture);
+        let mut writer = record(RecordKind::Architecture, self.family());
+        writer.counted(encoding.content());
         writer.u32(self.log_tile);
         writer.scalar(&self.srs);
         writer.point_g2(&self.tau_g2);
@@ -136,17 +148,17 @@ impl BaseCommitments {
     /// Poseidon word of the scales.
     #[must_use]
     pub fn scales_word(&self) -> Fr {
-        let values: Vec<Fr> = scale_values(&self.scales).into_iter().map(|(_, value)| value).collect();
-        hash(&mut Native, DOMAIN_SCALES, &values)
+        hash(&mut Native, DOMAIN_SCALES, &self.scales.values())
     }
 
-    /// `keccak(architecture ‖ tile points ‖ scales word)` mod r.
+    /// Id of architecture, scales and tiles ([`crate::record`]).
     #[must_use]
     pub fn id(&self) -> Fr {
-        let mut writer = Writer::default();
+        let mut writer = record(RecordKind::Base, self.family());
+        writer.count(self.tiles.len());
         writer.scalar(&self.architecture_digest());
-        self.tiles.iter().for_each(|p| writer.point(p));
         writer.scalar(&self.scales_word());
+        self.tiles.iter().for_each(|p| writer.point(p));
         keccak_bytes(writer.content())
     }
 
@@ -176,9 +188,9 @@ impl BaseCommitments {
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         let architecture = read_architecture(reader)?;
         let log_tile = reader.u32("tau")?;
-        let norms = (0..reader.count("norm scales", 64, 24)?)
+        let norms = (0..reader.count("norm scales", 65, 24)?)
             .map(|_| {
-                Ok(lorica_circuits::architecture::NormScale {
+                Ok(lorica_circuits::families::encoder::NormScale {
                     stream: reader.u32("norm scale")?,
                     branch: reader.u32("norm scale")?,
                     root: reader.u32("norm scale")?,
@@ -207,18 +219,45 @@ impl BaseCommitments {
 pub struct AdapterCommitments {
     /// Id of the base that it adapts.
     pub base: Fr,
+    /// Id of the datanet version that it was trained on, if it names one.
+    pub version: Option<Fr>,
     /// Commitments to its tiles.
     pub tiles: Vec<G1Affine>,
 }
 
 impl AdapterCommitments {
-    /// `keccak(base id ‖ tile points)` mod r.
+    /// Id of base, datanet version and tiles ([`crate::record`]).
     #[must_use]
     pub fn id(&self) -> Fr {
-        let mut writer = Writer::default();
+        let mut writer = record(RecordKind::Adapter, Family::Encoder);
+        writer.count(self.tiles.len());
         writer.scalar(&self.base);
+        writer.scalar(&self.version_word());
         self.tiles.iter().for_each(|p| writer.point(p));
         keccak_bytes(writer.content())
+    }
+
+    /// The datanet version's id, zero for none.
+    #[must_use]
+    pub fn version_word(&self) -> Fr {
+        self.version.unwrap_or(Fr::zero())
+    }
+
+    /// Writes all fields.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.scalar(&self.base);
+        writer.scalar(&self.version_word());
+        writer.points(&self.tiles);
+    }
+
+    /// Reads what [`Self::write`] wrote; [`Self::validate`] is still owed.
+    ///
+    /// # Errors
+    /// [`CodecError`].
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let base = reader.scalar("base id")?;
+        let version = Some(reader.scalar("datanet version")?).filter(|version| *version != Fr::zero());
+        Ok(Self { base, version, tiles: reader.points("adapter commitments", MAX_REGISTERED_TILES)? })
     }
 
     /// Checks the number of commitments for a base's architecture.
@@ -226,7 +265,7 @@ impl AdapterCommitments {
     /// # Errors
     /// [`KeyError`].
     pub fn validate(&self, base: &BaseCommitments) -> Result<(), KeyError> {
-        let layout = Layout::new(&base.architecture, &any_shape(base.log_tile))?;
-        check_tiles("adapter", layout.tiles(Region::Adapter, 0).count, &self.tiles)
+        let layout = base.architecture.layout(&any_shape(base.log_tile))?;
+        check_tiles("adapter", layout.tiles(Region::ADAPTER, 0).count, &self.tiles)
     }
 }

@@ -16,6 +16,7 @@ pub mod lookup;
 pub mod mercury;
 pub mod multilinear;
 pub mod proof;
+pub mod record;
 pub mod statement;
 pub mod transcript;
 pub mod verify;

@@ -13,7 +13,7 @@
 //! coefficient; t(0) follows from the claim `(1 - z_i)·t(0) + z_i·t(1)` without a division.
 
 use lorica_circuits::bn254::Fr;
-use lorica_circuits::column::{Column, Lookup, Table};
+use lorica_circuits::column::{Column, Lookup};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
 
@@ -156,34 +156,24 @@ pub struct LeafClaims<S> {
 }
 
 /// The columns of the two leaf claims.
-///
-/// # Errors
-/// If a column is not part of the layout.
-pub fn leaf_terms<S: Clone>(
-    layout: &Layout,
-    one: &S,
-    b: &S,
-) -> Result<(Vec<LeafTerm<S>>, Vec<LeafTerm<S>>), CircuitError> {
+#[must_use]
+pub fn leaf_terms<S: Clone>(layout: &Layout, one: &S, b: &S) -> (Vec<LeafTerm<S>>, Vec<LeafTerm<S>>) {
     let mut multiplicities = Vec::new();
     let mut values = Vec::new();
+    let term = |column: Column, coefficient: &S, at: Column| LeafTerm { column, coefficient: coefficient.clone(), at };
     for placement in layout.placements() {
         let column = placement.spec.column;
         if let Lookup::Key { value, .. } = placement.spec.lookup {
-            values.push(LeafTerm { column, coefficient: one.clone(), leaf: placement.offset });
-            if let Some(value) = value {
-                values.push(LeafTerm { column: value, coefficient: b.clone(), leaf: placement.offset });
-            }
+            values.push(term(column, one, column));
+            values.extend(value.map(|value| term(value, b, column)));
         }
     }
-    for table in Table::used(layout.shape.output) {
-        let entries: Column = table.multiplicities();
-        let leaf = layout.placement(entries)?.offset;
-        multiplicities.push(LeafTerm { column: entries, coefficient: one.clone(), leaf });
-        if let Some(column) = table.values() {
-            values.push(LeafTerm { column, coefficient: b.clone(), leaf });
-        }
+    for table in &layout.program.tables {
+        let entries = table.multiplicities;
+        multiplicities.push(term(entries, one, entries));
+        values.extend(table.values.map(|column| term(column, b, entries)));
     }
-    Ok((multiplicities, values))
+    (multiplicities, values)
 }
 
 /// Turns the leaf claim into claims on committed columns. With indicators from the layout's runs,
@@ -230,7 +220,7 @@ pub fn leaf_claims<A: Arithmetic>(
     let all = a.sub(&all, &claim.q);
     let value = a.sub(&all, &public);
     let multiplicity = a.sub(&lookups, &claim.p);
-    let (multiplicities, values) = leaf_terms(layout, &one, &challenges.b)?;
+    let (multiplicities, values) = leaf_terms(layout, &one, &challenges.b);
     Ok(LeafClaims { point, multiplicities: (multiplicities, multiplicity), values: (values, value) })
 }
 

@@ -159,18 +159,19 @@ pub fn prefix_eq<A: Arithmetic>(a: &mut A, last: &[A::Scalar], left: &[A::Scalar
     prefix_sum(a, last, &weights)
 }
 
-/// A point with lowest bit first, and the `eq` values of its high parts that were asked for so far.
+/// A point with lowest bit first, and the `eq` values of its parts that were asked for so far.
 #[derive(Clone, Debug)]
 pub struct AddressPoint<S> {
     coordinates: Vec<S>,
     memo: BTreeMap<(usize, u64), S>,
+    tables: BTreeMap<(usize, usize), Vec<S>>,
 }
 
 impl<S: Clone + core::fmt::Debug> AddressPoint<S> {
     /// A point, lowest bit first.
     #[must_use]
     pub fn new(coordinates: Vec<S>) -> Self {
-        Self { coordinates, memo: BTreeMap::new() }
+        Self { coordinates, memo: BTreeMap::new(), tables: BTreeMap::new() }
     }
     /// The coordinates, lowest bit first.
     #[must_use]
@@ -181,6 +182,15 @@ impl<S: Clone + core::fmt::Debug> AddressPoint<S> {
     #[must_use]
     pub fn segment(&self, from: usize, count: usize) -> Vec<S> {
         self.coordinates.iter().skip(from).take(count).rev().cloned().collect()
+    }
+    /// `eq` of the bits `from..from + count` of the point with every index.
+    pub fn table<A: Arithmetic<Scalar = S>>(&mut self, a: &mut A, from: usize, count: usize) -> Vec<S> {
+        if let Some(known) = self.tables.get(&(from, count)) {
+            return known.clone();
+        }
+        let table = eq_table(a, &self.segment(from, count));
+        self.tables.insert((from, count), table.clone());
+        table
     }
     /// `eq(bits from.. of the point, index)`.
     pub fn eq_high<A: Arithmetic<Scalar = S>>(&mut self, a: &mut A, from: usize, index: u64) -> S {

@@ -1,8 +1,8 @@
 //! The inference proof and its file format.
 
-use lorica_circuits::architecture::{LABELS, MAX_REQUESTS, MAX_TOKENS, OutputKind, Shape};
 use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_circuits::layout::MAX_WITNESS_TILES;
+use lorica_circuits::shape::{LABELS, MAX_REQUESTS, MAX_TOKENS, OutputKind, Shape};
 
 use crate::codec::{CodecError, Reader, Writer};
 use crate::field::Messages;
@@ -10,7 +10,7 @@ use crate::lookup::{LayerMessages, LookupMessages};
 use crate::mercury::{Evaluations, MercuryProof};
 
 const MAGIC: &[u8; 8] = b"LORICApf";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// What one request published.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@
 //! requests, context; (1) digest of the witness tiles; (2) prover salt, and per request input digest, label and output
 //! digest, which are computed here from ids, length, salt and outputs.
 
-use lorica_circuits::architecture::{LABELS, MAX_TOKENS, OutputKind};
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::{PACKED_SUM_BITS, PACKED_SUMS};
 use lorica_circuits::layout::Layout;
+use lorica_circuits::shape::{OutputKind, Shape};
 
 use crate::arithmetic::{Arithmetic, ArithmeticError};
 use crate::multilinear::{eq_table, integer, packing_weights};
@@ -39,7 +39,7 @@ pub const ID_BITS: usize = 20;
 /// One request's private and public scalars.
 #[derive(Clone, Debug)]
 pub struct RequestInputs<S> {
-    /// 128 ids, zero beyond the length.
+    /// As many ids as the model's token limit, zero beyond the length.
     pub ids: Vec<S>,
     /// Tokens.
     pub length: S,
@@ -64,6 +64,9 @@ pub struct Inputs<S> {
     pub base: S,
     /// Keccak word of the adapter ids in request order.
     pub adapters: S,
+    /// A word for each of [`further_regions`](lorica_circuits::program::Program::further_regions), which determines its
+    /// commitments; an encoder has none.
+    pub regions: Vec<S>,
     /// Requests that are really meant.
     pub count: S,
     /// The 32-byte context that binds the proof to its use.
@@ -81,14 +84,27 @@ pub struct Inputs<S> {
 impl<S> Inputs<S> {
     /// Each scalar put through `f`, in the order of the fields.
     pub fn map<T>(self, mut f: impl FnMut(S) -> T) -> Inputs<T> {
-        let Self { architecture, shape, srs, base, adapters, count, context, witness, prover_salt, scales, requests } =
-            self;
+        let Self {
+            architecture,
+            shape,
+            srs,
+            base,
+            adapters,
+            regions,
+            count,
+            context,
+            witness,
+            prover_salt,
+            scales,
+            requests,
+        } = self;
         Inputs {
             architecture: f(architecture),
             shape: shape.map(&mut f),
             srs: f(srs),
             base: f(base),
             adapters: f(adapters),
+            regions: regions.into_iter().map(&mut f).collect(),
             count: f(count),
             context: f(context),
             witness: f(witness),
@@ -106,6 +122,14 @@ impl<S> Inputs<S> {
                 .collect(),
         }
     }
+}
+
+/// The scalars of a shape: requests, tokens, τ and kind of output.
+#[must_use]
+pub fn shape_words(shape: &Shape) -> [Fr; 4] {
+    let number = |n: usize| Fr::from(u64::try_from(n).unwrap_or(u64::MAX));
+    let kind = Fr::from(u64::from(shape.output.number()));
+    [number(shape.requests), number(shape.tokens), Fr::from(u64::from(shape.log_tile)), kind]
 }
 
 /// Public words of one request, computed by the field part.
@@ -176,7 +200,7 @@ fn pack<A: Arithmetic>(a: &mut A, scalars: &[A::Scalar], per: usize, bits: u64) 
         .collect()
 }
 
-/// Poseidon(domain, salt, length, 128 ids of 20 bits packed 12 to an element).
+/// Poseidon(domain, salt, length, ids of 20 bits packed 12 to an element, as many as the model's token limit).
 pub fn input_digest<A: Arithmetic>(a: &mut A, salt: &A::Scalar, length: &A::Scalar, ids: &[A::Scalar]) -> A::Scalar {
     let mut scalars = vec![salt.clone(), length.clone()];
     scalars.extend(pack(a, ids, IDS_PER_ELEMENT, 20));
@@ -201,15 +225,6 @@ pub fn output_digest<A: Arithmetic>(
     hash(a, domain, &scalars)
 }
 
-/// Scalars that a request publishes through its output digest: sixteen logits, or an eighth as many words as channels.
-#[must_use]
-pub fn output_scalars(layout: &Layout) -> usize {
-    match layout.shape.output {
-        OutputKind::Embed => layout.architecture.hidden.div_ceil(PACKED_SUMS),
-        OutputKind::Classify => LABELS,
-    }
-}
-
 /// Checks a request's scalars and brings ids and length into the form that weights need.
 fn bind_request<A: Arithmetic>(
     a: &mut A,
@@ -218,12 +233,14 @@ fn bind_request<A: Arithmetic>(
 ) -> Result<(RequestWords<A::Scalar>, RequestBits<A::Scalar>), StatementError> {
     let shape = &layout.shape;
     let token_bits = usize::try_from(shape.token_bits()).unwrap_or(0);
-    let vocab_bits = usize::try_from(layout.architecture.vocab_bits()).unwrap_or(0);
-    let expected = output_scalars(layout);
-    if request.ids.len() != MAX_TOKENS {
-        return Err(CircuitError::Statement { what: "128 ids per request", got: request.ids.len() }.into());
+    let text = &layout.program.text;
+    let id_bits = usize::try_from(text.id_bits()).unwrap_or(0);
+    if request.ids.len() != text.limit {
+        return Err(
+            CircuitError::Statement { what: "as many ids per request as the limit", got: request.ids.len() }.into()
+        );
     }
-    if request.outputs.len() != expected {
+    if request.outputs.len() != layout.program.output.scalars {
         return Err(CircuitError::Statement { what: "outputs per request", got: request.outputs.len() }.into());
     }
     let one = a.one();
@@ -240,7 +257,7 @@ fn bind_request<A: Arithmetic>(
     let last_is = eq_table(a, &last);
     let mut real = one.clone();
     let first = request.ids.first().cloned().unwrap_or_else(|| zero.clone());
-    let greatest = a.constant(Fr::from(u64::try_from(layout.architecture.vocab.saturating_sub(1)).unwrap_or(0)));
+    let greatest = a.constant(Fr::from(u64::try_from(text.vocabulary.saturating_sub(1)).unwrap_or(0)));
     let mut ids = Vec::new();
     for (t, id) in request.ids.iter().enumerate() {
         match last_is.get(t) {
@@ -248,7 +265,7 @@ fn bind_request<A: Arithmetic>(
                 let room = a.sub(&greatest, id);
                 a.bits(&room, ID_BITS, "statement: id is below the vocabulary")?;
                 let used = a.select(&real, id, &first);
-                let mut bits = a.bits(&used, vocab_bits, "statement: id fits its bits")?;
+                let mut bits = a.bits(&used, id_bits, "statement: id fits its bits")?;
                 bits.reverse();
                 ids.push(bits);
                 // Zero beyond the length, so that the digest is one of the text alone.
@@ -261,9 +278,10 @@ fn bind_request<A: Arithmetic>(
         }
     }
 
-    match shape.output {
-        OutputKind::Embed => a.assert_equal(&request.label, &zero, "statement: an embedding has no label")?,
-        OutputKind::Classify => label(a, &request.outputs, &request.label)?,
+    if layout.program.output.labelled {
+        label(a, &request.outputs, &request.label)?;
+    } else {
+        a.assert_equal(&request.label, &zero, "statement: an embedding has no label")?;
     }
     let input_digest = input_digest(a, &request.salt, &request.length, &request.ids);
     let output_digest = output_digest(a, shape.output, &request.salt, &request.length, &request.outputs);
@@ -316,6 +334,10 @@ pub fn absorb<A: Arithmetic>(
     if inputs.requests.len() != layout.shape.requests {
         return Err(CircuitError::Statement { what: "requests of the shape", got: inputs.requests.len() }.into());
     }
+    let regions = layout.program.further_regions().count();
+    if inputs.regions.len() != regions {
+        return Err(CircuitError::Statement { what: "words of further regions", got: inputs.regions.len() }.into());
+    }
     let scales_word = hash(a, DOMAIN_SCALES, &inputs.scales);
     let one = a.one();
     let request_bits = usize::try_from(layout.shape.request_bits()).unwrap_or(0);
@@ -328,6 +350,7 @@ pub fn absorb<A: Arithmetic>(
     transcript.absorb(a, "base", &inputs.base);
     transcript.absorb(a, "scales", &scales_word);
     transcript.absorb(a, "adapters", &inputs.adapters);
+    transcript.absorb_all(a, "region", &inputs.regions);
     transcript.absorb(a, "count", &inputs.count);
     transcript.absorb(a, "context", &inputs.context);
     transcript.absorb(a, "witness", &inputs.witness);

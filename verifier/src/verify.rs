@@ -1,12 +1,10 @@
 //! The native verifier: field part and group claim of an inference proof.
 
-use lorica_circuits::architecture::{MAX_TOKENS, OutputKind};
 use lorica_circuits::bn254::{Field, Fr, FromUniformBytes, G1Affine, G2Affine};
-use lorica_circuits::column::Region;
 use lorica_circuits::error::CircuitError;
-use lorica_circuits::form::ScaleRef;
 use lorica_circuits::layout::Layout;
-use lorica_circuits::relation::{Relation, relations};
+use lorica_circuits::region::{Copies, Region};
+use lorica_circuits::shape::OutputKind;
 
 use crate::arithmetic::{Arithmetic, Native};
 use crate::field::{FieldError, Outcome, field_part, proof_transcript};
@@ -15,9 +13,8 @@ use crate::keccak::{digest_points, encode_scalar, keccak_words};
 use crate::key::{AdapterCommitments, BaseCommitments, KeyError};
 use crate::multilinear::{eq_table, integer};
 use crate::proof::{InferenceProof, Output, Statement};
-use crate::statement::{Inputs, RequestInputs, packed_words};
+use crate::statement::{Inputs, RequestInputs, packed_words, shape_words};
 use crate::transcript::Transcript;
-use crate::weight::scale_values;
 
 /// Why a proof is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -116,7 +113,7 @@ pub fn inputs(
         }
         let outputs = match &request.output {
             Output::Embed { sums } => {
-                if sums.len() != layout.architecture.hidden {
+                if sums.len() != base.architecture.hidden {
                     return refuse("has another number of sums than channels");
                 }
                 let Ok(words) = packed_words(sums) else { return refuse("publishes a sum out of range") };
@@ -126,7 +123,7 @@ pub fn inputs(
             Output::Classify { logits, .. } => logits.iter().map(|&logit| integer(logit)).collect(),
         };
         let mut ids: Vec<Fr> = request.ids.iter().map(|&id| Fr::from(u64::from(id))).collect();
-        ids.resize(MAX_TOKENS, Fr::ZERO);
+        ids.resize(layout.program.text.limit, Fr::ZERO);
         requests.push(RequestInputs {
             ids,
             length: Fr::from(u64::try_from(request.ids.len()).unwrap_or(0)),
@@ -139,44 +136,20 @@ pub fn inputs(
         requests.resize(shape.requests, first);
     }
     let number = |n: usize| Fr::from(u64::try_from(n).unwrap_or(0));
-    let kind = Fr::from(u64::from(shape.output.number()));
     Ok(Inputs {
         architecture: statement.architecture,
-        shape: [number(shape.requests), number(shape.tokens), Fr::from(u64::from(shape.log_tile)), kind],
+        shape: shape_words(shape),
         srs: statement.srs,
         base: statement.base,
         adapters: adapters_word(statement),
+        regions: Vec::new(),
         count: number(count),
         context: statement.context,
         witness,
         prover_salt,
-        scales: scale_values(&base.scales).into_iter().map(|(_, value)| value).collect(),
+        scales: base.scales.values(),
         requests,
     })
-}
-
-/// Layout, relations and scale names of a proof's shape under a base.
-#[derive(Debug)]
-pub struct Circuit {
-    /// The address space.
-    pub layout: Layout,
-    /// The relations.
-    pub relations: Vec<Relation>,
-    /// Names of the scales in their order.
-    pub scales: Vec<ScaleRef>,
-}
-
-impl Circuit {
-    /// Compiles the shape of a statement.
-    ///
-    /// # Errors
-    /// If the shape is not offered.
-    pub fn new(base: &BaseCommitments, shape: &lorica_circuits::architecture::Shape) -> Result<Self, CircuitError> {
-        let layout = Layout::new(&base.architecture, shape)?;
-        let relations = relations(&layout)?;
-        let scales = scale_values(&base.scales).into_iter().map(|(name, _)| name).collect();
-        Ok(Self { layout, relations, scales })
-    }
 }
 
 /// Checks a proof against registered keys.
@@ -228,18 +201,18 @@ pub fn verify_with<A: Arithmetic<Scalar = Fr>>(
     if statement.context != *context {
         return Err(VerifyError::Context);
     }
-    let circuit = Circuit::new(base, &statement.shape)?;
-    let layout = &circuit.layout;
+    let layout = &base.architecture.layout(&statement.shape)?;
     let ids: Vec<Fr> = statement.requests.iter().map(|record| record.adapter).collect();
     let own = adapter_tiles(layout, &base_id, &ids, adapters)?;
-    let expected = layout.tiles(Region::Witness, 0).count.saturating_add(1);
+    let expected = layout.tiles(Region::WITNESS, 0).count.saturating_add(1);
     if proof.witness.len() != expected {
         return Err(VerifyError::Shape { what: "witness commitments", expected, got: proof.witness.len() });
     }
     let inputs = inputs(layout, base, statement, digest_points(&proof.witness), proof.prover_salt)?;
-    let outcome = field_part(a, transcript, layout, &circuit.relations, &circuit.scales, &inputs, &proof.messages)?;
+    let outcome = field_part(a, transcript, layout, &inputs, &proof.messages)?;
 
-    let terms = combined_terms(layout, base, own, &proof.witness, &outcome.rho_high)?;
+    let count = statement.requests.len();
+    let terms = combined_terms(layout, count, &registered(base, own), &proof.witness, &outcome.rho_high)?;
     let claim = GroupClaim {
         variables: usize::try_from(layout.shape.log_tile).unwrap_or(0),
         outcome: outcome.mercury,
@@ -264,7 +237,7 @@ pub fn adapter_tiles<'k>(
     adapters: &'k [AdapterCommitments],
 ) -> Result<Vec<&'k [G1Affine]>, VerifyError> {
     let known: Vec<(Fr, &AdapterCommitments)> = adapters.iter().map(|key| (key.id(), key)).collect();
-    let expected = layout.tiles(Region::Adapter, 0).count;
+    let expected = layout.tiles(Region::ADAPTER, 0).count;
     let mut own: Vec<&[G1Affine]> = Vec::new();
     for (request, own_id) in ids.iter().enumerate() {
         if bool::from(own_id.is_zero()) {
@@ -280,15 +253,27 @@ pub fn adapter_tiles<'k>(
     Ok(own)
 }
 
-/// The combined tile as a combination of commitments: tile j with coefficient `eq(ρ_hi, j)`. `adapters` are those of
-/// the stated requests; absent ones repeat the first.
+/// The commitments of a registered region: one list for each copy, empty for a copy that is zero.
+pub type RegionCommitments<'k> = (Region, Vec<&'k [G1Affine]>);
+
+/// The registered regions of a base and the adapters of the stated requests.
+#[must_use]
+pub fn registered<'k>(base: &'k BaseCommitments, adapters: Vec<&'k [G1Affine]>) -> [RegionCommitments<'k>; 3] {
+    [(Region::BASE, vec![&base.tiles]), (Region::TABLE, vec![&base.tables]), (Region::ADAPTER, adapters)]
+}
+
+/// The combined tile as a combination of commitments: tile j with coefficient `eq(ρ_hi, j)`. A region that each request
+/// has is given for each of the `count` stated requests; absent ones repeat the first.
+///
+/// # Soundness
+/// The caller owes that the commitments were fixed before the proof: that the transcript holds a word which determines them.
 ///
 /// # Errors
-/// [`VerifyError::Shape`].
+/// [`VerifyError::Shape`] for another number of commitments, lists or regions than the layout's.
 pub fn combined_terms(
     layout: &Layout,
-    base: &BaseCommitments,
-    mut adapters: Vec<&[G1Affine]>,
+    count: usize,
+    registered: &[RegionCommitments<'_>],
     witness: &[G1Affine],
     rho_high: &[Fr],
 ) -> Result<Vec<(Fr, G1Affine)>, VerifyError> {
@@ -296,8 +281,6 @@ pub fn combined_terms(
     if rho_high.len() != bits {
         return Err(VerifyError::Shape { what: "tile coordinates", expected: bits, got: rho_high.len() });
     }
-    let first = adapters.first().copied().unwrap_or(&[]);
-    adapters.resize(layout.shape.requests, first);
     let point: Vec<Fr> = rho_high.iter().rev().copied().collect();
     let eq = eq_table(&mut Native, &point);
     let mut terms = Vec::new();
@@ -310,12 +293,37 @@ pub fn combined_terms(
         terms.extend(tiles.zip(points).map(|((weight, _), point)| (*weight, *point)));
         Ok(())
     };
-    push(layout.tiles(Region::Base, 0).first, layout.occupied(Region::Base), &base.tiles, "base commitments")?;
-    push(layout.tiles(Region::Table, 0).first, layout.occupied(Region::Table), &base.tables, "table commitments")?;
-    for (m, points) in adapters.iter().enumerate().filter(|(_, points)| !points.is_empty()) {
-        push(layout.tiles(Region::Adapter, m).first, vec![true; points.len()], points, "adapter commitments")?;
+    let expected = layout.regions().len().saturating_sub(1);
+    if registered.len() != expected {
+        return Err(VerifyError::Shape { what: "registered regions", expected, got: registered.len() });
     }
-    let tiles = layout.tiles(Region::Witness, 0).count.saturating_add(1);
-    push(layout.tiles(Region::Witness, 0).first, vec![true; tiles], witness, "witness commitments")?;
+    for &(region, copies, tiles) in layout.regions() {
+        if region == Region::WITNESS {
+            let count = tiles.count.saturating_add(1);
+            push(tiles.first, vec![true; count], witness, "witness commitments")?;
+            continue;
+        }
+        let own = registered.iter().find(|(own, _)| *own == region).map_or(&[][..], |(_, lists)| lists.as_slice());
+        let expected = if copies == Copies::Once { 1 } else { count };
+        if own.len() != expected {
+            return Err(VerifyError::Shape { what: region.name(), expected, got: own.len() });
+        }
+        match copies {
+            Copies::Once => {
+                let points = own.first().copied().unwrap_or(&[]);
+                push(tiles.first, layout.occupied(region), points, region.name())?;
+            }
+            Copies::PerRequest => {
+                let first = own.first().copied().unwrap_or(&[]);
+                for m in 0..layout.copies(region) {
+                    let points = own.get(m).copied().unwrap_or(first);
+                    if !points.is_empty() {
+                        let tiles = layout.tiles(region, m);
+                        push(tiles.first, vec![true; tiles.count], points, region.name())?;
+                    }
+                }
+            }
+        }
+    }
     Ok(terms)
 }

@@ -4,46 +4,67 @@
 //! `coefficient ⊗ (a product of short vectors over the low axes)`; their multilinear extension at ρ is evaluated here
 //! from the same [`Form`]s that the prover reads.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use lorica_circuits::architecture::{Architecture, NormScale, Scales};
-use lorica_circuits::bn254::{Field, Fr};
-use lorica_circuits::column::{Axis, Column, Region};
+use lorica_circuits::axis::Axis;
+use lorica_circuits::column::Column;
 use lorica_circuits::error::CircuitError;
-use lorica_circuits::form::{Coefficient, ConstantTerm, Factor, Form, FormTerm, LowWeight, ScaleRef};
+use lorica_circuits::form::{Coefficient, ConstantTerm, DigitWeight, Factor, Form, FormTerm, LowWeight};
 use lorica_circuits::layout::Layout;
 
 use crate::arithmetic::Arithmetic;
 use crate::multilinear::{AddressPoint, dot, eq, eq_table, integer, packed, prefix_eq, prefix_indicator};
 
 /// The points at which a form is read: bound axes first, outer ones behind them.
-#[derive(Clone, Debug, Default)]
-pub struct Points<S> {
+#[derive(Clone, Debug)]
+pub struct Points<'l, S> {
+    layout: &'l Layout,
     axes: Vec<(Axis, Vec<S>)>,
+    /// `eq` tables of axes that were asked for: claims read the same axes over and over.
+    tables: RefCell<BTreeMap<Axis, Rc<Vec<S>>>>,
 }
 
-impl<S: Clone> Points<S> {
+impl<'l, S: Clone> Points<'l, S> {
     /// Points of the outer axes.
     #[must_use]
-    pub fn new(axes: Vec<(Axis, Vec<S>)>) -> Self {
-        Self { axes }
+    pub fn new(layout: &'l Layout, axes: Vec<(Axis, Vec<S>)>) -> Self {
+        Self { layout, axes, tables: RefCell::default() }
     }
     /// The same points with some axes bound to the coordinates of a sumcheck, most significant first.
     #[must_use]
-    pub fn bind(&self, layout: &Layout, variables: &[Axis], challenges: &[S]) -> Self {
+    pub fn bind(&self, variables: &[Axis], challenges: &[S]) -> Self {
         let mut rest = challenges;
         let mut axes = Vec::new();
         for &axis in variables {
-            let bits = usize::try_from(layout.axis_bits(axis)).unwrap_or(usize::MAX);
+            let bits = usize::try_from(self.layout.axis_bits(axis)).unwrap_or(usize::MAX);
             let (own, others) = rest.split_at_checked(bits).unwrap_or((rest, &[]));
             axes.push((axis, own.to_vec()));
             rest = others;
         }
         axes.extend(self.axes.iter().cloned());
-        Self { axes }
+        let mut tables = self.tables.borrow().clone();
+        // A table of an axis that is bound, or whose parts are, is another one now.
+        let bound =
+            |axis: &Axis| variables.contains(axis) || self.layout.parts(*axis).iter().any(|p| variables.contains(p));
+        tables.retain(|axis, _| !bound(axis));
+        Self { layout: self.layout, axes, tables: RefCell::new(tables) }
     }
-    /// The point of a logical axis, most significant coordinate first. A channel that is not bound itself is its head
-    /// and depth.
+    /// `eq` of an axis' point with every index.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn table<A: Arithmetic<Scalar = S>>(&self, a: &mut A, axis: Axis) -> Result<Rc<Vec<S>>, CircuitError> {
+        if let Some(known) = self.tables.borrow().get(&axis) {
+            return Ok(known.clone());
+        }
+        let table = Rc::new(eq_table(a, &self.get(axis)?));
+        self.tables.borrow_mut().insert(axis, table.clone());
+        Ok(table)
+    }
+    /// The point of a logical axis, most significant coordinate first. An axis of parts that is not bound itself has the
+    /// parts' points side by side.
     ///
     /// # Errors
     /// If the axis has no point.
@@ -51,12 +72,15 @@ impl<S: Clone> Points<S> {
         if let Some((_, point)) = self.axes.iter().find(|(a, _)| *a == axis) {
             return Ok(point.clone());
         }
-        if axis == Axis::Channel {
-            let mut point = self.get(Axis::Head)?;
-            point.extend(self.get(Axis::Depth)?);
-            return Ok(point);
+        let parts = self.layout.parts(axis);
+        if parts.is_empty() {
+            return Err(CircuitError::Compile { what: format!("axis {axis:?} has no point") });
         }
-        Err(CircuitError::Compile { what: format!("axis {axis:?} has no point") })
+        let mut point = Vec::new();
+        for part in parts {
+            point.extend(self.get(*part)?);
+        }
+        Ok(point)
     }
 }
 
@@ -74,8 +98,8 @@ pub struct RequestBits<S> {
 pub struct Weights<'l, S> {
     /// The address space.
     pub layout: &'l Layout,
-    /// The base model's scales.
-    pub scales: BTreeMap<ScaleRef, S>,
+    /// The base model's scales, in the order in which they are hashed.
+    pub scales: Vec<S>,
     /// One entry per request of the shape.
     pub requests: Vec<RequestBits<S>>,
 }
@@ -86,7 +110,7 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
             Coefficient::Integer(value) => Ok(a.constant(integer(value))),
             Coefficient::Scale(scale) => self
                 .scales
-                .get(&scale)
+                .get(scale.0)
                 .cloned()
                 .ok_or_else(|| CircuitError::Compile { what: format!("no scale {scale:?}") }),
         }
@@ -104,9 +128,9 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
         &self,
         a: &mut A,
         factor: &Factor,
-        points: &Points<S>,
+        points: &Points<'_, S>,
     ) -> Result<S, CircuitError> {
-        let table = eq_table(a, &points.get(factor.axis)?);
+        let table = points.table(a, factor.axis)?;
         let mut sum = a.zero();
         for (index, coefficient) in &factor.entries {
             let entry = table
@@ -127,7 +151,7 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
         &self,
         a: &mut A,
         constants: &[ConstantTerm],
-        points: &Points<S>,
+        points: &Points<'_, S>,
     ) -> Result<S, CircuitError> {
         let mut sum = a.zero();
         for constant in constants {
@@ -166,53 +190,86 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
         self.over_requests(a, outer, bound, |a, request| prefix_indicator(a, &request.last, key))
     }
 
-    /// The weight of the column's blocks at ρ: digits, the adapter's request, and `eq` of the block's address.
+    /// The weight of the column's blocks at ρ: digits, the request of a region that each request has, and `eq` of the
+    /// block's address. The stacked digit is in the low bits of a group's blocks: a sum of its own for each group.
     fn blocks<A: Arithmetic<Scalar = S>>(
         &self,
         a: &mut A,
         term: &FormTerm,
-        points: &Points<S>,
+        points: &Points<'_, S>,
         rho: &mut AddressPoint<S>,
     ) -> Result<S, CircuitError> {
         let placement = self.layout.placement(term.column)?;
-        let bits = usize::try_from(placement.spec.block_bits()).unwrap_or(usize::MAX);
-        let mut axes: Vec<Vec<(usize, S)>> = Vec::new();
-        for (weight, &(_, count)) in term.digits.iter().zip(&placement.spec.digits) {
-            let table = match weight.axis {
-                Some(axis) => Some(eq_table(a, &points.get(axis)?)),
-                None => None,
-            };
-            let mut vector = Vec::new();
-            for entry in &weight.entries {
-                if entry.digit >= count {
-                    return Err(CircuitError::Compile {
-                        what: format!("{:?} has no digit {}", term.column, entry.digit),
-                    });
-                }
-                let value = match &table {
-                    Some(table) => table.get(entry.point).cloned().ok_or_else(|| CircuitError::Compile {
-                        what: format!("{:?} is read at index {}", term.column, entry.point),
-                    })?,
-                    None => a.one(),
-                };
-                vector.push((entry.digit, self.scaled(a, value, entry.coefficient)?));
+        let spec = &placement.spec;
+        let low = usize::try_from(spec.block_bits()).unwrap_or(usize::MAX);
+        let (mut axes, mut counts, mut stack) = (Vec::new(), Vec::new(), None);
+        for (at, (weight, &(_, count))) in term.digits.iter().zip(&spec.digits).enumerate() {
+            let own = self.digit(a, term.column, weight, count, points)?;
+            if spec.stacked == Some(at) {
+                stack = Some(own);
+            } else {
+                axes.push(own);
+                counts.push(count);
             }
-            axes.push(vector);
         }
-        let counts: Vec<usize> = placement.spec.digits.iter().map(|&(_, n)| n).collect();
-        if placement.spec.region == Region::Adapter {
-            let requests = eq_table(a, &points.get(Axis::Request)?);
-            let mut sum = a.zero();
+        let requests = match self.layout.copies(spec.region) {
+            1 => vec![a.one()],
+            _ => points.table(a, Axis::REQUEST)?.to_vec(),
+        };
+        let mut sum = a.zero();
+        for group in &placement.groups {
+            let own = usize::try_from(group.bits).unwrap_or(usize::MAX);
+            let bits = low.saturating_add(own);
+            let mut blocks = a.zero();
             for (m, weight) in requests.iter().enumerate() {
-                let first = self.layout.address(term.column, m)? >> bits;
-                let blocks = block_sum(a, &axes, &counts, first, bits, rho);
-                let term = a.mul(weight, &blocks);
-                sum = a.add(&sum, &term);
+                let first = self.layout.region_start(spec.region, m).saturating_add(group.offset) >> bits;
+                let inner = block_sum(a, &axes, &counts, first, bits, rho);
+                let term = if requests.len() == 1 { inner } else { a.mul(weight, &inner) };
+                blocks = a.add(&blocks, &term);
             }
-            return Ok(sum);
+            if let Some(weights) = &stack {
+                let table = rho.table(a, low, own);
+                let mut stacked = a.zero();
+                for (digit, weight) in weights {
+                    if let Some(entry) = digit.checked_sub(group.first).and_then(|index| table.get(index)) {
+                        let term = a.mul(weight, entry);
+                        stacked = a.add(&stacked, &term);
+                    }
+                }
+                blocks = a.mul(&blocks, &stacked);
+            }
+            sum = a.add(&sum, &blocks);
         }
-        let first = self.layout.address(term.column, 0)? >> bits;
-        Ok(block_sum(a, &axes, &counts, first, bits, rho))
+        Ok(sum)
+    }
+
+    /// The weights of a digit's indices.
+    fn digit<A: Arithmetic<Scalar = S>>(
+        &self,
+        a: &mut A,
+        column: Column,
+        weight: &DigitWeight,
+        count: usize,
+        points: &Points<'_, S>,
+    ) -> Result<Vec<(usize, S)>, CircuitError> {
+        let table = match weight.axis {
+            Some(axis) => Some(points.table(a, axis)?),
+            None => None,
+        };
+        let mut vector = Vec::new();
+        for entry in &weight.entries {
+            if entry.digit >= count {
+                return Err(CircuitError::Compile { what: format!("{column:?} has no digit {}", entry.digit) });
+            }
+            let value = match &table {
+                Some(table) => table.get(entry.point).cloned().ok_or_else(|| CircuitError::Compile {
+                    what: format!("{column:?} is read at index {}", entry.point),
+                })?,
+                None => a.one(),
+            };
+            vector.push((entry.digit, self.scaled(a, value, entry.coefficient)?));
+        }
+        Ok(vector)
     }
 
     /// The weight of the column's low axes at ρ.
@@ -220,7 +277,7 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
         &self,
         a: &mut A,
         term: &FormTerm,
-        points: &Points<S>,
+        points: &Points<'_, S>,
         rho: &AddressPoint<S>,
     ) -> Result<S, CircuitError> {
         let spec = &self.layout.placement(term.column)?.spec;
@@ -234,7 +291,7 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
             let own = rho.segment(at, bits);
             at = at.saturating_add(bits);
             let factor = match weight {
-                LowWeight::Axis(Axis::Request) if masked && axis == Axis::Request => {
+                LowWeight::Axis(Axis::REQUEST) if masked && axis == Axis::REQUEST => {
                     request = Some(own);
                     continue;
                 }
@@ -268,7 +325,7 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
             let missing =
                 || CircuitError::Compile { what: format!("{:?}: a mask needs the request axis", term.column) };
             let request = request.ok_or_else(missing)?;
-            let point = points.get(Axis::Request)?;
+            let point = points.get(Axis::REQUEST)?;
             let factor = match weight {
                 LowWeight::Unmasked(axis) => {
                     let other = points.get(axis)?;
@@ -286,13 +343,18 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
     }
 
     /// `Σ_{m,t} eq(request, m)·eq(token, t)·eq(own, id_{m,t})`.
-    fn words<A: Arithmetic<Scalar = S>>(&self, a: &mut A, points: &Points<S>, own: &[S]) -> Result<S, CircuitError> {
-        let requests = eq_table(a, &points.get(Axis::Request)?);
-        let tokens = eq_table(a, &points.get(Axis::Token)?);
+    fn words<A: Arithmetic<Scalar = S>>(
+        &self,
+        a: &mut A,
+        points: &Points<'_, S>,
+        own: &[S],
+    ) -> Result<S, CircuitError> {
+        let requests = points.table(a, Axis::REQUEST)?;
+        let tokens = points.table(a, Axis::TOKEN)?;
         let mut sum = a.zero();
         for (r, request) in requests.iter().zip(&self.requests) {
             let rows: Vec<S> = request.ids.iter().map(|id| eq(a, id, own)).collect();
-            let inner = dot(a, &tokens, &rows);
+            let inner = dot(a, tokens.iter(), &rows);
             let term = a.mul(r, &inner);
             sum = a.add(&sum, &term);
         }
@@ -303,10 +365,10 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
     fn positions<A: Arithmetic<Scalar = S>>(
         &self,
         a: &mut A,
-        points: &Points<S>,
+        points: &Points<'_, S>,
         own: &[S],
     ) -> Result<S, CircuitError> {
-        let token = points.get(Axis::Token)?;
+        let token = points.get(Axis::TOKEN)?;
         let (high, low) = own
             .len()
             .checked_sub(token.len())
@@ -316,7 +378,7 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
         let (zeros_high, zeros_low) = zeros.split_at_checked(high.len()).unwrap_or((&zeros, &[]));
         let high = eq(a, high, zeros_high);
         let first = eq(a, low, zeros_low);
-        let requests = eq_table(a, &points.get(Axis::Request)?);
+        let requests = points.table(a, Axis::REQUEST)?;
         let one = a.one();
         let mut sum = a.zero();
         for (r, request) in requests.iter().zip(&self.requests) {
@@ -339,7 +401,7 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
         &self,
         a: &mut A,
         form: &Form,
-        points: &Points<S>,
+        points: &Points<'_, S>,
         rho: &mut AddressPoint<S>,
     ) -> Result<S, CircuitError> {
         let mut sum = a.zero();
@@ -370,23 +432,28 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
     ) -> Result<S, CircuitError> {
         let mut sum = a.zero();
         for term in terms {
-            let spec = &self.layout.placement(term.column)?.spec;
-            let bits = usize::try_from(spec.block_bits()).unwrap_or(usize::MAX);
-            let address = self.layout.address(term.column, 0)? >> bits;
-            let leaf = term.leaf >> bits;
-            let low = {
-                let (own, other) = (z.segment(0, bits), rho.segment(0, bits));
-                eq(a, &own, &other)
-            };
+            let read = self.layout.placement(term.column)?;
+            let keys = self.layout.placement(term.at)?;
+            let start = self.layout.region_start(read.spec.region, 0);
             let mut blocks = a.zero();
-            for (leaf, address) in (leaf..).zip(address..).take(spec.blocks()) {
-                let left = z.eq_high(a, bits, leaf);
-                let right = rho.eq_high(a, bits, address);
-                let both = a.mul(&left, &right);
-                blocks = a.add(&blocks, &both);
+            for (own, leaf) in read.groups.iter().zip(&keys.groups) {
+                let bits = usize::try_from(read.spec.block_bits().saturating_add(own.bits)).unwrap_or(usize::MAX);
+                let low = {
+                    let (own, other) = (z.segment(0, bits), rho.segment(0, bits));
+                    eq(a, &own, &other)
+                };
+                let (leaf, address) = (leaf.offset >> bits, start.saturating_add(own.offset) >> bits);
+                let mut inner = a.zero();
+                for (leaf, address) in (leaf..).zip(address..).take(read.others()) {
+                    let left = z.eq_high(a, bits, leaf);
+                    let right = rho.eq_high(a, bits, address);
+                    let both = a.mul(&left, &right);
+                    inner = a.add(&inner, &both);
+                }
+                let group = a.mul(&inner, &low);
+                blocks = a.add(&blocks, &group);
             }
-            let value = a.mul(&blocks, &low);
-            let value = a.mul(&value, &term.coefficient);
+            let value = a.mul(&blocks, &term.coefficient);
             sum = a.add(&sum, &value);
         }
         Ok(sum)
@@ -400,8 +467,8 @@ pub struct LeafTerm<S> {
     pub column: Column,
     /// Its coefficient.
     pub coefficient: S,
-    /// Leaf of its first cell.
-    pub leaf: u64,
+    /// The column whose leaves its cells are: itself, or the keys beside its values.
+    pub at: Column,
 }
 
 /// `Σ_digits Π weights·eq(ρ high, first + row-major index)`.
@@ -428,35 +495,12 @@ fn block_sum<A: Arithmetic>(
     sum
 }
 
-/// Names of the scales that an architecture has, in the order in which they are hashed.
-#[must_use]
-pub fn scale_names(architecture: &Architecture) -> Vec<ScaleRef> {
-    let norm = NormScale { stream: 0, branch: 0, root: 0, shift: 17, epsilon: 1 };
-    let any = Scales { norms: vec![norm; architecture.norms()], scores: vec![0; architecture.layers] };
-    scale_values(&any).into_iter().map(|(name, _)| name).collect()
-}
-
-/// Scales as field elements, in the order in which they are hashed.
-#[must_use]
-pub fn scale_values(scales: &Scales) -> Vec<(ScaleRef, Fr)> {
-    let power = |bits: u32| Fr::from(2).pow([u64::from(bits)]);
-    let mut values = Vec::new();
-    for (j, norm) in scales.norms.iter().enumerate() {
-        values.push((ScaleRef::Stream(j), power(norm.stream)));
-        values.push((ScaleRef::Branch(j), power(norm.branch)));
-        values.push((ScaleRef::NormStep(j), power(32u32.saturating_sub(norm.shift))));
-        values.push((ScaleRef::Root(j), power(norm.root)));
-        values.push((ScaleRef::Epsilon(j), Fr::from(norm.epsilon)));
-    }
-    for (l, &shift) in scales.scores.iter().enumerate() {
-        values.push((ScaleRef::ScoreStep(l), power(16u32.saturating_sub(shift))));
-    }
-    values
-}
-
 #[cfg(test)]
 mod tests {
-    use lorica_circuits::architecture::{Activation, OutputKind, Shape};
+    use lorica_circuits::bn254::{Field, Fr};
+    use lorica_circuits::families::encoder::{Activation, Architecture, columns};
+    use lorica_circuits::form::Scale;
+    use lorica_circuits::shape::{OutputKind, Shape};
 
     use super::*;
     use crate::arithmetic::Native;
@@ -467,6 +511,8 @@ mod tests {
 
     fn layout() -> Layout {
         let architecture = Architecture {
+            block: 128,
+            max_tokens: 128,
             hidden: 256,
             layers: 2,
             heads: 4,
@@ -479,29 +525,7 @@ mod tests {
             tanh_bits: 8,
         };
         let shape = Shape { requests: 2, tokens: 16, log_tile: 14, output: OutputKind::Embed };
-        Layout::new(&architecture, &shape).unwrap()
-    }
-
-    #[test]
-    fn scales_are_powers_in_their_order() {
-        let norm = |n: u32| NormScale { stream: n, branch: n + 1, root: 70 + n, shift: 20 + n, epsilon: 1000 };
-        let scales = Scales { norms: vec![norm(0), norm(3)], scores: vec![16, 5] };
-        let two = |bits: u64| Fr::from(2).pow([bits]);
-        let expected = [
-            (ScaleRef::Stream(0), Fr::ONE),
-            (ScaleRef::Branch(0), two(1)),
-            (ScaleRef::NormStep(0), two(12)),
-            (ScaleRef::Root(0), two(70)),
-            (ScaleRef::Epsilon(0), Fr::from(1000)),
-            (ScaleRef::Stream(1), two(3)),
-            (ScaleRef::Branch(1), two(4)),
-            (ScaleRef::NormStep(1), two(9)),
-            (ScaleRef::Root(1), two(73)),
-            (ScaleRef::Epsilon(1), Fr::from(1000)),
-            (ScaleRef::ScoreStep(0), Fr::ONE),
-            (ScaleRef::ScoreStep(1), two(11)),
-        ];
-        assert_eq!(scale_values(&scales), expected);
+        architecture.layout(&shape).unwrap()
     }
 
     /// Blocks are counted row-major: the last digit moves fastest.
@@ -531,18 +555,20 @@ mod tests {
     fn bound_axes_come_before_outer_ones() {
         let layout = layout();
         let (token, head, depth) = (scalars(1, 4), scalars(2, 1), scalars(3, 6));
-        let outer =
-            Points::new(vec![(Axis::Token, token.clone()), (Axis::Head, head.clone()), (Axis::Depth, depth.clone())]);
-        assert_eq!(outer.get(Axis::Token), Ok(token.clone()));
+        let outer = Points::new(
+            &layout,
+            vec![(Axis::TOKEN, token.clone()), (Axis::HEAD, head.clone()), (Axis::DEPTH, depth.clone())],
+        );
+        assert_eq!(outer.get(Axis::TOKEN), Ok(token.clone()));
         // A channel is a head and a depth, unless it is bound itself.
-        assert_eq!(outer.get(Axis::Channel), Ok([head, depth.clone()].concat()));
-        assert!(outer.get(Axis::Key).is_err() && outer.get(Axis::ChannelIn).is_err());
+        assert_eq!(outer.get(Axis::CHANNEL), Ok([head, depth.clone()].concat()));
+        assert!(outer.get(Axis::KEY).is_err() && outer.get(Axis::CHANNEL_IN).is_err());
         let challenges = scalars(4, 4 + 7 + 6);
-        let bound = outer.bind(&layout, &[Axis::Token, Axis::Channel, Axis::Depth], &challenges);
-        assert_eq!(bound.get(Axis::Token), Ok(challenges[..4].to_vec()));
-        assert_eq!(bound.get(Axis::Channel), Ok(challenges[4..11].to_vec()));
-        assert_eq!(bound.get(Axis::Depth), Ok(challenges[11..].to_vec()));
-        assert_eq!(outer.get(Axis::Depth), Ok(depth));
+        let bound = outer.bind(&[Axis::TOKEN, Axis::CHANNEL, Axis::DEPTH], &challenges);
+        assert_eq!(bound.get(Axis::TOKEN), Ok(challenges[..4].to_vec()));
+        assert_eq!(bound.get(Axis::CHANNEL), Ok(challenges[4..11].to_vec()));
+        assert_eq!(bound.get(Axis::DEPTH), Ok(challenges[11..].to_vec()));
+        assert_eq!(outer.get(Axis::DEPTH), Ok(depth));
     }
 
     fn corner(index: u64, bits: u32) -> Vec<Fr> {
@@ -564,7 +590,7 @@ mod tests {
                 ids: (0..16).map(|t| corner(id_of(m, t), 6)).collect(),
             })
             .collect();
-        Weights { layout, scales: BTreeMap::new(), requests }
+        Weights { layout, scales: Vec::new(), requests }
     }
 
     /// On corners the gathers are what their names say: word of a token, position of a token, mask of a key.
@@ -577,7 +603,7 @@ mod tests {
         for m in 0..2u64 {
             let (length, _) = TEXTS[m as usize];
             for t in 0..16u64 {
-                let points = Points::new(vec![(Axis::Request, corner(m, 1)), (Axis::Token, corner(t, 4))]);
+                let points = Points::new(&layout, vec![(Axis::REQUEST, corner(m, 1)), (Axis::TOKEN, corner(t, 4))]);
                 for id in 0..64 {
                     let expected = flag(id == id_of(m as usize, t));
                     assert_eq!(weights.words(a, &points, &corner(id, 6)), Ok(expected), "{m} {t} {id}");
@@ -600,21 +626,24 @@ mod tests {
         let layout = layout();
         let weights = weights(&layout);
         let a = &mut Native;
-        let spec = &layout.placement(Column::Residual).unwrap().spec;
+        let spec = &layout.placement(columns::RESIDUAL).unwrap().spec;
         let form = Form { terms: vec![FormTerm::read(spec)] };
-        let start = layout.address(Column::Residual, 0).unwrap();
         let bits = layout.address_bits();
         let at = |address: u64| AddressPoint::new(corner(address, bits).into_iter().rev().collect());
         // Slot, block, request, token, channel.
         for (slot, block, m, t, c) in [(0u64, 0u64, 0u64, 0u64, 0u64), (1, 1, 0, 3, 100), (2, 0, 1, 15, 127)] {
-            let points = Points::new(vec![
-                (Axis::Slot, corner(slot, 2)),
-                (Axis::HiddenBlock, corner(block, 1)),
-                (Axis::Request, corner(m, 1)),
-                (Axis::Token, corner(t, 4)),
-                (Axis::Channel, corner(c, 7)),
-            ]);
-            let own = start + ((((slot * 2 + block) * 2 + m) * 16 + t) * 128) + c;
+            let points = Points::new(
+                &layout,
+                vec![
+                    (Axis::SLOT, corner(slot, 2)),
+                    (Axis::HIDDEN_BLOCK, corner(block, 1)),
+                    (Axis::REQUEST, corner(m, 1)),
+                    (Axis::TOKEN, corner(t, 4)),
+                    (Axis::CHANNEL, corner(c, 7)),
+                ],
+            );
+            let cell = ((((slot * 2 + block) * 2 + m) * 16 + t) * 128) + c;
+            let own = layout.address(columns::RESIDUAL, 0, cell as usize).unwrap();
             for (address, expected) in
                 [(own, Fr::ONE), (own + 1, Fr::ZERO), (own ^ 128, Fr::ZERO), (own ^ 4096, Fr::ZERO), (0, Fr::ZERO)]
             {
@@ -628,15 +657,18 @@ mod tests {
     fn forms_that_do_not_fit_are_refused() {
         let layout = layout();
         let weights = weights(&layout);
-        let spec = &layout.placement(Column::Residual).unwrap().spec;
-        let points = Points::new(vec![
-            (Axis::Slot, scalars(1, 2)),
-            (Axis::HiddenBlock, scalars(2, 1)),
-            (Axis::Request, scalars(3, 1)),
-            (Axis::Token, scalars(4, 4)),
-            (Axis::Channel, scalars(5, 7)),
-            (Axis::Rank, scalars(6, 2)),
-        ]);
+        let spec = &layout.placement(columns::RESIDUAL).unwrap().spec;
+        let points = Points::new(
+            &layout,
+            vec![
+                (Axis::SLOT, scalars(1, 2)),
+                (Axis::HIDDEN_BLOCK, scalars(2, 1)),
+                (Axis::REQUEST, scalars(3, 1)),
+                (Axis::TOKEN, scalars(4, 4)),
+                (Axis::CHANNEL, scalars(5, 7)),
+                (Axis::RANK, scalars(6, 2)),
+            ],
+        );
         let mut rho = AddressPoint::new(scalars(7, u64::from(layout.address_bits())));
         let honest = FormTerm::read(spec);
         let mut verdict = |edit: &dyn Fn(&mut FormTerm)| {
@@ -652,19 +684,19 @@ mod tests {
         assert!(verdict(&|t| t.digits[0].entries[0].point = 3).is_ok());
         assert!(verdict(&|t| t.digits[0].entries[0].point = 4).is_err());
         // An axis of another length, without a point, a mask without requests, a scale that no one has.
-        assert!(verdict(&|t| t.lows[2] = LowWeight::Axis(Axis::Rank)).is_err());
-        assert!(verdict(&|t| t.lows[2] = LowWeight::Axis(Axis::ChannelIn)).is_err());
+        assert!(verdict(&|t| t.lows[2] = LowWeight::Axis(Axis::RANK)).is_err());
+        assert!(verdict(&|t| t.lows[2] = LowWeight::Axis(Axis::CHANNEL_IN)).is_err());
         assert!(verdict(&|t| t.lows[1] = LowWeight::Masked).is_ok());
         assert!(verdict(&|t| (t.lows[0], t.lows[1]) = (LowWeight::Ones, LowWeight::Masked)).is_err());
-        assert!(verdict(&|t| t.coefficient = Coefficient::Scale(ScaleRef::Root(0))).is_err());
+        assert!(verdict(&|t| t.coefficient = Coefficient::Scale(Scale(3))).is_err());
         // Coefficients and factors multiply.
         assert_eq!(verdict(&|t| t.coefficient = Coefficient::Integer(-3)), Ok(-Fr::from(3) * plain));
         let factor =
-            Factor { axis: Axis::Rank, entries: vec![(0, Coefficient::Integer(1)), (3, Coefficient::Integer(5))] };
+            Factor { axis: Axis::RANK, entries: vec![(0, Coefficient::Integer(1)), (3, Coefficient::Integer(5))] };
         let rank = eq_table(&mut Native, &scalars(6, 2));
         let expected = plain * (rank[0] + Fr::from(5) * rank[3]);
         assert_eq!(verdict(&|t| t.factors = vec![factor.clone()]), Ok(expected));
-        let beyond = Factor { axis: Axis::Rank, entries: vec![(4, Coefficient::Integer(1))] };
+        let beyond = Factor { axis: Axis::RANK, entries: vec![(4, Coefficient::Integer(1))] };
         assert!(verdict(&|t| t.factors = vec![beyond.clone()]).is_err());
     }
 }

@@ -96,7 +96,15 @@ fn headers_and_digests_are_checked() {
     assert_eq!(open(&bytes[..41]).err(), Some(CodecError::Truncated { what: "version" }));
     let mut other = bytes.clone();
     other[9] = 8;
-    assert_eq!(open(&other).err(), Some(CodecError::Version { kind: "test", expected: 7, got: 8 }));
+    assert_eq!(
+        open(&other).err(),
+        Some(CodecError::Version {
+            kind: "test",
+            expected: 7,
+            got: 8,
+            remedy: "a newer lorica made it, read it with that one"
+        })
+    );
     for at in 10..bytes.len() {
         let mut other = bytes.clone();
         other[at] ^= 0x10;

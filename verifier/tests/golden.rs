@@ -9,9 +9,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use hooked::{Hook, Hooked};
-use lorica_circuits::architecture::{OutputKind, Shape};
 use lorica_circuits::bn254::{Curve, Field, Fr, G1Affine, G2Affine, PrimeCurveAffine};
 use lorica_circuits::error::CircuitError;
+use lorica_circuits::layout::Layout;
+use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_verifier::arithmetic::recorder::{Recorder, Taped};
 use lorica_verifier::arithmetic::{Arithmetic, ArithmeticError, Native};
 use lorica_verifier::codec::{CodecError, Reader};
@@ -23,7 +24,7 @@ use lorica_verifier::mercury::MercuryMessages;
 use lorica_verifier::multilinear::integer;
 use lorica_verifier::proof::{InferenceProof, Output};
 use lorica_verifier::statement::{Inputs, StatementError, packed_words};
-use lorica_verifier::verify::{Circuit, VerifyError, inputs, verify, verify_with};
+use lorica_verifier::verify::{VerifyError, inputs, verify, verify_with};
 use sha3::{Digest, Keccak256};
 
 const PROOFS: [(&str, &str); 5] = [
@@ -52,10 +53,7 @@ impl Keys {
         let mut reader = Reader::new(&bytes, "golden key", b"LORICAgk", 1).unwrap();
         let base = BaseCommitments::read(&mut reader).unwrap();
         let adapters = (0..reader.count("adapters", 2, 64).unwrap())
-            .map(|_| AdapterCommitments {
-                base: reader.scalar("base").unwrap(),
-                tiles: reader.points("tiles", 64).unwrap(),
-            })
+            .map(|_| AdapterCommitments::read(&mut reader).unwrap())
             .collect();
         reader.finish().unwrap();
         Self { srs: VerifierKey::new(G2Affine::generator(), base.tau_g2), base, adapters }
@@ -76,16 +74,16 @@ impl Keys {
         proof: &InferenceProof,
         edit: impl FnOnce(&mut Inputs<Fr>),
     ) -> Result<Outcome<Fr>, FieldError> {
-        let circuit = Circuit::new(&self.base, &proof.statement.shape).unwrap();
-        let mut inputs = self.inputs(&circuit, proof);
+        let layout = self.base.architecture.layout(&proof.statement.shape).unwrap();
+        let mut inputs = self.inputs(&layout, proof);
         edit(&mut inputs);
         let mut transcript = proof_transcript(a);
-        field_part(a, &mut transcript, &circuit.layout, &circuit.relations, &circuit.scales, &inputs, &proof.messages)
+        field_part(a, &mut transcript, &layout, &inputs, &proof.messages)
     }
 
-    fn inputs(&self, circuit: &Circuit, proof: &InferenceProof) -> Inputs<Fr> {
+    fn inputs(&self, layout: &Layout, proof: &InferenceProof) -> Inputs<Fr> {
         let witness = digest_points(&proof.witness);
-        inputs(&circuit.layout, &self.base, &proof.statement, witness, proof.prover_salt).unwrap()
+        inputs(layout, &self.base, &proof.statement, witness, proof.prover_salt).unwrap()
     }
 }
 
@@ -161,22 +159,20 @@ fn golden_proofs_are_accepted_with_their_words() {
 fn the_tape_is_the_recorders() {
     for name in ["embed_two", "classify_three"] {
         let (keys, proof) = load(name);
-        let circuit = Circuit::new(&keys.base, &proof.statement.shape).unwrap();
-        let inputs = keys.inputs(&circuit, &proof);
-        let (relations, scales) = (&circuit.relations, &circuit.scales);
+        let layout = keys.base.architecture.layout(&proof.statement.shape).unwrap();
+        let inputs = keys.inputs(&layout, &proof);
         let mut native = Taped::new(Native);
         let own = inputs.clone().map(|s| native.input(s));
         let messages = proof.messages.clone().map(|s| native.input(s));
         let mut transcript = proof_transcript(&mut native);
-        let outcome =
-            field_part(&mut native, &mut transcript, &circuit.layout, relations, scales, &own, &messages).unwrap();
+        let outcome = field_part(&mut native, &mut transcript, &layout, &own, &messages).unwrap();
         let mercury = outcome.mercury.map(|node| node.value);
         assert_eq!(mercury, keys.verify(&proof).unwrap().mercury, "{name}");
         let mut symbolic = Recorder::default();
         let own = inputs.map(|_| symbolic.input(()));
         let messages = proof.messages.map(|_| symbolic.input(()));
         let mut transcript = proof_transcript(&mut symbolic);
-        field_part(&mut symbolic, &mut transcript, &circuit.layout, relations, scales, &own, &messages).unwrap();
+        field_part(&mut symbolic, &mut transcript, &layout, &own, &messages).unwrap();
         assert_eq!((native.tape(), native.cost()), (symbolic.tape(), symbolic.cost()), "{name}");
     }
 }
@@ -420,14 +416,14 @@ fn every_length_is_checked() {
         assert_eq!(more, VerifyError::Shape { what, expected: n, got: n + 1 });
     }
     let (keys, proof) = load("embed_one");
-    let scales = keys.inputs(&Circuit::new(&keys.base, &proof.statement.shape).unwrap(), &proof).scales.len();
+    let scales = keys.inputs(&keys.base.architecture.layout(&proof.statement.shape).unwrap(), &proof).scales.len();
     let error = keys.field(&mut Native, &proof, |i| i.scales.truncate(scales - 1)).unwrap_err();
     assert_eq!(error, FieldError::Shape { what: "scales", expected: scales, got: scales - 1 });
-    // Vectors of the inputs: requests of the shape, 128 ids, as many outputs as the kind has.
+    // Vectors of the inputs: requests of the shape, as many ids as the limit, as many outputs as the kind has.
     let statement = |what, got| FieldError::Statement(CircuitError::Statement { what, got }.into());
     let error = |edit: fn(&mut Inputs<Fr>)| keys.field(&mut Native, &proof, edit).unwrap_err();
     assert_eq!(error(|i| i.requests.clear()), statement("requests of the shape", 0));
-    assert_eq!(error(|i| i.requests[0].ids.truncate(127)), statement("128 ids per request", 127));
+    assert_eq!(error(|i| i.requests[0].ids.truncate(127)), statement("as many ids per request as the limit", 127));
     assert_eq!(error(|i| i.requests[0].outputs.truncate(15)), statement("outputs per request", 15));
 }
 
@@ -455,7 +451,7 @@ fn foreign_statements_are_named() {
     }
     // A shape that is not offered.
     let verdict = error(|p| p.statement.shape.tokens = 8);
-    let circuit = CircuitError::Shape { what: "tokens must be 16, 32, 64 or 128", got: 8 };
+    let circuit = CircuitError::Shape { what: "tokens must be 16, 32, 64, 128 or 256", got: 8 };
     assert_eq!(verdict, VerifyError::Circuit(circuit));
     // A base without one of its commitments is no key, before anything else.
     let mut base = keys.base.clone();
@@ -475,7 +471,7 @@ fn adapters_are_found_by_id_base_and_tiles() {
     };
     let [first, second] = [&keys.adapters[0], &keys.adapters[1]];
     // In any order, and among strangers.
-    let stranger = AdapterCommitments { base: first.base + Fr::ONE, tiles: second.tiles.clone() };
+    let stranger = AdapterCommitments { base: first.base + Fr::ONE, version: None, tiles: second.tiles.clone() };
     assert_eq!(verdict(&[second.clone(), stranger.clone(), first.clone()], &proof), Ok(()));
     assert_eq!(verdict(&[stranger.clone(), first.clone(), second.clone()], &proof), Ok(()));
     assert_eq!(verdict(&[], &proof), Err(VerifyError::UnknownAdapter { request: 0 }));
@@ -485,8 +481,8 @@ fn adapters_are_found_by_id_base_and_tiles() {
     // An adapter of another base, one with a tile too many, and both, under the right id.
     let mut longer = first.clone();
     longer.tiles.push(G1Affine::generator());
-    let foreign = AdapterCommitments { base: first.base + Fr::ONE, tiles: first.tiles.clone() };
-    let both = AdapterCommitments { base: foreign.base, tiles: longer.tiles.clone() };
+    let foreign = AdapterCommitments { base: first.base + Fr::ONE, version: None, tiles: first.tiles.clone() };
+    let both = AdapterCommitments { base: foreign.base, version: None, tiles: longer.tiles.clone() };
     for key in [longer, foreign, both] {
         let named = edited(&proof, |p| p.statement.requests.iter_mut().for_each(|r| r.adapter = key.id()));
         assert_eq!(verdict(&[key], &named), Err(VerifyError::UnknownAdapter { request: 0 }));
@@ -551,12 +547,12 @@ fn digests_and_evaluations_are_those_of_the_points() {
 #[test]
 fn statements_have_bounds() {
     let (keys, proof) = load("embed_two");
-    let circuit = Circuit::new(&keys.base, &proof.statement.shape).unwrap();
-    let of = |keys: &Keys, circuit: &Circuit, proof: &InferenceProof| {
-        inputs(&circuit.layout, &keys.base, &proof.statement, Fr::from(5), Fr::from(6))
+    let layout = keys.base.architecture.layout(&proof.statement.shape).unwrap();
+    let of = |keys: &Keys, layout: &Layout, proof: &InferenceProof| {
+        inputs(layout, &keys.base, &proof.statement, Fr::from(5), Fr::from(6))
     };
     let refused = |request, what| VerifyError::Request { request, what };
-    let check = |edit: &dyn Fn(&mut InferenceProof)| of(&keys, &circuit, &edited(&proof, edit)).map(drop);
+    let check = |edit: &dyn Fn(&mut InferenceProof)| of(&keys, &layout, &edited(&proof, edit)).map(drop);
     let count = |got| Err(VerifyError::Shape { what: "requests", expected: 2, got });
     assert_eq!(check(&|p| p.statement.requests.clear()), count(0));
     assert_eq!(check(&|p| drop(p.statement.requests.pop())), Ok(()));
@@ -593,7 +589,7 @@ fn statements_have_bounds() {
 
     // The scalars: ids padded with zeros, absent requests repeat the first, numbers of the shape.
     let one = edited(&proof, |p| drop(p.statement.requests.pop()));
-    let scalars = of(&keys, &circuit, &one).unwrap();
+    let scalars = of(&keys, &layout, &one).unwrap();
     assert_eq!((scalars.count, scalars.witness, scalars.prover_salt), (Fr::ONE, Fr::from(5), Fr::from(6)));
     assert_eq!(scalars.shape, [2, 32, 14, 2].map(Fr::from));
     let request = &one.statement.requests[0];
@@ -607,9 +603,9 @@ fn statements_have_bounds() {
     assert_eq!(scalars.requests.len(), 2);
 
     let (keys, proof) = load("classify_two");
-    let circuit = Circuit::new(&keys.base, &proof.statement.shape).unwrap();
-    assert_eq!(of(&keys, &circuit, &proof).unwrap().shape, [2, 16, 14, 1].map(Fr::from));
-    let check = |edit: &dyn Fn(&mut InferenceProof)| of(&keys, &circuit, &edited(&proof, edit)).map(drop);
+    let layout = keys.base.architecture.layout(&proof.statement.shape).unwrap();
+    assert_eq!(of(&keys, &layout, &proof).unwrap().shape, [2, 16, 14, 1].map(Fr::from));
+    let check = |edit: &dyn Fn(&mut InferenceProof)| of(&keys, &layout, &edited(&proof, edit)).map(drop);
     let adapter = refused(1, "classifies without an adapter");
     assert_eq!(check(&|p| p.statement.requests[1].adapter = Fr::ZERO), Err(adapter));
     // Logits are scalars whatever they are: the field part has the one bound on them.
@@ -619,7 +615,7 @@ fn statements_have_bounds() {
                 logits[15] = value;
             }
         });
-        let scalars = of(&keys, &circuit, &edited).unwrap();
+        let scalars = of(&keys, &layout, &edited).unwrap();
         assert_eq!(scalars.requests[1].outputs[15], integer(value));
     }
 }
@@ -627,7 +623,17 @@ fn statements_have_bounds() {
 /// An embedding of kind 0, proven before its digest was a claim on ranged cells, is refused with the reason.
 #[test]
 fn withdrawn_embeddings_are_refused() {
-    let error = InferenceProof::decode(&file("embed_withdrawn.proof")).unwrap_err();
+    let mut bytes = file("embed_withdrawn.proof");
+    // It was made by the first version of the format, which is refused for itself.
+    let remedy = "make the proof again";
+    let old = CodecError::Version { kind: "proof", expected: 2, got: 1, remedy };
+    assert_eq!(InferenceProof::decode(&bytes), Err(old.clone()));
+    assert!(old.to_string().ends_with("expected 2: make the proof again"), "{old}");
+    bytes[9] = 2;
+    let end = bytes.len() - 32;
+    let digest: [u8; 32] = Keccak256::digest(&bytes[..end]).into();
+    bytes[end..].copy_from_slice(&digest);
+    let error = InferenceProof::decode(&bytes).unwrap_err();
     assert_eq!(error, CodecError::Kind(CircuitError::WithdrawnEmbedding));
     assert!(error.to_string().contains("embeddings of kind 0 are withdrawn"), "{error}");
 }

@@ -1,12 +1,12 @@
 //! Keys: what an id is bound to, and which keys are refused.
 
-use lorica_circuits::architecture::{Activation, NormScale};
 use lorica_circuits::bn254::{Curve, Field, Fr, G1Affine, G2Affine, PrimeCurveAffine};
 use lorica_circuits::error::CircuitError;
+use lorica_circuits::families::encoder::{Activation, NormScale};
 use lorica_verifier::codec::{CodecError, Reader, Writer};
 use lorica_verifier::group::{VerifierKey, combine, development_trapdoor};
 use lorica_verifier::keccak::keccak_bytes;
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments, KeyError};
+use lorica_verifier::key::{AdapterCommitments, BaseCommitments, KeyError, write_architecture};
 
 const MAGIC: &[u8; 8] = b"LORICAgk";
 
@@ -23,12 +23,8 @@ fn read(bytes: &[u8]) -> Result<BaseCommitments, CodecError> {
 fn golden(bytes: &[u8]) -> (BaseCommitments, Vec<AdapterCommitments>) {
     let mut reader = Reader::new(bytes, "key", MAGIC, 1).unwrap();
     let base = BaseCommitments::read(&mut reader).unwrap();
-    let adapters = (0..reader.count("adapters", 2, 64).unwrap())
-        .map(|_| AdapterCommitments {
-            base: reader.scalar("base").unwrap(),
-            tiles: reader.points("tiles", 64).unwrap(),
-        })
-        .collect();
+    let adapters =
+        (0..reader.count("adapters", 2, 64).unwrap()).map(|_| AdapterCommitments::read(&mut reader).unwrap()).collect();
     (base, adapters)
 }
 
@@ -39,26 +35,81 @@ fn wide() -> (BaseCommitments, Vec<AdapterCommitments>) {
 #[test]
 fn ids_are_digests_of_what_they_name() {
     let (base, adapters) = wide();
-    let mut content = Writer::default();
-    content.scalar(&base.architecture_digest());
-    base.tiles.iter().for_each(|point| content.point(point));
-    content.scalar(&base.scales_word());
-    assert_eq!(base.id(), keccak_bytes(content.content()));
-    for adapter in &adapters {
+    let written = |fields: &dyn Fn(&mut Writer), points: &[G1Affine]| {
         let mut content = Writer::default();
-        content.scalar(&base.id());
-        adapter.tiles.iter().for_each(|point| content.point(point));
-        assert_eq!(adapter.id(), keccak_bytes(content.content()));
-        assert_eq!(adapter.base, base.id());
+        fields(&mut content);
+        points.iter().for_each(|point| content.point(point));
+        keccak_bytes(content.content())
+    };
+    let number = |n: usize| u32::try_from(n).unwrap();
+    let architecture = |content: &mut Writer| {
+        content.bytes(b"lorica architecture 2\0\0\0\0\0\0\0\0\0\0\0");
+        content.u8(1);
+        content.u32(45);
+        write_architecture(content, &base.architecture);
+        content.u32(base.log_tile);
+        content.scalar(&base.srs);
+        content.point_g2(&base.tau_g2);
+        content.u32(number(base.tables.len()));
+    };
+    assert_eq!(base.architecture_digest(), written(&architecture, &base.tables));
+    let of_base = |content: &mut Writer| {
+        content.bytes(b"lorica base 2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        content.u8(1);
+        content.u32(number(base.tiles.len()));
+        content.scalar(&base.architecture_digest());
+        content.scalar(&base.scales_word());
+    };
+    assert_eq!(base.id(), written(&of_base, &base.tiles));
+    for adapter in &adapters {
+        let content = |content: &mut Writer, version: Fr| {
+            content.bytes(b"lorica adapter 2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+            content.u8(1);
+            content.u32(number(adapter.tiles.len()));
+            content.scalar(&base.id());
+            content.scalar(&version);
+        };
+        assert_eq!(adapter.id(), written(&|c| content(c, Fr::ZERO), &adapter.tiles));
+        assert_eq!((adapter.base, adapter.version), (base.id(), None));
+        let named = AdapterCommitments { version: Some(Fr::from(7)), ..adapter.clone() };
+        assert_eq!(named.id(), written(&|c| content(c, Fr::from(7)), &adapter.tiles));
+        assert_ne!(named.id(), adapter.id());
+        for adapter in [adapter.clone(), named] {
+            let mut writer = Writer::new(MAGIC, 1);
+            adapter.write(&mut writer);
+            let bytes = writer.finish();
+            assert_eq!(AdapterCommitments::read(&mut Reader::new(&bytes, "key", MAGIC, 1).unwrap()), Ok(adapter));
+        }
     }
     assert_ne!(adapters[0].id(), adapters[1].id());
+}
+
+/// The three records with the same parent, second word and points: a record of one kind in another's place has another id,
+/// and so has one point more that is put into the words before.
+#[test]
+fn records_of_two_kinds_have_two_ids() {
+    let (base, adapters) = wide();
+    let as_adapter = AdapterCommitments {
+        base: base.architecture_digest(),
+        version: Some(base.scales_word()),
+        tiles: base.tiles.clone(),
+    };
+    assert_ne!(as_adapter.id(), base.id());
+    let id = |tiles: &[G1Affine]| AdapterCommitments { tiles: tiles.to_vec(), ..adapters[0].clone() }.id();
+    let tiles = &base.tiles;
+    let ids = [id(&tiles[..1]), id(&tiles[..2]), id(&tiles[1..2]), id(&[])];
+    for (index, own) in ids.iter().enumerate() {
+        assert!(!ids[..index].contains(own) && ids[index] != base.id() && ids[index] != base.architecture_digest());
+    }
 }
 
 /// Every field changes the id; those of the architecture, and the SRS, already its digest.
 #[test]
 fn ids_bind_every_field() {
     type Edit = fn(&mut BaseCommitments);
-    let architecture: [Edit; 14] = [
+    let architecture: [Edit; 16] = [
+        |b| b.architecture.block = 64,
+        |b| b.architecture.max_tokens = 256,
         |b| b.architecture.hidden += 128,
         |b| b.architecture.layers += 1,
         |b| b.architecture.heads *= 2,
@@ -147,7 +198,7 @@ fn architectures_and_scales_are_validated() {
     let (honest, adapters) = wide();
     let mut base = honest.clone();
     base.architecture.layers = 0;
-    let layers = KeyError::Circuit(CircuitError::Architecture { what: "layers must be 1 to 16", got: 0 });
+    let layers = KeyError::Circuit(CircuitError::Architecture { what: "layers must be 1 to 32", got: 0 });
     assert_eq!(base.validate(), Err(layers.clone()));
     assert_eq!(adapters[0].validate(&base), Err(layers));
     let mut base = honest.clone();
@@ -170,12 +221,12 @@ fn counts_and_activations_of_a_key_are_bounded() {
         writer.finish()
     };
     let mut unknown = content(&honest);
-    unknown[24] = 3;
+    unknown[32] = 3;
     assert_eq!(read(&reseal(&unknown)), Err(CodecError::Value { what: "activation", got: 3 }));
     let norm = NormScale { stream: 0, branch: 0, root: 0, shift: 17, epsilon: 1 };
     for (norms, scores, expected) in [
-        (64, 64, None),
-        (65, 0, Some(CodecError::Bound { what: "norm scales", bound: 64, got: 65 })),
+        (65, 64, None),
+        (66, 0, Some(CodecError::Bound { what: "norm scales", bound: 65, got: 66 })),
         (0, 65, Some(CodecError::Bound { what: "score scales", bound: 64, got: 65 })),
     ] {
         let mut base = honest.clone();

@@ -1,11 +1,11 @@
 //! The claim of mean pooling on integers: the form's weights, cell by cell, against the published words. Channels that are
 //! no power of two of blocks among them, so that virtual blocks would count if they could.
 
-use lorica_circuits::architecture::{Activation, Architecture, OutputKind, Shape};
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_circuits::column::Column;
+use lorica_circuits::families::encoder::columns;
+use lorica_circuits::families::encoder::{Activation, Architecture};
 use lorica_circuits::layout::Layout;
-use lorica_circuits::relation::{OUTER, relations};
+use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_verifier::arithmetic::Native;
 use lorica_verifier::determined::determined;
 use lorica_verifier::field::public_value;
@@ -21,6 +21,7 @@ fn bits(index: usize, count: u32) -> Vec<Fr> {
 
 struct Case {
     layout: Layout,
+    hidden: usize,
     lengths: Vec<usize>,
     /// Cells of the last residual slot, by request, token and channel.
     cells: Vec<Vec<Vec<i64>>>,
@@ -29,6 +30,8 @@ struct Case {
 impl Case {
     fn new(hidden: usize, heads: usize, lengths: &[usize]) -> Self {
         let architecture = Architecture {
+            block: 128,
+            max_tokens: 128,
             hidden,
             layers: 1,
             heads,
@@ -41,7 +44,7 @@ impl Case {
             tanh_bits: 8,
         };
         let shape = Shape { requests: lengths.len(), tokens: 16, log_tile: 14, output: OutputKind::Embed };
-        let layout = Layout::new(&architecture, &shape).unwrap();
+        let layout = architecture.layout(&shape).unwrap();
         let mut seed = 9u64;
         let mut cell = |extreme: bool| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -49,38 +52,38 @@ impl Case {
         };
         let row = |m: usize, cell: &mut dyn FnMut(bool) -> i64| (0..hidden).map(|c| cell(m == 0 && c < 9)).collect();
         let cells = (0..lengths.len()).map(|m| (0..16).map(|_| row(m, &mut cell)).collect()).collect();
-        Self { layout, lengths: lengths.to_vec(), cells }
+        Self { layout, hidden, lengths: lengths.to_vec(), cells }
     }
 
     fn sums(&self, request: usize) -> Vec<i64> {
         let real = &self.cells[request][..self.lengths[request]];
-        (0..self.layout.architecture.hidden).map(|c| real.iter().map(|row| row[c]).sum()).collect()
+        (0..self.hidden).map(|c| real.iter().map(|row| row[c]).sum()).collect()
     }
 
     /// The value of the form on the cells, plus that of the words: zero if the claim holds.
     fn defect(&self, words: &[Vec<Fr>], seed: u64) -> Fr {
         let layout = &self.layout;
-        let relations = relations(layout).unwrap();
-        let pooling = relations.iter().find(|relation| relation.name == "mean pooling").unwrap();
+        let pooling = layout.relations().iter().find(|relation| relation.name == "mean pooling").unwrap();
         let mut last = Fr::from(seed);
         let mut random = || {
             last = last.square() + Fr::from(7);
             last
         };
-        let axes = OUTER.iter().map(|&axis| (axis, (0..layout.axis_bits(axis)).map(|_| random()).collect()));
-        let points = Points::new(axes.collect());
+        let axes =
+            layout.program.outer.iter().map(|&axis| (axis, (0..layout.axis_bits(axis)).map(|_| random()).collect()));
+        let points = Points::new(layout, axes.collect());
         let requests = self.lengths.iter().map(|length| RequestBits { last: bits(length - 1, 4), ids: Vec::new() });
         let weights = Weights { layout, scales: Default::default(), requests: requests.collect() };
         let a = &mut Native;
-        let start = layout.address(Column::Residual, 0).unwrap() as usize;
-        let blocks = layout.architecture.hidden_blocks();
+        let blocks = self.hidden / BLOCK;
         let mut value = Fr::ZERO;
         for block in 0..blocks {
             for (m, rows) in self.cells.iter().enumerate() {
                 for (t, row) in rows.iter().enumerate() {
                     for (c, cell) in row[block * BLOCK..(block + 1) * BLOCK].iter().enumerate() {
                         // Slot (the last of two), block, request, token, channel.
-                        let at = start + ((((blocks + block) * self.cells.len() + m) * 16 + t) * BLOCK) + c;
+                        let at = ((((blocks + block) * self.cells.len() + m) * 16 + t) * BLOCK) + c;
+                        let at = layout.address(columns::RESIDUAL, 0, at).unwrap() as usize;
                         let address = bits(at, layout.address_bits()).into_iter().rev().collect();
                         let weight = weights.form(a, &pooling.form, &points, &mut AddressPoint::new(address)).unwrap();
                         value += weight * integer(*cell);
@@ -88,12 +91,12 @@ impl Case {
                 }
             }
         }
-        let (inputs, _) = determined(layout, &relations);
+        let (inputs, _) = determined(layout);
         let mut inputs = inputs.map(|_| Fr::ZERO);
         for (request, words) in inputs.requests.iter_mut().zip(words) {
             request.outputs.clone_from(words);
         }
-        value + public_value(a, pooling.public.unwrap(), &inputs, &points).unwrap()
+        value + public_value(a, pooling.public.as_ref().unwrap(), &inputs, &points).unwrap()
     }
 }
 

@@ -5,18 +5,19 @@
 mod forms;
 
 use forms::{Form, Forms, Packing, Scalar, Unknown};
-use lorica_circuits::architecture::{Activation, Architecture, OutputKind, Shape};
 use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::families::encoder::{Activation, Architecture};
 use lorica_circuits::layout::Layout;
-use lorica_circuits::relation::relations;
+use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_verifier::arithmetic::Arithmetic;
 use lorica_verifier::determined::{Determined, determined};
 use lorica_verifier::field::{field_part, proof_transcript};
-use lorica_verifier::statement::{DOMAIN_EMBEDDING, DOMAIN_OUTPUT, output_scalars};
+use lorica_verifier::statement::{DOMAIN_EMBEDDING, DOMAIN_OUTPUT};
 use lorica_verifier::transcript::Event;
-use lorica_verifier::weight::scale_names;
 
 const SMALL: Architecture = Architecture {
+    block: 128,
+    max_tokens: 128,
     hidden: 256,
     layers: 2,
     heads: 4,
@@ -29,6 +30,8 @@ const SMALL: Architecture = Architecture {
     tanh_bits: 8,
 };
 const MINILM: Architecture = Architecture {
+    block: 128,
+    max_tokens: 128,
     hidden: 384,
     layers: 6,
     heads: 12,
@@ -49,16 +52,14 @@ struct Seen {
 
 /// `wrap` makes the arithmetic that the field part runs on, `unwrap` gives the forms back.
 fn run<A: Arithmetic<Scalar = Scalar>>(layout: &Layout, mut a: A, unwrap: impl Fn(&mut A) -> &mut Forms) -> Seen {
-    let relations = relations(layout).unwrap();
-    let (inputs, messages) = determined(layout, &relations);
+    let (inputs, messages) = determined(layout);
     let mut expected = Vec::new();
     inputs.clone().map(|own| expected.push(own));
     messages.clone().map(|own| expected.push(own));
     let inputs = inputs.map(|_| unwrap(&mut a).input());
     let messages = messages.map(|_| unwrap(&mut a).input());
     let mut transcript = proof_transcript(&mut a);
-    let scales = scale_names(&layout.architecture);
-    field_part(&mut a, &mut transcript, layout, &relations, &scales, &inputs, &messages).unwrap();
+    field_part(&mut a, &mut transcript, layout, &inputs, &messages).unwrap();
     let forms = std::mem::take(unwrap(&mut a));
     assert_eq!(forms.inputs, expected.len());
     // The proof's transcript is the sponge that drew more than one challenge: it was permuted last.
@@ -80,8 +81,10 @@ impl Seen {
 
     /// With a hash that packs the elements of output digests.
     fn packing(layout: &Layout) -> Self {
-        let domain = if layout.is_embedding() { DOMAIN_EMBEDDING } else { DOMAIN_OUTPUT };
-        run(layout, Packing::new(Forms::default(), domain, 2 + output_scalars(layout), Vec::new()), |a| &mut a.inner)
+        let domain = if layout.shape.output == OutputKind::Embed { DOMAIN_EMBEDDING } else { DOMAIN_OUTPUT };
+        run(layout, Packing::new(Forms::default(), domain, 2 + layout.program.output.scalars, Vec::new()), |a| {
+            &mut a.inner
+        })
     }
 
     /// What precedes the first draw in the proof's transcript, with labels.
@@ -162,7 +165,7 @@ fn layouts() -> Vec<Layout> {
         for (architecture, requests, tokens, log_tile) in
             [(&SMALL, 1, 16, 14), (&SMALL, 4, 32, 14), (&MINILM, 1, 128, 20), (&MINILM, 2, 16, 18)]
         {
-            layouts.push(Layout::new(architecture, &Shape { requests, tokens, log_tile, output }).unwrap());
+            layouts.push(architecture.layout(&Shape { requests, tokens, log_tile, output }).unwrap());
         }
     }
     layouts

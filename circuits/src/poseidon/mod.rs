@@ -8,6 +8,15 @@
 //! Two forms, tested equal: [`permute_reference`] is the paper's; [`permute`] moves the partial rounds' constants and
 //! dense matrices out of the way (appendix B of the paper) and costs 600 instead of 828 multiplications.
 
+#![cfg_attr(
+    not(test),
+    expect(
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        reason = "indices are constants, or below the constant lengths of arrays; nothing depends on input"
+    )
+)]
+
 mod grain;
 mod sparse;
 

@@ -3,7 +3,7 @@
 //! ```text
 //! h  = LN(word[id] + position[i] + token_type[0])
 //! per layer:
-//!   q, k, v = W h + b + scaling B A h                    for each of the three
+//!   q, k, v = W h + b + scaling B A h                    for each of the three, and so for every linear layer
 //!   p  = softmax(q kᵀ / sqrt(head_dim))                  per head
 //!   h' = LN(W (p v) + b + h)
 //!   h  = LN(W act(W h' + b) + b + h')
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::kernel::{Normalised, activate, add, dot, layer_norm, linear, softmax};
 use super::tap::{LayerTap, NormPart, Tap};
-use crate::import::{FloatAdapter, FloatEncoder, Head, ImportError, LinearWeights, NormWeights, Site};
+use crate::import::{FloatAdapter, FloatEncoder, Head, ImportError, LayerSite, LinearWeights, NormWeights, Site};
 
 /// Token ids or an adapter that the encoder cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -41,11 +41,9 @@ pub enum FloatError {
         vocab: usize,
     },
     /// The adapter was loaded for an encoder of other sizes.
-    #[error("the adapter does not fit the encoder at layer {layer}, {site}")]
+    #[error("the adapter does not fit the encoder at {site}")]
     ForeignAdapter {
-        /// The first layer that does not fit.
-        layer: usize,
-        /// The site in it.
+        /// The first site that does not fit.
         site: Site,
     },
     /// The adapter classifies, but the base has no pooler.
@@ -139,13 +137,15 @@ fn embed(encoder: &FloatEncoder, ids: &[u32]) -> Result<Vec<f32>, FloatError> {
 
 fn check_adapter(encoder: &FloatEncoder, adapter: Option<&FloatAdapter>) -> Result<(), FloatError> {
     let Some(adapter) = adapter else { return Ok(()) };
-    for (&(layer, site), pair) in &adapter.sites {
+    for (&site, pair) in &adapter.sites {
         let (out_features, in_features) = site.shape(&encoder.config);
-        let fits = layer < encoder.layers.len()
-            && pair.a.len() == pair.rank * in_features
-            && pair.b.len() == out_features * pair.rank;
+        let there = match site {
+            Site::Layer(layer, _) => layer < encoder.layers.len(),
+            Site::Pooler => true,
+        };
+        let fits = there && pair.a.len() == pair.rank * in_features && pair.b.len() == out_features * pair.rank;
         if !fits {
-            return Err(FloatError::ForeignAdapter { layer, site });
+            return Err(FloatError::ForeignAdapter { site });
         }
     }
     Ok(())
@@ -162,18 +162,18 @@ impl<F: FnMut(Tap, &[f32])> Run<'_, F> {
     fn layer(&mut self, layer: usize, input: &[f32]) -> Vec<f32> {
         let weights = &self.encoder.layers[layer];
         let context = self.attention(layer, input);
-        let attended = self.linear(layer, Site::AttentionOutput, &context);
+        let attended = self.layer_linear(layer, LayerSite::AttentionOutput, &context);
         self.show(layer, LayerTap::AttentionOutput, &attended);
         let residual = add(&attended, input);
         self.show(layer, LayerTap::AttentionResidual, &residual);
         let middle =
             self.norm(&residual, &weights.attention_norm, |part| Tap::Layer(layer, LayerTap::AttentionNorm(part)));
 
-        let intermediate = self.linear(layer, Site::Intermediate, &middle);
+        let intermediate = self.layer_linear(layer, LayerSite::Intermediate, &middle);
         self.show(layer, LayerTap::Intermediate, &intermediate);
         let activated = activate(&intermediate, self.encoder.config.activation);
         self.show(layer, LayerTap::Activation, &activated);
-        let output = self.linear(layer, Site::Output, &activated);
+        let output = self.layer_linear(layer, LayerSite::Output, &activated);
         self.show(layer, LayerTap::Output, &output);
         let residual = add(&output, &middle);
         self.show(layer, LayerTap::OutputResidual, &residual);
@@ -186,10 +186,10 @@ impl<F: FnMut(Tap, &[f32])> Run<'_, F> {
         let (width, head_dim) = (config.hidden, config.head_dim());
         let n = input.len() / width;
         let scale = 1.0 / (head_dim as f32).sqrt();
-        let mut query = self.linear(layer, Site::Query, input);
+        let mut query = self.layer_linear(layer, LayerSite::Query, input);
         query.iter_mut().for_each(|value| *value *= scale);
-        let key = self.linear(layer, Site::Key, input);
-        let value = self.linear(layer, Site::Value, input);
+        let key = self.layer_linear(layer, LayerSite::Key, input);
+        let value = self.layer_linear(layer, LayerSite::Value, input);
         self.show(layer, LayerTap::Query, &query);
         self.show(layer, LayerTap::Key, &key);
         self.show(layer, LayerTap::Value, &value);
@@ -222,19 +222,23 @@ impl<F: FnMut(Tap, &[f32])> Run<'_, F> {
         context
     }
 
+    fn layer_linear(&mut self, layer: usize, site: LayerSite, x: &[f32]) -> Vec<f32> {
+        let encoder = self.encoder;
+        self.linear(Site::Layer(layer, site), encoder.layers[layer].linear(site), x)
+    }
+
     /// A linear layer with the adapter's update.
-    fn linear(&mut self, layer: usize, site: Site, x: &[f32]) -> Vec<f32> {
-        let weights = self.encoder.layers[layer].linear(site);
+    fn linear(&mut self, site: Site, weights: &LinearWeights, x: &[f32]) -> Vec<f32> {
         let (inner, outer) = (weights.in_features, weights.out_features);
         let mut y = linear(x, &weights.weight, Some(&weights.bias), inner, outer);
         if let Some(adapter) = self.adapter
-            && let Some(pair) = adapter.sites.get(&(layer, site))
+            && let Some(pair) = adapter.sites.get(&site)
         {
             let hidden = linear(x, &pair.a, None, inner, pair.rank);
-            (self.observe)(Tap::LoraHidden(layer, site), &hidden);
+            (self.observe)(Tap::LoraHidden(site), &hidden);
             let mut update = linear(&hidden, &pair.b, None, pair.rank, outer);
             update.iter_mut().for_each(|value| *value *= pair.scaling);
-            (self.observe)(Tap::LoraUpdate(layer, site), &update);
+            (self.observe)(Tap::LoraUpdate(site), &update);
             y.iter_mut().zip(&update).for_each(|(value, update)| *value += update);
         }
         y
@@ -253,7 +257,7 @@ impl<F: FnMut(Tap, &[f32])> Run<'_, F> {
     fn classify(&mut self, pooler: &LinearWeights, head: &Head, hidden_states: &[f32]) -> Vec<f32> {
         let width = self.encoder.config.hidden;
         let first = &hidden_states[..width];
-        let mut pooled = linear(first, &pooler.weight, Some(&pooler.bias), width, width);
+        let mut pooled = self.linear(Site::Pooler, pooler, first);
         (self.observe)(Tap::PoolerPreactivation, &pooled);
         pooled.iter_mut().for_each(|value| *value = value.tanh());
         (self.observe)(Tap::PoolerOutput, &pooled);

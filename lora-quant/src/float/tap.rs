@@ -13,10 +13,10 @@ pub enum Tap {
     EmbeddingNorm(NormPart),
     /// A value inside an encoder layer.
     Layer(usize, LayerTap),
-    /// `A x` of an adapter before `B` and scaling, `[n][rank]`.
-    LoraHidden(usize, Site),
-    /// `scaling B A x` of an adapter, `[n][out_features]`; it is part of the site's own value.
-    LoraUpdate(usize, Site),
+    /// `A x` of an adapter before `B` and scaling, `[n][rank]`; of the pooler `[rank]`.
+    LoraHidden(Site),
+    /// `scaling B A x` of an adapter, `[n][out_features]`, of the pooler `[hidden]`; it is part of the site's own value.
+    LoraUpdate(Site),
     /// Pooler on the first token before tanh, `[hidden]`.
     PoolerPreactivation,
     /// Pooler on the first token after tanh, `[hidden]`.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use lorica_circuits::shape::LABELS;
 use serde_json::Value;
 
 use super::adapter_config::LoraSettings;
@@ -39,14 +40,11 @@ pub struct Head {
 /// An adapter for an encoder of known sizes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FloatAdapter {
-    /// The updates by (layer, site); an absent key is no update.
-    pub sites: BTreeMap<(usize, Site), LoraPair>,
+    /// The updates by site; an absent key is no update.
+    pub sites: BTreeMap<Site, LoraPair>,
     /// The classification head, if the adapter brings one.
     pub head: Option<Head>,
 }
-
-/// Labels that a classifier may have.
-pub const MAX_LABELS: usize = 16;
 
 /// PEFT's prefix of every tensor name.
 const PREFIX: &str = "base_model.model.";
@@ -56,11 +54,9 @@ const CONVERT_PICKLE: &str = "convert it, in its folder and with torch and safet
     t = torch.load(\"adapter_model.bin\", map_location=\"cpu\", weights_only=True); \
     s.save_file({k: v.contiguous() for k, v in t.items()}, \"adapter_model.safetensors\")'";
 
-const POOLER: &str = "pooler.dense";
-
-/// What a target such as `dense` may mean beside the linear layers of the encoder.
-const OTHER_TARGETS: [&str; 4] =
-    [POOLER, "embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings"];
+/// What a target may mean beside the linear layers of the encoder.
+const OTHER_TARGETS: [&str; 3] =
+    ["embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings"];
 
 impl FloatAdapter {
     /// Loads a PEFT folder for an encoder of the given sizes; ranks above `r_max` are refused.
@@ -72,14 +68,13 @@ impl FloatAdapter {
         // Trained on `BertForSequenceClassification` the encoder's name starts with `bert.`, on `BertModel` not.
         let bert = if names.iter().any(|name| name.starts_with("base_model.model.bert.")) { "bert." } else { "" };
         let mut expected = BTreeSet::new();
+        refuse_targets_without_tensors(&names, &settings, bert)?;
         let sites = read_sites(&file, &settings, config, bert, &mut expected)?;
-        refuse_other_targets(&names, &settings, bert)?;
-        let pooler = read_pooler(&file, &settings, config, bert, &mut expected)?;
         let head = read_head(&file, &settings, config, dir.join("labels.json"), &mut expected)?;
         if let Some(name) = names.iter().find(|name| !expected.contains(*name)) {
             return Err(file.refuse(name, reason_for_refusal(name, &settings)));
         }
-        if sites.is_empty() && !pooler {
+        if sites.is_empty() {
             let reason = "target_modules, exclude_modules and layers_to_transform leave no linear layer of the base";
             return Err(settings.inconsistent(reason));
         }
@@ -96,21 +91,18 @@ fn tensor_path(dir: &Path) -> Result<PathBuf, ImportError> {
     Ok(path)
 }
 
-/// Reads the pair of every linear layer of the encoder that has one.
+/// Reads the pair of every linear layer that has one.
 fn read_sites(
     file: &TensorFile<'_>,
     settings: &LoraSettings,
     config: &EncoderConfig,
     bert: &str,
     expected: &mut BTreeSet<String>,
-) -> Result<BTreeMap<(usize, Site), LoraPair>, ImportError> {
+) -> Result<BTreeMap<Site, LoraPair>, ImportError> {
     let mut sites = BTreeMap::new();
-    for layer in 0..config.layers {
-        for site in Site::ALL {
-            let module = format!("{bert}encoder.layer.{layer}.{}", site.module());
-            if let Some(pair) = read_pair(file, settings, &module, site.shape(config), expected)? {
-                sites.insert((layer, site), pair);
-            }
+    for site in Site::all(config.layers) {
+        if let Some(pair) = read_pair(file, settings, &format!("{bert}{site}"), site.shape(config), expected)? {
+            sites.insert(site, pair);
         }
     }
     Ok(sites)
@@ -124,7 +116,7 @@ fn read_pair(
     (out_features, in_features): (usize, usize),
     expected: &mut BTreeSet<String>,
 ) -> Result<Option<LoraPair>, ImportError> {
-    let [a, b] = pair_names(module);
+    let [a, b] = ["A", "B"].map(|part| format!("{PREFIX}{module}.lora_{part}.weight"));
     let present = [&a, &b].into_iter().find(|name| file.contains(name));
     match (settings.selection.contains(module), present) {
         (Some(false), Some(name)) => {
@@ -140,42 +132,26 @@ fn read_pair(
     Ok(Some(pair))
 }
 
-fn pair_names(module: &str) -> [String; 2] {
-    ["A", "B"].map(|part| format!("{PREFIX}{module}.lora_{part}.weight"))
-}
-
-/// Refuses the selection of a module that may not be adapted where the file has no tensor to refuse.
-fn refuse_other_targets(names: &BTreeSet<String>, settings: &LoraSettings, bert: &str) -> Result<(), ImportError> {
-    for module in OTHER_TARGETS.map(|module| format!("{bert}{module}")) {
+/// Refuses the selection of a module that may not be adapted, and of a pooler that the trained model did not have, where
+/// the file has no tensor to refuse.
+fn refuse_targets_without_tensors(
+    names: &BTreeSet<String>,
+    settings: &LoraSettings,
+    bert: &str,
+) -> Result<(), ImportError> {
+    let others = OTHER_TARGETS.map(|module| (format!("{bert}{module}"), "which may not be adapted"));
+    let pooler = (format!("{bert}{}", Site::Pooler), "of which the adapter has no tensor");
+    for (module, reason) in others.into_iter().chain([pooler]) {
         let prefix = format!("{PREFIX}{module}.lora_");
         let present = names.iter().any(|name| name.starts_with(&prefix));
         if !present && settings.selection.contains(&module) == Some(true) {
             return Err(settings.inconsistent(format!(
-                "target_modules covers `{module}`, which may not be adapted; if the adapter was trained on a model \
-                 without it, name it in exclude_modules"
+                "target_modules covers `{module}`, {reason}; if the adapter was trained on a model without it, name it \
+                 in exclude_modules"
             )));
         }
     }
     Ok(())
-}
-
-/// Whether there is a pair on the pooler: its B must be zero, so that it changes nothing.
-fn read_pooler(
-    file: &TensorFile<'_>,
-    settings: &LoraSettings,
-    config: &EncoderConfig,
-    bert: &str,
-    expected: &mut BTreeSet<String>,
-) -> Result<bool, ImportError> {
-    let module = format!("{bert}{POOLER}");
-    let Some(pair) = read_pair(file, settings, &module, (config.hidden, config.hidden), expected)? else {
-        return Ok(false);
-    };
-    if pair.b.iter().any(|value| *value != 0.0) {
-        let [_, b] = pair_names(&module);
-        return Err(file.refuse(&b, "the pooler may not be adapted, unless B is zero and changes nothing"));
-    }
-    Ok(true)
 }
 
 fn read_head(
@@ -196,8 +172,8 @@ fn read_head(
     if count == 1 {
         return Err(file.refuse(&weight, "a classifier of one label gives a score, and only classes are proven"));
     }
-    if !(2..=MAX_LABELS).contains(&count) {
-        return Err(file.refuse(&weight, format!("it has {count} labels, 2 to {MAX_LABELS} are supported")));
+    if !(2..=LABELS).contains(&count) {
+        return Err(file.refuse(&weight, format!("it has {count} labels, 2 to {LABELS} are supported")));
     }
     let head = Head {
         weight: file.read(&weight, &[count, config.hidden])?,
@@ -211,7 +187,7 @@ fn read_head(
 /// Why a tensor that nothing expects is refused.
 fn reason_for_refusal(name: &str, settings: &LoraSettings) -> &'static str {
     if name.contains("pooler.") {
-        "the pooler is part of the base and may be neither adapted nor replaced"
+        "the pooler is part of the base: LoRA may adapt it, but nothing may replace it"
     } else if name.contains(".classifier.") && !settings.classifies {
         "a classifier needs `task_type` SEQ_CLS in adapter_config.json"
     } else {

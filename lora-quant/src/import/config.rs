@@ -2,37 +2,29 @@
 
 use std::path::Path;
 
+use lorica_circuits::families::encoder::{Activation, Architecture};
 use serde_json::Value;
 
 use super::error::ImportError;
 use super::json_file::JsonObject;
 
-/// The activation function of the feed-forward block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Activation {
-    /// `x Φ(x)` with the exact normal distribution function (`gelu`).
-    Gelu,
-    /// The tanh approximation of GELU: `gelu_new`, `gelu_pytorch_tanh` and `gelu_fast`.
-    GeluNew,
-    /// `max(x, 0)`.
-    Relu,
-}
-
 /// Sizes and options of an encoder, checked to be supported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderConfig {
-    /// Width of a token's vector: a multiple of 128.
+    /// Width of a token's vector: a multiple of the block.
     pub hidden: usize,
-    /// Number of encoder layers, at most 16.
+    /// Number of encoder layers.
     pub layers: usize,
-    /// Attention heads; `hidden / heads` is a power of two from 16 to 128.
+    /// Attention heads; `hidden / heads` is a power of two from 16 to the block.
     pub heads: usize,
-    /// Width of the feed-forward block: a multiple of 128.
+    /// Width of the feed-forward block: a multiple of the block.
     pub intermediate: usize,
-    /// Rows of the word embedding, at most 2^20.
+    /// Rows of the word embedding.
     pub vocab: usize,
-    /// Rows of the position embedding, at least 128.
+    /// Rows of the position embedding, at least `max_tokens`.
     pub max_positions: usize,
+    /// Tokens that a text may have, one of [`Architecture::TOKEN_LIMITS`].
+    pub max_tokens: usize,
     /// Rows of the token type embedding, at least 1.
     pub type_vocab: usize,
     /// Activation of the feed-forward block.
@@ -41,11 +33,6 @@ pub struct EncoderConfig {
     pub layer_norm_eps: f64,
 }
 
-/// Widths are multiples of this.
-const WIDTH_STEP: usize = 128;
-const MAX_WIDTH: usize = 1 << 16;
-const MAX_LAYERS: usize = 16;
-const MAX_VOCAB: usize = 1 << 20;
 const MAX_POSITIONS: usize = 1 << 20;
 const MAX_TOKEN_TYPES: usize = 1 << 10;
 
@@ -55,47 +42,64 @@ impl EncoderConfig {
         self.hidden / self.heads
     }
 
-    /// Reads and checks `config.json` of a folder.
-    pub fn load(dir: &Path) -> Result<Self, ImportError> {
-        Self::from_object(&JsonObject::read(dir.join("config.json"))?)
+    /// Channels of a block of the architecture: the widest of [`Architecture::BLOCKS`] that divides both widths.
+    pub fn block(&self) -> usize {
+        block(self.hidden, self.intermediate)
     }
 
-    fn from_object(json: &JsonObject) -> Result<Self, ImportError> {
+    /// Reads and checks `config.json` of a folder, for texts of up to so many tokens.
+    pub fn load(dir: &Path, max_tokens: usize) -> Result<Self, ImportError> {
+        Self::from_object(&JsonObject::read(dir.join("config.json"))?, max_tokens)
+    }
+
+    fn from_object(json: &JsonObject, max_tokens: usize) -> Result<Self, ImportError> {
         match json.get("model_type") {
             None => return Err(ImportError::missing_key(&json.file, "model_type")),
             Some(Value::String(kind)) if kind == "bert" => {}
             Some(_) => return Err(json.unsupported("model_type", "only \"bert\" is")),
         }
         refuse_other_graphs(json)?;
-        let width = |key| {
-            let size = json.size(key, WIDTH_STEP, MAX_WIDTH)?;
-            if size % WIDTH_STEP == 0 {
+        let width = |key, most| {
+            let [step, ..] = Architecture::BLOCKS;
+            let size = json.size(key, step, most)?;
+            if size.is_multiple_of(step) {
                 Ok(size)
             } else {
-                Err(json.unsupported(key, format!("a multiple of {WIDTH_STEP} is expected")))
+                Err(json.unsupported(key, format!("a multiple of {step} is expected")))
             }
         };
-        let hidden = width("hidden_size")?;
+        let hidden = width("hidden_size", Architecture::MAX_HIDDEN)?;
+        let intermediate = width("intermediate_size", Architecture::MAX_INTERMEDIATE)?;
         let heads = json.size("num_attention_heads", 1, hidden)?;
-        let head_dim = hidden / heads;
-        if hidden % heads != 0 || !head_dim.is_power_of_two() || !(16..=128).contains(&head_dim) {
-            return Err(json.unsupported(
-                "num_attention_heads",
-                format!("hidden_size / heads must be 16, 32, 64 or 128, and hidden_size is {hidden}"),
-            ));
+        let (head_dim, block) = (hidden / heads, block(hidden, intermediate));
+        if hidden % heads != 0
+            || !head_dim.is_power_of_two()
+            || !(Architecture::MIN_HEAD_DIM..=block).contains(&head_dim)
+        {
+            let least = Architecture::MIN_HEAD_DIM;
+            let supported = format!(
+                "hidden_size / heads must be a power of two from {least} to {block}, and hidden_size is {hidden}"
+            );
+            return Err(json.unsupported("num_attention_heads", supported));
         }
         Ok(Self {
             hidden,
-            layers: json.size("num_hidden_layers", 1, MAX_LAYERS)?,
+            layers: json.size("num_hidden_layers", 1, Architecture::MAX_LAYERS)?,
             heads,
-            intermediate: width("intermediate_size")?,
-            vocab: json.size("vocab_size", 1, MAX_VOCAB)?,
-            max_positions: json.size("max_position_embeddings", super::MAX_TOKENS, MAX_POSITIONS)?,
+            intermediate,
+            vocab: json.size("vocab_size", Architecture::MIN_VOCAB, Architecture::MAX_VOCAB)?,
+            max_positions: json.size("max_position_embeddings", max_tokens, MAX_POSITIONS)?,
+            max_tokens,
             type_vocab: json.size_or("type_vocab_size", 2, 1, MAX_TOKEN_TYPES)?,
             activation: activation(json)?,
             layer_norm_eps: layer_norm_eps(json)?,
         })
     }
+}
+
+fn block(hidden: usize, intermediate: usize) -> usize {
+    let [small, large] = Architecture::BLOCKS;
+    if [hidden, intermediate].iter().all(|width| width.is_multiple_of(large)) { large } else { small }
 }
 
 /// Options of `BertConfig` that change what is computed.

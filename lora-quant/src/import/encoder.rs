@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use lorica_circuits::families::encoder::Architecture;
+
 use super::config::EncoderConfig;
 use super::error::ImportError;
 use super::sentence_transformers::SentenceTransformer;
-use super::site::Site;
+use super::site::{LayerSite, Site};
 use super::tokenizer::Tokenizer;
 use super::tokenizer_file::read_tokenizer;
 use super::weights::{WeightFiles, Weights};
@@ -56,14 +58,14 @@ pub struct LayerWeights {
 
 impl LayerWeights {
     /// The linear layer at a site.
-    pub fn linear(&self, site: Site) -> &LinearWeights {
+    pub fn linear(&self, site: LayerSite) -> &LinearWeights {
         match site {
-            Site::Query => &self.query,
-            Site::Key => &self.key,
-            Site::Value => &self.value,
-            Site::AttentionOutput => &self.attention_output,
-            Site::Intermediate => &self.intermediate,
-            Site::Output => &self.output,
+            LayerSite::Query => &self.query,
+            LayerSite::Key => &self.key,
+            LayerSite::Value => &self.value,
+            LayerSite::AttentionOutput => &self.attention_output,
+            LayerSite::Intermediate => &self.intermediate,
+            LayerSite::Output => &self.output,
         }
     }
 }
@@ -93,11 +95,18 @@ pub struct FloatEncoder {
 const IGNORED_HEADS: [&str; 3] = ["cls.", "classifier.", "qa_outputs."];
 
 impl FloatEncoder {
-    /// Loads a Hugging Face or sentence-transformers folder; [`import`](crate::import) says which files are read.
+    /// Loads a folder for texts of the smallest of the limits, [`Architecture::TOKEN_LIMITS`].
     pub fn load(dir: &Path) -> Result<Self, ImportError> {
+        let [least, ..] = Architecture::TOKEN_LIMITS;
+        Self::load_for(dir, least)
+    }
+
+    /// Loads a Hugging Face or sentence-transformers folder for texts of up to `max_tokens` tokens, one of
+    /// [`Architecture::TOKEN_LIMITS`]; [`import`](crate::import) says which files are read.
+    pub fn load_for(dir: &Path, max_tokens: usize) -> Result<Self, ImportError> {
         let folder = SentenceTransformer::load(dir)?;
-        let config = EncoderConfig::load(&folder.transformer)?;
-        let tokenizer_json = read_tokenizer(&folder, config.vocab)?;
+        let config = EncoderConfig::load(&folder.transformer, max_tokens)?;
+        let tokenizer_json = read_tokenizer(&folder, &config)?;
         let files = WeightFiles::find(&folder.transformer)?;
         Self::from_tensors(config, tokenizer_json, &files.parse(&files.read()?)?)
     }
@@ -131,7 +140,7 @@ impl FloatEncoder {
 
     /// The model's tokenizer.
     pub fn tokenizer(&self) -> Result<Tokenizer, super::tokenizer::TokenizerError> {
-        Tokenizer::from_bytes(&self.tokenizer_json, self.config.vocab)
+        Tokenizer::from_bytes(&self.tokenizer_json, self.config.vocab, self.config.max_tokens)
     }
 
     /// The pooler, or the error for an adapter that needs one.
@@ -176,25 +185,27 @@ impl Reader<'_> {
 
     fn layer(&mut self, config: &EncoderConfig, layer: usize) -> Result<LayerWeights, ImportError> {
         let base = format!("encoder.layer.{layer}");
-        let mut linear = |site: Site| {
+        let mut linear = |site| {
+            let site = Site::Layer(layer, site);
             let (out_features, in_features) = site.shape(config);
-            self.linear(&format!("{base}.{}", site.module()), out_features, in_features)
+            self.linear(&site.to_string(), out_features, in_features)
         };
         Ok(LayerWeights {
-            query: linear(Site::Query)?,
-            key: linear(Site::Key)?,
-            value: linear(Site::Value)?,
-            attention_output: linear(Site::AttentionOutput)?,
-            intermediate: linear(Site::Intermediate)?,
-            output: linear(Site::Output)?,
+            query: linear(LayerSite::Query)?,
+            key: linear(LayerSite::Key)?,
+            value: linear(LayerSite::Value)?,
+            attention_output: linear(LayerSite::AttentionOutput)?,
+            intermediate: linear(LayerSite::Intermediate)?,
+            output: linear(LayerSite::Output)?,
             attention_norm: self.norm(&format!("{base}.attention.output.LayerNorm"), config.hidden)?,
             output_norm: self.norm(&format!("{base}.output.LayerNorm"), config.hidden)?,
         })
     }
 
     fn pooler(&mut self, hidden: usize) -> Result<Option<LinearWeights>, ImportError> {
-        let has = |part: &str| self.weights.contains(&format!("{}pooler.dense.{part}", self.prefix));
-        if has("weight") || has("bias") { self.linear("pooler.dense", hidden, hidden).map(Some) } else { Ok(None) }
+        let has = |part: &str| self.weights.contains(&format!("{}{}.{part}", self.prefix, Site::Pooler));
+        let there = has("weight") || has("bias");
+        there.then(|| self.linear(&Site::Pooler.to_string(), hidden, hidden)).transpose()
     }
 
     /// A tensor that was not read means that the checkpoint computes something else than this encoder.

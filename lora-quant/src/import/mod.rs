@@ -14,7 +14,13 @@
 //!
 //! The modules say which keys of a file are applied, refused, or of no effect. No other file of a folder is read.
 //!
+//! A model is imported for texts of up to so many tokens: one of [`Architecture::TOKEN_LIMITS`]. All other bounds on sizes are
+//! [`Architecture`]'s too.
+//!
 //! Matrices are row-major `[out][in]` as Hugging Face stores them.
+//!
+//! [`Architecture`]: lorica_circuits::families::encoder::Architecture
+//! [`Architecture::TOKEN_LIMITS`]: lorica_circuits::families::encoder::Architecture::TOKEN_LIMITS
 
 pub mod adapter;
 mod adapter_config;
@@ -31,11 +37,9 @@ mod tokenizer_file;
 mod weights;
 
 pub use adapter::{FloatAdapter, Head, LoraPair};
-pub use config::{Activation, EncoderConfig};
+pub use config::EncoderConfig;
 pub use encoder::{FloatEncoder, LayerWeights, LinearWeights, NormWeights};
 pub use error::ImportError;
-pub use site::Site;
+pub use lorica_circuits::families::encoder::Activation;
+pub use site::{LayerSite, Site};
 pub use tokenizer::{EncodeError, Tokenizer, TokenizerError};
-
-/// Tokens that a request may have, special tokens included.
-pub const MAX_TOKENS: usize = 128;

@@ -47,7 +47,23 @@ pub(super) struct SentenceTransformer {
     /// Texts are lower-cased before they are tokenised.
     pub(super) lower_case: bool,
     /// Tokens that a text may have, if that is said.
-    pub(super) max_tokens: Option<usize>,
+    pub(super) limit: Option<TextLimit>,
+}
+
+/// Above so many tokens the library truncates a text.
+#[derive(Debug)]
+pub(super) struct TextLimit {
+    pub(super) tokens: usize,
+    /// Where that is said.
+    pub(super) file: PathBuf,
+    pub(super) key: &'static str,
+}
+
+impl TextLimit {
+    /// The value of a key with a number of tokens.
+    pub(super) fn read(json: &JsonObject, key: &'static str) -> Result<Self, ImportError> {
+        Ok(Self { tokens: json.size(key, 1, MAX_SEQ_LENGTH)?, file: json.file.clone(), key })
+    }
 }
 
 impl SentenceTransformer {
@@ -64,7 +80,7 @@ impl SentenceTransformer {
         if let Some(json) = modules.normalize.map(JsonObject::read_if_present).transpose()?.flatten() {
             check_normalize(&json)?;
         }
-        let mut folder = Self { transformer: modules.transformer, lower_case: false, max_tokens: None };
+        let mut folder = Self { transformer: modules.transformer, lower_case: false, limit: None };
         for name in TRANSFORMER_SETTINGS {
             if let Some(json) = JsonObject::read_if_present(folder.transformer.join(name))? {
                 folder.read_settings(&json)?;
@@ -78,7 +94,7 @@ impl SentenceTransformer {
         for (key, value) in &json.keys {
             let supported = match key.as_str() {
                 "max_seq_length" => {
-                    self.max_tokens = json.get(key).map(|_| json.size(key, 1, MAX_SEQ_LENGTH)).transpose()?;
+                    self.limit = json.get(key).map(|_| TextLimit::read(json, "max_seq_length")).transpose()?;
                     true
                 }
                 "do_lower_case" => {

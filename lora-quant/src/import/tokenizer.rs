@@ -1,11 +1,12 @@
 //! Text to token ids, by the model's own `tokenizer.json`.
 //!
-//! Nothing is truncated: a text is either encoded whole or refused, and what the file would truncate to is the limit. Its
-//! padding is switched off. An id 0 that comes from a literal `[PAD]` in the text is a token like any other; what is
+//! Nothing is truncated: a text is either encoded whole or refused. The limit is the model's in integers, or what the file would
+//! truncate to if that is less. The file's padding is switched off. An id 0 that comes from a literal `[PAD]` in the text is a token like any other; what is
 //! padding follows from the length alone.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use lorica_circuits::shape::MAX_TOKENS;
 use tokenizers::Tokenizer as Inner;
 
 /// A `tokenizer.json` that cannot be used.
@@ -72,12 +73,13 @@ pub struct Tokenizer {
     inner: Inner,
     vocab: usize,
     max_tokens: usize,
+    importable: usize,
 }
 
 impl Tokenizer {
-    /// Reads the bytes of a `tokenizer.json` for a model with `vocab` word embeddings. Texts may have up to
-    /// [`MAX_TOKENS`](super::MAX_TOKENS) tokens, or the file's `truncation.max_length` if that is less.
-    pub fn from_bytes(bytes: &[u8], vocab: usize) -> Result<Self, TokenizerError> {
+    /// Reads the bytes of a `tokenizer.json` for a model with `vocab` word embeddings. Texts may have up to `max_tokens`
+    /// tokens, or the file's `truncation.max_length` if that is less.
+    pub fn from_bytes(bytes: &[u8], vocab: usize, max_tokens: usize) -> Result<Self, TokenizerError> {
         let malformed = |error: &dyn std::fmt::Display| TokenizerError::Malformed(error.to_string());
         let json: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
         if let Some(dropout) = json.pointer("/model/dropout").filter(|value| value.as_f64().is_some_and(|p| p != 0.0)) {
@@ -91,7 +93,13 @@ impl Tokenizer {
         {
             return Err(TokenizerError::VocabularyTooLarge { token, id, vocab });
         }
-        Ok(Self { inner, vocab, max_tokens: max_tokens(&json) })
+        let own = truncation(&json);
+        Ok(Self { inner, vocab, max_tokens: own.min(max_tokens), importable: own.min(MAX_TOKENS) })
+    }
+
+    /// Tokens that a text might have if the model were imported with the largest limit that there is.
+    pub fn importable(&self) -> usize {
+        self.importable
     }
 
     /// The token ids of a text with the special tokens around it.
@@ -116,10 +124,10 @@ impl Tokenizer {
     }
 }
 
-/// Tokens that a text may have with this `tokenizer.json`.
-pub(super) fn max_tokens(json: &serde_json::Value) -> usize {
+/// Tokens to which this `tokenizer.json` truncates a text.
+pub(super) fn truncation(json: &serde_json::Value) -> usize {
     let truncated = json.pointer("/truncation/max_length").and_then(serde_json::Value::as_u64);
-    truncated.and_then(|tokens| usize::try_from(tokens).ok()).unwrap_or(usize::MAX).min(super::MAX_TOKENS)
+    truncated.and_then(|tokens| usize::try_from(tokens).ok()).unwrap_or(usize::MAX)
 }
 
 /// The library unwraps in places on files that contradict themselves (a template with an undeclared special token).

@@ -1,10 +1,9 @@
 //! What the executor takes and gives.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lorica_circuits::architecture::{LABELS, Shape};
-use lorica_circuits::column::Column;
+use lorica_cells::Columns;
+use lorica_circuits::shape::{LABELS, Shape};
 
 use super::model::AdapterModel;
 
@@ -38,7 +37,7 @@ pub enum RequestOutput {
         /// Number of tokens.
         length: usize,
     },
-    /// Logits at scale exponent [`LOGIT_BITS`](super::model::LOGIT_BITS) and the lowest index of the largest.
+    /// Logits at scale exponent [`LOGIT_EXPONENT`](super::model::LOGIT_EXPONENT) and the lowest index of the largest.
     Classify {
         /// One logit per label; labels that the adapter lacks have the smallest.
         logits: [i64; LABELS],
@@ -52,7 +51,7 @@ impl RequestOutput {
     #[must_use]
     pub fn embedding(&self) -> Option<Vec<f64>> {
         let Self::Embed { sums, .. } = self else { return None };
-        #[expect(clippy::cast_precision_loss, reason = "sums of at most 2^22")]
+        #[expect(clippy::cast_precision_loss, reason = "sums of at most 2^23")]
         let values: Vec<f64> = sums.iter().map(|&s| s as f64).collect();
         let norm = values.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
         Some(values.into_iter().map(|x| x / norm).collect())
@@ -63,7 +62,7 @@ impl RequestOutput {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
     /// Every witness column of the shape's kind of output, in logical order, multiplicities included.
-    pub columns: BTreeMap<Column, Vec<i64>>,
+    pub columns: Columns,
     /// One answer per request given (absent requests have none).
     pub outputs: Vec<RequestOutput>,
 }

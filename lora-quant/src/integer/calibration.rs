@@ -1,6 +1,5 @@
 //! What the float encoder does on real texts: the ranges from which scales are chosen.
 
-use lorica_circuits::architecture::MAX_TOKENS;
 use rayon::prelude::*;
 
 use super::error::QuantiseError;
@@ -39,7 +38,7 @@ pub(super) struct Ranges {
     pub gap: f64,
     /// Pooler before tanh.
     pub pooler: f64,
-    /// Per layer and input ([`INPUTS`] each): magnitudes of the channels.
+    /// Per layer and input ([`INPUTS`] each), then of the pooler's input: magnitudes of the channels.
     pub inputs: Vec<Vec<f64>>,
 }
 
@@ -69,7 +68,7 @@ impl Ranges {
             score: 0.0,
             gap: 0.0,
             pooler: 0.0,
-            inputs: (0..INPUTS * layers).map(|i| vec![0.0; widths[i % INPUTS]]).collect(),
+            inputs: (0..=INPUTS * layers).map(|i| vec![0.0; widths[i % INPUTS]]).collect(),
         }
     }
 
@@ -84,8 +83,9 @@ impl Ranges {
             .enumerate()
             .map(|(text, ids)| {
                 let refuse = |reason: String| QuantiseError::Text { text, reason };
-                if ids.len() < 2 || ids.len() > MAX_TOKENS {
-                    return Err(refuse(format!("{} tokens, expected 2 to {MAX_TOKENS}", ids.len())));
+                if ids.len() < 2 || ids.len() > config.max_tokens {
+                    let expected = format!("{} tokens, expected 2 to {}", ids.len(), config.max_tokens);
+                    return Err(refuse(expected));
                 }
                 let mut ranges = Self::new(config);
                 let output =
@@ -144,9 +144,8 @@ impl Ranges {
             }
             NormPart::Output => {
                 raise(&mut self.residual[norm], peak(values));
-                if norm < layers {
-                    self.see_input(INPUTS * norm, values);
-                }
+                // The pooler reads the first token of the last slot. Its peaks are over all tokens: an adapter moves the first.
+                self.see_input(INPUTS * norm, values);
             }
             NormPart::Mean => {}
         }
@@ -193,17 +192,17 @@ impl Ranges {
 
     /// Norm 0 depends on word and position alone: every word is tried, rare ones included, at some positions.
     fn with_every_word(mut self, encoder: &FloatEncoder) -> Self {
-        const POSITIONS: [usize; 8] = [0, 1, 2, 5, 11, 24, 60, 127];
         const BUDGET: usize = 1 << 28;
+        let positions = [0, 1, 2, 5, 11, 24, 60, encoder.config.max_tokens - 1];
         let n = encoder.config.hidden;
-        let count = (BUDGET / (encoder.config.vocab * n)).clamp(1, POSITIONS.len());
+        let count = (BUDGET / (encoder.config.vocab * n)).clamp(1, positions.len());
         let norm = &encoder.embedding_norm;
         let (variance, normalised, output) = encoder
             .word
             .par_chunks_exact(n)
             .map(|word| {
                 let mut range = (f64::INFINITY, 0.0f64, 0.0f64);
-                for &position in POSITIONS.iter().rev().take(count) {
+                for &position in positions.iter().rev().take(count) {
                     let Some(position) = encoder.position.chunks_exact(n).nth(position) else { continue };
                     let row: Vec<f64> = word
                         .iter()

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use lorica_circuits::column::{Axis, Column};
+use lorica_circuits::axis::Axis;
+use lorica_circuits::column::Column;
 use lorica_circuits::error::CircuitError;
 
 /// A base model or adapter whose columns do not fit its architecture or the static bounds.

@@ -1,20 +1,23 @@
 //! Integer models and their static bounds.
 
-use std::collections::BTreeMap;
-
-use lorica_circuits::architecture::{Architecture, BLOCK, LABELS, OutputKind, Scales, Shape};
-use lorica_circuits::column::{Column, ColumnSpec, Region, SITES};
+use lorica_cells::{Cell, Cells, Columns, Slice, Width, typed};
+use lorica_circuits::column::{Column, ColumnSpec};
+use lorica_circuits::families::encoder::columns;
+use lorica_circuits::families::encoder::columns::SITES;
+use lorica_circuits::families::encoder::{Architecture, Scales, registered_columns};
+use lorica_circuits::region::Region;
+use lorica_circuits::shape::LABELS;
 use rayon::prelude::*;
 
 use super::error::ModelError;
-use crate::import::Site;
+use crate::import::{LayerSite, Site};
 
 /// log2 of the exclusive bound of a weight: 128 products with 16-bit activations are exact in an `f64`.
 pub const WEIGHT_BITS: u32 = 31;
 /// log2 of the exclusive bound of a bias.
 pub const BIAS_BITS: u32 = 46;
 /// Scale exponent of logits.
-pub const LOGIT_BITS: i32 = 30;
+pub const LOGIT_EXPONENT: i32 = 30;
 /// Bias of a label that the adapter lacks.
 pub const ABSENT_LABEL: i64 = -(1 << 45);
 
@@ -25,8 +28,8 @@ pub struct BaseModel {
     pub architecture: Architecture,
     /// The small integers of norms and scores.
     pub scales: Scales,
-    /// The columns of [`Region::Base`], in the logical order of their [`ColumnSpec`].
-    pub columns: BTreeMap<Column, Vec<i64>>,
+    /// The columns of [`Region::BASE`], in the logical order of their [`ColumnSpec`].
+    pub columns: Columns,
     /// The bytes of `tokenizer.json`.
     pub tokenizer_json: Vec<u8>,
     /// What importing adapters and reading outputs needs; no part of any proof.
@@ -40,8 +43,8 @@ pub struct BaseMeta {
     pub has_pooler: bool,
     /// Scale exponents of the activations.
     pub exponents: Exponents,
-    /// Per layer and distinct input of linear layers (in [`INPUTS`] order): largest magnitude of each input channel in
-    /// calibration, as an integer at the input's scale. Length `4·layers`, each of the input's width.
+    /// Per layer and distinct input of linear layers (in [`INPUTS`] order), then of the pooler: largest magnitude of each
+    /// input channel in calibration, as an integer at the input's scale. Length `4·layers + 1`, each of the input's width.
     pub input_peaks: Vec<Vec<u32>>,
 }
 
@@ -82,44 +85,50 @@ impl BaseMeta {
 impl BaseModel {
     /// Scale exponent of the input of a linear layer.
     #[must_use]
-    pub fn input_exponent(&self, layer: usize, site: Site) -> i32 {
+    pub fn input_exponent(&self, site: Site) -> i32 {
+        use LayerSite as L;
         let e = &self.meta.exponents;
         match site {
-            Site::Query | Site::Key | Site::Value => e.residual[layer],
-            Site::AttentionOutput => e.value[layer],
-            Site::Intermediate => e.mid[layer],
-            Site::Output => self.architecture.activation_bits.cast_signed(),
+            Site::Layer(layer, L::Query | L::Key | L::Value) => e.residual[layer],
+            Site::Layer(layer, L::AttentionOutput) => e.value[layer],
+            Site::Layer(layer, L::Intermediate) => e.mid[layer],
+            Site::Layer(_, L::Output) => self.architecture.activation_bits.cast_signed(),
+            Site::Pooler => e.residual[self.architecture.layers],
         }
     }
     /// Scale exponent of the output of a linear layer (for a query: after the division by the root of its width).
     #[must_use]
-    pub fn output_exponent(&self, layer: usize, site: Site) -> i32 {
+    pub fn output_exponent(&self, site: Site) -> i32 {
+        use LayerSite as L;
         let e = &self.meta.exponents;
         match site {
-            Site::Query => e.query[layer],
-            Site::Key => e.key[layer],
-            Site::Value => e.value[layer],
-            Site::AttentionOutput => e.attention[layer],
-            Site::Intermediate => self.architecture.activation_bits.cast_signed(),
-            Site::Output => e.output[layer],
+            Site::Layer(layer, L::Query) => e.query[layer],
+            Site::Layer(layer, L::Key) => e.key[layer],
+            Site::Layer(layer, L::Value) => e.value[layer],
+            Site::Layer(layer, L::AttentionOutput) => e.attention[layer],
+            Site::Layer(_, L::Intermediate) => self.architecture.activation_bits.cast_signed(),
+            Site::Layer(layer, L::Output) => e.output[layer],
+            Site::Pooler => self.architecture.tanh_bits.cast_signed(),
         }
     }
     /// Calibrated magnitudes of the input channels of a linear layer.
     #[must_use]
-    pub fn input_peaks(&self, layer: usize, site: Site) -> &[u32] {
+    pub fn input_peaks(&self, site: Site) -> &[u32] {
+        use LayerSite as L;
         let input = match site {
-            Site::Query | Site::Key | Site::Value => 0,
-            Site::AttentionOutput => 1,
-            Site::Intermediate => 2,
-            Site::Output => 3,
+            Site::Layer(layer, L::Query | L::Key | L::Value) => INPUTS * layer,
+            Site::Layer(layer, L::AttentionOutput) => INPUTS * layer + 1,
+            Site::Layer(layer, L::Intermediate) => INPUTS * layer + 2,
+            Site::Layer(layer, L::Output) => INPUTS * layer + 3,
+            Site::Pooler => INPUTS * self.architecture.layers,
         };
-        &self.meta.input_peaks[INPUTS * layer + input]
+        &self.meta.input_peaks[input]
     }
 
     /// Checks everything that execution relies on: lengths, cell bounds, no overflow of 63 bits in any accumulator.
     ///
     /// Weights below 2^31 and inputs of 16 bits bound a linear accumulator by `2^46·(inputs + rank) + 2^46 < 2^61`,
-    /// scores by 2^37, weighted values by 2^38; only the LayerNorm sums depend on the model.
+    /// scores by 2^37, weighted values by 2^39; only the LayerNorm sums depend on the model.
     ///
     /// # Errors
     /// [`ModelError`] names the column or norm.
@@ -127,11 +136,11 @@ impl BaseModel {
         let a = &self.architecture;
         a.validate()?;
         self.scales.validate(a)?;
-        check_columns(&self.columns, Region::Base, a)?;
+        check_columns(&self.columns, Region::BASE, a)?;
         for (norm, scale) in self.scales.norms.iter().enumerate() {
             let residual = if norm == 0 {
                 // Each peak is below 2^31, so the sum is below 2^33.
-                [Column::Word, Column::Position, Column::TokenType].iter().map(|c| peak(&self.columns[c])).sum()
+                [columns::WORD, columns::POSITION, columns::TOKEN_TYPE].iter().map(|&c| peak(&self.columns[c])).sum()
             } else if norm <= a.layers {
                 (1i64 << (15 + scale.stream)) + (1i64 << (17 + scale.branch))
             } else {
@@ -158,18 +167,18 @@ impl BaseModel {
         }
         let widths = [a.hidden, a.hidden, a.hidden, a.intermediate];
         let peaks = &self.meta.input_peaks;
-        if peaks.len() != INPUTS * a.layers || peaks.iter().zip(widths.iter().cycle()).any(|(p, &w)| p.len() != w) {
+        if peaks.len() != INPUTS * a.layers + 1 || peaks.iter().zip(widths.iter().cycle()).any(|(p, &w)| p.len() != w) {
             return Err(ModelError::Meta { what: "input peaks must match the inputs' widths" });
         }
         Ok(())
     }
 }
 
-/// One adapter in integers: the columns of [`Region::Adapter`].
+/// One adapter in integers: the columns of [`Region::ADAPTER`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdapterModel {
     /// The columns, in the logical order of their [`ColumnSpec`].
-    pub columns: BTreeMap<Column, Vec<i64>>,
+    pub columns: Columns,
     /// Names of the labels, at most 16; empty without a head.
     pub labels: Vec<String>,
     /// Whether the adapter can classify.
@@ -180,7 +189,8 @@ impl AdapterModel {
     /// The null adapter: all cells zero.
     #[must_use]
     pub fn null(architecture: &Architecture) -> Self {
-        let columns = specs(Region::Adapter, architecture).map(|s| (s.column, vec![0; s.len()])).collect();
+        let columns =
+            specs(Region::ADAPTER, architecture).map(|s| (s.column, Cells::zeros(Width::I8, s.len()))).collect();
         Self { columns, labels: Vec::new(), has_head: false }
     }
 
@@ -189,7 +199,7 @@ impl AdapterModel {
     /// # Errors
     /// [`ModelError`] names the column.
     pub fn validate(&self, architecture: &Architecture) -> Result<(), ModelError> {
-        check_columns(&self.columns, Region::Adapter, architecture)?;
+        check_columns(&self.columns, Region::ADAPTER, architecture)?;
         if self.labels.len() > LABELS {
             return Err(ModelError::Meta { what: "at most 16 labels" });
         }
@@ -199,86 +209,102 @@ impl AdapterModel {
 
 /// Specifications of a region that does not depend on the shape.
 pub(super) fn specs(region: Region, architecture: &Architecture) -> impl Iterator<Item = ColumnSpec> {
-    let shape = Shape { requests: 1, tokens: 16, log_tile: 20, output: OutputKind::Classify };
-    Column::all(region, OutputKind::Classify).into_iter().map(move |c| c.spec(architecture, &shape))
+    registered_columns(architecture, region).into_iter()
 }
 
 /// log2 of the exclusive bound of a cell.
 #[must_use]
 pub fn cell_bits(column: Column) -> u32 {
     match column {
-        Column::BiasQkv
-        | Column::BiasAttention
-        | Column::BiasIntermediate
-        | Column::BiasOutput
-        | Column::BiasPooler
-        | Column::Beta
-        | Column::ClassifierBias => BIAS_BITS,
+        columns::BIAS_QKV
+        | columns::BIAS_ATTENTION
+        | columns::BIAS_INTERMEDIATE
+        | columns::BIAS_OUTPUT
+        | columns::BIAS_POOLER
+        | columns::BETA
+        | columns::CLASSIFIER_BIAS => BIAS_BITS,
         _ => WEIGHT_BITS,
     }
 }
 
-fn check_columns(columns: &BTreeMap<Column, Vec<i64>>, region: Region, a: &Architecture) -> Result<(), ModelError> {
-    if let Some(&column) = columns.keys().find(|c| c.region() != region) {
+fn check_columns(columns: &Columns, region: Region, a: &Architecture) -> Result<(), ModelError> {
+    if let Some(column) = columns.names().find(|&c| specs(region, a).all(|spec| spec.column != c)) {
         return Err(ModelError::Foreign { column });
     }
     for spec in specs(region, a) {
         let column = spec.column;
-        let cells = columns.get(&column).ok_or(ModelError::Missing { column })?;
+        let cells = columns.get(column).ok_or(ModelError::Missing { column })?;
         if cells.len() != spec.len() {
             return Err(ModelError::Length { column, expected: spec.len(), got: cells.len() });
         }
         let bits = cell_bits(column);
-        let broken = |x: &i64| x.unsigned_abs() >> bits != 0;
-        // All bits of a chunk at once: models have tens of millions of cells.
-        let any = |chunk: &[i64]| chunk.iter().fold(0, |all, x| all | x.unsigned_abs()) >> bits != 0;
-        if cells.par_chunks(1 << 16).any(any)
-            && let Some(index) = cells.iter().position(broken)
-        {
-            return Err(ModelError::Bound { column, index, value: cells[index], bits });
+        if let Some(index) = typed!(cells.as_slice(), |cells| first_beyond(cells, bits)) {
+            return Err(ModelError::Bound { column, index, value: cells.at(index), bits });
         }
     }
     Ok(())
 }
 
-fn peak(cells: &[i64]) -> i64 {
-    cells.iter().map(|x| x.abs()).max().unwrap_or(0)
+/// The first cell of more than so many bits.
+fn first_beyond<T: Cell>(cells: &[T], bits: u32) -> Option<usize> {
+    let (low, high) = T::WIDTH.bounds();
+    if (low.unsigned_abs() | high.unsigned_abs()) >> bits == 0 {
+        return None;
+    }
+    let magnitude = |cell: &T| -> u64 { Into::<i64>::into(*cell).unsigned_abs() };
+    // All bits of a chunk at once: models have tens of millions of cells.
+    let any = |chunk: &[T]| chunk.iter().fold(0, |all, cell| all | magnitude(cell)) >> bits != 0;
+    if cells.par_chunks(1 << 16).any(any) { cells.iter().position(|cell| magnitude(cell) >> bits != 0) } else { None }
 }
 
-/// Index of a site on [`Axis::Site`](lorica_circuits::column::Axis::Site) of `LoraHidden`.
+/// Largest magnitude; the cells have been checked.
+fn peak(cells: &Cells) -> i64 {
+    let (low, high) = cells.bounds();
+    high.max(-low)
+}
+
+/// Index of a site on [`Axis::SITE`](lorica_circuits::axis::Axis::SITE) of `LoraHidden`.
 #[must_use]
-pub fn site_index(site: Site) -> usize {
+pub fn site_index(site: LayerSite) -> usize {
     match site {
-        Site::Query => 0,
-        Site::Key => 1,
-        Site::Value => 2,
-        Site::AttentionOutput => 3,
-        Site::Intermediate => 4,
-        Site::Output => 5,
+        LayerSite::Query => 0,
+        LayerSite::Key => 1,
+        LayerSite::Value => 2,
+        LayerSite::AttentionOutput => 3,
+        LayerSite::Intermediate => 4,
+        LayerSite::Output => 5,
     }
 }
 
 /// The cells of an adapter for one linear layer.
 pub(super) struct LoraSlice<'a> {
-    /// Blocks of `[rank][128]`, by input block.
-    pub a: &'a [i64],
-    /// Blocks of `[128][rank]`, by output block.
-    pub b: &'a [i64],
+    /// Blocks of `[rank][channel]`, by input block.
+    pub a: Slice<'a>,
+    /// Blocks of `[channel][rank]`, by output block.
+    pub b: Slice<'a>,
 }
 
 /// Ranges of the cells of a site in its two columns.
+pub(super) fn site_ranges(a: &Architecture, site: Site) -> [(Column, std::ops::Range<usize>); 2] {
+    match site {
+        Site::Layer(layer, site) => lora_ranges(a, layer, site_index(site)),
+        Site::Pooler => [columns::LORA_A_POOLER, columns::LORA_B_POOLER].map(|column| (column, 0..a.hidden * a.r_max)),
+    }
+}
+
+/// Ranges of the cells of a site of a layer, by its index.
 pub(super) fn lora_ranges(a: &Architecture, layer: usize, site: usize) -> [(Column, std::ops::Range<usize>); 2] {
     debug_assert!(site < SITES);
     let range = |column, index: usize, blocks: usize| {
-        let length = blocks * BLOCK * a.r_max;
+        let length = blocks * a.block * a.r_max;
         (column, index * length..(index + 1) * length)
     };
     let (hidden, ffn) = (a.hidden_blocks(), a.ffn_blocks());
-    let per_layer = lorica_circuits::column::SITES_HIDDEN * layer;
+    let per_layer = columns::SITES_HIDDEN * layer;
     match site {
-        4 => [range(Column::LoraA, per_layer + 4, hidden), range(Column::LoraBIntermediate, layer, ffn)],
-        5 => [range(Column::LoraAOutput, layer, ffn), range(Column::LoraB, per_layer + 4, hidden)],
-        _ => [range(Column::LoraA, per_layer + site, hidden), range(Column::LoraB, per_layer + site, hidden)],
+        4 => [range(columns::LORA_A, per_layer + 4, hidden), range(columns::LORA_B_INTERMEDIATE, layer, ffn)],
+        5 => [range(columns::LORA_A_OUTPUT, layer, ffn), range(columns::LORA_B, per_layer + 4, hidden)],
+        _ => [range(columns::LORA_A, per_layer + site, hidden), range(columns::LORA_B, per_layer + site, hidden)],
     }
 }
 
@@ -286,6 +312,6 @@ impl AdapterModel {
     /// The two factors of a site; the adapter has been validated.
     pub(super) fn lora(&self, architecture: &Architecture, layer: usize, site: usize) -> LoraSlice<'_> {
         let [(a, in_a), (b, in_b)] = lora_ranges(architecture, layer, site);
-        LoraSlice { a: &self.columns[&a][in_a], b: &self.columns[&b][in_b] }
+        LoraSlice { a: self.columns[a].as_slice().range(in_a), b: self.columns[b].as_slice().range(in_b) }
     }
 }

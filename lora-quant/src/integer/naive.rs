@@ -5,9 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use lorica_circuits::architecture::{Architecture, BLOCK, LABELS, OutputKind, Shape};
-use lorica_circuits::column::{Axis, Column as C, ColumnSpec, Lookup, Region};
-use lorica_circuits::table;
+use lorica_circuits::axis::Axis;
+use lorica_circuits::column::{Column as C, ColumnSpec, Lookup};
+use lorica_circuits::error::CircuitError;
+use lorica_circuits::families::encoder::Architecture;
+use lorica_circuits::families::encoder::columns;
+use lorica_circuits::families::encoder::table_values;
+use lorica_circuits::region::Region;
+use lorica_circuits::shape::{LABELS, OutputKind, Shape};
 
 use super::batch::{BatchInput, RequestOutput, Trace};
 use super::error::{ExecuteError, RangeError};
@@ -22,10 +27,9 @@ pub fn execute(model: &BaseModel, input: &BatchInput) -> Result<Trace, ExecuteEr
     let shape = input.shape;
     let null = AdapterModel::null(&model.architecture);
     let a = &model.architecture;
-    let regions = [Region::Base, Region::Adapter, Region::Witness];
-    let specs: BTreeMap<_, _> =
-        regions.iter().flat_map(|&r| C::all(r, shape.output)).map(|c| (c, c.spec(a, &shape))).collect();
-    let columns = C::all(Region::Witness, shape.output).into_iter().map(|c| (c, vec![0; specs[&c].len()])).collect();
+    let specs: BTreeMap<_, _> = columns::columns(a, &shape).into_iter().map(|spec| (spec.column, spec)).collect();
+    let witness = specs.values().filter(|spec| spec.region == Region::WITNESS);
+    let columns = witness.map(|spec| (spec.column, vec![0; spec.len()])).collect();
     let mut naive = Naive {
         model,
         a,
@@ -35,9 +39,9 @@ pub fn execute(model: &BaseModel, input: &BatchInput) -> Result<Trace, ExecuteEr
         columns,
         request: 0,
         n: 0,
-        exp: table::values(C::TableExp, a).unwrap_or_default(),
-        activation: table::values(C::TableActivation, a).unwrap_or_default(),
-        tanh: table::values(C::TableTanh, a).unwrap_or_default(),
+        exp: table_values(columns::TABLE_EXP, a).unwrap_or_default(),
+        activation: table_values(columns::TABLE_ACTIVATION, a).unwrap_or_default(),
+        tanh: table_values(columns::TABLE_TANH, a).unwrap_or_default(),
     };
     let mut outputs = Vec::new();
     for request in 0..shape.requests {
@@ -50,11 +54,15 @@ pub fn execute(model: &BaseModel, input: &BatchInput) -> Result<Trace, ExecuteEr
         }
     }
     naive.multiplicities();
-    Ok(Trace { columns: naive.columns, outputs })
+    Ok(Trace { columns: naive.columns.into_iter().collect(), outputs })
 }
 
 fn check(model: &BaseModel, input: &BatchInput) -> Result<(), ExecuteError> {
     input.shape.validate()?;
+    let most = model.architecture.max_tokens;
+    if input.shape.tokens > most {
+        return Err(CircuitError::Tokens { most, got: input.shape.tokens }.into());
+    }
     model.validate().map_err(ExecuteError::Base)?;
     let classify = input.shape.output == OutputKind::Classify;
     if input.requests.is_empty() || input.requests.len() > input.shape.requests {
@@ -137,7 +145,7 @@ impl Naive<'_> {
             && (value < low.into() || value > high.into())
         {
             let axes = spec.digits.iter().map(|d| d.0).chain(spec.lows.iter().map(|l| l.0));
-            let place = axes.zip(index.iter().copied()).filter(|p| p.0 != Axis::Request).collect();
+            let place = axes.zip(index.iter().copied()).filter(|p| p.0 != Axis::REQUEST).collect();
             let value = value.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
             return Err(RangeError { column, request: self.request, place, value, bounds: (low, high) });
         }
@@ -148,17 +156,17 @@ impl Naive<'_> {
 
     /// A cell of a base column.
     fn base(&self, column: C, index: &[usize]) -> i128 {
-        self.model.columns[&column][self.offset(column, index)].into()
+        self.model.columns[column].at(self.offset(column, index)).into()
     }
 
     /// A cell of the request's adapter.
     fn lora(&self, column: C, index: &[usize]) -> i128 {
-        self.adapter.columns[&column][self.offset(column, index)].into()
+        self.adapter.columns[column].at(self.offset(column, index)).into()
     }
 
     /// Index of a channel cell of a token.
     fn at(&self, digits: &[usize], token: usize, channel: usize) -> Vec<usize> {
-        [digits, &[channel / BLOCK, self.request, token, channel % BLOCK]].concat()
+        [digits, &[channel / self.a.block, self.request, token, channel % self.a.block]].concat()
     }
 
     fn run(&mut self, ids: &[u32]) -> Result<RequestOutput, RangeError> {
@@ -168,12 +176,12 @@ impl Naive<'_> {
             // Padding tokens repeat token and position of row 0.
             let (id, position) = if t < self.n { (ids[t] as usize, t) } else { (ids[0] as usize, 0) };
             let sum = |c: usize| {
-                self.base(C::Word, &[c / BLOCK, id, c % BLOCK])
-                    + self.base(C::Position, &[c / BLOCK, position, c % BLOCK])
-                    + self.base(C::TokenType, &[c / BLOCK, c % BLOCK])
+                self.base(columns::WORD, &[c / self.a.block, id, c % self.a.block])
+                    + self.base(columns::POSITION, &[c / self.a.block, position, c % self.a.block])
+                    + self.base(columns::TOKEN_TYPE, &[c / self.a.block, c % self.a.block])
             };
             let e: Row = (0..hidden).map(sum).collect();
-            residual.push(self.norm(0, t, &e, C::Residual, 0)?);
+            residual.push(self.norm(0, t, &e, columns::RESIDUAL, 0)?);
         }
         for l in 0..layers {
             residual = self.layer(l, &residual)?;
@@ -188,33 +196,33 @@ impl Naive<'_> {
     }
 
     fn layer(&mut self, l: usize, residual: &[Row]) -> Result<Vec<Row>, RangeError> {
-        let q = self.linear(l, 0, residual, C::QkvRemainder, Some(C::Qkv))?;
-        let k = self.linear(l, 1, residual, C::QkvRemainder, Some(C::Qkv))?;
-        let v = self.linear(l, 2, residual, C::QkvRemainder, Some(C::Qkv))?;
+        let q = self.linear(l, 0, residual, columns::QKV_REMAINDER, Some(columns::QKV))?;
+        let k = self.linear(l, 1, residual, columns::QKV_REMAINDER, Some(columns::QKV))?;
+        let v = self.linear(l, 2, residual, columns::QKV_REMAINDER, Some(columns::QKV))?;
         let context = self.attention(l, &q, &k, &v)?;
-        let attended = self.linear(l, 3, &context, C::AttentionRemainder, Some(C::Attention))?;
+        let attended = self.linear(l, 3, &context, columns::ATTENTION_REMAINDER, Some(columns::ATTENTION))?;
         let j = self.a.layers + 1 + l;
         let mut mid = Vec::new();
         for (t, (x, o)) in residual.iter().zip(&attended).enumerate() {
-            mid.push(self.norm(j, t, &self.align(j, x, o), C::Mid, l)?);
+            mid.push(self.norm(j, t, &self.align(j, x, o), columns::MID, l)?);
         }
-        let keys = self.linear(l, 4, &mid, C::IntermediateRemainder, Some(C::Intermediate))?;
+        let keys = self.linear(l, 4, &mid, columns::INTERMEDIATE_REMAINDER, Some(columns::INTERMEDIATE))?;
         let mut activated = vec![Row::new(); keys.len()];
         for (t, keys) in keys.iter().enumerate() {
             for (c, key) in keys.iter().enumerate() {
                 let value = self.activation[(key + 32768) as usize].into();
-                activated[t].push(self.put(C::Activated, &self.at(&[l], t, c), value)?);
+                activated[t].push(self.put(columns::ACTIVATED, &self.at(&[l], t, c), value)?);
             }
         }
-        let out = self.linear(l, 5, &activated, C::OutputRemainder, None)?;
+        let out = self.linear(l, 5, &activated, columns::OUTPUT_REMAINDER, None)?;
         let j = l + 1;
         let mut next = Vec::new();
         for (t, (x, out)) in mid.iter().zip(&out).enumerate() {
             for (c, &o) in out.iter().enumerate() {
-                self.put(C::OutputHigh, &self.at(&[l], t, c), o.div_euclid(1 << 16))?;
-                self.put(C::OutputLow, &self.at(&[l], t, c), o.rem_euclid(1 << 16))?;
+                self.put(columns::OUTPUT_HIGH, &self.at(&[l], t, c), o.div_euclid(1 << 16))?;
+                self.put(columns::OUTPUT_LOW, &self.at(&[l], t, c), o.rem_euclid(1 << 16))?;
             }
-            next.push(self.norm(j, t, &self.align(j, x, out), C::Residual, j)?);
+            next.push(self.norm(j, t, &self.align(j, x, out), columns::RESIDUAL, j)?);
         }
         Ok(next)
     }
@@ -233,24 +241,24 @@ impl Naive<'_> {
         let v = n * q - s * s + i128::from(scale.epsilon);
         let c = 1i128 << scale.root;
         let root = reciprocal_root(c, v);
-        self.put(C::NormSquares, &[j, m, t], q)?;
-        self.put(C::NormVariance, &[j, m, t], v)?;
-        self.put(C::NormRoot, &[j, m, t], root)?;
+        self.put(columns::NORM_SQUARES, &[j, m, t], q)?;
+        self.put(columns::NORM_VARIANCE, &[j, m, t], v)?;
+        self.put(columns::NORM_ROOT, &[j, m, t], root)?;
         let slacks = [c - root * root * v, (root + 1) * (root + 1) * v - 1 - c];
         for limb in 0..10 {
             let value = (slacks[limb / 5] >> (16 * (limb % 5))) % (1 << 16);
-            self.put(C::NormSlack, &[limb, j, m, t], value)?;
+            self.put(columns::NORM_SLACK, &[limb, j, m, t], value)?;
         }
         let mut outputs = Row::new();
         for (channel, x) in r.iter().enumerate() {
             let acc = (n * x - s) * root * (1 << (32 - scale.shift));
             let (z, rest) = round(acc, 32);
-            self.put(C::NormValue, &self.at(&[j], t, channel), z)?;
-            self.put(C::NormValueRemainder, &self.at(&[0, j], t, channel), rest % (1 << 16))?;
-            self.put(C::NormValueRemainder, &self.at(&[1, j], t, channel), rest / (1 << 16))?;
-            let index = [j, channel / BLOCK, channel % BLOCK];
-            let (y, rest) = round(z * self.base(C::Gamma, &index) + self.base(C::Beta, &index), 16);
-            self.put(C::NormRemainder, &self.at(&[j], t, channel), rest)?;
+            self.put(columns::NORM_VALUE, &self.at(&[j], t, channel), z)?;
+            self.put(columns::NORM_VALUE_REMAINDER, &self.at(&[0, j], t, channel), rest % (1 << 16))?;
+            self.put(columns::NORM_VALUE_REMAINDER, &self.at(&[1, j], t, channel), rest / (1 << 16))?;
+            let index = [j, channel / self.a.block, channel % self.a.block];
+            let (y, rest) = round(z * self.base(columns::GAMMA, &index) + self.base(columns::BETA, &index), 16);
+            self.put(columns::NORM_REMAINDER, &self.at(&[j], t, channel), rest)?;
             outputs.push(self.put(target, &self.at(&[slot], t, channel), y)?);
         }
         Ok(outputs)
@@ -269,36 +277,36 @@ impl Naive<'_> {
         let mut h = vec![Row::new(); x.len()];
         for k in 0..self.a.r_max {
             let a = |i: usize| match site {
-                5 => self.lora(C::LoraAOutput, &[l, i / BLOCK, k, i % BLOCK]),
-                _ => self.lora(C::LoraA, &[l, site, i / BLOCK, k, i % BLOCK]),
+                5 => self.lora(columns::LORA_A_OUTPUT, &[l, i / self.a.block, k, i % self.a.block]),
+                _ => self.lora(columns::LORA_A, &[l, site, i / self.a.block, k, i % self.a.block]),
             };
             let weights: Row = (0..inputs).map(a).collect();
             for (t, x) in x.iter().enumerate() {
                 let (value, rest) = round(dot(x, &weights), 16);
-                h[t].push(self.put(C::LoraHidden, &[l, site, self.request, t, k], value)?);
-                self.put(C::LoraHiddenRemainder, &[l, site, self.request, t, k], rest)?;
+                h[t].push(self.put(columns::LORA_HIDDEN, &[l, site, self.request, t, k], value)?);
+                self.put(columns::LORA_HIDDEN_REMAINDER, &[l, site, self.request, t, k], rest)?;
             }
         }
         let outputs = if site == 4 { self.a.intermediate } else { self.a.hidden };
         let mut rows = vec![Row::new(); x.len()];
         for o in 0..outputs {
-            let (block, c) = (o / BLOCK, o % BLOCK);
+            let (block, c) = (o / self.a.block, o % self.a.block);
             let weight = |i: usize| match site {
-                3 => self.base(C::WeightAttention, &[l, block, i / BLOCK, c, i % BLOCK]),
-                4 => self.base(C::WeightIntermediate, &[l, block, i / BLOCK, c, i % BLOCK]),
-                5 => self.base(C::WeightOutput, &[l, block, i / BLOCK, c, i % BLOCK]),
-                kind => self.base(C::WeightQkv, &[l, kind, block, i / BLOCK, c, i % BLOCK]),
+                3 => self.base(columns::WEIGHT_ATTENTION, &[l, block, i / self.a.block, c, i % self.a.block]),
+                4 => self.base(columns::WEIGHT_INTERMEDIATE, &[l, block, i / self.a.block, c, i % self.a.block]),
+                5 => self.base(columns::WEIGHT_OUTPUT, &[l, block, i / self.a.block, c, i % self.a.block]),
+                kind => self.base(columns::WEIGHT_QKV, &[l, kind, block, i / self.a.block, c, i % self.a.block]),
             };
             let bias = match site {
-                3 => self.base(C::BiasAttention, &[l, block, c]),
-                4 => self.base(C::BiasIntermediate, &[l, block, c]),
-                5 => self.base(C::BiasOutput, &[l, block, c]),
-                kind => self.base(C::BiasQkv, &[l, kind, block, c]),
+                3 => self.base(columns::BIAS_ATTENTION, &[l, block, c]),
+                4 => self.base(columns::BIAS_INTERMEDIATE, &[l, block, c]),
+                5 => self.base(columns::BIAS_OUTPUT, &[l, block, c]),
+                kind => self.base(columns::BIAS_QKV, &[l, kind, block, c]),
             };
             let b = |k: usize| match site {
-                4 => self.lora(C::LoraBIntermediate, &[l, block, c, k]),
-                5 => self.lora(C::LoraB, &[l, 4, block, c, k]),
-                _ => self.lora(C::LoraB, &[l, site, block, c, k]),
+                4 => self.lora(columns::LORA_B_INTERMEDIATE, &[l, block, c, k]),
+                5 => self.lora(columns::LORA_B, &[l, 4, block, c, k]),
+                _ => self.lora(columns::LORA_B, &[l, site, block, c, k]),
             };
             let weights: Row = (0..inputs).map(weight).collect();
             let updates: Row = (0..self.a.r_max).map(b).collect();
@@ -327,37 +335,39 @@ impl Naive<'_> {
                 let dot = |key: usize| channels.clone().map(|c| q[t][c] * k[key][c]).sum::<i128>();
                 let scores: Vec<_> = (0..tokens).map(|key| round(dot(key) * (1 << (16 - shift)), 16)).collect();
                 let max = scores[..n].iter().map(|s| s.0).max().unwrap_or(0);
-                self.put(C::Max, &[l, block, m, inner, t], max)?;
+                self.put(columns::MAX, &[l, block, m, inner, t], max)?;
                 let lowest = scores.iter().position(|s| s.0 == max);
                 let mut exps = Vec::new();
                 for (key, (s, rest)) in scores.iter().enumerate() {
-                    let gap = self.put(C::Gap, &cell(key), max - s)?;
-                    self.put(C::ScoreRemainder, &cell(key), *rest)?;
+                    let gap = self.put(columns::GAP, &cell(key), max - s)?;
+                    self.put(columns::SCORE_REMAINDER, &cell(key), *rest)?;
                     let value = self.exp[gap as usize].into();
-                    exps.push(self.put(C::Exp, &cell(key), value)?);
-                    self.put(C::Attain, &cell(key), (lowest == Some(key)).into())?;
+                    exps.push(self.put(columns::EXP, &cell(key), value)?);
+                    self.put(columns::ATTAIN, &cell(key), (lowest == Some(key)).into())?;
                 }
                 let d: i128 = exps[..n].iter().sum();
                 let (r, u) = ((1i128 << 38) / d, (1i128 << 38) % d);
-                for (column, value) in
-                    [(C::Reciprocal, r), (C::ReciprocalRemainder, u), (C::ReciprocalSlack, d - 1 - u)]
-                {
+                for (column, value) in [
+                    (columns::RECIPROCAL, r),
+                    (columns::RECIPROCAL_REMAINDER, u),
+                    (columns::RECIPROCAL_SLACK, d - 1 - u),
+                ] {
                     self.put(column, &[0, l, block, m, inner, t], value % (1 << 16))?;
                     self.put(column, &[1, l, block, m, inner, t], value >> 16)?;
                 }
                 let mut probs = Vec::new();
                 for (key, e) in exps.iter().enumerate() {
                     let (p, rest) = round(e * r * (1 << 9), 32);
-                    probs.push(self.put(C::Prob, &cell(key), p)?);
+                    probs.push(self.put(columns::PROB, &cell(key), p)?);
                     let [a, b, c, d, e, f] = cell(key);
-                    self.put(C::ProbRemainder, &[0, a, b, c, d, e, f], rest % (1 << 16))?;
-                    self.put(C::ProbRemainder, &[1, a, b, c, d, e, f], rest / (1 << 16))?;
+                    self.put(columns::PROB_REMAINDER, &[0, a, b, c, d, e, f], rest % (1 << 16))?;
+                    self.put(columns::PROB_REMAINDER, &[1, a, b, c, d, e, f], rest / (1 << 16))?;
                 }
                 for c in channels.clone() {
                     let sum: i128 = (0..n).map(|key| probs[key] * v[key][c]).sum();
                     let (value, rest) = round(2 * sum, 16);
-                    context[t].push(self.put(C::Context, &self.at(&[l], t, c), value)?);
-                    self.put(C::ContextRemainder, &self.at(&[l], t, c), rest)?;
+                    context[t].push(self.put(columns::CONTEXT, &self.at(&[l], t, c), value)?);
+                    self.put(columns::CONTEXT_REMAINDER, &self.at(&[l], t, c), rest)?;
                 }
             }
         }
@@ -366,22 +376,32 @@ impl Naive<'_> {
 
     fn classify(&mut self, first: &Row) -> Result<RequestOutput, RangeError> {
         let m = self.request;
+        let mut h = Row::new();
+        for k in 0..self.a.r_max {
+            let a = |i: usize| self.lora(columns::LORA_A_POOLER, &[i / self.a.block, k, i % self.a.block]);
+            let weights: Row = (0..self.a.hidden).map(a).collect();
+            let (value, rest) = round(dot(first, &weights), 16);
+            h.push(self.put(columns::POOLER_HIDDEN, &[m, k], value)?);
+            self.put(columns::POOLER_HIDDEN_REMAINDER, &[m, k], rest)?;
+        }
         let mut pooled = Row::new();
         for o in 0..self.a.hidden {
-            let (block, c) = (o / BLOCK, o % BLOCK);
-            let weight = |i: usize| self.base(C::WeightPooler, &[block, i / BLOCK, c, i % BLOCK]);
+            let (block, c) = (o / self.a.block, o % self.a.block);
+            let weight = |i: usize| self.base(columns::WEIGHT_POOLER, &[block, i / self.a.block, c, i % self.a.block]);
             let products: i128 = first.iter().enumerate().map(|(i, x)| x * weight(i)).sum();
-            let (key, rest) = round(products + self.base(C::BiasPooler, &[block, c]), 16);
-            self.put(C::PoolerKey, &[block, m, c], key)?;
-            self.put(C::PoolerRemainder, &[block, m, c], rest)?;
+            let b = |k: usize| self.lora(columns::LORA_B_POOLER, &[block, c, k]);
+            let update: i128 = h.iter().enumerate().map(|(k, h)| h * b(k)).sum();
+            let (key, rest) = round(products + update + self.base(columns::BIAS_POOLER, &[block, c]), 16);
+            self.put(columns::POOLER_KEY, &[block, m, c], key)?;
+            self.put(columns::POOLER_REMAINDER, &[block, m, c], rest)?;
             let value = self.tanh[(key + 32768) as usize].into();
-            pooled.push(self.put(C::Pooled, &[block, m, c], value)?);
+            pooled.push(self.put(columns::POOLED, &[block, m, c], value)?);
         }
         let mut logits = [0i64; LABELS];
         for (j, logit) in logits.iter_mut().enumerate() {
-            let weight = |i: usize| self.lora(C::Classifier, &[i / BLOCK, j, i % BLOCK]);
+            let weight = |i: usize| self.lora(columns::CLASSIFIER, &[i / self.a.block, j, i % self.a.block]);
             let sum: i128 = pooled.iter().enumerate().map(|(i, x)| x * weight(i)).sum();
-            *logit = (sum + self.lora(C::ClassifierBias, &[j])) as i64;
+            *logit = (sum + self.lora(columns::CLASSIFIER_BIAS, &[j])) as i64;
         }
         let mut label = 0;
         for j in 1..LABELS {
@@ -393,11 +413,13 @@ impl Naive<'_> {
     }
 
     fn multiplicities(&mut self) {
-        let specs: Vec<ColumnSpec> = self.specs.values().filter(|s| s.region == Region::Witness).cloned().collect();
+        let specs: Vec<ColumnSpec> = self.specs.values().filter(|s| s.region == Region::WITNESS).cloned().collect();
         for spec in specs {
             let Lookup::Key { table, .. } = spec.lookup else { continue };
             let cells = self.columns[&spec.column].clone();
-            let counts = self.columns.entry(table.multiplicities()).or_default();
+            let tables = columns::tables(self.shape.output);
+            let Some(own) = tables.iter().find(|own| own.table == table) else { continue };
+            let counts = self.columns.entry(own.multiplicities).or_default();
             for cell in cells {
                 counts[(cell + spec.lookup.offset()) as usize] += 1;
             }

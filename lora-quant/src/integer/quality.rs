@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lorica_circuits::architecture::OutputKind;
+use lorica_circuits::shape::OutputKind;
 use rayon::prelude::*;
 
 use super::batch::RequestOutput;
@@ -136,7 +136,7 @@ fn compare_one(
 /// Cosine of the angle between a float and an integer vector.
 #[must_use]
 pub fn cosine(a: &[f32], b: &[i64]) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "sums of at most 2^22")]
+    #[expect(clippy::cast_precision_loss, reason = "sums of at most 2^23")]
     let pairs = || a.iter().zip(b).map(|(&a, &b)| (f64::from(a), b as f64));
     let dot: f64 = pairs().map(|(a, b)| a * b).sum();
     let norms = pairs().map(|(a, _)| a * a).sum::<f64>() * pairs().map(|(_, b)| b * b).sum::<f64>();

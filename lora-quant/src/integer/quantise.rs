@@ -2,32 +2,33 @@
 
 use std::collections::BTreeMap;
 
-use lorica_circuits::architecture::{self, Architecture, BLOCK, MAX_TOKENS, NormScale};
+use lorica_cells::Cells;
 use lorica_circuits::column::Column;
+use lorica_circuits::families::encoder::columns;
+use lorica_circuits::families::encoder::{Architecture, NormScale};
 
 use super::calibration::Ranges;
 use super::error::QuantiseError;
 use super::model::{BIAS_BITS, BaseMeta, BaseModel, Exponents, INPUTS, WEIGHT_BITS};
 use super::scales::{Chosen, choose};
-use crate::import::{Activation, FloatEncoder, LinearWeights, NormWeights, Site};
+use crate::import::{FloatEncoder, LayerSite, LinearWeights, NormWeights, Site};
 
-/// Quantises an encoder: scales from its activations on `texts` (token ids, 2 to 128 each), weights from the scales.
+/// Quantises an encoder: scales from its activations on `texts` (token ids, 2 to the configuration's
+/// `max_tokens` each), weights from the scales.
 ///
 /// # Errors
 /// [`QuantiseError`] names the tensor, text or bound.
 pub fn calibrate(encoder: &FloatEncoder, texts: &[Vec<u32>], r_max: usize) -> Result<BaseModel, QuantiseError> {
     let c = &encoder.config;
     let shape = Architecture {
+        block: c.block(),
+        max_tokens: c.max_tokens,
         hidden: c.hidden,
         layers: c.layers,
         heads: c.heads,
         intermediate: c.intermediate,
         vocab: c.vocab,
-        activation: match c.activation {
-            Activation::Gelu => architecture::Activation::Gelu,
-            Activation::GeluNew => architecture::Activation::GeluNew,
-            Activation::Relu => architecture::Activation::Relu,
-        },
+        activation: c.activation,
         r_max,
         // Chosen with the scales.
         score_bits: 10,
@@ -35,10 +36,10 @@ pub fn calibrate(encoder: &FloatEncoder, texts: &[Vec<u32>], r_max: usize) -> Re
         tanh_bits: 10,
     };
     shape.validate()?;
-    check_shapes(encoder)?;
+    check_shapes(encoder, shape.max_tokens)?;
     let ranges = Ranges::observe(encoder, texts)?;
     let Chosen { architecture, scales, exponents } = choose(encoder, &ranges, shape)?;
-    let mut weights = Weights { columns: BTreeMap::new() };
+    let mut weights = Weights { columns: BTreeMap::new(), block: architecture.block };
     weights.embeddings(encoder, &architecture, &exponents)?;
     for layer in 0..architecture.layers {
         weights.layer(encoder, layer, &architecture, &exponents)?;
@@ -48,6 +49,7 @@ pub fn calibrate(encoder: &FloatEncoder, texts: &[Vec<u32>], r_max: usize) -> Re
 
     let input_peaks = ranges.inputs.iter().enumerate().map(|(i, peaks)| {
         let exponent = match (i / INPUTS, i % INPUTS) {
+            // With the pooler's, which reads the last slot.
             (l, 0) => exponents.residual[l],
             (l, 1) => exponents.value[l],
             (l, 2) => exponents.mid[l],
@@ -59,7 +61,8 @@ pub fn calibrate(encoder: &FloatEncoder, texts: &[Vec<u32>], r_max: usize) -> Re
     });
     let meta = BaseMeta { has_pooler: encoder.pooler.is_some(), input_peaks: input_peaks.collect(), exponents };
     let tokenizer_json = encoder.tokenizer_json.clone();
-    let model = BaseModel { architecture, scales, columns: weights.columns, tokenizer_json, meta };
+    let columns = weights.columns.into_iter().map(|(column, cells)| (column, cells.narrowed())).collect();
+    let model = BaseModel { architecture, scales, columns, tokenizer_json, meta };
     model.validate()?;
     Ok(model)
 }
@@ -79,7 +82,7 @@ pub(super) fn integer(tensor: &str, value: f32, factor: f64, bits: u32) -> Resul
     Ok(scaled as i64)
 }
 
-fn check_shapes(encoder: &FloatEncoder) -> Result<(), QuantiseError> {
+fn check_shapes(encoder: &FloatEncoder, max_tokens: usize) -> Result<(), QuantiseError> {
     let c = &encoder.config;
     let check = |tensor: String, got: usize, expected: usize| {
         if got == expected { Ok(()) } else { Err(QuantiseError::Shape { tensor, expected, got }) }
@@ -92,8 +95,8 @@ fn check_shapes(encoder: &FloatEncoder) -> Result<(), QuantiseError> {
         check(format!("{tensor}.weight"), l.weight.len(), outputs * inputs)?;
         check(format!("{tensor}.bias"), l.bias.len(), outputs)
     };
-    if c.max_positions < MAX_TOKENS {
-        check("embeddings.position_embeddings (rows)".into(), c.max_positions, MAX_TOKENS)?;
+    if c.max_positions < max_tokens {
+        check("embeddings.position_embeddings (rows)".into(), c.max_positions, max_tokens)?;
     }
     if c.type_vocab == 0 {
         check("embeddings.token_type_embeddings (rows)".into(), 0, 1)?;
@@ -104,27 +107,30 @@ fn check_shapes(encoder: &FloatEncoder) -> Result<(), QuantiseError> {
     check("encoder.layer".into(), encoder.layers.len(), c.layers)?;
     norm("embeddings.LayerNorm".into(), &encoder.embedding_norm)?;
     for (l, weights) in encoder.layers.iter().enumerate() {
-        for site in Site::ALL {
+        for place in LayerSite::ALL {
+            let site = Site::Layer(l, place);
             let (outputs, inputs) = site.shape(c);
-            linear(format!("encoder.layer.{l}.{site}"), weights.linear(site), outputs, inputs)?;
+            linear(site.to_string(), weights.linear(place), outputs, inputs)?;
         }
         norm(format!("encoder.layer.{l}.attention.output.LayerNorm"), &weights.attention_norm)?;
         norm(format!("encoder.layer.{l}.output.LayerNorm"), &weights.output_norm)?;
     }
-    encoder.pooler.as_ref().map_or(Ok(()), |p| linear("pooler.dense".into(), p, c.hidden, c.hidden))
+    encoder.pooler.as_ref().map_or(Ok(()), |p| linear(Site::Pooler.to_string(), p, c.hidden, c.hidden))
 }
 
 /// Columns as they grow, layer by layer: logical order is layer-major.
 struct Weights {
-    columns: BTreeMap<Column, Vec<i64>>,
+    columns: BTreeMap<Column, Cells>,
+    /// Channels of a block.
+    block: usize,
 }
 
 impl Weights {
-    fn extend(&mut self, column: Column, cells: impl IntoIterator<Item = i64>) {
-        self.columns.entry(column).or_default().extend(cells);
+    fn extend(&mut self, column: Column, cells: &[i64]) {
+        self.columns.entry(column).or_default().append(cells);
     }
 
-    /// A matrix `[outputs][inputs]` as blocks of 128 x 128.
+    /// A matrix `[outputs][inputs]` as square blocks.
     fn matrix(
         &mut self,
         column: Column,
@@ -132,17 +138,20 @@ impl Weights {
         linear: &LinearWeights,
         factor: f64,
     ) -> Result<(), QuantiseError> {
-        let (outputs, inputs) = (linear.out_features, linear.in_features);
+        let inputs = linear.in_features;
+        let width = self.block;
         let target = self.columns.entry(column).or_default();
-        target.reserve(outputs * inputs);
-        for block in linear.weight.chunks_exact(BLOCK * inputs) {
-            for first in (0..inputs).step_by(BLOCK) {
+        let mut cells = Vec::with_capacity(width * inputs);
+        for block in linear.weight.chunks_exact(width * inputs) {
+            for first in (0..inputs).step_by(width) {
                 for row in block.chunks_exact(inputs) {
-                    for &w in &row[first..first + BLOCK] {
-                        target.push(integer(tensor, w, factor, WEIGHT_BITS)?);
+                    for &w in &row[first..first + width] {
+                        cells.push(integer(tensor, w, factor, WEIGHT_BITS)?);
                     }
                 }
             }
+            target.append(&cells);
+            cells.clear();
         }
         Ok(())
     }
@@ -156,7 +165,7 @@ impl Weights {
         bits: u32,
     ) -> Result<(), QuantiseError> {
         let cells = values.iter().map(|&v| integer(tensor, v, factor, bits)).collect::<Result<Vec<_>, _>>()?;
-        self.extend(column, cells);
+        self.extend(column, &cells);
         Ok(())
     }
 
@@ -175,22 +184,24 @@ impl Weights {
     }
 
     fn embeddings(&mut self, encoder: &FloatEncoder, a: &Architecture, e: &Exponents) -> Result<(), QuantiseError> {
-        let rows = 1usize << a.vocab_bits();
+        let (width, rows) = (a.block, 1usize << a.vocab_bits());
         let tables = [
-            (Column::Word, "word", &encoder.word, rows),
-            (Column::Position, "position", &encoder.position, MAX_TOKENS),
-            (Column::TokenType, "token_type", &encoder.token_type, 1),
+            (columns::WORD, "word", &encoder.word, rows),
+            (columns::POSITION, "position", &encoder.position, a.max_tokens),
+            (columns::TOKEN_TYPE, "token_type", &encoder.token_type, 1),
         ];
         let factor = 2f64.powi(e.embedding);
         for (column, name, table, rows) in tables {
             let tensor = format!("embeddings.{name}_embeddings.weight");
-            let mut cells = vec![0; rows * a.hidden];
-            for (r, row) in table.chunks_exact(a.hidden).take(rows).enumerate() {
-                for (c, &v) in row.iter().enumerate() {
-                    cells[((c / BLOCK) * rows + r) * BLOCK + c % BLOCK] = integer(&tensor, v, factor, WEIGHT_BITS)?;
+            let mut cells = vec![0; rows * width];
+            for first in (0..a.hidden).step_by(width) {
+                for (row, cells) in table.chunks_exact(a.hidden).zip(cells.chunks_exact_mut(width)) {
+                    for (cell, &v) in cells.iter_mut().zip(&row[first..]) {
+                        *cell = integer(&tensor, v, factor, WEIGHT_BITS)?;
+                    }
                 }
+                self.extend(column, &cells);
             }
-            self.extend(column, cells);
         }
         Ok(())
     }
@@ -202,32 +213,39 @@ impl Weights {
         a: &Architecture,
         e: &Exponents,
     ) -> Result<(), QuantiseError> {
-        use Column as C;
         let table = a.activation_bits.cast_signed();
         let residual = e.residual[layer];
-        for (site, columns, scales) in [
-            (Site::Query, [C::WeightQkv, C::BiasQkv], [residual, e.query[layer]]),
-            (Site::Key, [C::WeightQkv, C::BiasQkv], [residual, e.key[layer]]),
-            (Site::Value, [C::WeightQkv, C::BiasQkv], [residual, e.value[layer]]),
-            (Site::AttentionOutput, [C::WeightAttention, C::BiasAttention], [e.value[layer], e.attention[layer]]),
-            (Site::Intermediate, [C::WeightIntermediate, C::BiasIntermediate], [e.mid[layer], table]),
-            (Site::Output, [C::WeightOutput, C::BiasOutput], [table, e.output[layer]]),
+        for (place, columns, scales) in [
+            (LayerSite::Query, [columns::WEIGHT_QKV, columns::BIAS_QKV], [residual, e.query[layer]]),
+            (LayerSite::Key, [columns::WEIGHT_QKV, columns::BIAS_QKV], [residual, e.key[layer]]),
+            (LayerSite::Value, [columns::WEIGHT_QKV, columns::BIAS_QKV], [residual, e.value[layer]]),
+            (
+                LayerSite::AttentionOutput,
+                [columns::WEIGHT_ATTENTION, columns::BIAS_ATTENTION],
+                [e.value[layer], e.attention[layer]],
+            ),
+            (
+                LayerSite::Intermediate,
+                [columns::WEIGHT_INTERMEDIATE, columns::BIAS_INTERMEDIATE],
+                [e.mid[layer], table],
+            ),
+            (LayerSite::Output, [columns::WEIGHT_OUTPUT, columns::BIAS_OUTPUT], [table, e.output[layer]]),
         ] {
-            let tensor = format!("encoder.layer.{layer}.{site}");
-            let linear = encoder.layers[layer].linear(site);
-            self.linear(columns, &tensor, linear, scales, divisor(site, a))?;
+            let site = Site::Layer(layer, place);
+            let linear = encoder.layers[layer].linear(place);
+            self.linear(columns, &site.to_string(), linear, scales, divisor(site, a))?;
         }
         Ok(())
     }
 
     fn pooler(&mut self, encoder: &FloatEncoder, a: &Architecture, e: &Exponents) -> Result<(), QuantiseError> {
-        let columns = [Column::WeightPooler, Column::BiasPooler];
+        let columns = [columns::WEIGHT_POOLER, columns::BIAS_POOLER];
         let Some(pooler) = &encoder.pooler else {
-            self.extend(columns[0], vec![0; a.hidden * a.hidden]);
-            self.extend(columns[1], vec![0; a.hidden]);
+            self.extend(columns[0], &vec![0; a.hidden * a.hidden]);
+            self.extend(columns[1], &vec![0; a.hidden]);
             return Ok(());
         };
-        self.linear(columns, "pooler.dense", pooler, [e.residual[a.layers], a.tanh_bits.cast_signed()], 1.0)
+        self.linear(columns, &Site::Pooler.to_string(), pooler, [e.residual[a.layers], a.tanh_bits.cast_signed()], 1.0)
     }
 
     fn norms(&mut self, encoder: &FloatEncoder, scales: &[NormScale], e: &Exponents) -> Result<(), QuantiseError> {
@@ -241,8 +259,8 @@ impl Weights {
         for ((tensor, norm, y), scale) in first.into_iter().chain(outputs).chain(attentions).zip(scales) {
             let z = f64::from(scale.root) / 2.0 - f64::from(scale.shift);
             let factor = (f64::from(16 + y) - z).exp2();
-            self.vector(Column::Gamma, &format!("{tensor}.weight"), &norm.gamma, factor, WEIGHT_BITS)?;
-            self.vector(Column::Beta, &format!("{tensor}.bias"), &norm.beta, 2f64.powi(16 + y), BIAS_BITS)?;
+            self.vector(columns::GAMMA, &format!("{tensor}.weight"), &norm.gamma, factor, WEIGHT_BITS)?;
+            self.vector(columns::BETA, &format!("{tensor}.bias"), &norm.beta, 2f64.powi(16 + y), BIAS_BITS)?;
         }
         Ok(())
     }
@@ -252,5 +270,5 @@ impl Weights {
 pub(super) fn divisor(site: Site, a: &Architecture) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "at most 128")]
     let width = a.head_dim() as f64;
-    if site == Site::Query { width.sqrt() } else { 1.0 }
+    if matches!(site, Site::Layer(_, LayerSite::Query)) { width.sqrt() } else { 1.0 }
 }

@@ -1,6 +1,6 @@
 //! From ranges to power-of-two scales.
 
-use lorica_circuits::architecture::{Architecture, NormScale, Scales};
+use lorica_circuits::families::encoder::{Architecture, NormScale, Scales};
 
 use super::calibration::Ranges;
 use super::error::QuantiseError;

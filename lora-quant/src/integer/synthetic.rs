@@ -34,6 +34,8 @@ pub struct Sizes {
     pub intermediate: usize,
     /// Words.
     pub vocab: usize,
+    /// Longest text: 128 or 256 tokens.
+    pub max_tokens: usize,
     /// Padded LoRA rank.
     pub r_max: usize,
     /// Activation function.
@@ -41,8 +43,16 @@ pub struct Sizes {
 }
 
 /// The smallest model with more than one feed-forward block and more than one head.
-pub const SMALL: Sizes =
-    Sizes { hidden: 128, layers: 1, heads: 4, intermediate: 256, vocab: 40, r_max: 4, activation: Activation::Gelu };
+pub const SMALL: Sizes = Sizes {
+    hidden: 128,
+    layers: 1,
+    heads: 4,
+    intermediate: 256,
+    vocab: 40,
+    max_tokens: 128,
+    r_max: 4,
+    activation: Activation::Gelu,
+};
 
 /// A random model in both forms.
 #[derive(Clone, Debug)]
@@ -116,7 +126,7 @@ impl Synthetic {
         Ok(Self { encoder, base })
     }
 
-    /// A random adapter on some sites of every layer, with a head of this many labels (none if 0).
+    /// A random adapter on some sites of every layer and on the pooler, with a head of this many labels (none if 0).
     ///
     /// # Errors
     /// [`QuantiseError`] for more than 16 labels.
@@ -131,14 +141,12 @@ impl Synthetic {
         let c = &self.encoder.config;
         let rank = 1 + random.below(self.base.architecture.r_max);
         let mut sites = BTreeMap::new();
-        for layer in 0..c.layers {
-            for site in Site::ALL {
-                let (outputs, inputs) = site.shape(c);
-                if random.below(3) > 0 {
-                    let a = random.linear(rank, inputs, 1.0).weight;
-                    let b = random.vector(outputs * rank, 0.05);
-                    sites.insert((layer, site), LoraPair { rank, scaling: 2.0, a, b });
-                }
+        for site in Site::all(c.layers) {
+            let (outputs, inputs) = site.shape(c);
+            if site == Site::Pooler || random.below(3) > 0 {
+                let a = random.linear(rank, inputs, 1.0).weight;
+                let b = random.vector(outputs * rank, 0.05);
+                sites.insert(site, LoraPair { rank, scaling: 2.0, a, b });
             }
         }
         let head = (labels > 0).then(|| Head {
@@ -166,8 +174,8 @@ fn ids(seed: u64, vocab: usize, tokens: usize) -> Vec<u32> {
 #[must_use]
 pub fn encoder(sizes: Sizes, seed: u64) -> FloatEncoder {
     let random = &mut Random::new(seed);
-    let Sizes { hidden, layers, heads, intermediate, vocab, activation, .. } = sizes;
-    let (max_positions, type_vocab) = (128, 2);
+    let Sizes { hidden, layers, heads, intermediate, vocab, max_tokens, activation, .. } = sizes;
+    let (max_positions, type_vocab) = (max_tokens, 2);
     let config = EncoderConfig {
         hidden,
         layers,
@@ -175,6 +183,7 @@ pub fn encoder(sizes: Sizes, seed: u64) -> FloatEncoder {
         intermediate,
         vocab,
         max_positions,
+        max_tokens,
         type_vocab,
         activation,
         layer_norm_eps: 1e-12,

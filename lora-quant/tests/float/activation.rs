@@ -1,8 +1,6 @@
 //! Names of one activation function.
 
-use lorica_circuits::architecture::{self, Architecture};
-use lorica_circuits::column::Column;
-use lorica_circuits::table::values;
+use lorica_circuits::families::encoder::{Architecture, columns, table_values};
 use lorica_quant::import::{Activation, FloatEncoder};
 use serde_json::json;
 
@@ -18,18 +16,20 @@ fn gelu_fast(x: f64) -> f64 {
 fn gelu_fast_has_the_table_of_gelu_new() {
     for activation_bits in 4..=15u32 {
         let architecture = Architecture {
+            block: 128,
+            max_tokens: 128,
             hidden: 128,
             layers: 1,
             heads: 4,
             intermediate: 128,
             vocab: 8,
-            activation: architecture::Activation::GeluNew,
+            activation: Activation::GeluNew,
             r_max: 1,
             score_bits: 10,
             activation_bits,
             tanh_bits: 10,
         };
-        let table = values(Column::TableActivation, &architecture).expect("a table");
+        let table = table_values(columns::TABLE_ACTIVATION, &architecture).expect("a table");
         assert_eq!(table.len(), 65536);
         let scale = f64::from(1u32 << activation_bits);
         for (key, value) in (-32768..32768i32).zip(table) {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use lorica_quant::float::{FloatError, forward};
-use lorica_quant::import::{FloatAdapter, FloatEncoder, ImportError, Site};
+use lorica_quant::import::{FloatAdapter, FloatEncoder, ImportError, LayerSite, Site};
 use serde_json::{Value, json};
 
 use crate::folders::{Adapter, Model, SITES, Stored, Width};
@@ -28,7 +28,8 @@ fn a_valid_adapter_loads() {
     let adapter = load(&Adapter::small()).expect("a valid adapter");
     assert!(adapter.sites.values().all(|pair| (pair.rank, pair.scaling) == (4, 2.0)));
     let sites: Vec<_> = adapter.sites.keys().copied().collect();
-    assert_eq!(sites, [(0, Site::Query), (0, Site::Value), (1, Site::Query), (1, Site::Value)]);
+    let of_layer = |layer| [LayerSite::Query, LayerSite::Value].map(|site| Site::Layer(layer, site));
+    assert_eq!(sites, [of_layer(0), of_layer(1)].concat());
     assert_eq!(adapter.head.expect("a classifier").labels, ["a", "b", "c"]);
 }
 
@@ -271,5 +272,8 @@ fn a_head_needs_a_pooler_and_an_adapter_its_own_sizes() {
     let mut config = Model::small().config;
     config["num_hidden_layers"] = json!(1);
     let shallow = FloatEncoder::load(Model::new(config).write().path()).expect("valid");
-    assert!(matches!(forward(&shallow, Some(&adapter), &IDS), Err(FloatError::ForeignAdapter { layer: 1, .. })));
+    assert!(matches!(
+        forward(&shallow, Some(&adapter), &IDS),
+        Err(FloatError::ForeignAdapter { site: Site::Layer(1, _) })
+    ));
 }

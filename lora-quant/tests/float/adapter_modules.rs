@@ -1,8 +1,8 @@
 //! Which modules an adapter changes, at which rank and by which factor: each setting against `W + scaling B A` computed
 //! here, on exactly the modules that PEFT 0.21.2 selects.
 
-use lorica_quant::float::forward;
-use lorica_quant::import::FloatEncoder;
+use lorica_quant::float::{FloatOutput, forward};
+use lorica_quant::import::{FloatEncoder, Site};
 use serde_json::{Value, json};
 
 use crate::adapter_import::{IDS, base, load, refusal};
@@ -68,8 +68,8 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
 fn assert_selects(settings: Value, pairs: &[Pair<'_>]) {
     let folder = adapter(&settings, pairs.iter().map(|(module, rank, _)| (*module, *rank)));
     let loaded = load(&folder).unwrap_or_else(|error| panic!("{settings}: {error}"));
-    for ((layer, site), pair) in &loaded.sites {
-        let module = format!("encoder.layer.{layer}.{site}");
+    for (site, pair) in &loaded.sites {
+        let module = site.to_string();
         let expected = pairs.iter().find(|(name, ..)| *name == module).map(|(_, rank, scaling)| (*rank, *scaling));
         assert_eq!(Some((pair.rank, pair.scaling)), expected, "{settings}: {module}");
     }
@@ -194,21 +194,62 @@ fn all_linear_means_encoder_and_pooler() {
     let modules: Vec<String> =
         (0..2).flat_map(|layer| SITES.map(|(name, ..)| format!("encoder.layer.{layer}.{name}"))).collect();
     let pairs: Vec<Pair<'_>> = modules.iter().map(|module| (module.as_str(), 4, 2.0)).collect();
+    let everything: Vec<Pair<'_>> = pairs.iter().copied().chain([(POOLER, 4, 2.0)]).collect();
     for target in ["all-linear", "ALL-LINEAR"] {
         assert_selects(json!({"target_modules": target, "exclude_modules": [POOLER]}), &pairs);
-        let settings = json!({"target_modules": target});
-        let everything = pairs.iter().map(|(module, rank, _)| (*module, *rank)).chain([(POOLER, 4)]);
-        let mut folder = adapter(&settings, everything);
-        let message = refusal(&folder);
-        assert!(message.contains("`base_model.model.pooler.dense.lora_B.weight`"), "{message}");
-        assert!(message.contains("the pooler may not be adapted"), "{message}");
-        // An embedding does not train the pooler: B keeps its initial zeros.
-        let zero = Stored::f32(&[128, 4], &[0.0; 512]);
-        folder.tensors.insert("base_model.model.pooler.dense.lora_B.weight".into(), zero);
-        let loaded = load(&folder).expect("a pooler without change");
-        let adapted = forward(&base(), Some(&loaded), &IDS).expect("runs").embedding;
-        assert!(distance(&adapted, &merged(&folder, &pairs)) < 1e-5);
+        assert_selects(json!({"target_modules": target}), &everything);
     }
+    assert_selects(
+        json!({"target_modules": ["query", POOLER], "layers_to_transform": [0]}),
+        &[(Q0, 4, 2.0), (POOLER, 4, 2.0)],
+    );
+}
+
+/// The logits are those of the model whose pooler is `W + scaling B A`, for every way to name it, its rank and its factor.
+#[test]
+fn the_pooler_is_adapted() {
+    let encoder = base();
+    let plain = load(&Adapter::small()).expect("valid");
+    for (settings, rank, scaling) in [
+        (json!({"target_modules": ["query", "value", POOLER]}), 4, 2.0),
+        (json!({"target_modules": ["query", "value", "bert.pooler.dense"]}), 4, 2.0),
+        (json!({"target_modules": r".*(query|value|pooler\.dense)"}), 4, 2.0),
+        (json!({"target_modules": ["query", "value", POOLER], "rank_pattern": {POOLER: 16}}), 16, 0.5),
+        (json!({"target_modules": ["query", "value", POOLER], "alpha_pattern": {"pooler.*": 3}}), 4, 0.75),
+        (
+            json!({"target_modules": ["query", "value", POOLER], "rank_pattern": {"pooler.dense": 1}, "use_rslora": true}),
+            1,
+            8.0,
+        ),
+    ] {
+        let mut folder = Adapter::small();
+        for (key, value) in settings.as_object().expect("settings") {
+            folder.config[key] = value.clone();
+        }
+        folder.add_pair("bert.pooler.dense", 128, 128, rank);
+        let loaded = load(&folder).unwrap_or_else(|error| panic!("{settings}: {error}"));
+        let pair = &loaded.sites[&Site::Pooler];
+        assert_eq!((pair.rank, pair.a.len(), pair.b.len()), (rank, rank * 128, rank * 128));
+        let mut merged = encoder.clone();
+        let pooler = merged.pooler.as_mut().expect("a pooler");
+        for (o, row) in pooler.weight.chunks_exact_mut(128).enumerate() {
+            for (i, weight) in row.iter_mut().enumerate() {
+                *weight += scaling * (0..rank).map(|k| pair.b[o * rank + k] * pair.a[k * 128 + i]).sum::<f32>();
+            }
+        }
+        let mut others = loaded.clone();
+        others.sites.remove(&Site::Pooler);
+        let run = |encoder, adapter| forward(encoder, Some(adapter), &IDS).expect("runs");
+        let (adapted, expected) = (run(&encoder, &loaded), run(&merged, &others));
+        let logits = |output: &FloatOutput| output.logits.clone().expect("a head");
+        // `rslora` changes the other pairs' factors too.
+        let without = logits(&run(&encoder, &others));
+        assert!(distance(&logits(&adapted), &logits(&expected)) < 1e-5, "{settings}");
+        assert!(distance(&logits(&adapted), &without) > 1e-4, "{settings}: the pair must have an effect");
+        // The embedding does not know the pooler.
+        assert_eq!(adapted.embedding, run(&encoder, &others).embedding);
+    }
+    assert!(!plain.sites.contains_key(&Site::Pooler));
 }
 
 #[test]
@@ -216,15 +257,20 @@ fn the_pooler_is_named() {
     let mut unselected = Adapter::small();
     unselected.add_pair("bert.pooler.dense", 128, 128, 4);
     assert!(refusal(&unselected).contains("bert.pooler.dense.lora_A.weight"));
-    let mut trained = unselected.clone();
-    trained.config["target_modules"] = json!(["query", "value", POOLER]);
-    assert!(refusal(&trained).contains("bert.pooler.dense.lora_B.weight` is not supported: the pooler"));
+    let mut replaced = Adapter::with_pooler();
+    replaced.add("base_model.model.bert.pooler.dense.weight", &[128, 128]);
+    assert!(refusal(&replaced).contains("bert.pooler.dense.weight` is not supported: the pooler is part of the base"));
     for (target, module) in [(POOLER, "bert.pooler.dense"), ("word_embeddings", "bert.embeddings.word_embeddings")] {
         let mut stripped = Adapter::small();
         stripped.config["target_modules"] = json!(["query", "value", target]);
         let message = refusal(&stripped);
         assert!(message.contains("adapter_config.json") && message.contains(&format!("`{module}`")), "{message}");
+        assert!(message.contains("exclude_modules"), "{message}");
     }
+    let mut beyond = Adapter::with_pooler();
+    beyond.config["rank_pattern"] = json!({POOLER: 17});
+    let message = refusal(&beyond);
+    assert!(message.contains("`bert.pooler.dense` has rank 17") && message.contains("up to 16"), "{message}");
 }
 
 #[test]

@@ -84,18 +84,21 @@ fn the_pooler_may_be_absent_as_a_whole() {
 fn unsupported_settings_are_named() {
     let cases = [
         ("model_type", json!("roberta")),
-        ("hidden_size", json!(192)),
+        ("hidden_size", json!(96)),
+        ("hidden_size", json!(4160)),
         ("hidden_size", json!(0)),
         ("hidden_size", json!(-128)),
         ("hidden_size", json!("128")),
         ("hidden_size", json!(u64::MAX)),
         ("intermediate_size", json!(100)),
+        ("intermediate_size", json!(16448)),
         ("num_attention_heads", json!(3)),
         ("num_attention_heads", json!(16)),
         ("num_attention_heads", json!(0)),
-        ("num_hidden_layers", json!(17)),
+        ("num_hidden_layers", json!(33)),
         ("num_hidden_layers", json!(1.5)),
         ("vocab_size", json!((1 << 20) + 1)),
+        ("vocab_size", json!(1)),
         ("max_position_embeddings", json!(64)),
         ("hidden_act", json!("silu")),
         ("hidden_act", json!({"name": "gelu"})),
@@ -118,6 +121,43 @@ fn unsupported_settings_are_named() {
         let mut model = Model::small();
         model.config.as_object_mut().expect("an object").remove(key);
         assert!(refusal(&model).contains(&format!("`{key}` is missing")));
+    }
+}
+
+/// Widths that are no multiples of 128 have blocks of 64, and no head is wider than a block.
+#[test]
+fn widths_are_multiples_of_a_block() {
+    let model = |hidden: usize, middle: usize, heads: usize| {
+        let mut config = Model::small().config;
+        config["hidden_size"] = json!(hidden);
+        config["intermediate_size"] = json!(middle);
+        config["num_attention_heads"] = json!(heads);
+        Model::new(config)
+    };
+    for (hidden, middle, heads, block) in [(128, 256, 1, 128), (192, 128, 3, 64), (128, 192, 2, 64)] {
+        let config = load(&model(hidden, middle, heads)).expect("a supported model").config;
+        assert_eq!((config.hidden, config.intermediate, config.block()), (hidden, middle, block));
+    }
+    let message = refusal(&model(128, 192, 1));
+    assert!(message.contains("`num_attention_heads` is 1") && message.contains("16 to 64"), "{message}");
+}
+
+/// A model of so many positions, and which imports it takes.
+#[test]
+fn the_positions_limit_the_texts() {
+    for (positions, limit, fits) in [(128, 128, true), (128, 256, false), (255, 256, false), (256, 256, true)] {
+        let mut config = Model::small().config;
+        config["max_position_embeddings"] = json!(positions);
+        match FloatEncoder::load_for(Model::new(config).write().path(), limit) {
+            Ok(encoder) => assert_eq!((encoder.config.max_tokens, fits), (limit, true)),
+            Err(error) => {
+                let message = error.to_string();
+                let both = format!(
+                    "`max_position_embeddings` is {positions}, which is not supported: a whole number from {limit}"
+                );
+                assert!(!fits && message.contains(&both), "{message}");
+            }
+        }
     }
 }
 

@@ -161,6 +161,14 @@ impl Adapter {
         adapter
     }
 
+    /// With a pair on the pooler too.
+    pub fn with_pooler() -> Self {
+        let mut adapter = Self::small();
+        adapter.config["target_modules"] = json!(["value", "query", "pooler.dense"]);
+        adapter.add_pair("bert.pooler.dense", 128, 128, 4);
+        adapter
+    }
+
     /// The same pairs on a bare `BertModel`, without a classifier.
     pub fn headless() -> Self {
         let mut adapter = Self::small();

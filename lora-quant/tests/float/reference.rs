@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use lorica_quant::float::{LayerTap, NormPart, Tap, forward, forward_observed};
-use lorica_quant::import::{EncodeError, FloatAdapter, FloatEncoder, Site, Tokenizer};
+use lorica_quant::import::{EncodeError, FloatAdapter, FloatEncoder, LayerSite, Site, Tokenizer};
 use serde_json::Value;
 
 use crate::folders::{Adapter, Model};
@@ -154,7 +154,7 @@ fn adapters_reach_their_accuracy() {
 #[test]
 fn taps_have_their_shapes() {
     let encoder = FloatEncoder::load(Model::small().write().path()).expect("valid");
-    let adapter = FloatAdapter::load(Adapter::small().write().path(), &encoder.config, 16).expect("valid");
+    let adapter = FloatAdapter::load(Adapter::with_pooler().write().path(), &encoder.config, 16).expect("valid");
     let ids = [2, 4, 5, 0, 3];
     let (n, hidden, middle, heads) = (ids.len(), 128, 256, 4);
     let mut seen: BTreeMap<Tap, Vec<f32>> = BTreeMap::new();
@@ -173,8 +173,10 @@ fn taps_have_their_shapes() {
         Tap::Layer(_, LayerTap::Scores | LayerTap::Probabilities) => heads * n * n,
         Tap::Layer(_, LayerTap::Intermediate | LayerTap::Activation) => n * middle,
         Tap::Layer(..) => n * hidden,
-        Tap::LoraHidden(_, site) => {
-            assert!(matches!(site, Site::Query | Site::Value));
+        Tap::LoraHidden(Site::Pooler) => 4,
+        Tap::LoraUpdate(Site::Pooler) => hidden,
+        Tap::LoraHidden(site) => {
+            assert!(matches!(site, Site::Layer(_, LayerSite::Query | LayerSite::Value)));
             n * 4
         }
         Tap::LoraUpdate(..) => n * hidden,
@@ -186,7 +188,7 @@ fn taps_have_their_shapes() {
         assert!(values.iter().all(|value| value.is_finite()), "{tap:?}");
     }
     // 1 + 4 for the embedding, 20 per layer, a pair of taps per adapted site, 3 for the head.
-    assert_eq!(seen.len(), 5 + 2 * 20 + 2 * 4 + 3);
+    assert_eq!(seen.len(), 5 + 2 * 20 + 2 * 5 + 3);
     assert_eq!(seen[&Tap::Layer(1, LayerTap::OutputNorm(NormPart::Output))], output.hidden_states);
     assert_eq!(Some(&seen[&Tap::Logits]), output.logits.as_ref());
     let rows = &seen[&Tap::Layer(0, LayerTap::Probabilities)];

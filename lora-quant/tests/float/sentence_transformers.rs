@@ -211,6 +211,49 @@ fn the_smaller_limit_of_a_text_counts() {
     }
 }
 
+/// What an import for 256 tokens makes of the model's own limit; `None`: it is refused.
+#[test]
+fn a_larger_import_needs_a_model_that_takes_longer_texts() {
+    let long = |positions: usize, files: &[(&str, Value)], limit: usize| {
+        let mut config = Model::small().config;
+        config["max_position_embeddings"] = json!(positions);
+        let dir = Model::new(config).write();
+        for (name, value) in files {
+            put(dir.path(), name, value);
+        }
+        FloatEncoder::load_for(dir.path(), limit)
+    };
+    let of = |tokens: u64| (TRANSFORMER, json!({ "max_seq_length": tokens }));
+    for (positions, files, small, large) in [
+        (512, vec![], (128, 256), Some(256)),
+        (512, vec![of(512)], (128, 256), Some(256)),
+        (512, vec![of(200)], (128, 200), Some(200)),
+        (200, vec![], (128, 200), None),
+        (512, vec![of(129)], (128, 129), Some(129)),
+        (512, vec![of(128)], (128, 128), None),
+        (512, vec![of(64)], (64, 64), None),
+        (512, vec![(TOKENIZER, json!({ "model_max_length": 128 }))], (128, 128), None),
+    ] {
+        let limits = |encoder: FloatEncoder| {
+            let tokenizer = encoder.tokenizer().expect("checked at load");
+            match tokenizer.encode(&"hello ".repeat(300)) {
+                Err(EncodeError::TooLong { tokens: 302, max }) => (max, tokenizer.importable()),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(limits(long(positions, &files, 128).expect("every model takes 128")), small, "{files:?}");
+        match (long(positions, &files, 256), large) {
+            (Ok(encoder), Some(large)) => assert_eq!(limits(encoder), (large, large), "{files:?}"),
+            (Err(error), None) => {
+                let message = error.to_string();
+                let own = if positions < 256 { positions } else { small.0 };
+                assert!(message.contains(&format!("is {own},")) && message.contains("256"), "{message}");
+            }
+            (other, _) => panic!("{files:?}: {:?}", other.map(|_| ())),
+        }
+    }
+}
+
 /// The small tokenizer with another `lowercase`.
 fn cased(dir: &Path, lowercase: bool) {
     let mut json: Value = serde_json::from_slice(&Model::small().tokenizer).expect("JSON");

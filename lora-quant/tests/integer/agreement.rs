@@ -2,22 +2,26 @@
 
 use std::sync::Arc;
 
-use lorica_circuits::architecture::{OutputKind, Shape};
-use lorica_circuits::column::{Column, Region};
+use lorica_circuits::families::encoder::{Architecture, columns};
+use lorica_circuits::region::Region;
+use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_quant::import::Activation;
-use lorica_quant::integer::synthetic::{Random, Sizes, Synthetic};
-use lorica_quant::integer::{BatchInput, Executor, RequestInput, naive};
+use lorica_quant::integer::synthetic::{Random, SMALL, Sizes, Synthetic};
+use lorica_quant::integer::{BatchInput, Executor, RequestInput, RequestOutput, compare, naive};
 
-/// A random architecture: odd block counts, all head widths, ranks and activations.
-fn sizes(random: &mut Random) -> Sizes {
-    let hidden = 128 * (1 + random.below(3));
-    let head = 16 << random.below(4);
+/// A random architecture: odd block counts, all head widths, ranks and activations, of both block sizes.
+fn sizes(random: &mut Random, block: usize) -> Sizes {
+    // An odd number of small blocks: the large ones do not fit.
+    let blocks = if block == 64 { 1 + 2 * random.below(3) } else { 1 + random.below(3) };
+    let hidden = block * blocks;
+    let head = (16 << random.below(4)).min(block);
     Sizes {
         hidden,
         layers: 1 + random.below(3),
         heads: hidden / head,
-        intermediate: 128 * (1 + random.below(4)),
+        intermediate: block * (1 + random.below(4)),
         vocab: 2 + random.below(60),
+        max_tokens: Architecture::TOKEN_LIMITS[random.below(2)],
         r_max: 1 << random.below(5),
         activation: [Activation::Gelu, Activation::GeluNew, Activation::Relu][random.below(3)],
     }
@@ -45,7 +49,7 @@ fn batch(random: &mut Random, synthetic: &Synthetic, shape: Shape) -> BatchInput
 
 fn agree(seed: u64) {
     let random = &mut Random::new(seed);
-    let sizes = sizes(random);
+    let sizes = sizes(random, Architecture::BLOCKS[usize::from(seed.is_multiple_of(2))]);
     let synthetic = Synthetic::new(sizes, seed).unwrap();
     let executor = Executor::new(Arc::new(synthetic.base.clone())).unwrap();
     for output in [OutputKind::Embed, OutputKind::Classify] {
@@ -54,10 +58,13 @@ fn agree(seed: u64) {
         let fast = executor.execute(&input).unwrap_or_else(|e| panic!("seed {seed}, {sizes:?}: {e}"));
         let reference = naive::execute(&synthetic.base, &input).unwrap();
         assert_eq!(fast.outputs, reference.outputs, "seed {seed}");
-        assert_eq!(fast.columns.len(), Column::all(Region::Witness, output).len());
-        for (column, cells) in &fast.columns {
-            let expected = &reference.columns[column];
-            let first = cells.iter().zip(expected).position(|(a, b)| a != b);
+        let witness = columns::columns(&synthetic.base.architecture, &shape)
+            .into_iter()
+            .filter(|spec| spec.region == Region::WITNESS);
+        assert_eq!(fast.columns.len(), witness.count());
+        for (column, cells) in fast.columns.iter() {
+            let (cells, expected) = (cells.to_vec(), reference.columns[column].to_vec());
+            let first = cells.iter().zip(&expected).position(|(a, b)| a != b);
             assert!(
                 cells.len() == expected.len() && first.is_none(),
                 "seed {seed}, {sizes:?}, {column:?}: first difference at {first:?}"
@@ -68,6 +75,29 @@ fn agree(seed: u64) {
             assert_eq!(inferred, *output, "seed {seed}");
         }
     }
+}
+
+/// A text beyond 128 tokens in a batch, every position being one of its own.
+#[test]
+fn both_executors_agree_on_long_texts() {
+    let synthetic = Synthetic::new(Sizes { max_tokens: 256, ..SMALL }, 21).unwrap();
+    assert_eq!(synthetic.base.architecture.max_tokens, 256);
+    let executor = Executor::new(Arc::new(synthetic.base.clone())).unwrap();
+    let adapter = Arc::new(synthetic.adapter(1, 3).unwrap());
+    let request = |tokens| RequestInput { ids: vec![7; tokens], adapter: Some(adapter.clone()) };
+    let shape = Shape { requests: 2, tokens: 256, log_tile: 20, output: OutputKind::Classify };
+    let input = BatchInput { requests: vec![request(200), request(9)], shape };
+    let fast = executor.execute(&input).unwrap();
+    assert!(fast == naive::execute(&synthetic.base, &input).unwrap());
+    for (request, output) in input.requests.iter().zip(&fast.outputs) {
+        assert_eq!(executor.infer(&request.ids, request.adapter.as_deref(), shape.output).unwrap(), *output);
+    }
+    let full = synthetic.ids(2, 256);
+    assert!(matches!(executor.infer(&full, None, OutputKind::Embed), Ok(RequestOutput::Embed { length: 256, .. })));
+    let texts: Vec<_> = [130, 200, 256].map(|tokens| synthetic.ids(tokens as u64, tokens)).into();
+    let float = synthetic.float_adapter(1, 3);
+    let quality = compare(&executor, &synthetic.encoder, Some((&float, &adapter)), &texts).unwrap();
+    assert!(quality.range_errors.is_empty() && quality.cosine_worst > 0.999, "{quality}");
 }
 
 #[test]

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use lorica_circuits::architecture::{OutputKind, Shape};
+use lorica_circuits::families::encoder::columns;
+use lorica_circuits::shape::{OutputKind, Shape};
+use lorica_quant::float::forward;
+use lorica_quant::import::Site;
+use lorica_quant::integer::model::LOGIT_EXPONENT;
 use lorica_quant::integer::synthetic::{SMALL, Sizes, Synthetic};
-use lorica_quant::integer::{BatchInput, Executor, RequestInput, compare, quantise_adapter};
+use lorica_quant::integer::{BatchInput, Executor, RequestInput, RequestOutput, compare, quantise_adapter};
 
 #[test]
 fn answers_do_not_depend_on_shape_or_batch() {
@@ -44,6 +48,36 @@ fn null_adapter_is_no_adapter() {
         executor.execute(&BatchInput { requests, shape }).unwrap()
     };
     assert_eq!(run(None), run(Some(Arc::new(null))));
+}
+
+/// The pooler's pair is in the adapter's cells, moves labels and no embedding, and follows the float model.
+#[test]
+fn the_pooler_is_a_site() {
+    let synthetic = Synthetic::new(SMALL, 11).unwrap();
+    let executor = Executor::new(Arc::new(synthetic.base.clone())).unwrap();
+    let own = synthetic.float_adapter(3, 4);
+    let mut without = own.clone();
+    without.sites.remove(&Site::Pooler).unwrap();
+    let [with, bare] = [&own, &without].map(|adapter| quantise_adapter(&synthetic.base, adapter).unwrap());
+    for column in with.columns.names() {
+        let pooler = [columns::LORA_A_POOLER, columns::LORA_B_POOLER].contains(&column);
+        assert_eq!(with.columns[column] != bare.columns[column], pooler, "{column:?}");
+        assert!(!pooler || bare.columns[column].as_slice().is_zero());
+    }
+    let ids = synthetic.ids(5, 20);
+    let infer = |adapter, kind| executor.infer(&ids, Some(adapter), kind).unwrap();
+    assert_eq!(infer(&with, OutputKind::Embed), infer(&bare, OutputKind::Embed));
+    for (float, integer) in [(&own, &with), (&without, &bare)] {
+        let expected = forward(&synthetic.encoder, Some(float), &ids).unwrap().logits.unwrap();
+        let RequestOutput::Classify { logits, .. } = infer(integer, OutputKind::Classify) else { panic!("labels") };
+        for (expected, got) in expected.iter().zip(logits) {
+            let got = got as f32 / f32::powi(2.0, LOGIT_EXPONENT);
+            assert!((expected - got).abs() < 0.02, "{expected} and {got}");
+        }
+    }
+    let logits = |adapter| forward(&synthetic.encoder, Some(adapter), &ids).unwrap().logits.unwrap();
+    let moved = logits(&own).iter().zip(logits(&without)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(moved > 0.1, "{moved}");
 }
 
 /// Pairs of different ranks and factors: the cells are those of the pairs padded with zeros to `r_max`, and the integer

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use lorica_circuits::architecture::{OutputKind, Shape};
+use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_quant::import::{FloatAdapter, FloatEncoder, Tokenizer};
 use lorica_quant::integer::quantise_adapter;
 use lorica_quant::integer::{AdapterModel, BatchInput, Executor, Quality, RequestInput, calibrate, compare, naive};

@@ -1,7 +1,8 @@
 //! The leaves as small integers: they are never stored as field elements.
 
+use lorica_cells::Slice;
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_circuits::column::{Lookup, Table};
+use lorica_circuits::column::{Lookup, Table, TableSpec};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
 use lorica_verifier::lookup::LeafChallenges;
@@ -23,7 +24,7 @@ struct Class {
 
 /// Keys of a run of leaves.
 enum Keys<'c> {
-    Cells(&'c [i64]),
+    Cells(Slice<'c>),
     /// A table's entries.
     Index,
 }
@@ -33,8 +34,8 @@ struct Run<'c> {
     start: usize,
     class: u16,
     keys: Keys<'c>,
-    values: &'c [i64],
-    counts: &'c [i64],
+    values: Slice<'c>,
+    counts: Slice<'c>,
     length: usize,
 }
 
@@ -72,7 +73,7 @@ impl<'c> Leaves<'c> {
     /// Reads the layout.
     pub(super) fn new(
         layout: &Layout,
-        cells: &Cells<'c>,
+        cells: &'c Cells,
         challenges: &LeafChallenges<Fr>,
     ) -> Result<Self, CircuitError> {
         let unused = Class { numerator: Fr::ZERO, denominator: Fr::ONE, has_values: false, has_counts: false };
@@ -83,28 +84,31 @@ impl<'c> Leaves<'c> {
             let Lookup::Key { table, value, .. } = placement.spec.lookup else { continue };
             let values = match value {
                 Some(column) => cells.column(layout, column, 0)?,
-                None => &[],
+                None => Slice::EMPTY,
             };
+            let keys = cells.column(layout, placement.spec.column, 0)?;
             let class = leaves.class(Class {
                 numerator: Fr::ONE,
                 denominator: constant(table) - integer(placement.spec.lookup.offset()),
                 has_values: !values.is_empty(),
                 has_counts: false,
             });
-            leaves.runs.push(Run {
-                start: placement.offset as usize,
-                class,
-                keys: Keys::Cells(cells.column(layout, placement.spec.column, 0)?),
-                values,
-                counts: &[],
-                length: placement.spec.len(),
-            });
+            for (first, start, length) in placement.runs() {
+                let own = |column: Slice<'c>| column.get(first..first + length).unwrap_or(Slice::EMPTY);
+                leaves.runs.push(Run {
+                    start: start as usize,
+                    class,
+                    keys: Keys::Cells(own(keys)),
+                    values: own(values),
+                    counts: Slice::EMPTY,
+                    length,
+                });
+            }
         }
-        for &table in Table::used(layout.shape.output) {
-            let multiplicities = table.multiplicities();
-            let values = match table.values() {
+        for TableSpec { table, values, multiplicities } in layout.program.tables.iter().copied() {
+            let values = match values {
                 Some(column) => cells.column(layout, column, 0)?,
-                None => &[],
+                None => Slice::EMPTY,
             };
             let class = leaves.class(Class {
                 numerator: Fr::ZERO,
@@ -113,7 +117,7 @@ impl<'c> Leaves<'c> {
                 has_counts: true,
             });
             leaves.runs.push(Run {
-                start: layout.placement(multiplicities)?.offset as usize,
+                start: layout.placement(multiplicities)?.start(0) as usize,
                 class,
                 keys: Keys::Index,
                 values,
@@ -121,6 +125,7 @@ impl<'c> Leaves<'c> {
                 length: 1 << table.bits(),
             });
         }
+        leaves.runs.sort_by_key(|run| run.start);
         Ok(leaves)
     }
 
@@ -137,16 +142,15 @@ impl<'c> Leaves<'c> {
         self.length
     }
 
+    #[inline(always)]
     fn fill(&self, start: usize, integers: &mut Integers) {
         integers.classes.fill(0);
         integers.keys.fill(0);
         let end = start + CHUNK_LEAVES;
-        for run in &self.runs {
+        let first = self.runs.partition_point(|run| run.start + run.length <= start);
+        for run in self.runs[first..].iter().take_while(|run| run.start < end) {
             let from = run.start.max(start);
             let to = (run.start + run.length).min(end);
-            if from >= to {
-                continue;
-            }
             let (own, target) = (from - run.start..to - run.start, from - start..to - start);
             integers.classes[target.clone()].fill(run.class);
             match run.keys {
@@ -182,11 +186,13 @@ impl<'c> Leaves<'c> {
     /// The leaves of a chunk, lane j holding its j-th subtree.
     pub(super) fn chunk<'s, V: Lanes>(&self, chunk: usize, scratch: &'s mut Scratch<V>) -> &'s [Fraction<V>] {
         let Scratch { integers, fractions } = scratch;
-        self.fill(chunk * CHUNK_LEAVES, integers);
         fractions.clear();
         V::run(
             #[inline(always)]
-            || self.pack::<V>(integers, fractions),
+            || {
+                self.fill(chunk * CHUNK_LEAVES, integers);
+                self.pack::<V>(integers, fractions);
+            },
         );
         fractions
     }
@@ -267,9 +273,10 @@ fn row<T>(values: &[T], at: usize) -> &[T; LANES] {
 }
 
 /// Copies from `source[start..]`; what it lacks is zero.
-fn copy(target: &mut [i64], source: &[i64], start: usize) {
-    let own = source.get(start..).unwrap_or(&[]);
-    let length = own.len().min(target.len());
-    target[..length].copy_from_slice(&own[..length]);
-    target[length..].fill(0);
+#[inline(always)]
+fn copy(target: &mut [i64], source: Slice<'_>, start: usize) {
+    let length = source.len().saturating_sub(start).min(target.len());
+    let (own, missing) = target.split_at_mut(length);
+    source.get(start..start + length).unwrap_or(Slice::EMPTY).copy_to(own);
+    missing.fill(0);
 }

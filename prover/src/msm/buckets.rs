@@ -19,16 +19,16 @@ const BUCKETS_PER_TERM: usize = 1024;
 /// Fewer buckets than this are summed one after the other.
 const FEW_BUCKETS: usize = 64;
 
-/// `Σ_index digit(index) · bases[index]`, digits within ±2^(width − 1).
-pub(super) fn window_sum(bases: &[G1Affine], count: usize, width: usize, digit: impl Fn(usize) -> i32 + Sync) -> G1 {
-    let sorted = Sorted::new(count, 1 << (width - 1), &digit);
+/// `Σ_index digits[index] · bases[index]`, digits within ±2^(width − 1).
+pub(super) fn window_sum(bases: &[G1Affine], digits: Vec<i32>, width: usize) -> G1 {
+    let sorted = Sorted::new(&digits, 1 << (width - 1));
     if sorted.entries.len() * BUCKETS_PER_TERM < sorted.starts.len() {
-        return few((0..count).filter_map(|index| {
-            let digit = digit(index);
+        return few(digits.into_iter().zip(bases).filter(|(digit, _)| *digit != 0).map(|(digit, base)| {
             let magnitude = Fr::from(u64::from(digit.unsigned_abs()));
-            (digit != 0).then(|| (if digit < 0 { -magnitude } else { magnitude }, bases[index]))
+            (if digit < 0 { -magnitude } else { magnitude }, *base)
         }));
     }
+    drop(digits);
     let buckets = sorted.accumulate(bases);
     weighted_sum(&buckets)
 }
@@ -51,12 +51,11 @@ struct Run {
 
 impl Sorted {
     /// A counting sort.
-    fn new(count: usize, buckets: usize, digit: &impl Fn(usize) -> i32) -> Self {
-        assert!(count < 1 << 31, "{count} terms are too many");
-        let digits: Vec<i32> = (0..count).map(digit).collect();
+    fn new(digits: &[i32], buckets: usize) -> Self {
+        assert!(digits.len() < 1 << 31, "{} terms are too many", digits.len());
         // Digit 0 is counted too: that takes no branch.
         let mut starts = vec![0u32; buckets + 1];
-        for digit in &digits {
+        for digit in digits {
             starts[digit.unsigned_abs() as usize] += 1;
         }
         let mut sum = 0;
@@ -67,7 +66,7 @@ impl Sorted {
         }
         let mut entries = vec![0u32; sum as usize];
         let mut next = starts.clone();
-        for (index, digit) in (0u32..).zip(&digits) {
+        for (index, digit) in (0u32..).zip(digits) {
             if *digit != 0 {
                 let position = &mut next[digit.unsigned_abs() as usize - 1];
                 entries[*position as usize] = index << 1 | u32::from(*digit < 0);

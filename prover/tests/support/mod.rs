@@ -9,11 +9,14 @@ pub mod naive;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use lorica_circuits::architecture::{OutputKind, Shape};
-use lorica_circuits::bn254::{Field, Fr};
-use lorica_circuits::column::{Column, Region};
+use lorica_cells::{Cells, Columns};
+use lorica_circuits::bn254::{Field, Fr, G1Affine};
+use lorica_circuits::column::{Column, Table};
+use lorica_circuits::families::encoder::{Architecture, columns};
 use lorica_circuits::layout::Layout;
-use lorica_prover::cells::{place, tables};
+use lorica_circuits::region::Region;
+use lorica_circuits::shape::{OutputKind, Shape};
+use lorica_prover::cells::{Placed, tables};
 use lorica_prover::prove::{Batch, ProveError, broken_claims, broken_relations, commit_region, prove};
 use lorica_prover::srs::Srs;
 use lorica_quant::integer::synthetic::{Sizes, Synthetic};
@@ -54,6 +57,51 @@ pub struct Run {
     pub adapters: Vec<Option<usize>>,
 }
 
+/// The layout of what is registered.
+pub fn registered(architecture: &Architecture) -> Layout {
+    let shape = Shape { requests: 1, tokens: 16, log_tile: LOG_TILE, output: OutputKind::Classify };
+    architecture.layout(&shape).expect("a layout")
+}
+
+/// Address of a column's cell, relative to its region.
+pub fn at(layout: &Layout, column: Column, cell: usize) -> usize {
+    let region = layout.placement(column).expect("a placement").spec.region;
+    (layout.address(column, 0, cell).expect("an address") - layout.region_start(region, 0)) as usize
+}
+
+/// The multiplicities of a table.
+pub fn counts_of(table: Table) -> Column {
+    let tables = columns::tables(OutputKind::Classify);
+    tables.iter().find(|own| own.table == table).expect("a table").multiplicities
+}
+
+/// Witness columns of a batch of this kind.
+pub fn witness_columns(layout: &Layout) -> Vec<Column> {
+    layout.placements().filter(|p| p.spec.region == Region::WITNESS).map(|p| p.spec.column).collect()
+}
+
+/// The cells of a region by address, which tests change one by one.
+pub fn place(layout: &Layout, region: Region, columns: &Columns) -> Vec<i64> {
+    Placed::new(layout, region, columns).expect("its columns").to_vec()
+}
+
+/// The columns among cells by address.
+pub fn placed(layout: &Layout, region: Region, cells: &[i64]) -> Arc<Placed> {
+    let own = layout.placements().filter(|p| p.spec.region == region).map(|p| {
+        let mut column = vec![0; p.spec.len()];
+        for (first, start, length) in p.runs() {
+            column[first..first + length].copy_from_slice(&cells[start as usize..start as usize + length]);
+        }
+        (p.spec.column, Cells::narrowest(&column))
+    });
+    Arc::new(Placed::new(layout, region, &own.collect()).expect("its columns"))
+}
+
+/// Commitments to the cells of a region by address.
+pub fn commit(layout: &Layout, region: Region, cells: &[i64]) -> Vec<G1Affine> {
+    commit_region(&SRS, layout, region, &placed(layout, region, cells)).expect("commitments")
+}
+
 impl World {
     pub fn new(sizes: Sizes, seed: u64, adapters: usize) -> Self {
         Self::of(Synthetic::new(sizes, seed).expect("a synthetic model"), seed, adapters)
@@ -62,26 +110,25 @@ impl World {
     /// Registers a model that a test has edited.
     pub fn of(synthetic: Synthetic, seed: u64, adapters: usize) -> Self {
         let architecture = synthetic.base.architecture.clone();
-        let shape = Shape { requests: 1, tokens: 16, log_tile: LOG_TILE, output: OutputKind::Classify };
-        let layout = Layout::new(&architecture, &shape).expect("a layout");
-        let base = place(&layout, Region::Base, &synthetic.base.columns).expect("base columns");
-        let tables = tables(&layout, &architecture).expect("tables");
+        let layout = registered(&architecture);
+        let base = place(&layout, Region::BASE, &synthetic.base.columns);
+        let tables = tables(&layout, &architecture).expect("tables").to_vec();
         let key = BaseCommitments {
             architecture,
             scales: synthetic.base.scales.clone(),
             log_tile: LOG_TILE,
             srs: SRS.digest_word(),
             tau_g2: *SRS.tau_g2(),
-            tables: commit_region(&SRS, &layout, Region::Table, &tables).expect("commitments"),
-            tiles: commit_region(&SRS, &layout, Region::Base, &base).expect("commitments"),
+            tables: commit(&layout, Region::TABLE, &tables),
+            tiles: commit(&layout, Region::BASE, &base),
         };
         key.validate().expect("a valid key");
         let adapters = (0..adapters as u64)
             .map(|i| {
                 let model = synthetic.adapter(seed + 100 + i, 3 + i as usize).expect("an adapter");
-                let cells = place(&layout, Region::Adapter, &model.columns).expect("adapter columns");
-                let tiles = commit_region(&SRS, &layout, Region::Adapter, &cells).expect("commitments");
-                let key = AdapterCommitments { base: key.id(), tiles };
+                let cells = place(&layout, Region::ADAPTER, &model.columns);
+                let tiles = commit(&layout, Region::ADAPTER, &cells);
+                let key = AdapterCommitments { base: key.id(), version: None, tiles };
                 Adapter { model: Arc::new(model), cells, key }
             })
             .collect();
@@ -145,15 +192,17 @@ impl World {
             context: Fr::ZERO,
             requests,
         };
-        Run { columns: trace.columns, statement, adapters: texts.iter().map(|(_, a)| *a).collect() }
+        Run { columns: trace.columns.to_vecs(), statement, adapters: texts.iter().map(|(_, a)| *a).collect() }
     }
 
-    pub fn batch<'b>(&'b self, run: &'b Run) -> Batch<'b> {
+    pub fn batch(&self, run: &Run) -> Batch {
+        let layout = registered(&self.key.architecture);
+        let adapter = |i: usize| placed(&layout, Region::ADAPTER, &self.adapters[i].cells);
         Batch {
-            base: &self.base,
-            tables: &self.tables,
-            adapters: run.adapters.iter().map(|a| a.map_or(&[][..], |i| &self.adapters[i].cells)).collect(),
-            columns: &run.columns,
+            base: placed(&layout, Region::BASE, &self.base),
+            tables: placed(&layout, Region::TABLE, &self.tables),
+            adapters: run.adapters.iter().map(|a| a.map(adapter)).collect(),
+            columns: run.columns.clone().into_iter().collect(),
         }
     }
 

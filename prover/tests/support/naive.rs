@@ -4,14 +4,14 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use std::collections::BTreeMap;
-
+use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
-use lorica_circuits::column::{Axis, Column, Lookup, Region, Table};
-use lorica_circuits::form::{Coefficient, Form, LowWeight, ScaleRef};
+use lorica_circuits::column::{Column, Lookup, Table, TableSpec};
+use lorica_circuits::form::{Coefficient, Form, LowWeight};
 use lorica_circuits::layout::Layout;
-use lorica_circuits::relation::Product;
-use lorica_prover::cells::place;
+use lorica_circuits::region::Region;
+use lorica_circuits::relation::{Product, PublicFactor};
+use lorica_prover::cells::Placed;
 use lorica_prover::commit::{Tile, commit_tiles};
 use lorica_prover::mercury::{evaluate_multilinear, open};
 use lorica_verifier::arithmetic::Native;
@@ -24,8 +24,8 @@ use lorica_verifier::multilinear::{eq, eq_table, integer};
 use lorica_verifier::proof::InferenceProof;
 use lorica_verifier::statement::absorb;
 use lorica_verifier::transcript::Transcript;
-use lorica_verifier::verify::{Circuit, VerifyError, inputs, verify_with};
-use lorica_verifier::weight::{Points, RequestBits, Weights, scale_values};
+use lorica_verifier::verify::{VerifyError, inputs, verify_with};
+use lorica_verifier::weight::{Points, RequestBits, Weights};
 
 use super::hooked::{Hook, Hooked};
 use super::{Run, SRS, World};
@@ -66,7 +66,7 @@ fn nonzero(values: impl IntoIterator<Item = (usize, Fr)>) -> Vec<(usize, Fr)> {
 
 struct Functionals<'l> {
     layout: &'l Layout,
-    scales: BTreeMap<ScaleRef, Fr>,
+    scales: Vec<Fr>,
     /// Ids, padded, and length of each request of the shape.
     texts: Vec<(Vec<usize>, usize)>,
 }
@@ -75,12 +75,12 @@ impl Functionals<'_> {
     fn coefficient(&self, c: Coefficient) -> Fr {
         match c {
             Coefficient::Integer(value) => integer(value),
-            Coefficient::Scale(scale) => self.scales[&scale],
+            Coefficient::Scale(scale) => self.scales[scale.0],
         }
     }
 
     /// All addresses with their weights, one form at one point.
-    fn weights(&self, form: &Form, points: &Points<Fr>) -> Vec<(usize, Fr)> {
+    fn weights(&self, form: &Form, points: &Points<'_, Fr>) -> Vec<(usize, Fr)> {
         let table = |axis| eq_table(&mut Native, &points.get(axis).expect("a point"));
         let mut all = Vec::new();
         for term in &form.terms {
@@ -105,15 +105,15 @@ impl Functionals<'_> {
             let by_text = term.lows.iter().any(|l| {
                 matches!(l, LowWeight::Masked | LowWeight::Unmasked(_) | LowWeight::WordOf | LowWeight::PositionOf)
             });
-            let adapter = spec.region == Region::Adapter;
-            let requests = if by_text || adapter { table(Axis::Request) } else { vec![Fr::ONE] };
+            let adapter = self.layout.copies(spec.region) > 1;
+            let requests = if by_text || adapter { table(Axis::REQUEST) } else { vec![Fr::ONE] };
             for (m, share) in requests.iter().enumerate().filter(|(_, s)| !bool::from(s.is_zero())) {
                 axes.truncate(digits);
                 let mut scalar = scalar * share;
                 for (weight, &(axis, bits)) in term.lows.iter().zip(&spec.lows) {
                     let (ids, length) = &self.texts[m];
                     let own = match weight {
-                        LowWeight::Axis(Axis::Request) if by_text => vec![(m, Fr::ONE)],
+                        LowWeight::Axis(Axis::REQUEST) if by_text => vec![(m, Fr::ONE)],
                         LowWeight::Axis(other) => nonzero(table(*other).into_iter().enumerate()),
                         LowWeight::Packed(other) => {
                             // eq of the upper bits: a sum over the lower ones of the whole point's table.
@@ -127,22 +127,23 @@ impl Functionals<'_> {
                         LowWeight::Masked => (0..*length).map(|i| (i, Fr::ONE)).collect(),
                         LowWeight::Unmasked(other) => nonzero(table(*other).into_iter().enumerate().skip(*length)),
                         LowWeight::WordOf => {
-                            nonzero(table(Axis::Token).into_iter().enumerate().map(|(t, w)| (ids[t], w)))
+                            nonzero(table(Axis::TOKEN).into_iter().enumerate().map(|(t, w)| (ids[t], w)))
                         }
                         LowWeight::PositionOf => nonzero(
-                            table(Axis::Token)
+                            table(Axis::TOKEN)
                                 .into_iter()
                                 .enumerate()
                                 .map(|(t, w)| (if t < *length { t } else { 0 }, w)),
                         ),
                     };
-                    assert!(axis != Axis::Request || !adapter);
+                    assert!(axis != Axis::REQUEST || !adapter);
                     axes.push((1 << bits, own));
                 }
                 if axes.iter().any(|(_, own)| own.is_empty()) {
                     scalar = Fr::ZERO;
                 }
-                let start = self.layout.address(term.column, if adapter { m } else { 0 }).expect("an address") as usize;
+                let copy = if adapter { m } else { 0 };
+                let address = |cell| self.layout.address(term.column, copy, cell).expect("an address") as usize;
                 let mut product = vec![(0usize, scalar)];
                 for (count, own) in &axes {
                     product = product
@@ -150,13 +151,13 @@ impl Functionals<'_> {
                         .flat_map(|(at, w)| own.iter().map(move |(i, v)| (at * count + i, *w * v)))
                         .collect();
                 }
-                all.extend(product.into_iter().map(|(at, w)| (start + at, w)));
+                all.extend(product.into_iter().map(|(at, w)| (address(at), w)));
             }
         }
         all
     }
 
-    fn value(&self, form: &Form, points: &Points<Fr>, cells: &[Fr]) -> Fr {
+    fn value(&self, form: &Form, points: &Points<'_, Fr>, cells: &[Fr]) -> Fr {
         self.weights(form, points).iter().map(|(at, w)| cells[*at] * w).sum()
     }
 }
@@ -169,7 +170,7 @@ impl Tables {
         functionals: &Functionals<'_>,
         weights: &Weights<'_, Fr>,
         product: &Product,
-        outer: &Points<Fr>,
+        outer: &Points<'_, Fr>,
         cells: &[Fr],
     ) -> Self {
         let a = &mut Native;
@@ -177,15 +178,16 @@ impl Tables {
         let mut tables = [vec![], vec![], vec![]];
         for x in 0..1usize << bits {
             let corner: Vec<Fr> = (0..bits).rev().map(|i| Fr::from((x >> i) as u64 & 1)).collect();
-            let bound = outer.bind(functionals.layout, &product.variables, &corner);
+            let bound = outer.bind(&product.variables, &corner);
             let mut public = Fr::ONE;
-            for &axis in &product.equal {
-                public *= eq(a, &outer.get(axis).expect("a point"), &bound.get(axis).expect("a point"));
-            }
-            if product.masked {
-                let get = |points: &Points<Fr>, axis| points.get(axis).expect("a point");
-                public *=
-                    weights.mask(a, &get(outer, Axis::Request), &get(&bound, Axis::Request), &get(&bound, Axis::Key));
+            let get = |points: &Points<'_, Fr>, axis| points.get(axis).expect("a point");
+            for factor in &product.public {
+                public *= match *factor {
+                    PublicFactor::Equal(axis) => eq(a, &get(outer, axis), &get(&bound, axis)),
+                    PublicFactor::Length(axis) => {
+                        weights.mask(a, &get(outer, Axis::REQUEST), &get(&bound, Axis::REQUEST), &get(&bound, axis))
+                    }
+                };
             }
             let left = functionals.value(&product.left, &bound, cells);
             tables[0].push(public);
@@ -289,40 +291,40 @@ pub fn prove_tree(transcript: &mut Transcript<Native>, leaves: (Vec<Fr>, Vec<Fr>
 pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &mut impl Forger) -> InferenceProof {
     let a = &mut Native;
     let statement = &run.statement;
-    let circuit = Circuit::new(&world.key, &statement.shape).expect("a circuit");
-    let layout = &circuit.layout;
+    let layout = &world.key.architecture.layout(&statement.shape).expect("a layout");
     let size = 1usize << layout.shape.log_tile;
     let batch = world.batch(run);
 
     // The whole address space.
     let mut cells = vec![Fr::ZERO; 1 << layout.address_bits()];
-    let mut write = |region, request, values: &[i64]| {
+    let mut write = |region, request, placed: Option<&Placed>| {
         let start = layout.region_start(region, request) as usize;
+        let values = placed.map(Placed::to_vec).unwrap_or_default();
         values.iter().enumerate().for_each(|(i, v)| cells[start + i] = integer(*v));
     };
-    let witness = place(layout, Region::Witness, &run.columns).expect("columns");
-    write(Region::Base, 0, batch.base);
-    write(Region::Table, 0, batch.tables);
+    let witness = Placed::new(layout, Region::WITNESS, &batch.columns).expect("columns");
+    write(Region::BASE, 0, Some(&batch.base));
+    write(Region::TABLE, 0, Some(&batch.tables));
     for m in 0..layout.shape.requests {
-        write(Region::Adapter, m, batch.adapters.get(m).unwrap_or(&batch.adapters[0]));
+        write(Region::ADAPTER, m, batch.adapters.get(m).unwrap_or(&batch.adapters[0]).as_deref());
     }
-    write(Region::Witness, 0, &witness);
-    let tiles = layout.tiles(Region::Witness, 0);
+    write(Region::WITNESS, 0, Some(&witness));
+    let tiles = layout.tiles(Region::WITNESS, 0);
     let mut additions: Vec<Vec<(usize, Fr)>> = vec![vec![]; tiles.count + 1];
     for (column, index, delta) in field {
-        let at = layout.placement(*column).expect("a placement").offset as usize + index;
+        let at = super::at(layout, *column, *index);
         cells[tiles.first * size + at] += delta;
         additions[at / size].push((at % size, *delta));
     }
     // One cell of the mask, so that its commitment is a point.
     cells[layout.mask_tile() * size + 777] = Fr::from(5);
     additions[tiles.count].push((777, Fr::from(5)));
-    let own: Vec<Tile<'_, i64>> = additions
+    let own: Vec<Tile<'_>> = additions
         .iter()
         .enumerate()
-        .map(|(i, field_coefficients)| {
-            let range = (i * size).min(witness.len())..((i + 1) * size).min(witness.len());
-            Tile { cells: if i < tiles.count { &witness[range] } else { &[] }, field_coefficients }
+        .map(|(i, field_coefficients)| Tile {
+            parts: witness.parts_within(i * size..(i + 1) * size).collect(),
+            field_coefficients,
         })
         .collect();
     let commitments = commit_tiles(&SRS, &own).expect("commitments");
@@ -340,21 +342,23 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     let (mut p, mut q) = (vec![Fr::ZERO; leaves], vec![Fr::ONE; leaves]);
     let denominator =
         |table: Table, key: Fr, value: Fr| leaf.x - key - leaf.b * value - leaf.b.square() * Fr::from(table.id());
-    let address = |column| layout.address(column, 0).expect("an address") as usize;
+    let address = |column, cell| layout.address(column, 0, cell).expect("an address") as usize;
+    let leaf_of = |column, cell| super::at(layout, column, cell);
     for placement in layout.placements() {
         let Lookup::Key { table, value, .. } = placement.spec.lookup else { continue };
         for i in 0..placement.spec.len() {
-            let key = cells[address(placement.spec.column) + i] + integer(placement.spec.lookup.offset());
-            let value = value.map_or(Fr::ZERO, |column| cells[address(column) + i]);
-            p[placement.offset as usize + i] = Fr::ONE;
-            q[placement.offset as usize + i] = denominator(table, key, value);
+            let column = placement.spec.column;
+            let key = cells[address(column, i)] + integer(placement.spec.lookup.offset());
+            let value = value.map_or(Fr::ZERO, |column| cells[address(column, i)]);
+            p[leaf_of(column, i)] = Fr::ONE;
+            q[leaf_of(column, i)] = denominator(table, key, value);
         }
     }
-    for &table in Table::used(layout.shape.output) {
-        let start = layout.placement(table.multiplicities()).expect("a placement").offset as usize;
+    for &TableSpec { table, values, multiplicities } in &layout.program.tables {
+        let start = leaf_of(multiplicities, 0);
         for i in 0..1usize << table.bits() {
-            let value = table.values().map_or(Fr::ZERO, |column| cells[address(column) + i]);
-            p[start + i] = -cells[address(table.multiplicities()) + i];
+            let value = values.map_or(Fr::ZERO, |column| cells[address(column, i)]);
+            p[start + i] = -cells[address(multiplicities, i)];
             q[start + i] = denominator(table, Fr::from(i as u64), value);
         }
     }
@@ -372,13 +376,12 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
         })
         .collect();
     texts.resize(layout.shape.requests, texts[0].clone());
-    let names = scale_values(&world.key.scales).into_iter().map(|(name, _)| name);
-    let scales: BTreeMap<ScaleRef, Fr> = names.zip(inputs.scales.iter().copied()).collect();
+    let scales = inputs.scales.clone();
     let functionals = Functionals { layout, scales: scales.clone(), texts };
     let weights = Weights { layout, scales, requests: bound.bits as Vec<RequestBits<Fr>> };
-    let mut claims: Vec<(&Form, Points<Fr>)> = Vec::new();
+    let mut claims: Vec<(&Form, Points<'_, Fr>)> = Vec::new();
     let (mut forms, mut tables) = (Vec::new(), Vec::new());
-    for relation in &circuit.relations {
+    for relation in layout.relations() {
         if relation.products.is_empty() {
             claims.push((&relation.form, outer.clone()));
             continue;
@@ -394,8 +397,8 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     forger.forms(&mut forms);
     transcript.absorb_all(a, "form values", &forms);
     let lambda = transcript.challenge(a, "relation combine");
-    let shape = message_shape(layout, &circuit.relations);
-    let with_products = || circuit.relations.iter().filter(|r| !r.products.is_empty());
+    let shape = message_shape(layout);
+    let with_products = || layout.relations().iter().filter(|r| !r.products.is_empty());
     let combine = powers(a, &lambda, with_products().count());
     let products: Vec<(Fr, usize)> = with_products()
         .zip(&combine)
@@ -411,7 +414,7 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     let mut values = forms.iter();
     for (relation, power) in with_products().zip(&combine) {
         let mut total = weights.constants(a, &relation.constants, &outer).expect("constants");
-        if let Some(public) = relation.public {
+        if let Some(public) = &relation.public {
             total += public_value(a, public, &inputs, &outer).expect("a public value");
         }
         if has_form_value(relation) {
@@ -447,7 +450,7 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     let mut operands = Vec::new();
     let mut finished = tables.iter();
     for product in with_products().flat_map(|r| &r.products) {
-        let bound = outer.bind(layout, &product.variables, &challenges[shape.rounds - variables(layout, product)..]);
+        let bound = outer.bind(&product.variables, &challenges[shape.rounds - variables(layout, product)..]);
         let table = finished.next().expect("a table");
         operands.push(table.0[1][0]);
         claims.push((&product.left, bound.clone()));
@@ -462,14 +465,14 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     // Reduction.
     let mut functional: Vec<Vec<(usize, Fr)>> =
         claims.iter().map(|(form, points)| functionals.weights(form, points)).collect();
-    let (multiplicities, keys) = leaf_terms(layout, &Fr::ONE, &leaf.b).expect("terms");
+    let (multiplicities, keys) = leaf_terms(layout, &Fr::ONE, &leaf.b);
     let eq_leaf = eq_low_first(&leaf_point);
     for terms in [multiplicities, keys] {
         let mut own = Vec::new();
         for term in terms {
             let length = layout.placement(term.column).expect("a placement").spec.len();
-            let (at, leaf) = (address(term.column), term.leaf as usize);
-            own.extend((0..length).map(|i| (at + i, term.coefficient * eq_leaf[leaf + i])));
+            let weight = |i| term.coefficient * eq_leaf[leaf_of(term.at, i)];
+            own.extend((0..length).map(|i| (address(term.column, i), weight(i))));
         }
         functional.push(own);
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use lorica_quant::import::{FloatAdapter, FloatEncoder};
+use lorica_quant::import::{EncoderConfig, FloatAdapter, FloatEncoder, Tokenizer};
 use lorica_quant::integer::{
     AdapterModel, BaseModel, ExecuteError, Executor, Quality, RequestOutput, compare, quantise_adapter,
 };
@@ -130,23 +130,18 @@ pub fn load_adapter(dir: &Path, base: &BaseModel) -> Result<(FloatAdapter, Adapt
 }
 
 /// The sizes that an adapter's tensors must have; what they do not depend on has any value.
-fn sizes(base: &BaseModel) -> lorica_quant::import::EncoderConfig {
-    use lorica_circuits::architecture::Activation as A;
-    use lorica_quant::import::Activation;
+fn sizes(base: &BaseModel) -> EncoderConfig {
     let a = &base.architecture;
-    lorica_quant::import::EncoderConfig {
+    EncoderConfig {
         hidden: a.hidden,
         layers: a.layers,
         heads: a.heads,
         intermediate: a.intermediate,
         vocab: a.vocab,
-        max_positions: lorica_quant::import::MAX_TOKENS,
+        max_positions: a.max_tokens,
+        max_tokens: a.max_tokens,
         type_vocab: 1,
-        activation: match a.activation {
-            A::Gelu => Activation::Gelu,
-            A::GeluNew => Activation::GeluNew,
-            A::Relu => Activation::Relu,
-        },
+        activation: a.activation,
         layer_norm_eps: 1e-12,
     }
 }
@@ -176,7 +171,7 @@ pub struct Measured {
     pub quality: Option<Quality>,
     /// Texts that could be run.
     pub texts: usize,
-    /// Texts with more than 128 tokens, which are left out.
+    /// Texts with more tokens than the base takes, which are left out.
     pub too_long: usize,
     /// Texts with a value out of range, on the integer side.
     pub range_errors: usize,
@@ -228,7 +223,8 @@ fn measure(
     path: Option<&Path>,
 ) -> Result<Measured, Error> {
     let base = executor.base();
-    let tokenizer = lorica_quant::import::Tokenizer::from_bytes(&base.tokenizer_json, base.architecture.vocab)?;
+    let (vocab, max_tokens) = (base.architecture.vocab, base.architecture.max_tokens);
+    let tokenizer = Tokenizer::from_bytes(&base.tokenizer_json, vocab, max_tokens)?;
     let mut measured = Measured { quality: None, texts: 0, too_long: 0, range_errors: 0, labelled: 0, right: 0 };
     let mut ids = Vec::new();
     for text in texts {

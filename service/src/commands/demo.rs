@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use lorica_circuits::architecture::{OutputKind, Shape};
 use lorica_circuits::bn254::Fr;
+use lorica_circuits::shape::OutputKind;
 use lorica_quant::integer::BaseModel;
 use lorica_settlement::statement::CircuitShape;
 use lorica_verifier::keccak::keccak;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::adapter::load_adapter;
 use super::demo_chain::Stage;
-use super::model::{Imported, calibration_texts, import_model, parse_tau, quality_json};
+use super::model::{ImportSizes, Imported, calibration_texts, import_model, parse_tau, quality_json};
 use super::verify::check;
 use super::{shape_json, shape_text, short, word};
 use crate::answer::Answer;
@@ -97,8 +97,8 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     out.warn(INSECURE);
     let model = out.step("fetch model", || fetch_minilm(&cache_dir()?))?;
     let srs = cached_dev(args.tau, out)?;
-    let Imported { file: base, quality, encoder } =
-        import_model(&model, &calibration_texts(None)?, 16, args.tau, &srs, out)?;
+    let sizes = ImportSizes { tau: args.tau, ..ImportSizes::default() };
+    let Imported { file: base, quality, encoder } = import_model(&model, &calibration_texts(None)?, sizes, &srs, out)?;
     drop(encoder);
     let adapters = out.step("import two adapters", || {
         ADAPTERS
@@ -126,9 +126,11 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     drop(adapters);
     out.take_phases();
     let salt = random_salt()?;
-    let shape = Shape::fitting(1, ids.len(), args.tau, OutputKind::Classify)?;
+    let architecture = &prover.key.commitments.architecture;
+    let shape = architecture.shape(1, ids.len(), args.tau, OutputKind::Classify)?;
+    let input = input_word(&salt, &ids, architecture.max_tokens);
     let key = cached(&CircuitShape::of(&prover.key.commitments, shape), &srs, out)?;
-    let stage = out.step("publish and lock", || Stage::new(&prover.key, &keys, &input_word(&salt, &ids), key))?;
+    let stage = out.step("publish and lock", || Stage::new(&prover.key, &keys, &input, key))?;
     let context = stage.binding().context();
     let on_chain_before = out.take_phases();
     let jobs = [Job { ids: ids.clone(), adapter: adapter.as_ref(), salt }];

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lorica_circuits::architecture::OutputKind;
 use lorica_circuits::bn254::Fr;
+use lorica_circuits::shape::OutputKind;
 use lorica_contracts::abi;
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_contracts::alloy_primitives::{Address, B256, Bytes, U256};

@@ -129,7 +129,7 @@ fn base(path: &Path) -> Result<Value, Error> {
     file.key.commitments.validate().map_err(|source| Error::Key { path: path.into(), source })?;
     let mut fields = base_fields(&file.key);
     fields.insert("source_sha256".into(), hex::encode(file.source).into());
-    fields.insert("cells".into(), file.model.columns.values().map(Vec::len).sum::<usize>().into());
+    fields.insert("cells".into(), file.model.columns.cells().into());
     Ok(with("base", crate::files::VERSION, &bytes, fields))
 }
 
@@ -143,7 +143,8 @@ fn base_key(path: &Path, _out: &Output) -> Result<Value, Error> {
 fn adapter_fields(key: &AdapterKey) -> Map<String, Value> {
     let fields = json!({
         "id": word(&key.commitments.id()), "base": word(&key.commitments.base),
-        "commitments": key.commitments.tiles.len(), "output": kind_name(kind_of(key.has_head)), "labels": key.labels,
+        "datanet": key.commitments.version.as_ref().map(word), "commitments": key.commitments.tiles.len(),
+        "output": kind_name(kind_of(key.has_head)), "labels": key.labels,
     });
     let Value::Object(fields) = fields else { return Map::new() };
     fields
@@ -153,7 +154,7 @@ fn adapter(path: &Path) -> Result<Value, Error> {
     let bytes = store::read(path, MAX_ADAPTER_BYTES)?;
     let file = AdapterFile::decode(&bytes).map_err(Error::file(path))?;
     let mut fields = adapter_fields(&file.key);
-    fields.insert("cells".into(), file.model.columns.values().map(Vec::len).sum::<usize>().into());
+    fields.insert("cells".into(), file.model.columns.cells().into());
     Ok(with("adapter", crate::files::VERSION, &bytes, fields))
 }
 

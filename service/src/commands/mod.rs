@@ -18,8 +18,9 @@ pub mod srs;
 pub mod verify;
 pub mod verify_settlement;
 
-use lorica_circuits::architecture::{Architecture, OutputKind, Shape};
 use lorica_circuits::bn254::Fr;
+use lorica_circuits::families::encoder::Architecture;
+use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_verifier::keccak::encode_scalar;
 use serde_json::{Value, json};
 
@@ -55,13 +56,14 @@ pub(crate) fn shape_text(shape: &Shape) -> String {
 pub(crate) fn architecture_json(a: &Architecture) -> Value {
     json!({
         "hidden": a.hidden, "layers": a.layers, "heads": a.heads, "intermediate": a.intermediate, "vocab": a.vocab,
-        "activation": format!("{:?}", a.activation).to_lowercase(), "r_max": a.r_max,
+        "activation": format!("{:?}", a.activation).to_lowercase(), "r_max": a.r_max, "block": a.block,
+        "max_tokens": a.max_tokens,
     })
 }
 
 pub(crate) fn architecture_text(a: &Architecture) -> String {
     format!(
-        "{} layers, hidden {}, {} heads, feed-forward {}, vocabulary {}, r_max {}",
-        a.layers, a.hidden, a.heads, a.intermediate, a.vocab, a.r_max
+        "{} layers, hidden {}, {} heads, feed-forward {}, vocabulary {}, r_max {}, blocks of {}, texts of up to {} tokens",
+        a.layers, a.hidden, a.heads, a.intermediate, a.vocab, a.r_max, a.block, a.max_tokens
     )
 }

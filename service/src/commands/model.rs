@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use lorica_circuits::architecture::OutputKind;
+use lorica_circuits::families::encoder::Architecture;
+use lorica_circuits::shape::OutputKind;
 use lorica_prover::srs::Srs;
 use lorica_quant::import::{FloatEncoder, ImportError, Tokenizer};
 use lorica_quant::integer::{Executor, Quality, calibrate, compare};
@@ -70,10 +71,13 @@ pub struct ImportArgs {
     #[arg(long, value_name = "FILE")]
     pub calibrate: Option<PathBuf>,
     /// Largest LoRA rank of adapters: a power of two up to 64
-    #[arg(long, default_value_t = 16, value_parser = parse_rank)]
+    #[arg(long, default_value_t = ImportSizes::default().r_max, value_parser = parse_rank)]
     pub r_max: usize,
+    /// Tokens that a text may have, special ones included: 128 or 256
+    #[arg(long, value_name = "TOKENS", default_value_t = ImportSizes::default().max_tokens, value_parser = parse_max_tokens)]
+    pub max_tokens: usize,
     /// log2 of the cells in a tile: 18, 20 or 22
-    #[arg(long, default_value_t = 20, value_parser = parse_tau)]
+    #[arg(long, default_value_t = ImportSizes::default().tau, value_parser = parse_tau)]
     pub tau: u32,
     /// The file to write; the key goes beside it with the ending .vk
     #[arg(short, value_name = "FILE")]
@@ -85,7 +89,16 @@ pub struct ImportArgs {
 
 fn parse_rank(text: &str) -> Result<usize, String> {
     let rank: usize = text.parse().map_err(|_| "a number is expected".to_owned())?;
-    if rank.is_power_of_two() && rank <= 64 { Ok(rank) } else { Err("1, 2, 4, 8, 16, 32 or 64 is expected".into()) }
+    if rank.is_power_of_two() && rank <= Architecture::MAX_RANK {
+        Ok(rank)
+    } else {
+        Err("1, 2, 4, 8, 16, 32 or 64 is expected".into())
+    }
+}
+
+fn parse_max_tokens(text: &str) -> Result<usize, String> {
+    let tokens: usize = text.parse().map_err(|_| "a number is expected".to_owned())?;
+    if Architecture::TOKEN_LIMITS.contains(&tokens) { Ok(tokens) } else { Err("128 or 256 is expected".into()) }
 }
 
 /// 14 and 16 are for quick tests and not advertised.
@@ -110,13 +123,14 @@ fn check(args: &CheckArgs, out: &Output) -> Result<(), Error> {
     let base = BaseKey::load(&args.base)?.commitments;
     let srs = args.srs.load(base.log_tile, out)?;
     out.step("make tables again", || expect_tables(&srs, &base, &args.srs.name()))?;
-    let tables = base.tables.len();
+    let (tables, architecture) = (base.tables.len(), &base.architecture);
     out.line(format!("base {}: its {tables} commitments to lookup tables are those of the formulas", word(&base.id())));
+    out.line(format!("  {}", architecture_text(architecture)));
     out.finish(
         "lorica.model.check/1",
         json!({
             "base": word(&base.id()), "architecture": word(&base.architecture_digest()), "tables": tables,
-            "insecure_srs": srs.is_insecure(),
+            "insecure_srs": srs.is_insecure(), "block": architecture.block, "max_tokens": architecture.max_tokens,
         }),
     );
     Ok(())
@@ -133,7 +147,8 @@ fn import(args: &ImportArgs, out: &Output) -> Result<(), Error> {
     check_output(&args.out)?;
     let srs = args.srs.load(args.tau, out)?;
     let texts = calibration_texts(args.calibrate.as_deref())?;
-    let imported = import_model(&args.dir, &texts, args.r_max, args.tau, &srs, out)?;
+    let sizes = ImportSizes { r_max: args.r_max, max_tokens: args.max_tokens, tau: args.tau };
+    let imported = import_model(&args.dir, &texts, sizes, &srs, out)?;
     let (bytes, key_bytes) = out.step("write", || imported.file.store(&args.out))?;
     let key_path = store::key_path(&args.out);
     let commitments = &imported.file.key.commitments;
@@ -193,6 +208,24 @@ pub struct Imported {
     pub quality: Quality,
 }
 
+/// What an import chooses beside the model.
+#[derive(Clone, Copy, Debug)]
+pub struct ImportSizes {
+    /// Largest LoRA rank.
+    pub r_max: usize,
+    /// Tokens that a text may have.
+    pub max_tokens: usize,
+    /// log2 of the cells in a tile.
+    pub tau: u32,
+}
+
+impl Default for ImportSizes {
+    fn default() -> Self {
+        let [max_tokens, ..] = Architecture::TOKEN_LIMITS;
+        Self { r_max: 16, max_tokens, tau: 20 }
+    }
+}
+
 /// Loads, quantises, compares and registers a model.
 ///
 /// # Errors
@@ -200,16 +233,16 @@ pub struct Imported {
 pub fn import_model(
     dir: &Path,
     texts: &[String],
-    r_max: usize,
-    log_tile: u32,
+    sizes: ImportSizes,
     srs: &Srs,
     out: &Output,
 ) -> Result<Imported, Error> {
-    let (encoder, source) =
-        out.step("load model", || Ok::<_, Error>((FloatEncoder::load(dir)?, weights_digest(dir)?)))?;
+    let (encoder, source) = out.step("load model", || {
+        Ok::<_, Error>((FloatEncoder::load_for(dir, sizes.max_tokens)?, weights_digest(dir)?))
+    })?;
     let tokenizer = encoder.tokenizer()?;
     let ids = encode_all(&tokenizer, texts)?;
-    let model = out.step("calibrate and quantise", || calibrate(&encoder, &ids, r_max))?;
+    let model = out.step("calibrate and quantise", || calibrate(&encoder, &ids, sizes.r_max))?;
     let (model, quality) = out.step("compare with float", || {
         let executor = Executor::new(Arc::new(model))?;
         let quality = compare(&executor, &encoder, None, &ids)?;
@@ -217,7 +250,7 @@ pub fn import_model(
         drop(executor);
         Ok::<_, Error>((Arc::unwrap_or_clone(model), quality))
     })?;
-    let file = out.step("commit", || register_base(srs, model, log_tile, source))?;
+    let file = out.step("commit", || register_base(srs, model, sizes.tau, source))?;
     Ok(Imported { encoder, file, quality })
 }
 

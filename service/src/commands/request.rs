@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
-use lorica_circuits::architecture::OutputKind;
+use lorica_circuits::shape::OutputKind;
 use lorica_contracts::abi;
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_contracts::alloy_primitives::{Address, B256, Bytes, U256};
@@ -237,7 +237,7 @@ fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
         requester: args.wallet.unwrap_or(key.account()),
         base: abi::word(&base.commitments.id()),
         adapter: adapter.as_ref().map_or(U256::ZERO, |adapter| abi::word(&adapter.commitments.id())),
-        inputDigest: abi::word(&input_word(&salt, &ids)),
+        inputDigest: abi::word(&input_word(&salt, &ids, base.commitments.architecture.max_tokens)),
         kind: kind.number(),
         maxFee: node::units(args.max_fee, args.token)?,
         token: args.token.address(&market),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lorica_circuits::architecture::{OutputKind, Shape};
+use lorica_circuits::shape::OutputKind;
 use lorica_settlement::statement::CircuitShape;
 use serde_json::json;
 
@@ -24,7 +24,7 @@ pub struct SettlementKeyArgs {
     /// Most requests of a batch, 1 to 16
     #[arg(long, default_value_t = 1)]
     pub requests: usize,
-    /// Most tokens of a request, 2 to 128
+    /// Most tokens of a request, 2 to the base's limit
     #[arg(long, default_value_t = 32)]
     pub tokens: usize,
     /// For embeddings instead of labels
@@ -45,7 +45,7 @@ pub struct SettlementKeyArgs {
 pub fn run(args: &SettlementKeyArgs, out: &Output) -> Result<(), Error> {
     let base = BaseKey::load(&args.base)?.commitments;
     let output = if args.embed { OutputKind::Embed } else { OutputKind::Classify };
-    let shape = Shape::fitting(args.requests, args.tokens, base.log_tile, output)?;
+    let shape = base.architecture.shape(args.requests, args.tokens, base.log_tile, output)?;
     let srs = args.srs.load(base.log_tile, out)?;
     out.step("make tables again", || expect_tables(&srs, &base, &args.srs.name()))?;
     let key = cached(&CircuitShape::of(&base, shape), &srs, out)?;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{ArgGroup, Args};
-use lorica_circuits::architecture::OutputKind;
 use lorica_circuits::bn254::Fr;
+use lorica_circuits::shape::OutputKind;
 use lorica_contracts::alloy_primitives::B256;
 use lorica_verifier::key::AdapterCommitments;
 use lorica_verifier::proof::InferenceProof;

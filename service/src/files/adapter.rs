@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lorica_circuits::column::Region;
+use lorica_circuits::region::Region;
 use lorica_quant::integer::AdapterModel;
 use lorica_verifier::codec::{CodecError, Reader, Writer};
 
@@ -25,7 +25,7 @@ impl AdapterFile {
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new(ADAPTER_MAGIC, VERSION);
         self.key.write_body(&mut writer);
-        write_columns(&mut writer, Region::Adapter, &self.model.columns);
+        write_columns(&mut writer, Region::ADAPTER, &self.model.columns);
         writer.finish()
     }
 
@@ -36,7 +36,7 @@ impl AdapterFile {
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(bytes, "adapter", ADAPTER_MAGIC, VERSION)?;
         let key = AdapterKey::read_body(&mut reader)?;
-        let columns = read_columns(&mut reader, Region::Adapter)?;
+        let columns = read_columns(&mut reader, Region::ADAPTER)?;
         reader.finish()?;
         let model = AdapterModel { columns, labels: key.labels.clone(), has_head: key.has_head };
         Ok(Self { key, model })

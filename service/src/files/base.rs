@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use lorica_circuits::column::Region;
+use lorica_circuits::families::encoder::Architecture;
+use lorica_circuits::region::Region;
+use lorica_quant::integer::model::INPUTS;
 use lorica_quant::integer::{BaseMeta, BaseModel, Exponents};
 use lorica_verifier::codec::{CodecError, Reader, Writer};
 
@@ -41,7 +43,7 @@ impl BaseFile {
             writer.count(peaks.len());
             peaks.iter().for_each(|&peak| writer.u32(peak));
         }
-        write_columns(&mut writer, Region::Base, &self.model.columns);
+        write_columns(&mut writer, Region::BASE, &self.model.columns);
         writer.finish()
     }
 
@@ -69,11 +71,11 @@ impl BaseFile {
             output: list()?,
         };
         let mut input_peaks = Vec::new();
-        for _ in 0..reader.count("input peaks", 64, 4)? {
-            let count = reader.count("input peaks", 1 << 16, 4)?;
+        for _ in 0..reader.count("input peaks", INPUTS * Architecture::MAX_LAYERS + 1, 4)? {
+            let count = reader.count("input peaks", Architecture::MAX_INTERMEDIATE, 4)?;
             input_peaks.push((0..count).map(|_| reader.u32("input peak")).collect::<Result<_, _>>()?);
         }
-        let columns = read_columns(&mut reader, Region::Base)?;
+        let columns = read_columns(&mut reader, Region::BASE)?;
         reader.finish()?;
         let meta = BaseMeta { has_pooler: key.has_pooler, exponents, input_peaks };
         let model = BaseModel {

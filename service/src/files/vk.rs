@@ -6,9 +6,8 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
-use lorica_circuits::architecture::LABELS;
 use lorica_circuits::bn254::G2Affine;
-use lorica_circuits::layout::MAX_REGISTERED_TILES;
+use lorica_circuits::shape::LABELS;
 use lorica_quant::import::Tokenizer;
 use lorica_verifier::codec::{CodecError, Reader, Writer};
 use lorica_verifier::group::VerifierKey;
@@ -49,7 +48,8 @@ impl BaseKey {
     /// # Errors
     /// [`Error::Tokenizer`].
     pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
-        Ok(Tokenizer::from_bytes(&self.tokenizer_json, self.commitments.architecture.vocab)?)
+        let architecture = &self.commitments.architecture;
+        Ok(Tokenizer::from_bytes(&self.tokenizer_json, architecture.vocab, architecture.max_tokens)?)
     }
 
     /// Writes all fields.
@@ -126,16 +126,14 @@ impl AdapterKey {
     }
 
     pub(super) fn write_body(&self, writer: &mut Writer) {
-        writer.scalar(&self.commitments.base);
-        writer.points(&self.commitments.tiles);
+        self.commitments.write(writer);
         writer.u8(u8::from(self.has_head));
         writer.count(self.labels.len());
         self.labels.iter().for_each(|label| writer.counted(label.as_bytes()));
     }
 
     pub(super) fn read_body(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        let base = reader.scalar("base id")?;
-        let tiles = reader.points("adapter commitments", MAX_REGISTERED_TILES)?;
+        let commitments = AdapterCommitments::read(reader)?;
         let has_head = read_flag(reader, "has head")?;
         let count = reader.count("labels", LABELS, 4)?;
         let mut labels = Vec::with_capacity(count);
@@ -147,7 +145,7 @@ impl AdapterKey {
         if has_head == labels.is_empty() {
             return Err(CodecError::Value { what: "labels of an adapter", got: count as u64 });
         }
-        Ok(Self { commitments: AdapterCommitments { base, tiles }, has_head, labels })
+        Ok(Self { commitments, has_head, labels })
     }
 
     /// The file `a.vk`.

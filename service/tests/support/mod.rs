@@ -76,7 +76,8 @@ impl Lorica {
         self.run(line.split_whitespace())
     }
 
-    /// A random model of two small layers with tiles of 2^14 cells, two adapters with heads and one without.
+    /// A random model of two small layers with tiles of 2^14 cells, two adapters with heads, one of
+    /// which changes the pooler, and one without.
     pub fn small_world() -> Self {
         let lorica = Self::new();
         lorica.line("srs dev --log-size 14 -o dev.srs").expect(0);
@@ -84,9 +85,10 @@ impl Lorica {
         lorica.write("calibration.txt", "hello world\na b ab ba\nworld a hello b aa bb\n");
         let import = ["model", "import", path(&model), "--tau", "14", "--r-max", "4", "--calibrate", "calibration.txt"];
         lorica.run(import.into_iter().chain(SRS).chain(["-o", "base.lorica"])).expect(0);
-        let mut other = folders::Adapter::small();
+        let mut other = folders::Adapter::with_pooler();
         other.tensors.retain(|name, _| !name.contains("layer.1"));
-        other.config["target_modules"] = serde_json::json!(".*layer\\.0\\.attention\\.self\\.(query|value)");
+        other.config["target_modules"] =
+            serde_json::json!(".*(layer\\.0\\.attention\\.self\\.(query|value)|pooler\\.dense)");
         for (name, adapter) in
             [("a", folders::Adapter::small()), ("b", other), ("headless", folders::Adapter::headless())]
         {

@@ -13,7 +13,7 @@ use lorica_verifier::arithmetic::Native;
 use lorica_verifier::keccak::digest_points;
 use lorica_verifier::key::BaseCommitments;
 use lorica_verifier::proof::InferenceProof;
-use lorica_verifier::verify::{Circuit, inputs};
+use lorica_verifier::verify::inputs;
 
 /// Names of the checks whose rows fail.
 pub fn broken(circuit: &SettlementCircuit) -> BTreeSet<&'static str> {
@@ -39,12 +39,13 @@ pub fn broken(circuit: &SettlementCircuit) -> BTreeSet<&'static str> {
 #[track_caller]
 pub fn judge(base: &BaseCommitments, proof: &InferenceProof) {
     let shape = &proof.statement.shape;
-    let (Ok(own), Ok(compiled)) = (Circuit::new(base, shape), Compiled::new(&CircuitShape::of(base, *shape))) else {
+    let (Ok(own), Ok(compiled)) = (base.architecture.layout(shape), Compiled::new(&CircuitShape::of(base, *shape)))
+    else {
         return;
     };
     // Statements of which no circuit can speak are refused before one is made.
     let witness = digest_points(&proof.witness);
-    let Ok(scalars) = inputs(&own.layout, base, &proof.statement, witness, proof.prover_salt) else { return };
+    let Ok(scalars) = inputs(&own, base, &proof.statement, witness, proof.prover_salt) else { return };
     let native = compiled.run(&mut Native, &scalars, &proof.messages, |_, value: Fr| value).map(drop);
     // Vectors of other lengths make no circuit.
     let Ok(circuit) = compiled.circuit(&scalars, &proof.messages) else { return assert!(native.is_err()) };

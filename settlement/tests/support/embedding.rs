@@ -3,16 +3,15 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use lorica_circuits::architecture::OutputKind;
+use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_circuits::column::Axis;
+use lorica_circuits::shape::OutputKind;
 use lorica_verifier::arithmetic::Native;
 use lorica_verifier::field::{outer_points, proof_transcript};
 use lorica_verifier::lookup::leaf_challenges;
 use lorica_verifier::multilinear::{dot, eq_table, split_packed};
 use lorica_verifier::proof::{InferenceProof, Output};
 use lorica_verifier::statement::{Inputs, absorb, packed_words};
-use lorica_verifier::verify::Circuit;
 
 use super::settled::{Run, World, binding, scalars};
 
@@ -104,16 +103,16 @@ impl Forgery {
 
     /// Weights of requests and of words at the outer points, and what the stated words lack of the claim's true value.
     fn gap(&self, world: &World, honest: &Run, proof: &InferenceProof, own: &Inputs<Fr>) -> (Vec<Fr>, Vec<Fr>, Fr) {
-        let circuit = Circuit::new(&world.key, &proof.statement.shape).expect("a circuit");
+        let layout = world.key.architecture.layout(&proof.statement.shape).expect("a layout");
         let a = &mut Native;
         let mut transcript = proof_transcript(a);
-        absorb(a, &mut transcript, &circuit.layout, own).expect("a statement");
+        absorb(a, &mut transcript, &layout, own).expect("a statement");
         leaf_challenges(a, &mut transcript);
-        let outer = outer_points(a, &mut transcript, &circuit.layout);
-        let mut point = outer.get(Axis::HiddenBlock).unwrap();
-        point.extend_from_slice(split_packed(&outer.get(Axis::Channel).unwrap()).0);
+        let outer = outer_points(a, &mut transcript, &layout);
+        let mut point = outer.get(Axis::HIDDEN_BLOCK).unwrap();
+        point.extend_from_slice(split_packed(&outer.get(Axis::CHANNEL).unwrap()).0);
         let words = eq_table(a, &point);
-        let requests = eq_table(a, &outer.get(Axis::Request).unwrap());
+        let requests = eq_table(a, &outer.get(Axis::REQUEST).unwrap());
         let mut gap = Fr::ZERO;
         for (m, weight) in requests.iter().enumerate() {
             let of = if m < honest.statement.requests.len() { m } else { 0 };

@@ -8,8 +8,8 @@ pub mod oracle;
 
 use std::sync::LazyLock;
 
-use lorica_circuits::architecture::{OutputKind, Shape};
 use lorica_circuits::bn254::Fr;
+use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_prover::srs::Srs;
 use lorica_quant::integer::synthetic::SMALL;
 use lorica_settlement::binding::{Binding, BoundRequest};
@@ -19,7 +19,7 @@ use lorica_settlement::statement::CircuitShape;
 use lorica_verifier::keccak::digest_points;
 use lorica_verifier::proof::InferenceProof;
 use lorica_verifier::statement::Inputs;
-use lorica_verifier::verify::{Circuit, inputs};
+use lorica_verifier::verify::inputs;
 
 pub use inference::{LOG_TILE, Run, SRS, World};
 
@@ -36,9 +36,9 @@ pub fn world() -> World {
 
 /// The scalars of a proof's statement.
 pub fn scalars(world: &World, proof: &InferenceProof) -> Inputs<Fr> {
-    let circuit = Circuit::new(&world.key, &proof.statement.shape).expect("a circuit");
+    let layout = world.key.architecture.layout(&proof.statement.shape).expect("a layout");
     let witness = digest_points(&proof.witness);
-    inputs(&circuit.layout, &world.key, &proof.statement, witness, proof.prover_salt).expect("inputs")
+    inputs(&layout, &world.key, &proof.statement, witness, proof.prover_salt).expect("inputs")
 }
 
 pub fn key(world: &World, shape: Shape) -> ProvingKey {

@@ -168,6 +168,7 @@ pub fn register_architecture(base: &BaseCommitments) -> CommitmentRegistry::regi
     let mut encoding = Writer::default();
     write_architecture(&mut encoding, &base.architecture);
     CommitmentRegistry::registerArchitectureCall {
+        family: base.family().byte(),
         encoding: Bytes::copy_from_slice(encoding.content()),
         logTile: base.log_tile,
         srs: word(&base.srs),
@@ -189,7 +190,11 @@ pub fn register_base(base: &BaseCommitments) -> CommitmentRegistry::registerBase
 /// Registration of an adapter.
 #[must_use]
 pub fn register_adapter(adapter: &AdapterCommitments) -> CommitmentRegistry::registerAdapterCall {
-    CommitmentRegistry::registerAdapterCall { base: word(&adapter.base), tiles: registry_points(&adapter.tiles) }
+    CommitmentRegistry::registerAdapterCall {
+        base: word(&adapter.base),
+        version: word(&adapter.version_word()),
+        tiles: registry_points(&adapter.tiles),
+    }
 }
 
 /// Init code of a data contract: its code is `0x00 ‖ content`, which does nothing when called.

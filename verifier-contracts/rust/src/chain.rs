@@ -220,6 +220,16 @@ pub enum ChainError {
         /// Why.
         reason: String,
     },
+    /// A record that no contract takes in one transaction.
+    #[error("the record of this {what} has {got} points, the chain takes at most {limit}")]
+    RecordTooLong {
+        /// The kind of record.
+        what: &'static str,
+        /// Most points.
+        limit: usize,
+        /// Its points.
+        got: usize,
+    },
     /// Only who is offered a contract can accept it.
     #[error("the ownership of the contract {name:?} is not offered to {account}")]
     NotOffered {

@@ -4,18 +4,19 @@ use std::ops::Range;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolCall;
-use lorica_circuits::architecture::OutputKind;
+use lorica_circuits::shape::OutputKind;
 use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::record::MAX_RECORD_POINTS;
 use serde_json::{Value, json};
 
 use crate::abi;
 use crate::abi::bindings::{CommitmentRegistry, LoricaVerifier, VerifierRouter};
 use crate::chain::{Chain, ChainError, Receipt};
 
-/// Most gas that a route gives to a check: several times what the largest batch needs.
-pub const CHECK_GAS: u64 = 4_000_000;
+/// Most gas that a route gives to a check: the largest batch needs less than 2 million, the largest base 6.6 million more.
+pub const CHECK_GAS: u64 = 12_000_000;
 
 /// Place of the kind of output in a key's content (`SettlementKey.sol`).
 const KEY_OUTPUT_KIND: Range<usize> = 0x1c0..0x1e0;
@@ -74,6 +75,22 @@ fn expect_offered(circuit: B256, content: &[u8]) -> Result<(), ChainError> {
         Ok(_) => Ok(()),
         Err(source) => Err(ChainError::Kind { what: "circuit", id: circuit, source }),
     }
+}
+
+/// That a base and its tables are not too long for the chain: said before anything is sent.
+pub(crate) fn expect_base_fits(base: &BaseCommitments) -> Result<(), ChainError> {
+    expect_fits("architecture", base.tables.len())?;
+    expect_fits("base", base.tiles.len())
+}
+
+/// That an adapter is not too long for the chain.
+pub(crate) fn expect_adapter_fits(adapter: &AdapterCommitments) -> Result<(), ChainError> {
+    expect_fits("adapter", adapter.tiles.len())
+}
+
+fn expect_fits(what: &'static str, got: usize) -> Result<(), ChainError> {
+    let limit = MAX_RECORD_POINTS;
+    if got > limit { Err(ChainError::RecordTooLong { what, limit, got }) } else { Ok(()) }
 }
 
 /// Deploys a contract.
@@ -184,6 +201,7 @@ impl Contracts {
     /// [`ChainError`].
     pub fn register_base(&self, chain: &mut impl Chain, base: &BaseCommitments) -> Result<[Step; 2], ChainError> {
         self.expect_chain(chain)?;
+        expect_base_fits(base)?;
         let architecture = abi::word(&base.architecture_digest());
         let id = abi::word(&base.id());
         Ok([
@@ -208,6 +226,7 @@ impl Contracts {
     /// [`ChainError`].
     pub fn register_adapter(&self, chain: &mut impl Chain, adapter: &AdapterCommitments) -> Result<Step, ChainError> {
         self.expect_chain(chain)?;
+        expect_adapter_fits(adapter)?;
         let id = abi::word(&adapter.id());
         self.register(
             chain,

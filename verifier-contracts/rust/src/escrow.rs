@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{Eip712Domain, SolStruct, SolValue};
-use lorica_circuits::architecture::OutputKind;
+use lorica_circuits::shape::OutputKind;
 use lorica_settlement::settlement::Settlement;
 
 use crate::abi;

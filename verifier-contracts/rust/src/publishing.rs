@@ -10,7 +10,7 @@ use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
 use crate::abi;
 use crate::abi::bindings::{CommitmentRegistry, ModelRegistry};
 use crate::chain::{Chain, ChainError};
-use crate::contracts::{Step, ask};
+use crate::contracts::{Step, ask, expect_adapter_fits, expect_base_fits};
 use crate::market::Market;
 use crate::terms::{Kind, Shares, line_number};
 
@@ -50,11 +50,13 @@ impl Market {
         base: &BaseCommitments,
         terms: &Publication,
     ) -> Result<Vec<Step>, ChainError> {
+        expect_base_fits(base)?;
         let register = abi::register_architecture(base);
         let architecture = abi::word(&base.architecture_digest());
         let own = Publication { line: 0, ..terms.clone() };
         let mut steps = self.publish(chain, (Kind::Architecture, architecture), None, &own, |terms, permit| {
             abi::encode(&ModelRegistry::publishArchitectureCall {
+                family: register.family,
                 encoding: register.encoding,
                 logTile: register.logTile,
                 srs: register.srs,
@@ -96,10 +98,12 @@ impl Market {
         adapter: &AdapterCommitments,
         terms: &Publication,
     ) -> Result<Vec<Step>, ChainError> {
+        expect_adapter_fits(adapter)?;
         let register = abi::register_adapter(adapter);
         self.publish(chain, (Kind::Adapter, abi::word(&adapter.id())), Some(register.base), terms, |terms, permit| {
             abi::encode(&ModelRegistry::publishAdapterCall {
                 base: register.base,
+                version: register.version,
                 tiles: points(register.tiles),
                 terms,
                 permit,

@@ -13,7 +13,9 @@ use lorica_contracts::embedded::EmbeddedChain;
 use lorica_contracts::revert::Revert;
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::key::AdapterCommitments;
-use support::{ALL, CLASSIFY_1, EMBED_2, GUARDIAN, OWNER, Vector, World, floor, intrinsic, points, register};
+use support::{
+    ALL, CLASSIFY_1, EMBED_2, GUARDIAN, OWNER, Vector, World, floor, intrinsic, points, published, register,
+};
 
 /// All vectors on one chain, by transactions of their consumer.
 #[test]
@@ -97,16 +99,16 @@ fn keys_are_registered_under_their_ids() {
     let base = vector.base();
     assert_eq!(abi::word(&base.architecture_digest()), vector.word("architecture"));
     let (id, tiles) = &vector.adapters()[1];
-    let theirs = AdapterCommitments { base: vector.settlement().base, tiles: points(tiles) };
+    let theirs = AdapterCommitments { base: vector.settlement().base, version: None, tiles: points(tiles) };
     assert_eq!(abi::word(&theirs.id()), *id);
-    let adapter = AdapterCommitments { base: base.id(), tiles: points(tiles) };
+    let adapter = AdapterCommitments { base: base.id(), version: None, tiles: points(tiles) };
 
     let mut chain = EmbeddedChain::new(31337, OWNER);
     let (contracts, _) = Contracts::deploy(&mut chain, GUARDIAN).unwrap();
     let error = contracts.register_adapter(&mut chain, &adapter).unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("refused by the contract: base {:#x} is not registered", abi::word(&base.id()))
+        format!("refused by the contract: base {:#066x} is not registered", abi::word(&base.id()))
     );
     let steps = contracts.register_base(&mut chain, &base).unwrap();
     assert_eq!(steps[0].id, vector.word("architecture"));
@@ -124,6 +126,46 @@ fn keys_are_registered_under_their_ids() {
     assert!(twice.to_string().contains("is registered already"), "{twice}");
 }
 
+/// What does not fit is refused with both numbers before anything is sent: not even the architecture is registered.
+#[test]
+fn records_that_are_too_long_are_not_sent() {
+    let (mut chain, market) = published::deploy();
+    let vector = Vector::read(EMBED_2);
+    let mut base = vector.base();
+    base.tiles = vec![base.tiles[0]; 1025];
+    let adapter = AdapterCommitments { base: base.id(), version: None, tiles: vec![base.tiles[0]; 2000] };
+    let height = chain.block_number().unwrap();
+    let of_base = "the record of this base has 1025 points, the chain takes at most 1024";
+    let of_adapter = "the record of this adapter has 2000 points, the chain takes at most 1024";
+    assert_eq!(market.contracts.register_base(&mut chain, &base).unwrap_err().to_string(), of_base);
+    assert_eq!(market.contracts.register_adapter(&mut chain, &adapter).unwrap_err().to_string(), of_adapter);
+    let terms = published::terms(0, "too long");
+    assert_eq!(market.publish_base(&mut chain, &base, &terms).unwrap_err().to_string(), of_base);
+    assert_eq!(market.publish_adapter(&mut chain, &adapter, &terms).unwrap_err().to_string(), of_adapter);
+    assert_eq!(chain.block_number().unwrap(), height);
+    let vector = vector.base();
+    base.tiles = vector.tiles;
+    base.tables = vec![base.tiles[0]; 1025];
+    let of_tables = "the record of this architecture has 1025 points, the chain takes at most 1024";
+    assert_eq!(market.contracts.register_base(&mut chain, &base).unwrap_err().to_string(), of_tables);
+}
+
+/// A base of 4·10^9 cells at τ = 22: 954 points in one transaction, as the chain itself counts its gas.
+#[test]
+fn a_large_base_is_registered_in_one_transaction() {
+    let vector = Vector::read(EMBED_2);
+    let mut base = vector.base();
+    let mut chain = EmbeddedChain::new(31337, OWNER);
+    let (contracts, _) = Contracts::deploy(&mut chain, GUARDIAN).unwrap();
+    for count in [382, 383, 954, 1024] {
+        base.tiles = (0..count).map(|i| base.tiles[i % base.tiles.len()]).collect();
+        let [_, step] = contracts.register_base(&mut chain, &base).unwrap();
+        assert_eq!(step.id, abi::word(&base.id()));
+        println!("{count} points: {} gas", step.gas());
+        assert!(step.gas() > 0 && step.gas() < TRANSACTION_GAS, "{}", step.gas());
+    }
+}
+
 /// Nothing that is not a commitment gets in.
 #[test]
 fn false_commitments_are_not_registered() {
@@ -132,7 +174,7 @@ fn false_commitments_are_not_registered() {
     let mut register = |change: &dyn Fn(&mut Vec<CommitmentRegistry::Point>)| {
         let mut tiles = tiles.clone();
         change(&mut tiles);
-        let call = CommitmentRegistry::registerAdapterCall { base: vector.word("base"), tiles };
+        let call = CommitmentRegistry::registerAdapterCall { base: vector.word("base"), version: U256::ZERO, tiles };
         chain.send(Some(contracts.registry), abi::encode(&call)).unwrap_err().to_string()
     };
     let p = "0x30644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd47".parse::<U256>().unwrap();
@@ -140,7 +182,7 @@ fn false_commitments_are_not_registered() {
     assert_eq!(register(&|tiles| tiles[0].y += U256::from(1)), invalid);
     assert_eq!(register(&|tiles| (tiles[0].x, tiles[0].y) = (U256::ZERO, U256::ZERO)), invalid);
     assert_eq!(register(&|tiles| tiles[0].x += p), invalid);
-    assert_eq!(register(&|tiles| tiles.clear()), "refused by the contract: a record cannot hold 0 points");
+    assert_eq!(register(&|tiles| tiles.clear()), "refused by the contract: a record has 1 to 1024 points, got 0");
 }
 
 #[test]

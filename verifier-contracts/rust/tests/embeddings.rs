@@ -17,6 +17,7 @@ use lorica_circuits::bn254::Fr;
 use lorica_settlement::key::ProvingKey;
 use lorica_settlement::prove::prove;
 use lorica_settlement::settlement::{Answer, Settlement};
+use lorica_settlement::words::Words;
 use lorica_verifier::keccak::encode_scalar;
 use lorica_verifier::mercury::{MercuryOutcome, MercuryProof};
 use lorica_verifier::proof::InferenceProof;
@@ -26,16 +27,19 @@ use settled::binding;
 use support::Vector;
 use vector::vector;
 
+/// Words before those of the requests.
+const HEAD: usize = Words::<Fr>::HEAD;
+
 /// A settlement of whatever the scalars say: a halo2 proof for the words that the circuit computes from them.
 fn settlement(key: &ProvingKey, proof: &InferenceProof, inputs: &Inputs<Fr>) -> Settlement {
     let halo2 = prove(key, inputs, &proof.messages).expect("halo2 does not look");
     let words = &halo2.words;
     let requests = key.verifying().circuit_shape().shape.requests;
-    let answers = proof.statement.requests.iter().zip(words[5..].chunks(3)).map(|(request, words)| Answer {
+    let answers = proof.statement.requests.iter().zip(words[HEAD..].chunks(3)).map(|(request, words)| Answer {
         adapter: request.adapter,
         words: RequestWords { input_digest: words[0], label: words[1], output_digest: words[2] },
     });
-    let (rho_high, end) = words[5 + 3 * requests + 6..].split_at(words.len() - 16 - 3 * requests);
+    let (rho_high, end) = words[HEAD + 3 * requests + 6..].split_at(words.len() - HEAD - 11 - 3 * requests);
     let MercuryProof { h, q, g, s, d, quot, w, w_prime, .. } = proof.opening;
     Settlement {
         circuit: key.verifying().circuit_id(),

@@ -3,7 +3,7 @@
 mod support;
 
 use alloy_primitives::{Address, U256};
-use lorica_circuits::architecture::OutputKind;
+use lorica_circuits::shape::OutputKind;
 use lorica_contracts::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_contracts::chain::{Chain, ChainError};
 use lorica_contracts::contracts::{CHECK_GAS, Step};

@@ -260,12 +260,12 @@ contract EscrowGovernanceTest is World {
         models.setDeploymentFee(Kind.Adapter, 100_000e18);
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.DeploymentFeeAboveMaximum.selector, 3 ether, 100_000e18));
-        models.publishAdapter(base, _tiles(2), _terms(STRANGER, _split(6_000, 2_000, 1_000, 1_000), 0), _noPermit());
+        models.publishAdapter(base, 0, _tiles(2), _terms(STRANGER, _split(6_000, 2_000, 1_000, 1_000), 0), _noPermit());
         assertEq(open.balanceOf(STRANGER), before, "nothing is taken");
         vm.prank(GOVERNANCE);
         models.setDeploymentFee(Kind.Adapter, 3 ether);
         vm.prank(STRANGER);
-        models.publishAdapter(base, _tiles(2), _terms(STRANGER, _split(6_000, 2_000, 1_000, 1_000), 0), _noPermit());
+        models.publishAdapter(base, 0, _tiles(2), _terms(STRANGER, _split(6_000, 2_000, 1_000, 1_000), 0), _noPermit());
         assertEq(open.balanceOf(STRANGER), before - 3 ether, "up to the maximum");
     }
 
@@ -321,14 +321,14 @@ contract EscrowGovernanceTest is World {
         _reserve(_adapterId(base, 2), STRANGER);
         vm.prank(STRANGER);
         vm.expectRevert(panic);
-        models.publishAdapter(base, _tiles(2), _terms(STRANGER, _split(6_000, 2_000, 1_000, 1_000), 0), _noPermit());
+        models.publishAdapter(base, 0, _tiles(2), _terms(STRANGER, _split(6_000, 2_000, 1_000, 1_000), 0), _noPermit());
         // A line goes on.
         _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 3, _split(6_000, 2_000, 1_000, 1_000), adapterModels[0]);
         counts = uint256(7) | uint256(type(uint32).max) << 24 | uint256(uint160(TREASURY)) << 56;
         cheats.store(address(models), bytes32(uint256(8)), bytes32(counts));
         vm.prank(STRANGER);
         vm.expectRevert(panic);
-        models.publishAdapter(base, _tiles(2), _terms(STRANGER, _split(6_000, 2_000, 1_000, 1_000), 0), _noPermit());
+        models.publishAdapter(base, 0, _tiles(2), _terms(STRANGER, _split(6_000, 2_000, 1_000, 1_000), 0), _noPermit());
     }
 
     /// Theoretical: a full account of a line refuses the whole batch, other tokens included.

@@ -8,6 +8,7 @@ import {InferenceRequest, RequestTerms} from "../../src/InferenceRequest.sol";
 import {LoricaVerifier} from "../../src/LoricaVerifier.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Bounds, Permit, Split, Terms} from "../../src/ModelTerms.sol";
+import {FAMILY_ENCODER} from "../../src/Records.sol";
 import {Status} from "../../src/RequestRecord.sol";
 import {Point, Request, Settlement} from "../../src/Settlement.sol";
 import {KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
@@ -58,6 +59,7 @@ contract EscrowProofTest is Fixture {
         Permit memory none;
         uint256[] memory tau = vm.parseJsonUintArray(c.json, ".tauG2");
         models.publishArchitecture(
+            FAMILY_ENCODER,
             vm.parseJsonBytes(c.json, ".encoding"),
             uint32(vm.parseJsonUint(c.json, ".logTile")),
             vm.parseJsonUint(c.json, ".srs"),
@@ -76,7 +78,7 @@ contract EscrowProofTest is Fixture {
         );
         for (uint256 i = 0; vm.keyExistsJson(c.json, _adapter(i, "")); ++i) {
             Point[] memory tiles = _points(vm.parseJsonUintArray(c.json, _adapter(i, ".tiles")));
-            models.publishAdapter(c.settlement.base, tiles, terms, none);
+            models.publishAdapter(c.settlement.base, 0, tiles, terms, none);
         }
     }
 

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
-import {Point} from "../../src/Bn254.sol";
+import {Point, R} from "../../src/Bn254.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {
     Bounds,
@@ -17,6 +17,7 @@ import {
     SplitSum,
     Terms
 } from "../../src/ModelTerms.sol";
+import {FAMILY_ENCODER, TAG_BASE} from "../../src/Records.sol";
 import {vm} from "../Vm.sol";
 import {cheats} from "./Cheats.sol";
 import {World} from "./World.sol";
@@ -34,7 +35,7 @@ contract ModelRegistryTest is World {
     function _refused(address publisher, uint256 count, Terms memory terms, bytes memory reason) private {
         vm.prank(publisher);
         vm.expectRevert(reason);
-        models.publishAdapter(base, _tiles(count), terms, _noPermit());
+        models.publishAdapter(base, 0, _tiles(count), terms, _noPermit());
     }
 
     function test_published() public view {
@@ -75,17 +76,54 @@ contract ModelRegistryTest is World {
         assertEq(models.withdrawFees(address(0x77)), 0, "sent");
     }
 
+    /// A base of 4·10^9 cells at τ = 22, and the largest record, are published in one transaction (EIP-7825): with all its
+    /// calldata, 16 a byte as if none were zero.
+    function test_largestBasesFitIntoATransaction() public {
+        uint256[2] memory counts = [uint256(954), 1_024];
+        for (uint256 i = 0; i < counts.length; ++i) {
+            Point[] memory tiles = _tiles(counts[i]);
+            bytes memory points = new bytes(64 * counts[i]);
+            for (uint256 j = 0; j < 2 * counts[i]; ++j) {
+                points[32 * j + 31] = bytes1(uint8(1 + j % 2));
+            }
+            bytes32 digest = keccak256(
+                abi.encodePacked(TAG_BASE, FAMILY_ENCODER, uint32(counts[i]), architecture, uint256(77), points)
+            );
+            vm.resetGasMetering();
+            _reserve(uint256(digest) % R, STRANGER);
+            bytes memory call = abi.encodeCall(
+                models.publishBase, (architecture, tiles, 77, _terms(STRANGER, _good(), 0), _noPermit())
+            );
+            vm.prank(STRANGER);
+            uint256 before = gasleft();
+            (bool ok,) = address(models).call(call);
+            uint256 used = before - gasleft() + 16 * call.length + 21_000;
+            vm.resetGasMetering();
+            assertTrue(ok, "published");
+            assertTrue(used < 16_777_216, vm.toString(used));
+            string memory name = string.concat("publish a base, ", vm.toString(counts[i]), " points, as a transaction");
+            vm.snapshotValue("registry", name, used);
+        }
+    }
+
+    /// There are no datanets yet: nothing is published that says it was trained on one.
+    function test_adaptersThatNameADatanetAreRefused() public {
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.UnknownDatanet.selector, 7));
+        models.publishAdapter(base, 7, _tiles(2), _terms(STRANGER, _good(), 0), _noPermit());
+    }
+
     function test_feeIsTaken() public {
         _reserve(_adapterId(base, 2), STRANGER);
         vm.prank(STRANGER);
         open.approve(address(models), 1 ether - 1);
         vm.prank(STRANGER);
         vm.expectRevert();
-        models.publishAdapter(base, _tiles(2), _terms(STRANGER, _good(), 0), _noPermit());
+        models.publishAdapter(base, 0, _tiles(2), _terms(STRANGER, _good(), 0), _noPermit());
         vm.prank(GOVERNANCE);
         models.setDeploymentFee(Kind.Adapter, 0);
         vm.prank(STRANGER);
-        models.publishAdapter(base, _tiles(2), _terms(STRANGER, _good(), 0), _noPermit());
+        models.publishAdapter(base, 0, _tiles(2), _terms(STRANGER, _good(), 0), _noPermit());
     }
 
     function _permit(uint256 key) private view returns (Permit memory permit) {
@@ -110,14 +148,14 @@ contract ModelRegistryTest is World {
         _reserve(_adapterId(base, 2), requester);
         Permit memory permit = _permit(REQUESTER_KEY);
         vm.prank(requester);
-        models.publishAdapter(base, _tiles(2), _terms(STRANGER, _good(), 0), permit);
+        models.publishAdapter(base, 0, _tiles(2), _terms(STRANGER, _good(), 0), permit);
         // Used by somebody else first: its allowance serves.
         permit = _permit(REQUESTER_KEY);
         vm.prank(STRANGER);
         open.permit(requester, address(models), 1 ether, clock, permit.v, permit.r, permit.s);
         _reserve(_adapterId(base, 3), requester);
         vm.prank(requester);
-        models.publishAdapter(base, _tiles(3), _terms(STRANGER, _good(), 0), permit);
+        models.publishAdapter(base, 0, _tiles(3), _terms(STRANGER, _good(), 0), permit);
     }
 
     // Reservations
@@ -156,7 +194,7 @@ contract ModelRegistryTest is World {
         );
         terms.salt = "salt";
         vm.prank(ADAPTER_OWNER);
-        models.publishAdapter(base, _tiles(2), terms, _noPermit());
+        models.publishAdapter(base, 0, _tiles(2), terms, _noPermit());
         _refused(ADAPTER_OWNER, 2, terms, abi.encodeWithSelector(ModelRegistry.AlreadyPublished.selector, id));
     }
 
@@ -174,10 +212,10 @@ contract ModelRegistryTest is World {
         );
         // He spoils the record: the owner still publishes it.
         vm.prank(STRANGER);
-        registry.registerAdapter(base, _tiles(2));
+        registry.registerAdapter(base, 0, _tiles(2));
         terms.pot = ADAPTER_POT;
         vm.prank(ADAPTER_OWNER);
-        (uint256 got, uint24 model) = models.publishAdapter(base, _tiles(2), terms, _noPermit());
+        (uint256 got, uint24 model) = models.publishAdapter(base, 0, _tiles(2), terms, _noPermit());
         assertEq(got, id, "id");
         assertTrue(models.ownerOf(model) == ADAPTER_OWNER, "owner");
     }
@@ -188,11 +226,11 @@ contract ModelRegistryTest is World {
         (uint256 id,) = _publishBase(BASE_OWNER, BASE_POT, 9, _good(), 0);
         assertEq(id, _baseId(9), "base");
         uint256[4] memory tau = _tau(json);
-        uint256 registered = registry.registerArchitecture(new bytes(37), 16, 7, tau, _tiles(1));
+        uint256 registered = registry.registerArchitecture(FAMILY_ENCODER, new bytes(37), 16, 7, tau, _tiles(1));
         _reserve(registered, BASE_OWNER);
         vm.prank(BASE_OWNER);
         (id,) = models.publishArchitecture(
-            new bytes(37), 16, 7, tau, _tiles(1), _terms(BASE_POT, _split(0, 0, 0, 0), 0), _noPermit()
+            FAMILY_ENCODER, new bytes(37), 16, 7, tau, _tiles(1), _terms(BASE_POT, _split(0, 0, 0, 0), 0), _noPermit()
         );
         assertEq(id, registered, "architecture");
     }
@@ -241,7 +279,14 @@ contract ModelRegistryTest is World {
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(SplitOfArchitecture.selector));
         models.publishArchitecture(
-            new bytes(37), 16, 7, _tau(json), _tiles(1), _terms(STRANGER, _split(0, 0, 0, 1), 0), _noPermit()
+            FAMILY_ENCODER,
+            new bytes(37),
+            16,
+            7,
+            _tau(json),
+            _tiles(1),
+            _terms(STRANGER, _split(0, 0, 0, 1), 0),
+            _noPermit()
         );
     }
 
@@ -251,7 +296,7 @@ contract ModelRegistryTest is World {
         models.publishBase(base, _tiles(1), 3, _terms(STRANGER, _good(), 0), _noPermit());
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotPublished.selector, architecture, Kind.Base));
-        models.publishAdapter(architecture, _tiles(1), _terms(STRANGER, _good(), 0), _noPermit());
+        models.publishAdapter(architecture, 0, _tiles(1), _terms(STRANGER, _good(), 0), _noPermit());
         cheats.startPrank(BASE_OWNER);
         models.retire(base);
         models.retire(architecture);

@@ -11,6 +11,7 @@ import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Bounds, Permit, Split, Terms} from "../../src/ModelTerms.sol";
 import {OpenToken} from "../../src/OpenToken.sol";
 import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../../src/OutputKind.sol";
+import {FAMILY_ENCODER, TAG_ADAPTER, TAG_BASE} from "../../src/Records.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
 import {Request, Settlement} from "../../src/Settlement.sol";
 import {KEY_OCCUPIED, KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
@@ -158,6 +159,7 @@ abstract contract World is Fixture {
         vm.prank(owner);
         uint256 got;
         (got, model) = models.publishArchitecture(
+            FAMILY_ENCODER,
             vm.parseJsonBytes(json, ".encoding"),
             uint32(vm.parseJsonUint(json, ".logTile")),
             vm.parseJsonUint(json, ".srs"),
@@ -177,15 +179,30 @@ abstract contract World is Fixture {
     }
 
     function _baseId(uint256 scales) internal view returns (uint256) {
-        return uint256(keccak256(abi.encodePacked(architecture, uint256(1), uint256(2), scales))) % R;
+        return _recordId(TAG_BASE, architecture, scales, 1);
     }
 
     function _adapterId(uint256 base_, uint256 count) internal pure returns (uint256) {
-        bytes memory content = abi.encodePacked(base_);
-        for (uint256 i = 0; i < count; ++i) {
-            content = abi.encodePacked(content, uint256(1), uint256(2));
+        return _recordId(TAG_ADAPTER, base_, 0, count);
+    }
+
+    /// Id of a record whose points are all the generator.
+    function _recordId(bytes32 tag, uint256 parent, uint256 second, uint256 count) private pure returns (uint256 id) {
+        assembly ("memory-safe") {
+            let start := mload(0x40)
+            mstore(start, tag)
+            // Family and number of points, in the highest five bytes.
+            mstore(add(start, 32), or(shl(248, FAMILY_ENCODER), shl(216, count)))
+            mstore(add(start, 37), parent)
+            mstore(add(start, 69), second)
+            let end := add(start, 101)
+            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
+                mstore(end, 1)
+                mstore(add(end, 32), 2)
+                end := add(end, 64)
+            }
+            id := mod(keccak256(start, sub(end, start)), R)
         }
-        return uint256(keccak256(content)) % R;
     }
 
     function _publishBase(address owner, address pot, uint256 scales, Split memory split, uint24 line)
@@ -203,7 +220,7 @@ abstract contract World is Fixture {
     {
         _reserve(_adapterId(base, count), owner);
         vm.prank(owner);
-        return models.publishAdapter(base, _tiles(count), _terms(pot, split, line), _noPermit());
+        return models.publishAdapter(base, 0, _tiles(count), _terms(pot, split, line), _noPermit());
     }
 
     // Requests

@@ -1,7 +1,7 @@
 //! Attention: scores, softmax by a maximum and an integer reciprocal, weighted values.
 
-use lorica_circuits::architecture::BLOCK;
 use lorica_circuits::column::Column;
+use lorica_circuits::families::encoder::columns;
 use rayon::prelude::*;
 
 use super::Run;
@@ -10,9 +10,9 @@ use super::rounding::{Rounded, remainder, requantise};
 use crate::integer::error::RangeError;
 
 /// Columns of one layer and channel block, in the order in which they are stored: those with range errors first.
-const CELLS: [Column; 5] = [Column::Gap, Column::Prob, Column::ScoreRemainder, Column::Exp, Column::Attain];
+const CELLS: [Column; 5] = [columns::GAP, columns::PROB, columns::SCORE_REMAINDER, columns::EXP, columns::ATTAIN];
 /// Columns of two limbs per row.
-const RECIPROCALS: [Column; 3] = [Column::Reciprocal, Column::ReciprocalRemainder, Column::ReciprocalSlack];
+const RECIPROCALS: [Column; 3] = [columns::RECIPROCAL, columns::RECIPROCAL_REMAINDER, columns::RECIPROCAL_SLACK];
 
 /// One head of one request: packed cells `[n][n]`, rows `[n]`, values `[n][head_dim]`.
 struct Head {
@@ -81,14 +81,19 @@ impl Head {
     }
 }
 
-/// `q·kᵀ`, row-major `[n][n]`; exact because values have 16 bits and at most 128 channels.
+/// Bits of the product of a query and a key, both of at most 2^15.
+const SCORE_PRODUCT_BITS: u32 = 30;
+/// Bits of the product of a probability, at most 2^17, and twice a value, at most 2^16.
+const CONTEXT_PRODUCT_BITS: u32 = 33;
+
+/// `q·kᵀ`, row-major `[n][n]`.
 fn dot(q: &[i64], k: &[i64], dim: usize, scores: &mut [i64]) {
     let mut panels = Panels::default();
-    panels.pack(k, dim);
+    panels.pack(k, dim, SCORE_PRODUCT_BITS);
     panels.accumulate(&kernel::inputs(q), scores);
 }
 
-/// `2·Σ p·v`, row-major `[n][dim]`; exact because probabilities have 17 bits and there are at most 128 keys.
+/// `2·Σ p·v`, row-major `[n][dim]`.
 fn weigh(prob: &[i64], v: &[i64], n: usize, dim: usize) -> Vec<i64> {
     let mut transposed = vec![0; dim * n];
     for (t, row) in v.chunks_exact(dim).enumerate() {
@@ -97,15 +102,15 @@ fn weigh(prob: &[i64], v: &[i64], n: usize, dim: usize) -> Vec<i64> {
         }
     }
     let mut panels = Panels::default();
-    panels.pack(&transposed, n);
+    panels.pack(&transposed, n, CONTEXT_PRODUCT_BITS);
     let mut sums = vec![0; n * dim];
     panels.accumulate(&kernel::inputs(prob), &mut sums);
     sums
 }
 
 /// The rows of one head, `[n][dim]`, out of a channel block of packed rows.
-fn head_rows(block: &[i64], first: usize, n: usize, channel: usize, dim: usize) -> Vec<i64> {
-    let rows = block[first * BLOCK..(first + n) * BLOCK].chunks_exact(BLOCK);
+fn head_rows(block: &[i64], width: usize, first: usize, n: usize, channel: usize, dim: usize) -> Vec<i64> {
+    let rows = block[first * width..(first + n) * width].chunks_exact(width);
     rows.flat_map(|row| &row[channel..channel + dim]).copied().collect()
 }
 
@@ -114,8 +119,8 @@ impl Run<'_> {
     /// context, which is returned with its remainders.
     pub(super) fn attention(&mut self, layer: usize, qkv: &[Vec<i64>]) -> Result<Rounded, RangeError> {
         let architecture = &self.model.architecture;
-        let (blocks, dim, per_block) =
-            (architecture.hidden_blocks(), architecture.head_dim(), architecture.heads_per_block());
+        let (blocks, width) = (architecture.hidden_blocks(), architecture.block);
+        let (dim, per_block) = (architecture.head_dim(), architecture.heads_per_block());
         let (shift, want) = (self.model.scales.scores[layer], self.recorder.records());
         let heads: Vec<Head> = (0..blocks * self.requests.len() * per_block)
             .into_par_iter()
@@ -124,7 +129,7 @@ impl Run<'_> {
                     (index / (self.requests.len() * per_block), index % (self.requests.len() * per_block));
                 let (request, head) = (&self.requests[rest / per_block], rest % per_block);
                 let of = |kind: usize| {
-                    head_rows(&qkv[kind * blocks + block], request.first, request.length, head * dim, dim)
+                    head_rows(&qkv[kind * blocks + block], width, request.first, request.length, head * dim, dim)
                 };
                 let [q, k, v] = [of(0), of(1), of(2)];
                 Head::compute(request.length, [&q, &k, &v], dim, shift, &self.tables.exp, want)
@@ -134,12 +139,12 @@ impl Run<'_> {
             self.store_heads(layer * blocks + i, heads)?;
         }
         Ok(Rounded::compute(blocks, want, |block| {
-            let mut sums = vec![0; self.rows() * BLOCK];
+            let mut sums = vec![0; self.rows() * width];
             let own = &heads[block * self.requests.len() * per_block..];
             for (request, heads) in self.requests.iter().zip(own.chunks_exact(per_block)) {
                 for (h, head) in heads.iter().enumerate() {
                     for (t, row) in head.context.chunks_exact(dim).enumerate() {
-                        sums[(request.first + t) * BLOCK + h * dim..][..dim].copy_from_slice(row);
+                        sums[(request.first + t) * width + h * dim..][..dim].copy_from_slice(row);
                     }
                 }
             }
@@ -150,7 +155,7 @@ impl Run<'_> {
     /// Stores the columns of one channel block, given its heads by request.
     fn store_heads(&mut self, block: usize, heads: &[Head]) -> Result<(), RangeError> {
         let concat = |f: &dyn Fn(&Head) -> &[i64]| heads.iter().flat_map(f).copied().collect::<Vec<_>>();
-        self.recorder.store(Column::Max, block, &concat(&|h| &h.max))?;
+        self.recorder.store(columns::MAX, block, &concat(&|h| &h.max))?;
         let all = if self.recorder.records() { CELLS.len() } else { 2 };
         for (i, &column) in CELLS.iter().enumerate().take(all) {
             self.recorder.store(column, block, &concat(&|h| &h.cells[i]))?;
@@ -159,7 +164,7 @@ impl Run<'_> {
             let architecture = &self.model.architecture;
             let limb = architecture.layers * architecture.hidden_blocks();
             for i in 0..2 {
-                self.recorder.store(Column::ProbRemainder, i * limb + block, &concat(&|h| &h.prob_remainder[i]))?;
+                self.recorder.store(columns::PROB_REMAINDER, i * limb + block, &concat(&|h| &h.prob_remainder[i]))?;
                 for (j, column) in RECIPROCALS.into_iter().enumerate() {
                     self.recorder.store(column, i * limb + block, &concat(&|h| &h.reciprocal[j][i]))?;
                 }

@@ -1,7 +1,7 @@
 //! The embedding sum `e = Word[id] + Position[pos] + TokenType`, which is no column.
 
-use lorica_circuits::architecture::BLOCK;
-use lorica_circuits::column::Column;
+use lorica_cells::Slice;
+use lorica_circuits::families::encoder::columns;
 
 use super::Run;
 
@@ -9,26 +9,23 @@ impl Run<'_> {
     /// Packed rows of `e` by channel block.
     pub(super) fn embed(&self) -> Vec<Vec<i64>> {
         let architecture = &self.model.architecture;
-        let words = 1usize << architecture.vocab_bits();
-        let (word, position) = (&self.model.columns[&Column::Word], &self.model.columns[&Column::Position]);
-        let token_type = &self.model.columns[&Column::TokenType];
-        let row = |table: &[i64], index: usize| -> Vec<i64> { table[index * BLOCK..(index + 1) * BLOCK].to_vec() };
+        let (width, words) = (architecture.block, 1usize << architecture.vocab_bits());
+        let table = |column| self.model.columns[column].as_slice();
+        let (word, position, token_type) = (table(columns::WORD), table(columns::POSITION), table(columns::TOKEN_TYPE));
+        let row = |table: Slice<'_>, index: usize, sum: &mut [i64]| {
+            table.range(index * width..(index + 1) * width).add_to(sum);
+        };
         (0..architecture.hidden_blocks())
             .map(|block| {
-                let mut rows = Vec::with_capacity(self.rows() * BLOCK);
-                let kind = &token_type[block * BLOCK..(block + 1) * BLOCK];
-                for request in &self.requests {
-                    for (pos, &id) in request.ids.iter().enumerate() {
-                        let w = row(word, block * words + id as usize);
-                        let p = row(position, block * POSITIONS + pos);
-                        rows.extend(w.iter().zip(&p).zip(kind).map(|((w, p), k)| w + p + k));
-                    }
+                let mut rows = vec![0; self.rows() * width];
+                let ids = self.requests.iter().flat_map(|request| request.ids.iter().enumerate());
+                for (sum, (pos, &id)) in rows.chunks_exact_mut(width).zip(ids) {
+                    row(word, block * words + id as usize, sum);
+                    row(position, block * architecture.max_tokens + pos, sum);
+                    row(token_type, block, sum);
                 }
                 rows
             })
             .collect()
     }
 }
-
-/// Rows of the position table.
-const POSITIONS: usize = lorica_circuits::architecture::MAX_TOKENS;

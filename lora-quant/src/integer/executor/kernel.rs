@@ -2,16 +2,20 @@
 //!
 //! A product of a weight below 2^31 with an activation of at most 2^15 in magnitude, summed over at most 128 terms, is
 //! below 2^53: every partial sum is an integer that an `f64` holds exactly, in any order, with or without fused
-//! multiply-add. Blocks of 128 inputs are summed that way and added up in `i64`.
+//! multiply-add. Blocks of 128 inputs are summed that way and added up in `i64`. Smaller products may be more.
 
-use lorica_circuits::architecture::BLOCK;
+use lorica_cells::Cell;
 
+/// Bits of an integer that an `f64` holds exactly.
+const EXACT_BITS: u32 = 53;
+/// Bits of the product of an activation with a weight of the model: 2^15 times less than 2^31.
+pub const WEIGHT_PRODUCT_BITS: u32 = 46;
 /// Outputs that are computed side by side.
 const LANES: usize = 8;
 /// Rows that share a load of the weights.
 const ROWS: usize = 4;
 
-/// A block of weights, `[outer][inner]` with `inner <= 128`, laid out for the kernel: `[outer / 8][inner][8]`.
+/// A block of weights, `[outer][inner]`, laid out for the kernel: `[outer / 8][inner][8]`.
 #[derive(Default)]
 pub struct Panels {
     inner: usize,
@@ -20,9 +24,9 @@ pub struct Panels {
 }
 
 impl Panels {
-    /// Packs `weights`, row-major `[outer][inner]`, each below 2^31 in magnitude.
-    pub fn pack(&mut self, weights: &[i64], inner: usize) {
-        debug_assert!(inner <= BLOCK && weights.len().is_multiple_of(inner));
+    /// Packs `weights`, row-major `[outer][inner]`; no product of one with an input exceeds `2^product_bits` in magnitude.
+    pub fn pack<T: Cell>(&mut self, weights: &[T], inner: usize, product_bits: u32) {
+        debug_assert!(inner <= 1 << (EXACT_BITS - product_bits) && weights.len().is_multiple_of(inner));
         self.inner = inner;
         self.outer = weights.len() / inner;
         self.data.clear();
@@ -30,12 +34,12 @@ impl Panels {
         for (o, row) in weights.chunks_exact(inner).enumerate() {
             let panel = &mut self.data[(o / LANES) * inner * LANES..][..inner * LANES];
             for (slot, &w) in panel.iter_mut().skip(o % LANES).step_by(LANES).zip(row) {
-                *slot = exact(w);
+                *slot = exact(w.into());
             }
         }
     }
 
-    /// Adds `inputs · weightsᵀ` to `sums`: inputs `[rows][inner]` of at most 2^15 in magnitude, sums `[rows][outer]`.
+    /// Adds `inputs · weightsᵀ` to `sums`: inputs `[rows][inner]`, sums `[rows][outer]`.
     pub fn accumulate(&self, inputs: &[f64], sums: &mut [i64]) {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
@@ -99,12 +103,13 @@ fn add(sums: &mut [i64], values: &[f64; LANES]) {
 }
 
 /// A small integer as `f64`.
+#[inline(always)]
 #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
 pub fn exact(value: i64) -> f64 {
     value as f64
 }
 
-/// Integers of at most 16 bits as kernel inputs.
+/// Integers as kernel inputs.
 pub fn inputs(values: &[i64]) -> Vec<f64> {
     values.iter().map(|&v| exact(v)).collect()
 }
@@ -121,7 +126,7 @@ mod tests {
                 let weights: Vec<i64> = (0..inner * outer).map(|i| w - w.signum() * (i as i64 % 5)).collect();
                 let values: Vec<i64> = (0..rows * inner).map(|i| x - x.signum() * (i as i64 % 3)).collect();
                 let mut panels = Panels::default();
-                panels.pack(&weights, inner);
+                panels.pack(&weights, inner, WEIGHT_PRODUCT_BITS);
                 let (mut fast, mut portable) = (vec![3; rows * outer], vec![3; rows * outer]);
                 panels.accumulate(&inputs(&values), &mut fast);
                 panels.accumulate_with::<false>(&inputs(&values), &mut portable);

@@ -1,7 +1,8 @@
 //! Linear layers with LoRA: `y = RQ(Σ x·W + b + Σ B·h)`, `h = RQ(Σ x·A)`. One accumulator, one rounding.
 
-use lorica_circuits::architecture::BLOCK;
-use lorica_circuits::column::{Column, SITES};
+use lorica_cells::{Slice, typed};
+use lorica_circuits::families::encoder::columns;
+use lorica_circuits::families::encoder::columns::SITES;
 use rayon::prelude::*;
 
 use super::Run;
@@ -9,18 +10,16 @@ use super::kernel::{self, Panels};
 use super::rounding::{Rounded, requantise_all};
 use crate::integer::error::RangeError;
 
-const SQUARE: usize = BLOCK * BLOCK;
-
 /// A linear layer of one encoder layer: which cells it uses.
 pub(super) struct Linear<'a> {
     /// Encoder layer.
     pub layer: usize,
     /// Site of its LoRA update.
     pub site: usize,
-    /// Blocks `[output block][input block]` of 128 x 128.
-    pub weight: &'a [i64],
+    /// Blocks `[output block][input block]`, each `[output channel][input channel]`.
+    pub weight: Slice<'a>,
     /// One bias per output.
-    pub bias: &'a [i64],
+    pub bias: Slice<'a>,
 }
 
 /// Activations as kernel inputs, by input block.
@@ -35,23 +34,25 @@ impl Run<'_> {
     pub(super) fn linear(&mut self, linear: &Linear<'_>, inputs: &Inputs) -> Result<Rounded, RangeError> {
         let hidden = self.lora_hidden(linear, inputs)?;
         let (architecture, rows) = (&self.model.architecture, self.rows());
-        let outputs = linear.bias.len() / BLOCK;
+        let width = architecture.block;
+        let outputs = linear.bias.len() / width;
         let want = self.recorder.records();
         Ok(Rounded::compute(outputs, want, |block| {
-            let bias = &linear.bias[block * BLOCK..(block + 1) * BLOCK];
-            let mut sums = bias.repeat(rows);
+            let mut sums = linear.bias.range(block * width..(block + 1) * width).to_vec().repeat(rows);
             let mut panels = Panels::default();
-            let weights = linear.weight[block * inputs.len() * SQUARE..].chunks_exact(SQUARE);
-            for (x, weights) in inputs.iter().zip(weights) {
-                panels.pack(weights, BLOCK);
+            let first = block * inputs.len();
+            for (x, own) in inputs.iter().zip(first..) {
+                let weights = linear.weight.range(own * width * width..(own + 1) * width * width);
+                typed!(weights, |weights| panels.pack(weights, width, kernel::WEIGHT_PRODUCT_BITS));
                 panels.accumulate(x, &mut sums);
             }
             let rank = architecture.r_max;
             for (request, hidden) in self.requests.iter().zip(&hidden) {
                 let (Some(adapter), Some(hidden)) = (request.adapter, hidden) else { continue };
                 let b = adapter.lora(architecture, linear.layer, linear.site).b;
-                panels.pack(&b[block * BLOCK * rank..(block + 1) * BLOCK * rank], rank);
-                let own = request.first * BLOCK..(request.first + request.length) * BLOCK;
+                let b = b.range(block * width * rank..(block + 1) * width * rank);
+                typed!(b, |b| panels.pack(b, rank, kernel::WEIGHT_PRODUCT_BITS));
+                let own = request.first * width..(request.first + request.length) * width;
                 panels.accumulate(hidden, &mut sums[own]);
             }
             sums
@@ -61,20 +62,21 @@ impl Run<'_> {
     /// `h` of every request as kernel inputs; `None` where all of `A` is zero.
     fn lora_hidden(&mut self, linear: &Linear<'_>, inputs: &Inputs) -> Result<Vec<Option<Vec<f64>>>, RangeError> {
         let architecture = &self.model.architecture;
-        let rank = architecture.r_max;
+        let (width, rank) = (architecture.block, architecture.r_max);
         let sums: Vec<Option<Vec<i64>>> = self
             .requests
             .par_iter()
             .map(|request| {
                 let a = request.adapter?.lora(architecture, linear.layer, linear.site).a;
-                if a.iter().all(|&w| w == 0) {
+                if a.is_zero() {
                     return None;
                 }
                 let mut sums = vec![0; request.length * rank];
                 let mut panels = Panels::default();
-                for (x, weights) in inputs.iter().zip(a.chunks_exact(rank * BLOCK)) {
-                    panels.pack(weights, BLOCK);
-                    let own = request.first * BLOCK..(request.first + request.length) * BLOCK;
+                for (i, x) in inputs.iter().enumerate() {
+                    let weights = a.range(i * rank * width..(i + 1) * rank * width);
+                    typed!(weights, |weights| panels.pack(weights, width, kernel::WEIGHT_PRODUCT_BITS));
+                    let own = request.first * width..(request.first + request.length) * width;
                     panels.accumulate(&x[own], &mut sums);
                 }
                 Some(sums)
@@ -89,8 +91,8 @@ impl Run<'_> {
         }
         let remainders = requantise_all(&mut values, self.recorder.records());
         let block = linear.layer * SITES + linear.site;
-        self.recorder.store(Column::LoraHidden, block, &values)?;
-        self.record(Column::LoraHiddenRemainder, block, &remainders)?;
+        self.recorder.store(columns::LORA_HIDDEN, block, &values)?;
+        self.record(columns::LORA_HIDDEN_REMAINDER, block, &remainders)?;
         let own = |r: &super::Request<'_>| kernel::inputs(&values[r.first * rank..(r.first + r.length) * rank]);
         Ok(self.requests.iter().zip(&sums).map(|(request, sums)| sums.as_ref().map(|_| own(request))).collect())
     }

@@ -1,7 +1,7 @@
 //! The executor: from token ids to every witness column, or to the answer alone.
 //!
 //! All requests of a batch go through a layer together, as packed rows of their real tokens; a tensor is a list of
-//! channel blocks of 128, as the columns are.
+//! channel blocks, as the columns are.
 //!
 //! * `embedding`, `norm`, `linear`, `attention`, `output`: the stages, in the document's order
 //! * `rounding`, `kernel`: the linear rounding; exact products
@@ -18,9 +18,13 @@ mod rounding;
 
 use std::sync::Arc;
 
-use lorica_circuits::architecture::{Architecture, MAX_TOKENS, OutputKind, Shape};
-use lorica_circuits::column::{Column, SITES};
-use lorica_circuits::table;
+use lorica_circuits::column::Column;
+use lorica_circuits::error::CircuitError;
+use lorica_circuits::families::encoder::Architecture;
+use lorica_circuits::families::encoder::columns;
+use lorica_circuits::families::encoder::columns::SITES;
+use lorica_circuits::families::encoder::table_values;
+use lorica_circuits::shape::{OutputKind, Shape};
 
 use super::batch::{BatchInput, RequestOutput, Trace};
 use super::error::{ExecuteError, ModelError, RangeError};
@@ -44,11 +48,11 @@ struct Tables {
 
 impl Tables {
     fn new(architecture: &Architecture) -> Self {
-        let values = |column| table::values(column, architecture).unwrap_or_default();
+        let values = |column| table_values(column, architecture).unwrap_or_default();
         Self {
-            exp: values(Column::TableExp),
-            activation: values(Column::TableActivation),
-            tanh: values(Column::TableTanh),
+            exp: values(columns::TABLE_EXP),
+            activation: values(columns::TABLE_ACTIVATION),
+            tanh: values(columns::TABLE_TANH),
         }
     }
     /// Value at a signed key that has been checked.
@@ -119,7 +123,7 @@ impl Executor {
         adapter: Option<&AdapterModel>,
         output: OutputKind,
     ) -> Result<RequestOutput, ExecuteError> {
-        let shape = Shape { requests: 1, tokens: MAX_TOKENS, log_tile: 20, output };
+        let shape = Shape { requests: 1, tokens: self.base.architecture.max_tokens, log_tile: 20, output };
         let mut outputs = self.start(&[(ids, adapter)], &shape, false)?.run(output)?;
         outputs.pop().ok_or(ExecuteError::Requests { most: 1, got: 0 })
     }
@@ -131,6 +135,10 @@ impl Executor {
         record: bool,
     ) -> Result<Run<'a>, ExecuteError> {
         shape.validate()?;
+        let most = self.base.architecture.max_tokens;
+        if shape.tokens > most {
+            return Err(CircuitError::Tokens { most, got: shape.tokens }.into());
+        }
         if inputs.is_empty() || inputs.len() > shape.requests {
             return Err(ExecuteError::Requests { most: shape.requests, got: inputs.len() });
         }
@@ -174,17 +182,16 @@ impl Run<'_> {
     fn run(&mut self, kind: OutputKind) -> Result<Vec<RequestOutput>, RangeError> {
         let blocks = self.model.architecture.hidden_blocks();
         let mut residual = self.norm(0, &self.embed())?;
-        self.recorder.store_blocks(Column::Residual, 0, &residual)?;
+        self.recorder.store_blocks(columns::RESIDUAL, 0, &residual)?;
         for layer in 0..self.model.architecture.layers {
             residual = self.layer(layer, residual)?;
-            self.recorder.store_blocks(Column::Residual, (layer + 1) * blocks, &residual)?;
+            self.recorder.store_blocks(columns::RESIDUAL, (layer + 1) * blocks, &residual)?;
         }
         self.outputs(&residual, kind)
     }
 
     /// One encoder layer: from residual slot `layer` to slot `layer + 1`.
     fn layer(&mut self, layer: usize, residual: Vec<Vec<i64>>) -> Result<Vec<Vec<i64>>, RangeError> {
-        use Column as C;
         let (layers, hidden, ffn) = {
             let a = &self.model.architecture;
             (a.layers, a.hidden_blocks(), a.ffn_blocks())
@@ -194,38 +201,38 @@ impl Run<'_> {
         let mut qkv = Vec::with_capacity(3 * hidden);
         for kind in 0..3 {
             let block = (layer * 3 + kind) * hidden;
-            let linear = self.part(layer, kind, C::WeightQkv, C::BiasQkv, layer * 3 + kind, layers * 3);
+            let linear = self.part(layer, kind, columns::WEIGHT_QKV, columns::BIAS_QKV, layer * 3 + kind, layers * 3);
             let y = self.linear(&linear, &inputs)?;
-            self.recorder.store_blocks(C::Qkv, block, &y.values)?;
-            self.record_blocks(C::QkvRemainder, block, &y.remainders)?;
+            self.recorder.store_blocks(columns::QKV, block, &y.values)?;
+            self.record_blocks(columns::QKV_REMAINDER, block, &y.remainders)?;
             qkv.extend(y.values);
         }
         let context = self.attention(layer, &qkv)?;
-        self.recorder.store_blocks(C::Context, layer * hidden, &context.values)?;
-        self.record_blocks(C::ContextRemainder, layer * hidden, &context.remainders)?;
+        self.recorder.store_blocks(columns::CONTEXT, layer * hidden, &context.values)?;
+        self.record_blocks(columns::CONTEXT_REMAINDER, layer * hidden, &context.remainders)?;
 
-        let linear = self.part(layer, 3, C::WeightAttention, C::BiasAttention, layer, layers);
+        let linear = self.part(layer, 3, columns::WEIGHT_ATTENTION, columns::BIAS_ATTENTION, layer, layers);
         let attended = self.linear(&linear, &linear::inputs(&context.values))?;
-        self.recorder.store_blocks(C::Attention, layer * hidden, &attended.values)?;
-        self.record_blocks(C::AttentionRemainder, layer * hidden, &attended.remainders)?;
+        self.recorder.store_blocks(columns::ATTENTION, layer * hidden, &attended.values)?;
+        self.record_blocks(columns::ATTENTION_REMAINDER, layer * hidden, &attended.remainders)?;
 
         let norm = layers + 1 + layer;
         let mid = self.norm(norm, &self.align(norm, &residual, &attended.values))?;
-        self.recorder.store_blocks(C::Mid, layer * hidden, &mid)?;
+        self.recorder.store_blocks(columns::MID, layer * hidden, &mid)?;
 
-        let linear = self.part(layer, 4, C::WeightIntermediate, C::BiasIntermediate, layer, layers);
+        let linear = self.part(layer, 4, columns::WEIGHT_INTERMEDIATE, columns::BIAS_INTERMEDIATE, layer, layers);
         let keys = self.linear(&linear, &linear::inputs(&mid))?;
-        self.recorder.store_blocks(C::Intermediate, layer * ffn, &keys.values)?;
-        self.record_blocks(C::IntermediateRemainder, layer * ffn, &keys.remainders)?;
+        self.recorder.store_blocks(columns::INTERMEDIATE, layer * ffn, &keys.values)?;
+        self.record_blocks(columns::INTERMEDIATE_REMAINDER, layer * ffn, &keys.remainders)?;
         let tables = self.tables;
         let activated: Vec<Vec<i64>> =
             keys.values.iter().map(|b| b.iter().map(|&k| tables.activation(k)).collect()).collect();
-        self.record_blocks(C::Activated, layer * ffn, &activated)?;
+        self.record_blocks(columns::ACTIVATED, layer * ffn, &activated)?;
 
-        let linear = self.part(layer, 5, C::WeightOutput, C::BiasOutput, layer, layers);
+        let linear = self.part(layer, 5, columns::WEIGHT_OUTPUT, columns::BIAS_OUTPUT, layer, layers);
         let out = self.linear(&linear, &linear::inputs(&activated))?;
         self.store_output(layer * hidden, &out.values)?;
-        self.record_blocks(C::OutputRemainder, layer * hidden, &out.remainders)?;
+        self.record_blocks(columns::OUTPUT_REMAINDER, layer * hidden, &out.remainders)?;
         let norm = layer + 1;
         self.norm(norm, &self.align(norm, &mid, &out.values))
     }
@@ -234,9 +241,9 @@ impl Run<'_> {
     fn store_output(&mut self, first: usize, blocks: &[Vec<i64>]) -> Result<(), RangeError> {
         for (i, block) in blocks.iter().enumerate() {
             let high: Vec<i64> = block.iter().map(|&o| o >> 16).collect();
-            self.recorder.store(Column::OutputHigh, first + i, &high)?;
+            self.recorder.store(columns::OUTPUT_HIGH, first + i, &high)?;
             let low: Vec<i64> = block.iter().map(|&o| o & 0xffff).collect();
-            self.record(Column::OutputLow, first + i, &low)?;
+            self.record(columns::OUTPUT_LOW, first + i, &low)?;
         }
         Ok(())
     }
@@ -252,9 +259,9 @@ impl<'a> Run<'a> {
         debug_assert!(site < SITES);
         let model: &'a BaseModel = self.model;
         let part = |column: Column| {
-            let cells = &model.columns[&column];
+            let cells = model.columns[column].as_slice();
             let size = cells.len() / parts;
-            &cells[index * size..(index + 1) * size]
+            cells.range(index * size..(index + 1) * size)
         };
         Linear { layer, site, weight: part(weight), bias: part(bias) }
     }

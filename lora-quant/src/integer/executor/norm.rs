@@ -1,7 +1,9 @@
 //! LayerNorm: sums, integer reciprocal root, one wide rounding, one linear rounding.
 
-use lorica_circuits::architecture::{BLOCK, NormScale};
-use lorica_circuits::column::{Column, SLACK_LIMBS};
+use lorica_circuits::blocks::norm::SLACK_LIMBS;
+use lorica_circuits::column::Column;
+use lorica_circuits::families::encoder::NormScale;
+use lorica_circuits::families::encoder::columns;
 use rayon::prelude::*;
 
 use super::Run;
@@ -17,8 +19,8 @@ struct Row {
 }
 
 impl Row {
-    fn of(residual: &[Vec<i64>], row: usize, scale: &NormScale) -> Self {
-        let cells = || residual.iter().flat_map(|block| &block[row * BLOCK..(row + 1) * BLOCK]);
+    fn of(residual: &[Vec<i64>], width: usize, row: usize, scale: &NormScale) -> Self {
+        let cells = || residual.iter().flat_map(|block| &block[row * width..(row + 1) * width]);
         let (mut n, mut sum, mut squares) = (0, 0, 0);
         for &r in cells() {
             n += 1;
@@ -49,11 +51,13 @@ impl Run<'_> {
     /// Normalises packed residual rows; the caller stores the output, everything else is stored here.
     pub(super) fn norm(&mut self, norm: usize, residual: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, RangeError> {
         let scale = self.model.scales.norms[norm];
-        let rows: Vec<Row> = (0..self.rows()).into_par_iter().map(|row| Row::of(residual, row, &scale)).collect();
+        let width = self.model.architecture.block;
+        let rows: Vec<Row> =
+            (0..self.rows()).into_par_iter().map(|row| Row::of(residual, width, row, &scale)).collect();
         self.store_rows(norm, &rows, &scale)?;
 
         let blocks = residual.len();
-        let n = (blocks * BLOCK) as i64;
+        let n = (blocks * width) as i64;
         let want = self.recorder.records();
         // acc = (n·r - S)·ρ·2^(32-shift): the power of two is taken out of the rounding, so that nothing exceeds 63 bits.
         let wide = |cell: i64, row: &Row| (n * cell - row.sum) * row.root + (1 << (scale.shift - 1));
@@ -61,7 +65,7 @@ impl Run<'_> {
             .par_iter()
             .map(|block| {
                 let cells =
-                    || block.chunks_exact(BLOCK).zip(&rows).flat_map(|(r, row)| r.iter().map(|&c| wide(c, row)));
+                    || block.chunks_exact(width).zip(&rows).flat_map(|(r, row)| r.iter().map(|&c| wide(c, row)));
                 let values = cells().map(|w| w >> scale.shift).collect();
                 if !want {
                     return [values, Vec::new(), Vec::new()];
@@ -73,37 +77,37 @@ impl Run<'_> {
         let norms = self.model.architecture.norms();
         for (i, [values, low, high]) in rounded.iter().enumerate() {
             let block = norm * blocks + i;
-            self.recorder.store(Column::NormValue, block, values)?;
-            self.record(Column::NormValueRemainder, block, low)?;
-            self.record(Column::NormValueRemainder, norms * blocks + block, high)?;
+            self.recorder.store(columns::NORM_VALUE, block, values)?;
+            self.record(columns::NORM_VALUE_REMAINDER, block, low)?;
+            self.record(columns::NORM_VALUE_REMAINDER, norms * blocks + block, high)?;
         }
 
         let of_block = |column, block: usize| {
-            let first = (norm * blocks + block) * BLOCK;
-            &self.model.columns[&column][first..first + BLOCK]
+            let first = (norm * blocks + block) * width;
+            self.model.columns[column].as_slice().range(first..first + width).to_vec()
         };
         let output = Rounded::compute(blocks, want, |block| {
-            let (gamma, beta) = (of_block(Column::Gamma, block), of_block(Column::Beta, block));
-            let rows = rounded[block][0].chunks_exact(BLOCK);
-            rows.flat_map(|z| z.iter().zip(gamma).zip(beta).map(|((z, g), b)| z * g + b)).collect()
+            let (gamma, beta) = (of_block(columns::GAMMA, block), of_block(columns::BETA, block));
+            let rows = rounded[block][0].chunks_exact(width);
+            rows.flat_map(|z| z.iter().zip(&gamma).zip(&beta)).map(|((z, g), b)| z * g + b).collect()
         });
         for (i, remainders) in output.remainders.iter().enumerate() {
-            self.record(Column::NormRemainder, norm * blocks + i, remainders)?;
+            self.record(columns::NORM_REMAINDER, norm * blocks + i, remainders)?;
         }
         Ok(output.values)
     }
 
     fn store_rows(&mut self, norm: usize, rows: &[Row], scale: &NormScale) -> Result<(), RangeError> {
         let collect = |f: &dyn Fn(&Row) -> i64| rows.iter().map(f).collect::<Vec<_>>();
-        self.recorder.store(Column::NormRoot, norm, &collect(&|r| r.root))?;
+        self.recorder.store(columns::NORM_ROOT, norm, &collect(&|r| r.root))?;
         if self.recorder.records() {
-            self.recorder.store(Column::NormSquares, norm, &collect(&|r| r.squares))?;
-            self.recorder.store(Column::NormVariance, norm, &collect(&|r| r.variance))?;
+            self.recorder.store(columns::NORM_SQUARES, norm, &collect(&|r| r.squares))?;
+            self.recorder.store(columns::NORM_VARIANCE, norm, &collect(&|r| r.variance))?;
             let norms = self.model.architecture.norms();
             for index in 0..SLACK_LIMBS {
                 let half = SLACK_LIMBS / 2;
                 let limbs = collect(&|r| limb(r.slacks(scale)[index / half], index % half));
-                self.recorder.store(Column::NormSlack, index * norms + norm, &limbs)?;
+                self.recorder.store(columns::NORM_SLACK, index * norms + norm, &limbs)?;
             }
         }
         Ok(())

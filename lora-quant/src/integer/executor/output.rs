@@ -1,10 +1,11 @@
 //! What a batch publishes: sums over the real tokens, or logits of the first token.
 
-use lorica_circuits::architecture::{BLOCK, LABELS, OutputKind};
-use lorica_circuits::column::Column;
+use lorica_cells::{Cell, typed};
+use lorica_circuits::families::encoder::columns;
+use lorica_circuits::shape::{LABELS, OutputKind};
 
-use super::Run;
-use super::rounding::Rounded;
+use super::rounding::{Rounded, requantise_all};
+use super::{Request, Run};
 use crate::integer::batch::RequestOutput;
 use crate::integer::error::RangeError;
 
@@ -18,11 +19,12 @@ impl Run<'_> {
     }
 
     fn embeddings(&self, last: &[Vec<i64>]) -> Vec<RequestOutput> {
+        let width = self.model.architecture.block;
         let sums = |first: usize, length: usize| {
             last.iter()
                 .flat_map(|block| {
-                    let mut sums = [0; BLOCK];
-                    for row in block[first * BLOCK..(first + length) * BLOCK].chunks_exact(BLOCK) {
+                    let mut sums = vec![0; width];
+                    for row in block[first * width..(first + length) * width].chunks_exact(width) {
                         sums.iter_mut().zip(row).for_each(|(s, x)| *s += x);
                     }
                     sums
@@ -35,29 +37,40 @@ impl Run<'_> {
     fn classes(&mut self, last: &[Vec<i64>]) -> Result<Vec<RequestOutput>, RangeError> {
         let model = self.model;
         let blocks = last.len();
-        let (weight, bias) = (&model.columns[&Column::WeightPooler], &model.columns[&Column::BiasPooler]);
+        let cells = |column| model.columns[column].as_slice();
+        let (weight, bias) = (cells(columns::WEIGHT_POOLER), cells(columns::BIAS_POOLER));
+        let (width, rank) = (model.architecture.block, model.architecture.r_max);
+        let mut hidden: Vec<i64> =
+            self.requests.iter().flat_map(|request| pooler_hidden(request, last, width, rank)).collect();
+        let remainders = requantise_all(&mut hidden, self.recorder.records());
+        self.recorder.store(columns::POOLER_HIDDEN, 0, &hidden)?;
+        self.record(columns::POOLER_HIDDEN_REMAINDER, 0, &remainders)?;
         let rounded = Rounded::compute(blocks, self.recorder.records(), |block| {
-            let first_rows = self.requests.iter().map(|r| r.first);
-            first_rows
-                .flat_map(|row| (0..BLOCK).map(move |c| (row, c)))
-                .map(|(row, c)| {
-                    let products = last.iter().enumerate().flat_map(|(i, x)| {
-                        let w = &weight[((block * blocks + i) * BLOCK + c) * BLOCK..][..BLOCK];
-                        x[row * BLOCK..(row + 1) * BLOCK].iter().zip(w).map(|(x, w)| x * w)
-                    });
-                    bias[block * BLOCK + c] + products.sum::<i64>()
-                })
-                .collect()
+            let mut sums = bias.range(block * width..(block + 1) * width).to_vec().repeat(self.requests.len());
+            let requests = self.requests.iter().zip(hidden.chunks_exact(rank));
+            for ((request, hidden), sums) in requests.zip(sums.chunks_exact_mut(width)) {
+                for (i, x) in last.iter().enumerate() {
+                    let first = (block * blocks + i) * width * width;
+                    let x = &x[request.first * width..(request.first + 1) * width];
+                    typed!(weight.range(first..first + width * width), |weights| add_products(sums, x, weights));
+                }
+                if let Some(adapter) = request.adapter {
+                    let b = adapter.columns[columns::LORA_B_POOLER].as_slice();
+                    let b = b.range(block * width * rank..(block + 1) * width * rank);
+                    typed!(b, |b| add_products(sums, hidden, b));
+                }
+            }
+            sums
         });
         let mut pooled = Vec::with_capacity(blocks);
         for (block, keys) in rounded.values.iter().enumerate() {
-            self.recorder.store(Column::PoolerKey, block, keys)?;
+            self.recorder.store(columns::POOLER_KEY, block, keys)?;
             let values: Vec<i64> = keys.iter().map(|&k| self.tables.tanh(k)).collect();
-            self.record(Column::Pooled, block, &values)?;
+            self.record(columns::POOLED, block, &values)?;
             pooled.push(values);
         }
         for (block, remainders) in rounded.remainders.iter().enumerate() {
-            self.record(Column::PoolerRemainder, block, remainders)?;
+            self.record(columns::POOLER_REMAINDER, block, remainders)?;
         }
         Ok((0..self.requests.len()).map(|r| self.logits(r, &pooled)).collect())
     }
@@ -66,17 +79,38 @@ impl Run<'_> {
     fn logits(&self, request: usize, pooled: &[Vec<i64>]) -> RequestOutput {
         let mut logits = [0; LABELS];
         if let Some(adapter) = self.requests[request].adapter {
-            let (weight, bias) = (&adapter.columns[&Column::Classifier], &adapter.columns[&Column::ClassifierBias]);
-            logits.copy_from_slice(bias);
-            for (block, weights) in pooled.iter().zip(weight.chunks_exact(LABELS * BLOCK)) {
-                let x = &block[request * BLOCK..(request + 1) * BLOCK];
-                for (logit, weights) in logits.iter_mut().zip(weights.chunks_exact(BLOCK)) {
-                    *logit += x.iter().zip(weights).map(|(x, w)| x * w).sum::<i64>();
-                }
+            let cells = |column| adapter.columns[column].as_slice();
+            let (weight, bias) = (cells(columns::CLASSIFIER), cells(columns::CLASSIFIER_BIAS));
+            bias.copy_to(&mut logits);
+            let width = self.model.architecture.block;
+            for (i, block) in pooled.iter().enumerate() {
+                let x = &block[request * width..(request + 1) * width];
+                let weights = weight.range(i * LABELS * width..(i + 1) * LABELS * width);
+                typed!(weights, |weights| add_products(&mut logits, x, weights));
             }
         }
         let largest = logits.iter().copied().max().unwrap_or(0);
         let label = logits.iter().position(|&l| l == largest).unwrap_or(0);
         RequestOutput::Classify { logits, label }
+    }
+}
+
+/// `Σ x·A` of the pooler's adapter at a request's first token, for each rank.
+fn pooler_hidden(request: &Request<'_>, last: &[Vec<i64>], width: usize, rank: usize) -> Vec<i64> {
+    let mut sums = vec![0; rank];
+    let Some(adapter) = request.adapter else { return sums };
+    let a = adapter.columns[columns::LORA_A_POOLER].as_slice();
+    for (i, x) in last.iter().enumerate() {
+        let x = &x[request.first * width..(request.first + 1) * width];
+        let weights = a.range(i * rank * width..(i + 1) * rank * width);
+        typed!(weights, |weights| add_products(&mut sums, x, weights));
+    }
+    sums
+}
+
+/// Adds the product of `x` with each row of the weights `[sums][x]`.
+fn add_products<T: Cell>(sums: &mut [i64], x: &[i64], weights: &[T]) {
+    for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(x.len())) {
+        *sum += x.iter().zip(weights).map(|(x, &w)| x * w.into()).sum::<i64>();
     }
 }

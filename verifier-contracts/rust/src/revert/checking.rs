@@ -62,11 +62,14 @@ pub(super) fn halo2(f: &mut fmt::Formatter<'_>, error: &Halo2) -> fmt::Result {
 
 pub(super) fn registry(f: &mut fmt::Formatter<'_>, error: &Registry) -> fmt::Result {
     match error {
-        Registry::EncodingLength(e) => write!(f, "an architecture has {} bytes, got {}", e.expected, e.got),
+        Registry::EncodingLength(e) => {
+            write!(f, "an architecture has 1 to {} bytes, got {}", e.limit, e.got)
+        }
+        Registry::UnknownFamily(e) => write!(f, "no circuits are of family {}", e.family),
         Registry::TileSize(e) => write!(f, "tau must be even, 14 to 22, got {}", e.logTile),
         Registry::NotCanonical(_) => f.write_str("a word is not below r"),
         Registry::TauInvalid(_) => f.write_str("[tau]_2 is infinity or not in the group"),
-        Registry::PointCount(e) => write!(f, "a record cannot hold {} points", e.got),
+        Registry::PointCount(e) => write!(f, "a record has 1 to {} points, got {}", e.limit, e.got),
         Registry::PointInvalid(_) => f.write_str("a commitment is not canonical, not on the curve, or infinity"),
         Registry::AlreadyRegistered(e) => write!(f, "{:#066x} is registered already", e.id),
         Registry::UnknownArchitecture(e) => write!(f, "architecture {:#066x} is not registered", e.id),

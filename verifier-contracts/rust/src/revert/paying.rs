@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lorica_circuits::architecture::OutputKind;
+use lorica_circuits::shape::OutputKind;
 
 use super::{Consumer, Escrow, Models, Number, Token};
 
@@ -145,6 +145,7 @@ pub(super) fn models(f: &mut fmt::Formatter<'_>, error: &Models) -> fmt::Result 
         Models::AdapterOfOtherBase(e) => {
             write!(f, "adapter {} was not made for base {}", Number(e.adapter), Number(e.base))
         }
+        Models::UnknownDatanet(e) => write!(f, "no datanet has the version {}", Number(e.version)),
         Models::IdMismatch(e) => {
             write!(f, "the registry of commitments computed the id {}, not {}", Number(e.got), Number(e.expected))
         }

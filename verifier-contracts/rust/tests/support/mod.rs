@@ -5,8 +5,8 @@
 pub mod published;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
-use lorica_circuits::architecture::Scales;
 use lorica_circuits::bn254::{Fr, G1Affine};
+use lorica_circuits::families::encoder::Scales;
 use lorica_contracts::abi;
 use lorica_contracts::abi::bindings::{CommitmentRegistry, VerifierRouter};
 use lorica_contracts::chain::{Chain, ChainError};
@@ -174,6 +174,7 @@ pub fn register(chain: &mut impl Chain, contracts: &Contracts, vector: &Vector) 
     send(
         abi::encode(&CommitmentRegistry::architecturesCall { id: architecture }),
         abi::encode(&CommitmentRegistry::registerArchitectureCall {
+            family: 1,
             encoding: vector.bytes("encoding"),
             logTile: vector.word("logTile").to(),
             srs: vector.word("srs"),
@@ -193,7 +194,11 @@ pub fn register(chain: &mut impl Chain, contracts: &Contracts, vector: &Vector) 
     for (id, tiles) in vector.adapters() {
         send(
             abi::encode(&CommitmentRegistry::adaptersCall { id }),
-            abi::encode(&CommitmentRegistry::registerAdapterCall { base, tiles: registry_points(&tiles) }),
+            abi::encode(&CommitmentRegistry::registerAdapterCall {
+                base,
+                version: U256::ZERO,
+                tiles: registry_points(&tiles),
+            }),
         );
     }
 }

@@ -23,7 +23,7 @@ pub fn deploy() -> (EmbeddedChain, Market) {
 }
 
 pub fn adapter(vector: &Vector, index: usize) -> AdapterCommitments {
-    AdapterCommitments { base: vector.base().id(), tiles: points(&vector.adapters()[index].1) }
+    AdapterCommitments { base: vector.base().id(), version: None, tiles: points(&vector.adapters()[index].1) }
 }
 
 pub fn terms(salt: u8, uri: &str) -> Publication {

@@ -1,0 +1,191 @@
+//! Programs: all that layout, prover and verifier may know of what is proven.
+//!
+//! A family ([`crate::families`]) turns an architecture and a shape into a program. Nothing below a program knows of which
+//! model it speaks.
+
+use crate::axis::{Axis, AxisSpec};
+use crate::column::{ColumnSpec, Lookup, TableSpec};
+use crate::error::CircuitError;
+use crate::region::{Region, RegionSpec};
+use crate::relation::Relation;
+use crate::shape::Shape;
+
+/// What a program reads of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextSpec {
+    /// Ids are below it.
+    pub vocabulary: usize,
+    /// Ids in an input digest, whatever the batch's padded length; those beyond a text's length are zero.
+    pub limit: usize,
+}
+
+impl TextSpec {
+    /// Bits of an id.
+    #[must_use]
+    pub fn id_bits(&self) -> u32 {
+        self.vocabulary.next_power_of_two().trailing_zeros()
+    }
+}
+
+/// What a program publishes for each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputSpec {
+    /// Scalars in the output digest.
+    pub scalars: usize,
+    /// Whether the scalars are logits, and the lowest index of the largest is published as the label.
+    pub labelled: bool,
+}
+
+/// A program: axes, regions, columns, tables, scales, relations, outputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Every axis, each once.
+    pub axes: Vec<AxisSpec>,
+    /// Axes for which the transcript draws one point each, shared by all relations.
+    pub outer: Vec<Axis>,
+    /// Regions in the order of the address space.
+    pub regions: Vec<RegionSpec>,
+    /// Columns.
+    pub columns: Vec<ColumnSpec>,
+    /// Tables that are looked up.
+    pub tables: Vec<TableSpec>,
+    /// Numbers that the base model fixes, hashed to the scales word: how many.
+    pub scales: usize,
+    /// Texts.
+    pub text: TextSpec,
+    /// Published scalars.
+    pub output: OutputSpec,
+    /// Relations, in the order in which the transcript meets them.
+    pub relations: Vec<Relation>,
+}
+
+impl Program {
+    /// The spec of an axis.
+    ///
+    /// # Errors
+    /// [`CircuitError::Compile`] if the program lacks it.
+    pub fn axis(&self, axis: Axis) -> Result<&AxisSpec, CircuitError> {
+        let missing = || CircuitError::Compile { what: format!("no axis {axis:?}") };
+        self.axes.iter().find(|spec| spec.axis == axis).ok_or_else(missing)
+    }
+
+    /// Registered regions whose commitments neither the base's id, nor the adapters' word, nor the architecture's id holds:
+    /// a statement has a word for each.
+    pub fn further_regions(&self) -> impl Iterator<Item = Region> {
+        const NAMED: [Region; 4] = [Region::BASE, Region::TABLE, Region::ADAPTER, Region::WITNESS];
+        self.regions.iter().map(|spec| spec.region).filter(|region| !NAMED.contains(region))
+    }
+
+    /// Checks what the engine takes for granted of a program: ids name one thing each, every axis and region that a column
+    /// names exists, the witness is the last region and stands once, a table's columns and a key's values have its shape,
+    /// requests and tokens are those of the shape, the relations read their columns as [`crate::reading`] says.
+    ///
+    /// # Errors
+    /// [`CircuitError::Compile`] names the rule, [`CircuitError::Tokens`] a shape beyond the program's texts.
+    pub fn validate(&self, shape: &Shape) -> Result<(), CircuitError> {
+        let fail = |what: String| Err(CircuitError::Compile { what });
+        if shape.tokens > self.text.limit {
+            return Err(CircuitError::Tokens { most: self.text.limit, got: shape.tokens });
+        }
+        for (axis, bits) in [(Axis::REQUEST, shape.request_bits()), (Axis::TOKEN, shape.token_bits())] {
+            if self.axis(axis)?.bits != bits {
+                return fail(format!("axis {axis:?} has other bits than the shape"));
+            }
+        }
+        for (at, spec) in self.regions.iter().enumerate() {
+            if self.regions.iter().skip(at + 1).any(|other| other.region == spec.region) {
+                return fail(format!("two regions {:?}", spec.region));
+            }
+        }
+        if self.regions.last() != Some(&RegionSpec::once(Region::WITNESS)) {
+            return fail("the witness is not the last region, once".into());
+        }
+        for (at, spec) in self.axes.iter().enumerate() {
+            if self.axes.iter().skip(at + 1).any(|other| other.axis == spec.axis) {
+                return fail(format!("two axes {:?}", spec.axis));
+            }
+            if spec.count > 1 << spec.bits {
+                return fail(format!("axis {:?} has more indices than its bits", spec.axis));
+            }
+            // A point of parts is the parts' points side by side: one level, so that binding a part is seen.
+            let mut bits = 0;
+            for part in &spec.parts {
+                let part = self.axis(*part)?;
+                if !part.parts.is_empty() {
+                    return fail(format!("axis {:?} is a part and has parts", part.axis));
+                }
+                bits += part.bits;
+            }
+            if !spec.parts.is_empty() && bits != spec.bits {
+                return fail(format!("axis {:?} has other bits than its parts", spec.axis));
+            }
+        }
+        for axis in &self.outer {
+            self.axis(*axis)?;
+        }
+        for (at, spec) in self.columns.iter().enumerate() {
+            let column = spec.column;
+            if self.columns.iter().skip(at + 1).any(|other| other.column == column) {
+                return fail(format!("two columns {column:?}"));
+            }
+            if !self.regions.iter().any(|region| region.region == spec.region) {
+                return fail(format!("column {column:?} lies in no region of the program"));
+            }
+            for &(axis, count) in &spec.digits {
+                if count > self.axis(axis)?.count {
+                    return fail(format!("column {column:?} has more digits than {axis:?} has indices"));
+                }
+            }
+            for &(axis, bits) in &spec.lows {
+                // A table's entries are counted by the table.
+                if axis != Axis::ENTRY && bits != self.axis(axis)?.bits {
+                    return fail(format!("column {column:?} has other bits than {axis:?}"));
+                }
+            }
+            if let Lookup::Key { table, value, .. } = spec.lookup {
+                if spec.region != Region::WITNESS {
+                    return fail(format!("column {column:?} is looked up but not in the witness"));
+                }
+                let Some(own) = self.tables.iter().find(|other| other.table == table) else {
+                    return fail(format!(
+                        "column {column:?} is looked up in a table that the program lacks: {table:?}"
+                    ));
+                };
+                if own.values.is_some() != value.is_some() {
+                    return fail(format!("column {column:?} and table {table:?} do not both have values"));
+                }
+                if let Some(value) = value {
+                    let values = self.column(value)?;
+                    if (&values.digits, &values.lows, values.stacked) != (&spec.digits, &spec.lows, spec.stacked) {
+                        return fail(format!("column {value:?} has another shape than its keys {column:?}"));
+                    }
+                }
+            }
+        }
+        for (at, own) in self.tables.iter().enumerate() {
+            if own.table.id() == 0 || self.tables.iter().skip(at + 1).any(|other| other.table.id() == own.table.id()) {
+                return fail(format!("the id of table {:?} is zero or another's", own.table));
+            }
+            let counts = self.column(own.multiplicities)?;
+            for spec in [Some(counts), own.values.map(|column| self.column(column)).transpose()?].into_iter().flatten()
+            {
+                if spec.len() != 1 << own.table.bits() || !spec.digits.is_empty() {
+                    return fail(format!("column {:?} has another length than table {:?}", spec.column, own.table));
+                }
+            }
+            if counts.region != Region::WITNESS || counts.lookup != Lookup::None {
+                return fail(format!("the multiplicities of table {:?} are no witness column", own.table));
+            }
+        }
+        self.expect_readable()
+    }
+
+    /// The spec of a column.
+    ///
+    /// # Errors
+    /// [`CircuitError::Compile`] if the program lacks it.
+    pub fn column(&self, column: crate::column::Column) -> Result<&ColumnSpec, CircuitError> {
+        let missing = || CircuitError::Compile { what: format!("no column {column:?}") };
+        self.columns.iter().find(|spec| spec.column == column).ok_or_else(missing)
+    }
+}

@@ -87,11 +87,6 @@ impl Read<'_> {
         let missing = || CircuitError::Compile { what: format!("a term lacks the digit {axis:?}") };
         self.term.digits.get_mut(at).ok_or_else(missing)
     }
-    /// Whether the column has the digit.
-    #[must_use]
-    pub fn has_digit(&self, axis: Axis) -> bool {
-        self.digit_position(axis).is_ok()
-    }
     /// Another weight for a low axis.
     ///
     /// # Errors

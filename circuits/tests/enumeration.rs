@@ -221,9 +221,7 @@ fn every_block_is_read() {
     for (name, layout, relations) in cases() {
         let mut read: BTreeMap<Column, BTreeSet<usize>> = BTreeMap::new();
         for relation in &relations {
-            let operands =
-                relation.products.iter().flat_map(|p| [Some(&p.left), p.right.as_ref()].into_iter().flatten());
-            for term in operands.chain([&relation.form]).flat_map(|form| &form.terms) {
+            for term in relation.forms().flat_map(|form| &form.terms) {
                 let spec = &layout.placement(term.column).expect("a placement").spec;
                 read.entry(term.column).or_default().extend(blocks(&name, &layout, term, spec));
             }

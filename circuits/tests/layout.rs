@@ -143,9 +143,8 @@ fn slots_follow_layers_and_norms() {
     let all = layout.relations().to_vec();
     let maps = |name: &str, column: Column, axis: Axis| -> Vec<Vec<(usize, usize)>> {
         let relation = all.iter().find(|r| r.name == name).expect("a relation");
-        let products = relation.products.iter().flat_map(|p| [Some(&p.left), p.right.as_ref()]).flatten();
-        products
-            .chain([&relation.form])
+        relation
+            .forms()
             .flat_map(|f| &f.terms)
             .filter(|t| t.column == column)
             .map(|t| {
@@ -171,8 +170,7 @@ fn slots_follow_layers_and_norms() {
 fn forms_stay_within_their_columns() {
     for layout in layouts() {
         for relation in layout.relations().to_vec() {
-            let products = relation.products.iter().flat_map(|p| [Some(&p.left), p.right.as_ref()]).flatten();
-            for term in products.chain([&relation.form]).flat_map(|f| &f.terms) {
+            for term in relation.forms().flat_map(|f| &f.terms) {
                 let spec = &layout.placement(term.column).expect("a placement").spec;
                 assert_eq!(term.digits.len(), spec.digits.len());
                 assert_eq!(term.lows.len(), spec.lows.len());

@@ -14,6 +14,7 @@ use lorica_verifier::field::{Messages, message_shape, outer_points, powers, proo
 use lorica_verifier::keccak::digest_points;
 use lorica_verifier::key::BaseCommitments;
 use lorica_verifier::lookup::{leaf_challenges, leaf_claims, leaf_terms};
+use lorica_verifier::mercury::MercuryProof;
 use lorica_verifier::multilinear::{AddressPoint, integer};
 use lorica_verifier::proof::{InferenceProof, Statement};
 use lorica_verifier::statement::{Inputs, StatementError, absorb};
@@ -28,7 +29,6 @@ use crate::operand::{Reader, Text};
 use crate::reduction::{OpenClaim, combine_tiles, inspect_claim, reduce};
 use crate::relation::{Tables, prove_relations};
 use crate::srs::{Srs, SrsError};
-use lorica_verifier::mercury::MercuryProof;
 
 /// Why no proof could be made.
 #[derive(Debug, thiserror::Error)]

@@ -35,7 +35,7 @@ pub fn fuzz(arguments: &[String]) -> bool {
         eprintln!("xtask: {corpus}: {error}");
         return false;
     }
-    let write = ["test", "--release", "--locked", "--package", "lorica", "--test", "fuzz_seeds", "--", "--ignored"];
+    let write = ["test", "--release", "--locked", "--package", "lorica-cli", "--test", "fuzz_seeds", "--", "--ignored"];
     let limits = [format!("-max_total_time={seconds}"), format!("-max_len={length}")];
     let mut start = vec!["fuzz", "run", target, &corpus, &seeds, "--"];
     start.extend(limits.iter().map(String::as_str));

@@ -46,8 +46,11 @@ fn main() -> ExitCode {
         "lint" => run_all(&lint),
         // Not nextest: it starts a process per test, and each would calibrate the real model again.
         "test" => run_all(&[
-            ("cargo", vec!["build", "--release", "--locked", "--package", "lorica"]),
-            ("cargo", vec!["run", "--release", "--locked", "--package", "lorica", "--", "model", "fetch", "minilm"]),
+            ("cargo", vec!["build", "--release", "--locked", "--package", "lorica-cli"]),
+            (
+                "cargo",
+                vec!["run", "--release", "--locked", "--package", "lorica-cli", "--", "model", "fetch", "minilm"],
+            ),
             ("cargo", vec!["test", "--workspace", "--release", "--locked"]),
         ]),
         "deny" => {
@@ -84,7 +87,7 @@ fn main() -> ExitCode {
                 // What needs anvil, which npm has just installed.
                 (
                     "cargo",
-                    "test --release --locked --package lorica-contracts --test anvil -- --ignored".split(' ').collect(),
+                    "test --release --locked --package lorica-chain --test anvil -- --ignored".split(' ').collect(),
                 ),
             ])
         }
@@ -93,7 +96,7 @@ fn main() -> ExitCode {
             ezkl::bench(&rest)
         }
         "bench" => {
-            let mut arguments = vec!["bench", "--locked", "--package", "lorica", "--bench", "prove", "--"];
+            let mut arguments = vec!["bench", "--locked", "--package", "lorica-cli", "--bench", "prove", "--"];
             arguments.extend(rest.iter().map(String::as_str));
             run_all(&[("cargo", arguments)])
         }

@@ -1,0 +1,117 @@
+//! The development node, asked by the client of real nodes.
+
+use std::sync::mpsc;
+
+use alloy_primitives::{Address, B256, Bytes, U256, address};
+use lorica_chain::abi;
+use lorica_chain::abi::bindings::OpenToken;
+use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::keys::PrivateKey;
+use lorica_chain::market::{Market, OPEN, Policy, Roles};
+use lorica_chain::rpc::RpcChain;
+use lorica_chain::serve::DevelopmentNode;
+use serde_json::{Value, json};
+
+const CHAIN_ID: u64 = 31337;
+const FRIEND: Address = address!("0x00000000000000000000000000000000000000f1");
+
+fn start() -> String {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let ready = move |address: String| sender.send(format!("http://{address}")).expect("a receiver");
+        DevelopmentNode::new(CHAIN_ID).serve("127.0.0.1:0", ready)
+    });
+    receiver.recv().expect("a node")
+}
+
+fn connect(url: &str, key: u8) -> RpcChain {
+    let key = PrivateKey::parse(&hex::encode([key; 32])).expect("a key");
+    RpcChain::connect(url, Some(key), Some(CHAIN_ID)).expect("a chain")
+}
+
+#[test]
+fn contracts_are_deployed_and_tokens_move() {
+    let url = start();
+    let mut chain = connect(&url, 1);
+    let own = chain.account();
+    let roles = Roles { owner: own, guardian: own, treasury: own, holder: own };
+    let (market, steps) = Market::deploy(&mut chain, roles, Policy::default()).expect("deployed");
+    let (unit, contracts) = steps.split_last().expect("steps");
+    assert!(contracts.iter().all(|step| step.gas() > 500_000));
+    assert!(unit.gas() < 100_000);
+    assert_eq!(market.amounts(&mut chain, market.escrow, market.open).expect("known").wallet, U256::ONE);
+    market.expect_deployed(&mut chain).expect("there");
+    let amount = U256::from(3) * U256::from(OPEN);
+    let receipt = market.transfer(&mut chain, market.open, FRIEND, amount).expect("sent");
+    assert_eq!(market.amounts(&mut chain, FRIEND, market.open).expect("known").wallet, amount);
+    let logs = chain.logs(0, market.open, &[]).expect("logs");
+    // The mint of the supply, the escrow's unit, and the transfer.
+    assert_eq!(logs.len(), 3);
+    assert_eq!((logs[2].block, logs[2].transaction), (receipt.block, receipt.hash));
+    assert_eq!(receipt.logs.len(), 1);
+
+    // What a contract refuses is known before it is sent, in its words.
+    let mut poor = connect(&url, 2);
+    let refused = market.transfer(&mut poor, market.open, FRIEND, amount).expect_err("no balance");
+    assert!(refused.is_refusal() && refused.to_string().contains("has 0 of the token"), "{refused}");
+    // Nor are there wei in this chain.
+    assert!(market.transfer(&mut poor, Address::ZERO, FRIEND, U256::ONE).is_err());
+    assert_eq!(poor.balance(FRIEND).expect("known"), U256::ZERO);
+}
+
+#[test]
+fn a_reverted_transaction_is_mined_and_says_so() {
+    let mut node = DevelopmentNode::new(CHAIN_ID);
+    let mut ask = |method: &str, parameters: Value| {
+        let body = json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": parameters }).to_string();
+        let answer = node.answer(body.as_bytes());
+        assert_eq!(answer["id"], 7);
+        answer
+    };
+    for (method, parameters, code) in [
+        ("eth_nothing", json!([]), -32_601),
+        ("eth_getBalance", json!(["0x12"]), -32_602),
+        ("eth_getBalance", json!({}), -32_602),
+        ("eth_getTransactionReceipt", json!([7]), -32_602),
+        ("eth_sendRawTransaction", json!(["0x1234"]), -32_602),
+        ("eth_sendRawTransaction", json!([]), -32_602),
+        ("eth_call", json!([]), -32_602),
+        ("eth_call", json!([{ "to": "here" }]), -32_602),
+        ("eth_call", json!([{ "value": "0x1" }]), -32_003),
+        ("eth_getBlockByNumber", json!(["soon"]), -32_602),
+        ("eth_getLogs", json!([{ "topics": ["0x1"] }]), -32_602),
+    ] {
+        assert_eq!(ask(method, parameters.clone())["error"]["code"], code, "{method} {parameters}");
+    }
+    // Init code that reverts with one word.
+    let reverting = "0x6001600052602060 00fd".replace(' ', "");
+    let call = ask("eth_estimateGas", json!([{ "from": FRIEND, "data": reverting }]));
+    assert_eq!(
+        (call["error"]["code"].as_i64(), call["error"]["data"].as_str()),
+        (
+            Some(3),
+            Some(
+                &*U256::ONE.to_be_bytes::<32>().iter().fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+            )
+        )
+    );
+    assert_eq!(ask("eth_getBlockByNumber", json!(["0x5", false]))["result"], Value::Null);
+    assert_eq!(ask("eth_getTransactionReceipt", json!([B256::ZERO]))["result"], Value::Null);
+    for body in ["", "[]", "{}", "{\"method\": 1}", "\u{0}"] {
+        assert!(node.answer(body.as_bytes())["error"]["code"].is_i64(), "{body}");
+    }
+}
+
+#[test]
+fn nonces_and_chains_are_checked() {
+    let url = start();
+    let mut chain = connect(&url, 3);
+    let data: Bytes = abi::encode(&OpenToken::totalSupplyCall {});
+    for _ in 0..3 {
+        chain.send(Some(FRIEND), data.clone()).expect("sent");
+    }
+    assert_eq!(chain.block_number().expect("known"), 3);
+    let key = PrivateKey::parse(&hex::encode([3; 32])).expect("a key");
+    let foreign = RpcChain::connect(&url, Some(key), Some(1)).expect_err("another chain");
+    assert!(matches!(foreign, ChainError::ForeignChain { expected: 1, got: CHAIN_ID }));
+}

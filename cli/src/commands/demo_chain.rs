@@ -1,0 +1,444 @@
+//! The demo's chain, an EVM in memory: models are published, a request is locked, its proof is settled, and OPEN is paid.
+
+use std::time::Duration;
+
+use lorica_chain::abi;
+use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
+use lorica_chain::alloy_primitives::{Address, B256, Bytes, U256};
+use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::contracts::{CHECK_GAS, Step};
+use lorica_chain::embedded::EmbeddedChain;
+use lorica_chain::escrow::{Payment, Settled};
+use lorica_chain::keys::PrivateKey;
+use lorica_chain::locking::Locking;
+use lorica_chain::market::{Market, OPEN, Policy, Roles};
+use lorica_chain::publishing::Publication;
+use lorica_chain::terms::Shares;
+use lorica_circuits::bn254::Fr;
+use lorica_circuits::shape::OutputKind;
+use lorica_settlement::binding::{Binding, BoundRequest};
+use lorica_settlement::key::ProvingKey;
+use lorica_settlement::settlement::Settlement;
+use lorica_verifier::key::AdapterCommitments;
+use lorica_verifier::proof::InferenceProof;
+use serde_json::{Value, json};
+
+use crate::amount;
+use crate::error::Error;
+use crate::files::{AdapterKey, BaseKey};
+use crate::output::{Output, phases_json, size, time};
+use crate::requests::random_word;
+
+/// The chain that anvil imitates too.
+const CHAIN_ID: u64 = 31337;
+/// What the requester pays, in OPEN.
+const FEE: u64 = 10;
+/// What everybody starts with, in OPEN.
+const PURSE: u64 = 1_000;
+/// Seconds until the requester may have the money back.
+const PATIENCE: u64 = 3_600;
+
+/// Who takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Party {
+    /// For people.
+    pub(crate) name: &'static str,
+    /// On the chain.
+    pub(crate) account: Address,
+}
+
+const GOVERNANCE: Party = Party { name: "governance", account: Address::repeat_byte(0x0e) };
+const TREASURY: Party = Party { name: "treasury", account: Address::repeat_byte(0x7e) };
+const BASE_OWNER: Party = Party { name: "base owner", account: Address::repeat_byte(0xb0) };
+const ADAPTER_OWNER: Party = Party { name: "adapter owner", account: Address::repeat_byte(0xad) };
+const CONTRIBUTORS: Party = Party { name: "contributors' pot", account: Address::repeat_byte(0xc0) };
+const PROVER: Party = Party { name: "prover", account: Address::repeat_byte(0xbe) };
+const THIEF: Party = Party { name: "thief", account: Address::repeat_byte(0x66) };
+
+/// A chain with published models and one locked request.
+pub(crate) struct Stage {
+    chain: EmbeddedChain,
+    market: Market,
+    /// Transactions and their gas, in order.
+    steps: Vec<(String, u64)>,
+    request: InferenceRequest,
+    requester: Party,
+    base_line: u32,
+    adapter_line: u32,
+    before: Vec<(Party, U256)>,
+    key: ProvingKey,
+}
+
+/// What happened.
+pub(crate) struct OnChain {
+    pub(crate) phases: Vec<(String, Duration)>,
+    pub(crate) steps: Vec<(String, u64)>,
+    pub(crate) parts: Vec<(String, u64)>,
+    pub(crate) gas: u64,
+    pub(crate) calldata: usize,
+    pub(crate) settlement: usize,
+    pub(crate) log_rows: u32,
+    pub(crate) thefts: Vec<Theft>,
+    pub(crate) request: B256,
+    pub(crate) terms: InferenceRequest,
+    pub(crate) circuit: [u8; 32],
+    pub(crate) payment: Payment,
+    pub(crate) balances: Vec<Balance>,
+    pub(crate) contracts: Vec<(&'static str, Address)>,
+}
+
+/// An attempt on the money.
+pub(crate) struct Theft {
+    pub(crate) name: &'static str,
+    /// Why it failed and what it cost; none if it succeeded, which must never happen.
+    pub(crate) verdict: Option<(String, Option<u64>)>,
+}
+
+/// What a party has of OPEN.
+pub(crate) struct Balance {
+    pub(crate) party: Party,
+    pub(crate) before: U256,
+    pub(crate) after: U256,
+}
+
+fn open(amount: u64) -> U256 {
+    U256::from(amount) * U256::from(OPEN)
+}
+
+impl Stage {
+    /// Deploys the contracts, publishes base and adapters, and locks the fee for one classification by the first adapter.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(crate) fn new(
+        base: &BaseKey,
+        adapters: &[AdapterKey],
+        input_digest: &Fr,
+        key: ProvingKey,
+    ) -> Result<Self, Error> {
+        let mut chain = EmbeddedChain::new(CHAIN_ID, GOVERNANCE.account);
+        let roles = Roles {
+            owner: GOVERNANCE.account,
+            guardian: GOVERNANCE.account,
+            treasury: TREASURY.account,
+            holder: GOVERNANCE.account,
+        };
+        let (market, steps) = Market::deploy(&mut chain, roles, Policy::default())?;
+        let mut all: Vec<(String, u64)> =
+            steps.iter().map(|step| (format!("deployment: {}", step.what), step.gas())).collect();
+        let mut note = |who: Party, steps: Vec<Step>| {
+            all.extend(steps.iter().map(|step| (format!("{}: {}", who.name, step.what), step.gas())));
+        };
+
+        for step in market.contracts.add_circuit(&mut chain, key.verifying(), CHECK_GAS)? {
+            note(GOVERNANCE, vec![step]);
+        }
+        let circuit = B256::from(key.verifying().circuit_id());
+        note(GOVERNANCE, vec![market.enable_circuit(&mut chain, circuit)?]);
+        let signer = PrivateKey::parse(&hex::encode(random_word()?)).map_err(Error::from)?;
+        let requester = Party { name: "requester", account: signer.account() };
+        for party in [BASE_OWNER, ADAPTER_OWNER, requester] {
+            market.transfer(&mut chain, market.open, party.account, open(PURSE))?;
+        }
+
+        let publication = |uri: &str, licence: &str| -> Result<Publication, Error> {
+            Ok(Publication {
+                line: 0,
+                pot: Some(CONTRIBUTORS.account),
+                shares: Shares::DEFAULT,
+                uri: uri.into(),
+                licence: licence.into(),
+                salt: random_word()?,
+                most: open(PURSE),
+            })
+        };
+        chain.set_account(BASE_OWNER.account);
+        let terms = publication("hf:sentence-transformers/all-MiniLM-L6-v2", "Apache-2.0")?;
+        note(BASE_OWNER, market.publish_base(&mut chain, &base.commitments, &terms)?);
+        chain.set_account(ADAPTER_OWNER.account);
+        for adapter in adapters {
+            let terms = publication("lorica:demo-adapter", "MIT OR Apache-2.0")?;
+            note(ADAPTER_OWNER, market.publish_adapter(&mut chain, &adapter.commitments, &terms)?);
+        }
+        let base_id = base.commitments.id();
+        let adapter_id = adapters.first().map_or(Fr::zero(), |adapter| adapter.commitments.id());
+        let line = |chain: &mut EmbeddedChain, id: &Fr| -> Result<u32, Error> {
+            let line = market.line_of(chain, abi::word(id))?;
+            Ok(line.ok_or(ChainError::Unexpected { what: "a published version" })?)
+        };
+        let (base_line, adapter_line) = (line(&mut chain, &base_id)?, line(&mut chain, &adapter_id)?);
+        let request = InferenceRequest {
+            requester: requester.account,
+            base: abi::word(&base_id),
+            adapter: abi::word(&adapter_id),
+            inputDigest: abi::word(input_digest),
+            kind: OutputKind::Classify.number(),
+            maxFee: open(FEE),
+            token: market.open,
+            deadline: chain.timestamp()? + PATIENCE,
+            prover: Address::ZERO,
+            consumer: Address::ZERO,
+            consumerGas: 0,
+            salt: random_word()?.into(),
+        };
+        let before = Self::wallets(&market, &mut chain, requester)?;
+        // A relayer could lock it: the signature says what the requester agreed to.
+        let id = market.request_id(&request);
+        let signature = signer.sign_digest(id).map_err(Error::from)?.as_bytes();
+        chain.set_account(requester.account);
+        let circuits = market.circuit_count(&mut chain)?;
+        let locking = Locking { request: &request, fee: request.maxFee, circuits, signature: &signature };
+        note(requester, market.lock(&mut chain, locking)?);
+        Ok(Self { chain, market, steps: all, request, requester, base_line, adapter_line, before, key })
+    }
+
+    fn wallets(market: &Market, chain: &mut EmbeddedChain, requester: Party) -> Result<Vec<(Party, U256)>, Error> {
+        let parties = [requester, PROVER, ADAPTER_OWNER, BASE_OWNER, CONTRIBUTORS, THIEF];
+        let of = |party: Party| Ok((party, market.amounts(chain, party.account, market.open)?.wallet));
+        parties.map(of).into_iter().collect()
+    }
+
+    /// What the proof is to be bound to: the escrow, the prover as payee, the request and its fee.
+    pub(crate) fn binding(&self) -> Binding {
+        let id = self.market.request_id(&self.request);
+        let request = BoundRequest { id: id.0, fee: self.request.maxFee.to_be_bytes() };
+        Binding {
+            chain_id: CHAIN_ID,
+            consumer: self.market.escrow.into_array(),
+            payee: PROVER.account.into_array(),
+            requests: vec![request],
+        }
+    }
+
+    fn note(&mut self, who: Party, what: &str, gas: u64) {
+        self.steps.push((format!("{}: {what}", who.name), gas));
+    }
+
+    /// Settles the proof, has it paid, and tries to steal.
+    ///
+    /// # Errors
+    /// [`Error`]; in particular if the contracts refuse the honest settlement.
+    pub(crate) fn settle(
+        mut self,
+        base: &BaseKey,
+        adapters: &[AdapterKey],
+        proof: &InferenceProof,
+        out: &Output,
+    ) -> Result<OnChain, Error> {
+        let commitments: Vec<AdapterCommitments> = adapters.iter().map(|key| key.commitments.clone()).collect();
+        let own = &base.commitments;
+        let binding = self.binding();
+        let settled = out
+            .step("settle", || Settlement::make(&self.key, &base.verifier_key(), own, &commitments, &binding, proof))?;
+        out.step("check off chain", || settled.check(self.key.verifying(), own, &commitments))?;
+
+        let (market, requests) = (self.market, [self.request.clone()]);
+        // While the fee is locked, and there is something to steal.
+        let mut thefts = Vec::new();
+        type Edit = fn(&mut Settlement);
+        let edits: [(&str, Edit); 4] = [
+            ("the proof copied, the thief as payee", |s| s.binding.payee = THIEF.account.into_array()),
+            ("another label", |s| s.answers[0].words.label += Fr::one()),
+            ("another output", |s| s.answers[0].words.output_digest += Fr::one()),
+            ("one bit of the proof", |s| s.proof[1000] ^= 1),
+        ];
+        self.chain.set_account(THIEF.account);
+        for (name, edit) in edits {
+            let mut forged = settled.clone();
+            edit(&mut forged);
+            let verdict = market.settle(&mut self.chain, &forged, &requests).map(drop);
+            thefts.push(Theft::judged(name, verdict));
+        }
+        let early = market.refund(&mut self.chain, &self.request).map(drop);
+        thefts.push(Theft::judged("a refund before the deadline", early));
+
+        let data = market.settle_data(&settled, &requests)?;
+        let (parts, calldata) = self.parts(&data)?;
+        self.chain.set_account(PROVER.account);
+        let Settled { receipt, payments, .. } =
+            out.step("settle and pay on chain", || market.settle(&mut self.chain, &settled, &requests))?;
+        self.note(PROVER, "settle: proof checked, fee divided", receipt.gas);
+        let payment = payments.into_iter().next().ok_or(ChainError::Unexpected { what: "the payment" })?;
+
+        self.chain.set_account(THIEF.account);
+        let again = market.settle(&mut self.chain, &settled, &requests).map(drop);
+        thefts.push(Theft::judged("the same proof once more", again));
+        self.chain.advance(PATIENCE + 1);
+        let late = market.refund(&mut self.chain, &self.request).map(drop);
+        thefts.push(Theft::judged("a refund of what is settled", late));
+        let stolen = market.withdraw_model(&mut self.chain, self.adapter_line, market.open, THIEF.account).map(drop);
+        thefts.push(Theft::judged("the adapter owner's share", stolen));
+        self.withdraw_all()?;
+
+        let after = Self::wallets(&market, &mut self.chain, self.requester)?;
+        let balances = self.before.iter().zip(&after);
+        Ok(OnChain {
+            phases: out.take_phases(),
+            steps: self.steps,
+            parts,
+            gas: receipt.gas,
+            calldata,
+            settlement: settled.encode().len(),
+            log_rows: self.key.verifying().log_rows(),
+            thefts,
+            request: market.request_id(&self.request),
+            terms: self.request,
+            circuit: settled.circuit,
+            payment,
+            balances: balances.map(|(&(party, before), &(_, after))| Balance { party, before, after }).collect(),
+            contracts: vec![
+                ("OpenToken", market.open),
+                ("ModelRegistry", market.models),
+                ("InferenceEscrow", market.escrow),
+            ],
+        })
+    }
+
+    /// Everybody fetches what the escrow owes.
+    fn withdraw_all(&mut self) -> Result<(), Error> {
+        let Market { open, .. } = self.market;
+        let market = self.market;
+        let chain = &mut self.chain;
+        let mut gas = Vec::new();
+        chain.set_account(PROVER.account);
+        gas.push((PROVER, market.withdraw(chain, open, PROVER.account)?.gas));
+        chain.set_account(ADAPTER_OWNER.account);
+        gas.push((ADAPTER_OWNER, market.withdraw_model(chain, self.adapter_line, open, ADAPTER_OWNER.account)?.gas));
+        chain.set_account(BASE_OWNER.account);
+        gas.push((BASE_OWNER, market.withdraw_model(chain, self.base_line, open, BASE_OWNER.account)?.gas));
+        chain.set_account(CONTRIBUTORS.account);
+        gas.push((CONTRIBUTORS, market.withdraw_pot(chain, self.adapter_line, open, CONTRIBUTORS.account)?.gas));
+        for (party, gas) in gas {
+            self.note(party, "withdraw", gas);
+        }
+        Ok(())
+    }
+
+    /// Gas of a settlement by part, and the bytes of its calldata.
+    fn parts(&mut self, data: &Bytes) -> Result<(Vec<(String, u64)>, usize), Error> {
+        let market = self.market;
+        let (all, profile) = self.chain.profile(market.escrow, data.clone())?;
+        let contracts = market.contracts;
+        let name = |at: Address| match at {
+            at if at == market.escrow => "escrow".to_owned(),
+            at if at == market.models => "registry of models".into(),
+            at if at == contracts.halo2_verifier => "halo2 verifier, own code".into(),
+            at if at == contracts.registry => "registry of commitments".into(),
+            at if at == contracts.verifier => "verifier, own code".into(),
+            at if at == contracts.router => "router".into(),
+            at => match at.into_array() {
+                [0, .., 0, 5] => "precompile: powers modulo".into(),
+                [0, .., 0, 6] => "precompile: additions of points".into(),
+                [0, .., 0, 7] => "precompile: multiples of points".into(),
+                [0, .., 0, 8] => "precompile: pairing".into(),
+                _ => at.to_string(),
+            },
+        };
+        let mut parts: Vec<(String, u64)> = profile.iter().map(|part| (name(part.at), part.gas)).collect();
+        let executed: u64 = parts.iter().map(|(_, gas)| gas).sum();
+        parts.push(("transaction and calldata".into(), all.saturating_sub(executed)));
+        parts.sort_by_key(|(_, gas)| std::cmp::Reverse(*gas));
+        Ok((parts, data.len()))
+    }
+}
+
+impl Theft {
+    fn judged(name: &'static str, verdict: Result<(), ChainError>) -> Self {
+        Self { name, verdict: verdict.err().map(|error| (error.to_string(), error.gas())) }
+    }
+}
+
+impl OnChain {
+    /// A theft that succeeded, which must never happen.
+    pub(crate) fn accepted_forgery(&self) -> Option<&'static str> {
+        self.thefts.iter().find(|theft| theft.verdict.is_none()).map(|theft| theft.name)
+    }
+
+    /// Shares of the fee: who, how much.
+    pub(crate) fn shares(&self) -> [(Party, U256); 4] {
+        let payment = &self.payment;
+        [
+            (PROVER, payment.prover_share),
+            (ADAPTER_OWNER, payment.adapter_owner_share),
+            (BASE_OWNER, payment.base_owner_share),
+            (CONTRIBUTORS, payment.contributors_share),
+        ]
+    }
+
+    /// For people.
+    pub(crate) fn print(&self, out: &Output) {
+        out.line("-".repeat(92));
+        out.line(format!(
+            "settlement, {} of calldata, circuit of 2^{} rows",
+            size(self.calldata as u64),
+            self.log_rows
+        ));
+        for (name, spent) in &self.phases {
+            out.line(format!("  {name:<52} {:>12}", time(*spent)));
+        }
+        out.line("on an EVM in memory (Osaka rules)");
+        for (what, gas) in &self.steps {
+            out.line(format!("  {what:<52} {gas:>12} gas"));
+        }
+        out.line(format!("the settlement's {} gas by part", self.gas));
+        for (part, gas) in &self.parts {
+            out.line(format!("  {part:<52} {gas:>12}"));
+        }
+        out.line(format!("request {}: {} OPEN divided", self.request, amount::show(self.terms.maxFee)));
+        out.line(format!("  {:<24} {:>20} {:>20} {:>16}", "OPEN", "before", "after", "change"));
+        for Balance { party, before, after } in &self.balances {
+            let change = if after >= before {
+                format!("+{}", amount::show(after - before))
+            } else {
+                format!("-{}", amount::show(before - after))
+            };
+            let (before, after) = (amount::show(*before), amount::show(*after));
+            out.line(format!("  {:<24} {before:>20} {after:>20} {change:>16}", party.name));
+        }
+        out.line("thefts");
+        for theft in &self.thefts {
+            let verdict = match &theft.verdict {
+                None => "SUCCEEDED: THIS IS A BUG".to_owned(),
+                Some((why, Some(gas))) => format!("REJECTED for {gas} gas: {why}"),
+                Some((why, None)) => format!("REJECTED: {why}"),
+            };
+            out.line(format!("  {:<38} {verdict}", theft.name));
+        }
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> Value {
+        let gas = |entries: &[(String, u64)]| -> Value {
+            entries.iter().map(|(name, gas)| json!({ "what": name, "gas": gas })).collect()
+        };
+        let thefts: Vec<Value> = self
+            .thefts
+            .iter()
+            .map(|theft| {
+                let reason = theft.verdict.as_ref().map(|(why, _)| why);
+                json!({ "forgery": theft.name, "rejected": theft.verdict.is_some(), "reason": reason })
+            })
+            .collect();
+        let balances: Vec<Value> = self
+            .balances
+            .iter()
+            .map(|Balance { party, before, after }| {
+                json!({
+                    "party": party.name, "account": party.account.to_string(),
+                    "before": before.to_string(), "after": after.to_string(),
+                })
+            })
+            .collect();
+        let shares: Vec<Value> = self
+            .shares()
+            .iter()
+            .map(|(party, share)| json!({ "party": party.name, "amount": share.to_string() }))
+            .collect();
+        json!({
+            "gas": self.gas, "parts": gas(&self.parts), "steps": gas(&self.steps), "calldata_bytes": self.calldata,
+            "settlement_bytes": self.settlement, "log_rows": self.log_rows, "phases": phases_json(&self.phases),
+            "request": self.request.to_string(), "fee": self.terms.maxFee.to_string(), "shares": shares,
+            "circuit": format!("0x{}", hex::encode(self.circuit)), "balances": balances, "forgeries": thefts,
+        })
+    }
+}

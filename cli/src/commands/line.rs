@@ -1,0 +1,303 @@
+//! `lorica line`: the lines of published models, for their owners and pots.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use lorica_chain::abi;
+use lorica_chain::alloy_primitives::{Address, U256};
+use lorica_chain::chain::{Chain, ChainError, Receipt};
+use lorica_chain::escrow::{ModelAmounts, NATIVE};
+use lorica_chain::lines::Version;
+use lorica_chain::market::Market;
+use lorica_chain::terms::Shares;
+use serde_json::{Value, json};
+
+use crate::amount;
+use crate::error::Error;
+use crate::files::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterKey, BaseKey, MAX_BASE_BYTES, store};
+use crate::node::{MarketArgs, SenderArgs, parse_account, token_name};
+use crate::output::{Output, joined, printable};
+
+/// What to do with a line.
+#[derive(Debug, Subcommand)]
+pub enum LineCommand {
+    /// Say who owns a line, and what is known of a version
+    Show(ShowArgs),
+    /// Retire a version, as the line's owner: no further request is locked for it, and locked ones are settled as ever
+    Retire(RetireArgs),
+    /// Offer a line to who may then accept it, as its owner. What the owner is owed when it is accepted goes with it
+    Offer(OfferArgs),
+    /// Take over a line that is offered to the account
+    Accept(AcceptArgs),
+    /// Name another contributors' pot, as the present one. What the contributors are owed goes with it
+    Pot(PotArgs),
+}
+
+/// A line.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct LineArgs {
+    /// The line of this base or adapter (its key)
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// The line with this number
+    #[arg(long, value_name = "NUMBER")]
+    pub line: Option<u32>,
+}
+
+impl LineArgs {
+    /// The line's number, and the version's id if a key was named.
+    fn find(&self, market: &Market, chain: &mut impl Chain) -> Result<(u32, Option<U256>), Error> {
+        match (&self.model, self.line) {
+            (Some(path), _) => published(market, chain, path).map(|(line, id)| (line, Some(id))),
+            (None, Some(line)) => Ok((line, None)),
+            (None, None) => Err(Error::Usage("which line: --model FILE or --line NUMBER".into())),
+        }
+    }
+}
+
+/// Arguments of `line show`.
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    /// Where
+    pub market: MarketArgs,
+    #[command(flatten)]
+    /// Which
+    pub line: LineArgs,
+}
+
+/// Arguments of `line retire`.
+#[derive(Args, Debug)]
+pub struct RetireArgs {
+    #[command(flatten)]
+    /// The line's owner
+    pub by: SenderArgs,
+    /// The version: the key of a base or adapter
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// Confirm: it cannot be undone
+    #[arg(long, required = true)]
+    pub for_good: bool,
+}
+
+/// Arguments of `line offer`.
+#[derive(Args, Debug)]
+pub struct OfferArgs {
+    #[command(flatten)]
+    /// The line's owner
+    pub by: SenderArgs,
+    #[command(flatten)]
+    /// Which
+    pub line: LineArgs,
+    /// To whom
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "withdraw_offer", value_parser = parse_account)]
+    pub to: Option<Address>,
+    /// Withdraw the offer
+    #[arg(long, conflicts_with = "to")]
+    pub withdraw_offer: bool,
+}
+
+/// Arguments of `line accept`.
+#[derive(Args, Debug)]
+pub struct AcceptArgs {
+    #[command(flatten)]
+    /// To whom it is offered
+    pub by: SenderArgs,
+    #[command(flatten)]
+    /// Which
+    pub line: LineArgs,
+}
+
+/// Arguments of `line pot`.
+#[derive(Args, Debug)]
+pub struct PotArgs {
+    #[command(flatten)]
+    /// The present pot
+    pub by: SenderArgs,
+    #[command(flatten)]
+    /// Which
+    pub line: LineArgs,
+    /// The pot from now on
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
+    pub to: Address,
+    /// Confirm: it holds at once, and only the new pot can change it
+    #[arg(long, required = true)]
+    pub for_good: bool,
+}
+
+/// The id of a base or adapter, by its key.
+fn model_id(path: &Path) -> Result<U256, Error> {
+    let bytes = store::read(path, MAX_BASE_BYTES)?;
+    let id = if [ADAPTER_MAGIC, ADAPTER_KEY_MAGIC].iter().any(|magic| bytes.starts_with(*magic)) {
+        AdapterKey::decode(&bytes).map(|key| key.commitments.id())
+    } else {
+        BaseKey::decode(&bytes).map(|key| key.commitments.id())
+    };
+    Ok(abi::word(&id.map_err(Error::file(path))?))
+}
+
+/// Line and id of a base or adapter, by its key.
+fn published(market: &Market, chain: &mut impl Chain, path: &Path) -> Result<(u32, U256), Error> {
+    let id = model_id(path)?;
+    let reason = || "it is not published on this chain".to_owned();
+    let line = market.line_of(chain, id)?.ok_or_else(|| Error::Refused { path: path.into(), reason: reason() })?;
+    Ok((line, id))
+}
+
+/// The line of a base or adapter, by its key.
+pub(crate) fn line_of(market: &Market, chain: &mut impl Chain, path: &Path) -> Result<u32, Error> {
+    published(market, chain, path).map(|(line, _)| line)
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`Error`]; of kind [`crate::error::Kind::Rejected`] if the contract refuses.
+pub fn run(command: &LineCommand, out: &Output) -> Result<(), Error> {
+    match command {
+        LineCommand::Show(args) => show(args, out),
+        LineCommand::Retire(args) => retire(args, out),
+        LineCommand::Offer(args) => offer(args, out),
+        LineCommand::Accept(args) => accept(args, out),
+        LineCommand::Pot(args) => pot(args, out),
+    }
+}
+
+/// What a line is owed in OPEN and in the gas token.
+fn owed(market: &Market, chain: &mut impl Chain, line: u32) -> Result<[(Address, ModelAmounts); 2], ChainError> {
+    let mut of = |token| market.model_amounts(chain, line, token).map(|amounts| (token, amounts));
+    Ok([of(market.open)?, of(NATIVE)?])
+}
+
+/// Amounts that are not zero, for people; none if all are.
+fn sums(market: &Market, amounts: impl IntoIterator<Item = (Address, U256)>) -> Option<String> {
+    let amounts = amounts.into_iter().filter(|(_, amount)| !amount.is_zero());
+    let said = amounts.map(|(token, units)| format!("{} {}", amount::show(units), token_name(token, market)));
+    said.reduce(|all, next| format!("{all} and {next}"))
+}
+
+/// What a transaction did for people: its gas, or that there was none.
+pub(crate) fn done(receipt: Option<&Receipt>) -> String {
+    receipt.map_or_else(|| "it was so already, nothing is sent".into(), |receipt| format!("{} gas", receipt.gas))
+}
+
+/// A transaction, or that there was none, beside what a command says.
+pub(crate) fn done_json(receipt: Option<&Receipt>, content: Value) -> Value {
+    let gas = receipt.map_or(0, |receipt| receipt.gas);
+    let transaction = receipt.and_then(|receipt| receipt.hash);
+    joined(content, json!({ "done_before": receipt.is_none(), "gas": gas, "transaction": transaction }))
+}
+
+fn version_json(id: U256, version: &Version) -> Value {
+    let Shares { prover, adapter_owner, base_owner, contributors } = version.shares;
+    json!({
+        "id": format!("{id:#066x}"), "retired": version.retired, "uri": version.uri, "licence": version.licence,
+        "basis_points": {
+            "prover": prover, "adapter_owner": adapter_owner, "base_owner": base_owner, "contributors": contributors,
+        },
+    })
+}
+
+fn version_lines(id: U256, version: &Version, out: &Output) {
+    let Shares { prover, adapter_owner, base_owner, contributors } = version.shares;
+    let [prover, adapter_owner, base_owner, contributors] =
+        [prover, adapter_owner, base_owner, contributors].map(amount::show_percent);
+    out.line(format!("  version {id:#066x}{}", if version.retired { ": RETIRED" } else { "" }));
+    out.line(format!(
+        "    of a fee {prover} % to the prover, {adapter_owner} % to the adapter's owner, {base_owner} % to the base's owner, \
+         {contributors} % to the contributors"
+    ));
+    for (what, said) in [("metadata", &version.uri), ("licence", &version.licence)] {
+        out.line(format!("    {what} {}", if said.is_empty() { "none".into() } else { printable(said) }));
+    }
+}
+
+fn show(args: &ShowArgs, out: &Output) -> Result<(), Error> {
+    let (market, mut chain) = args.market.connect(None)?;
+    let (number, id) = args.line.find(&market, &mut chain)?;
+    let line = market.line(&mut chain, number)?;
+    let version = id.map(|id| market.version(&mut chain, id).map(|version| (id, version))).transpose()?;
+    let owed = owed(&market, &mut chain, number)?;
+    out.line(format!("line {number}: {}", line.kind.name()));
+    let nothing = || "nothing".to_owned();
+    let to_owner = sums(&market, owed.map(|(token, of)| (token, of.owed_to_owner))).unwrap_or_else(nothing);
+    let to_pot = sums(&market, owed.map(|(token, of)| (token, of.owed_to_contributors))).unwrap_or_else(nothing);
+    out.line(format!("  owner {}: {to_owner} to be withdrawn", line.owner));
+    if let Some(to) = line.offered_to {
+        out.line(format!("  offered to {to}"));
+    }
+    out.line(format!("  contributors' pot {}: {to_pot} to be withdrawn", line.pot));
+    if let Some((id, version)) = &version {
+        version_lines(*id, version, out);
+    }
+    let owed = owed.map(|(token, of)| {
+        json!({
+            "token": token.to_string(), "to_owner": of.owed_to_owner.to_string(),
+            "to_contributors": of.owed_to_contributors.to_string(),
+        })
+    });
+    out.finish(
+        "lorica.line-show/1",
+        json!({
+            "line": number, "kind": line.kind.name(), "owner": line.owner.to_string(),
+            "offered_to": line.offered_to.map(|to| to.to_string()), "pot": line.pot.to_string(), "owed": owed,
+            "version": version.map(|(id, version)| version_json(id, &version)),
+        }),
+    );
+    Ok(())
+}
+
+fn retire(args: &RetireArgs, out: &Output) -> Result<(), Error> {
+    let (market, mut chain) = args.by.connect()?;
+    let (line, id) = published(&market, &mut chain, &args.model)?;
+    let receipt = out.step("retire", || market.retire(&mut chain, id))?;
+    let path = args.model.display();
+    out.line(format!("{path} (line {line}) is retired for good; {}", done(receipt.as_ref())));
+    let content = json!({ "file": args.model, "line": line, "id": format!("{id:#066x}") });
+    out.finish("lorica.line-retire/1", done_json(receipt.as_ref(), content));
+    Ok(())
+}
+
+fn offer(args: &OfferArgs, out: &Output) -> Result<(), Error> {
+    let (market, mut chain) = args.by.connect()?;
+    let (line, _) = args.line.find(&market, &mut chain)?;
+    let receipt = out.step("offer", || market.offer_line(&mut chain, line, args.to))?;
+    let what = match args.to {
+        Some(to) => format!("line {line} is offered to {to}"),
+        None => format!("line {line} is not on offer"),
+    };
+    out.line(format!("{what}; {}", done(receipt.as_ref())));
+    if args.to.is_some() {
+        let owed = owed(&market, &mut chain, line)?.map(|(token, of)| (token, of.owed_to_owner));
+        if let Some(owed) = sums(&market, owed) {
+            out.warn(format!(
+                "the owner is owed {owed}: this goes with the line unless it is withdrawn before the line is accepted"
+            ));
+        }
+    }
+    let content = json!({ "line": line, "to": args.to.map(|to| to.to_string()) });
+    out.finish("lorica.line-offer/1", done_json(receipt.as_ref(), content));
+    Ok(())
+}
+
+fn accept(args: &AcceptArgs, out: &Output) -> Result<(), Error> {
+    let (market, mut chain) = args.by.connect()?;
+    let (line, _) = args.line.find(&market, &mut chain)?;
+    let receipt = out.step("accept", || market.accept_line(&mut chain, line))?;
+    let owner = chain.account();
+    out.line(format!("line {line} is {owner}'s; {} gas", receipt.gas));
+    let content = json!({ "line": line, "owner": owner.to_string() });
+    out.finish("lorica.line-accept/1", done_json(Some(&receipt), content));
+    Ok(())
+}
+
+fn pot(args: &PotArgs, out: &Output) -> Result<(), Error> {
+    let (market, mut chain) = args.by.connect()?;
+    let (line, _) = args.line.find(&market, &mut chain)?;
+    let receipt = out.step("pot", || market.set_pot(&mut chain, line, args.to))?;
+    out.line(format!("the contributors' pot of line {line} is {}; {}", args.to, done(receipt.as_ref())));
+    let content = json!({ "line": line, "pot": args.to.to_string() });
+    out.finish("lorica.line-pot/1", done_json(receipt.as_ref(), content));
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! `lorica balance`, `lorica withdraw` and `lorica transfer`: what an account has and is owed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use lorica_chain::alloy_primitives::Address;
+use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::escrow::NATIVE;
+use serde_json::json;
+
+use super::line::line_of;
+use crate::amount::{self, Amount};
+use crate::error::Error;
+use crate::node::{self, AccountArgs, MarketArgs, Token, parse_token, token_name};
+use crate::output::Output;
+
+/// Arguments of `balance`.
+#[derive(Args, Debug)]
+pub struct BalanceArgs {
+    #[command(flatten)]
+    /// Where
+    pub market: MarketArgs,
+    #[command(flatten)]
+    /// Whose, if --of is absent
+    pub account: AccountArgs,
+    /// The account
+    #[arg(long, value_name = "ADDRESS")]
+    pub of: Option<Address>,
+    /// Keys of bases and adapters: what their owners and contributors are owed
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub model: Vec<PathBuf>,
+    /// Only this token: open, native, or an address
+    #[arg(long, value_parser = parse_token)]
+    pub token: Option<Token>,
+}
+
+/// Arguments of `withdraw`.
+#[derive(Args, Debug)]
+pub struct WithdrawArgs {
+    #[command(flatten)]
+    /// Where
+    pub market: MarketArgs,
+    #[command(flatten)]
+    /// Who
+    pub account: AccountArgs,
+    /// What: open, native, or a token's address
+    #[arg(long, default_value = "open", value_parser = parse_token)]
+    pub token: Token,
+    /// Where to; the account itself if absent
+    #[arg(long, value_name = "ADDRESS")]
+    pub to: Option<Address>,
+    /// The owner's share of the line of this base or adapter (its key), instead of the account's own
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// The contributors' share of that line
+    #[arg(long, requires = "model")]
+    pub pot: bool,
+}
+
+/// Arguments of `transfer`.
+#[derive(Args, Debug)]
+pub struct TransferArgs {
+    #[command(flatten)]
+    /// Where
+    pub market: MarketArgs,
+    #[command(flatten)]
+    /// Who
+    pub account: AccountArgs,
+    /// To whom
+    #[arg(long, value_name = "ADDRESS")]
+    pub to: Address,
+    /// Whole tokens such as 1.5, or the smallest unit such as 1500wei
+    #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
+    pub amount: Amount,
+    /// What: open, native, or a token's address
+    #[arg(long, default_value = "open", value_parser = parse_token)]
+    pub token: Token,
+}
+
+/// Runs `balance`.
+///
+/// # Errors
+/// [`Error`].
+pub fn balance(args: &BalanceArgs, out: &Output) -> Result<(), Error> {
+    let key = args.account.find()?;
+    let of = args.of.or(key.as_ref().map(|key| key.account()));
+    if of.is_none() && args.model.is_empty() {
+        return Err(Error::Usage("whose: --of ADDRESS, an account's key, or --model FILE".into()));
+    }
+    let (market, mut chain) = args.market.connect(None)?;
+    let tokens = args.token.map_or_else(|| vec![market.open, NATIVE], |token| vec![token.address(&market)]);
+    let (mut accounts, mut models) = (Vec::new(), Vec::new());
+    for token in tokens {
+        let name = token_name(token, &market);
+        if let Some(of) = of {
+            let amounts = market.amounts(&mut chain, of, token)?;
+            out.line(format!(
+                "{of}: {} {name}, and {} to be withdrawn",
+                amount::show(amounts.wallet),
+                amount::show(amounts.owed)
+            ));
+            accounts.push(json!({
+                "account": of.to_string(), "token": token.to_string(), "wallet": amounts.wallet.to_string(),
+                "owed": amounts.owed.to_string(),
+            }));
+        }
+        for path in &args.model {
+            let line = line_of(&market, &mut chain, path)?;
+            let owed = market.model_amounts(&mut chain, line, token)?;
+            let (own, pot) = (amount::show(owed.owed_to_owner), amount::show(owed.owed_to_contributors));
+            out.line(format!(
+                "{} (line {line}): {own} {name} for its owner {}, {pot} for the contributors' pot {}",
+                path.display(),
+                owed.owner,
+                owed.pot
+            ));
+            models.push(json!({
+                "file": path, "line": line, "token": token.to_string(), "owner": owed.owner.to_string(),
+                "pot": owed.pot.to_string(), "owed_to_owner": owed.owed_to_owner.to_string(),
+                "owed_to_contributors": owed.owed_to_contributors.to_string(),
+            }));
+        }
+    }
+    out.finish("lorica.balance/1", json!({ "accounts": accounts, "models": models }));
+    Ok(())
+}
+
+/// Runs `withdraw`.
+///
+/// # Errors
+/// [`Error`]; of kind [`crate::error::Kind::Rejected`] if the contract refuses.
+pub fn withdraw(args: &WithdrawArgs, out: &Output) -> Result<(), Error> {
+    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let token = args.token.address(&market);
+    let to = args.to.unwrap_or_else(|| chain.account());
+    let line = args.model.as_deref().map(|path| line_of(&market, &mut chain, path)).transpose()?;
+    let before = market.amounts(&mut chain, to, token)?.wallet;
+    let receipt = out.step("withdraw", || -> Result<_, ChainError> {
+        match line {
+            None => market.withdraw(&mut chain, token, to),
+            Some(line) if args.pot => market.withdraw_pot(&mut chain, line, token, to),
+            Some(line) => market.withdraw_model(&mut chain, line, token, to),
+        }
+    })?;
+    let after = market.amounts(&mut chain, to, token)?.wallet;
+    let name = token_name(token, &market);
+    out.line(format!("{to}: {} {name}, before {}; {} gas", amount::show(after), amount::show(before), receipt.gas));
+    out.finish(
+        "lorica.withdraw/1",
+        json!({
+            "to": to.to_string(), "token": token.to_string(), "before": before.to_string(), "after": after.to_string(),
+            "gas": receipt.gas, "transaction": receipt.hash,
+        }),
+    );
+    Ok(())
+}
+
+/// Runs `transfer`.
+///
+/// # Errors
+/// [`Error`]; of kind [`crate::error::Kind::Rejected`] if the token refuses.
+pub fn transfer(args: &TransferArgs, out: &Output) -> Result<(), Error> {
+    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let token = args.token.address(&market);
+    let units = node::units(args.amount, args.token)?;
+    let receipt = out.step("transfer", || market.transfer(&mut chain, token, args.to, units))?;
+    let (amount, name) = (amount::show(units), token_name(token, &market));
+    out.line(format!("{amount} {name} to {} for {} gas", args.to, receipt.gas));
+    out.finish(
+        "lorica.transfer/1",
+        json!({
+            "to": args.to.to_string(), "token": token.to_string(), "amount": units.to_string(),
+            "gas": receipt.gas, "transaction": receipt.hash,
+        }),
+    );
+    Ok(())
+}

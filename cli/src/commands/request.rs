@@ -1,0 +1,546 @@
+//! `lorica request`: requests for inferences on chain, from the signature to the payment.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Subcommand};
+use lorica_chain::abi;
+use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
+use lorica_chain::alloy_primitives::{Address, B256, Bytes, U256};
+use lorica_chain::chain::{Chain, Receipt};
+use lorica_chain::escrow::{Settled, State, Status};
+use lorica_chain::locking::Locking;
+use lorica_chain::market::Market;
+use lorica_chain::rpc::RpcChain;
+use lorica_circuits::shape::OutputKind;
+use lorica_settlement::binding::{Binding, BoundRequest};
+use lorica_settlement::settlement::Settlement;
+use serde_json::{Value, json};
+
+use super::chain::{step_json, step_lines};
+use super::kind_name;
+use super::model::kind_of;
+use super::verify_settlement::read_key;
+use crate::amount::{self, Amount};
+use crate::binding;
+use crate::error::Error;
+use crate::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
+use crate::node::{self, AccountArgs, MarketArgs, Token, parse_token, token_name};
+use crate::output::{Output, joined};
+use crate::requests::{encode, input_word, random_salt, random_word};
+use crate::signed_request::SignedRequest;
+
+/// What to do with requests.
+#[derive(Debug, Subcommand)]
+pub enum RequestCommand {
+    /// Sign a request for a text's inference; needs no node
+    Sign(SignArgs),
+    /// Lock the fee in the escrow: by the requester, or by anyone who pays for it
+    Lock(LockArgs),
+    /// Say where a request stands
+    Status(OneArgs),
+    /// Take a request on as its prover: it cannot be cancelled any more
+    Accept(SendArgs),
+    /// Write what proving a batch of locked requests needs: the binding, and the texts beside it
+    Bind(BindArgs),
+    /// Have a settlement checked and paid
+    Settle(SettleArgs),
+    /// Give a request back to its payer, as its prover
+    Refuse(RefuseArgs),
+    /// Take back what no prover has accepted, as the requester
+    Cancel(SendArgs),
+    /// Give the payer the money back after the deadline; anyone may
+    Refund(SendArgs),
+}
+
+/// Arguments of `request sign`.
+#[derive(Args, Debug)]
+pub struct SignArgs {
+    /// The file of addresses, as `chain deploy` writes it
+    #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
+    pub contracts: PathBuf,
+    #[command(flatten)]
+    /// The requester
+    pub account: AccountArgs,
+    /// A contract wallet as the requester, which takes the account's signature (ERC-1271)
+    #[arg(long, value_name = "ADDRESS")]
+    pub wallet: Option<Address>,
+    /// The base's key
+    #[arg(long, value_name = "FILE")]
+    pub base: PathBuf,
+    /// The adapter's key; none for the base's embedding
+    #[arg(long, value_name = "FILE")]
+    pub adapter: Option<PathBuf>,
+    /// The text
+    #[arg(long, allow_hyphen_values = true)]
+    pub text: String,
+    /// The embedding, although the adapter classifies
+    #[arg(long)]
+    pub embed: bool,
+    /// Most to pay: whole tokens such as 1.5, or the smallest unit such as 1500wei
+    #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
+    pub max_fee: Amount,
+    /// What to pay in: open, native (the gas token), or a token's address
+    #[arg(long, default_value = "open", value_parser = parse_token)]
+    pub token: Token,
+    /// Seconds from now in which the request can be settled
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    pub within: u64,
+    /// The only prover who may be paid
+    #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO, hide_default_value = true)]
+    pub prover: Address,
+    /// Contract that is called with the result
+    #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO, hide_default_value = true)]
+    pub consumer: Address,
+    /// Gas for that call
+    #[arg(long, value_name = "GAS", default_value_t = 100_000, requires = "consumer")]
+    pub consumer_gas: u32,
+    /// The file to write: whoever has it knows the text
+    #[arg(short, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// A request, looked at.
+#[derive(Args, Debug)]
+pub struct OneArgs {
+    #[command(flatten)]
+    /// Where
+    pub market: MarketArgs,
+    /// The request's file
+    #[arg(value_name = "REQUEST")]
+    pub request: PathBuf,
+}
+
+/// A request, and who sends.
+#[derive(Args, Debug)]
+pub struct SendArgs {
+    #[command(flatten)]
+    /// Where
+    pub market: MarketArgs,
+    #[command(flatten)]
+    /// Who
+    pub account: AccountArgs,
+    /// The request's file
+    #[arg(value_name = "REQUEST")]
+    pub request: PathBuf,
+}
+
+/// Arguments of `request lock`.
+#[derive(Args, Debug)]
+pub struct LockArgs {
+    #[command(flatten)]
+    /// What and who
+    pub send: SendArgs,
+    /// What to pay: the maximum, or less if it is an own request; needed to pay for somebody else's
+    #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
+    pub fee: Option<Amount>,
+    /// Let only the first so many circuits of the escrow settle it, in the order of enabling; those that are enabled now if
+    /// absent. What is enabled later never can
+    #[arg(long, value_name = "COUNT")]
+    pub circuits: Option<u16>,
+    /// Sign a permit (ERC-2612) instead of sending an approval: one transaction, if the token has permits
+    #[arg(long)]
+    pub permit: bool,
+}
+
+/// Arguments of `request refuse`.
+#[derive(Args, Debug)]
+pub struct RefuseArgs {
+    #[command(flatten)]
+    /// What and who
+    pub send: SendArgs,
+    /// Why: 0 unstated, 1 text out of range, 2 text and digest differ, 3 no capacity
+    #[arg(long, default_value_t = 0)]
+    pub reason: u8,
+}
+
+/// Requests of a batch.
+#[derive(Args, Debug)]
+pub struct BindArgs {
+    #[command(flatten)]
+    /// Where
+    pub market: MarketArgs,
+    /// Who is to be paid
+    #[arg(long, value_name = "ADDRESS")]
+    pub payee: Address,
+    /// The base's key
+    #[arg(long, value_name = "FILE")]
+    pub base: PathBuf,
+    /// Take requests that the payee has neither accepted nor is named in: they can be cancelled, or refused by who accepted
+    #[arg(long)]
+    pub unaccepted: bool,
+    /// Key of the settlement to come: its circuit must be one that each lock trusts; all that are enabled must be if absent
+    #[arg(long, value_name = "FILE")]
+    pub settlement_key: Option<PathBuf>,
+    /// Adapters' files (not keys), by which the texts are to be proven
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub adapter: Vec<PathBuf>,
+    /// The binding to write; the requests for `prove` go beside it, with the ending .jsonl
+    #[arg(short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The requests' files
+    #[arg(value_name = "REQUEST", required = true)]
+    pub requests: Vec<PathBuf>,
+}
+
+/// Arguments of `request settle`.
+#[derive(Args, Debug)]
+pub struct SettleArgs {
+    #[command(flatten)]
+    /// Where
+    pub market: MarketArgs,
+    #[command(flatten)]
+    /// Who sends: anyone, the proof names the payee
+    pub account: AccountArgs,
+    /// The settlement
+    #[arg(long, value_name = "FILE")]
+    pub settlement: PathBuf,
+    /// The requests' files
+    #[arg(value_name = "REQUEST", required = true)]
+    pub requests: Vec<PathBuf>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`Error`]; of kind [`crate::error::Kind::Rejected`] if a contract refuses.
+pub fn run(command: &RequestCommand, out: &Output) -> Result<(), Error> {
+    match command {
+        RequestCommand::Sign(args) => sign(args, out),
+        RequestCommand::Lock(args) => lock(args, out),
+        RequestCommand::Status(args) => status(args, out),
+        RequestCommand::Accept(args) => send(args, "accept", Market::accept, out),
+        RequestCommand::Bind(args) => bind(args, out),
+        RequestCommand::Settle(args) => settle(args, out),
+        RequestCommand::Refuse(args) => {
+            let refuse = |market: &Market, chain: &mut RpcChain, request: &InferenceRequest| {
+                market.refuse(chain, request, args.reason, &[])
+            };
+            send(&args.send, "refuse", refuse, out)
+        }
+        RequestCommand::Cancel(args) => send(args, "cancel", Market::cancel, out),
+        RequestCommand::Refund(args) => send(args, "refund", Market::refund, out),
+    }
+}
+
+fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
+    let market = node::market(&args.contracts)?;
+    let key = args.account.key()?;
+    let base = BaseKey::load(&args.base)?;
+    let adapter = args.adapter.as_deref().map(|path| AdapterKey::load_for(path, &base)).transpose()?;
+    let ids = encode(&base.tokenizer()?, 0, &args.text)?;
+    let salt = random_salt()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let kind = kind_of(!args.embed && adapter.as_ref().is_some_and(|adapter| adapter.has_head));
+    let called = !args.consumer.is_zero();
+    let terms = InferenceRequest {
+        requester: args.wallet.unwrap_or(key.account()),
+        base: abi::word(&base.commitments.id()),
+        adapter: adapter.as_ref().map_or(U256::ZERO, |adapter| abi::word(&adapter.commitments.id())),
+        inputDigest: abi::word(&input_word(&salt, &ids, base.commitments.architecture.max_tokens)),
+        kind: kind.number(),
+        maxFee: node::units(args.max_fee, args.token)?,
+        token: args.token.address(&market),
+        deadline: now.saturating_add(args.within),
+        prover: args.prover,
+        consumer: args.consumer,
+        consumerGas: if called { args.consumer_gas } else { 0 },
+        salt: random_word()?.into(),
+    };
+    let id = market.request_id(&terms);
+    let signature = Bytes::from(key.sign_digest(id)?.as_bytes());
+    let request = SignedRequest { terms, id, signature, text: args.text.clone(), salt };
+    request.write(&args.out, &market)?;
+    out.line(format!("{}: request {id}", args.out.display()));
+    terms_lines(&request.terms, &market, out);
+    out.finish("lorica.request-sign/1", json!({ "file": args.out, "id": id.to_string(), "tokens": ids.len() }));
+    Ok(())
+}
+
+fn terms_lines(terms: &InferenceRequest, market: &Market, out: &Output) {
+    let kind = OutputKind::from_number(terms.kind).map_or("withdrawn embedding", kind_name);
+    let short = |word: U256| B256::from(word).to_string().chars().take(18).collect::<String>();
+    out.line(format!("  {kind} by base {}, adapter {}", short(terms.base), short(terms.adapter)));
+    let (fee, token) = (amount::show(terms.maxFee), token_name(terms.token, market));
+    out.line(format!("  at most {fee} {token}, until {}, by {}", terms.deadline, terms.requester));
+    if !terms.prover.is_zero() {
+        out.line(format!("  only the prover {} is paid", terms.prover));
+    }
+    if !terms.consumer.is_zero() {
+        out.line(format!("  then {} is called with {} gas", terms.consumer, terms.consumerGas));
+    }
+}
+
+fn lock(args: &LockArgs, out: &Output) -> Result<(), Error> {
+    let (market, mut chain) = args.send.market.connect_as(&args.send.account)?;
+    let request = SignedRequest::read(&args.send.request, &market, &mut chain)?;
+    let known = request.terms.token == market.open || request.terms.token.is_zero();
+    let fee = match args.fee {
+        Some(fee) => fee.of(known).map_err(Error::Usage)?,
+        None if request.terms.requester == chain.account() => request.terms.maxFee,
+        // The file says what its author wishes.
+        None => return Err(Error::Usage("--fee is needed to pay for a request of somebody else".into())),
+    };
+    terms_lines(&request.terms, &market, out);
+    let circuits = args.circuits.map_or_else(|| market.circuit_count(&mut chain), Ok)?;
+    let locking = Locking { request: &request.terms, fee, circuits, signature: &request.signature };
+    let steps = if args.permit {
+        if request.terms.token.is_zero() {
+            return Err(Error::Usage("--permit is for tokens: the gas token is sent along".into()));
+        }
+        let key = args.send.account.key()?;
+        out.step("lock", || market.lock_with_permit(&mut chain, locking, &key))?
+    } else {
+        out.step("lock", || market.lock(&mut chain, locking))?
+    };
+    out.line(format!(
+        "LOCKED {} {} for the request {}",
+        amount::show(fee),
+        token_name(request.terms.token, &market),
+        request.id
+    ));
+    out.line(format!("  the escrow's circuits that can settle it: the first {circuits}"));
+    step_lines(&steps, out);
+    let steps: Vec<Value> = steps.iter().map(step_json).collect();
+    let content = json!({ "id": request.id.to_string(), "fee": fee.to_string(), "circuits": circuits, "steps": steps });
+    out.finish("lorica.request-lock/1", content);
+    Ok(())
+}
+
+fn state_json(state: &State) -> Value {
+    json!({
+        "status": state.status.name(), "payer": state.payer.to_string(), "fee": state.fee.to_string(),
+        "prover": state.prover.to_string(), "circuits": state.circuits, "label": state.label.to_string(),
+        "output_digest": B256::from(state.output_digest).to_string(),
+    })
+}
+
+fn status(args: &OneArgs, out: &Output) -> Result<(), Error> {
+    let (market, mut chain) = args.market.connect(None)?;
+    let request = SignedRequest::read_even_withdrawn(&args.request, &market, &mut chain)?;
+    let state = market.state(&mut chain, request.id)?;
+    let now = chain.timestamp()?;
+    let late = now > request.terms.deadline;
+    out.line(format!("request {}: {}", request.id, state.status.name().to_uppercase()));
+    terms_lines(&request.terms, &market, out);
+    if state.status.is_open() {
+        let (fee, token) = (amount::show(state.fee), token_name(request.terms.token, &market));
+        out.line(format!("  {fee} {token} of {} are locked", state.payer));
+        out.line(format!("  the escrow's circuits that can settle it: the first {}", state.circuits));
+        match request.terms.deadline.checked_sub(now) {
+            Some(left) => out.line(format!("  {left} seconds are left")),
+            None => out.line("  the deadline has passed: it can be refunded"),
+        }
+    }
+    if !state.prover.is_zero() {
+        out.line(format!("  prover {}", state.prover));
+    }
+    if state.status == Status::Settled {
+        out.line(format!("  label {}, output {}", state.label, B256::from(state.output_digest)));
+    }
+    let content = joined(
+        json!({
+            "id": request.id.to_string(), "deadline": request.terms.deadline, "late": late, "now": now,
+        }),
+        state_json(&state),
+    );
+    out.finish("lorica.request-status/1", content);
+    Ok(())
+}
+
+fn send(
+    args: &SendArgs,
+    what: &'static str,
+    act: impl FnOnce(&Market, &mut RpcChain, &InferenceRequest) -> Result<Receipt, lorica_chain::chain::ChainError>,
+    out: &Output,
+) -> Result<(), Error> {
+    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    // What is locked for a withdrawn one can be given back; the market refuses to accept it.
+    let request = SignedRequest::read_even_withdrawn(&args.request, &market, &mut chain)?;
+    let receipt = out.step(what, || act(&market, &mut chain, &request.terms))?;
+    let state = market.state(&mut chain, request.id)?;
+    out.line(format!("request {}: {} for {} gas", request.id, state.status.name().to_uppercase(), receipt.gas));
+    let content = joined(
+        json!({ "id": request.id.to_string(), "gas": receipt.gas, "transaction": receipt.hash }),
+        state_json(&state),
+    );
+    out.finish(&format!("lorica.request-{what}/1"), content);
+    Ok(())
+}
+
+/// What a prover demands of requests before it works for them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caution {
+    /// Also of requests that the payee has not accepted.
+    pub(crate) unaccepted: bool,
+    /// The lock must trust the circuits up to this one.
+    pub(crate) last_circuit: u16,
+}
+
+/// What a proof of these requests must be bound to, as they are locked now; `unaccepted` ones only if that is permitted.
+///
+/// # Errors
+/// [`Error::Batch`] names a request that cannot be settled.
+pub(crate) fn on_chain_binding(
+    market: &Market,
+    chain: &mut impl Chain,
+    requests: &[SignedRequest],
+    payee: Address,
+    caution: Option<Caution>,
+) -> Result<Binding, Error> {
+    let now = chain.timestamp()?;
+    let mut bound = Vec::new();
+    for request in requests {
+        let state = market.state(chain, request.id)?;
+        let refuse = |why: String| Err(Error::Batch(format!("the request {} {why}", request.id)));
+        if !state.status.is_open() {
+            return refuse(format!("is {}, not locked", state.status.name()));
+        }
+        if now > request.terms.deadline {
+            return refuse(format!("had to be settled by {}, it is {now}", request.terms.deadline));
+        }
+        let named = request.terms.prover;
+        if !named.is_zero() && named != payee {
+            return refuse(format!("names the prover {named}, not {payee}"));
+        }
+        if let Some(Caution { unaccepted, last_circuit }) = caution {
+            if !unaccepted && (state.status != Status::Accepted || state.prover != payee) {
+                let id = request.id;
+                let hint = "accept it first (`request accept`), or name --unaccepted to prove it all the same";
+                return Err(Error::Batch(format!("the payee has not accepted the request {id}: {hint}")));
+            }
+            if state.circuits < last_circuit {
+                let trusted = state.circuits;
+                let hint = "--settlement-key names the one that will settle it";
+                return refuse(format!(
+                    "trusts the escrow's first {trusted} circuits, not number {last_circuit} ({hint})"
+                ));
+            }
+        }
+        bound.push(BoundRequest { id: request.id.0, fee: state.fee.to_be_bytes() });
+    }
+    let binding = Binding {
+        chain_id: market.contracts.chain_id,
+        consumer: market.escrow.into_array(),
+        payee: payee.into_array(),
+        requests: bound,
+    };
+    binding.validate().map_err(|error| Error::Batch(error.to_string()))?;
+    Ok(binding)
+}
+
+fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
+    let (market, mut chain) = args.market.connect(None)?;
+    let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
+    let base = BaseKey::load(&args.base)?;
+    let mut adapters: Vec<(AdapterKey, &PathBuf)> = Vec::new();
+    for path in &args.adapter {
+        adapters.push((AdapterKey::load_for(path, &base)?, path));
+    }
+    let mut lines = String::new();
+    let tokenizer = base.tokenizer()?;
+    for request in &requests {
+        request.check_input(&base, &tokenizer)?;
+        let mut line = json!({ "text": request.text, "salt": hex::encode(request.salt) });
+        if !request.terms.adapter.is_zero() {
+            let own = adapters.iter().find(|(key, _)| abi::word(&key.commitments.id()) == request.terms.adapter);
+            let Some((_, path)) = own else {
+                return Err(Error::Batch(format!("the request {} needs an adapter that is not given", request.id)));
+            };
+            line["adapter"] = json!(path);
+        }
+        lines.push_str(&format!("{line}\n"));
+    }
+    let kind = requests.first().map(|request| request.terms.kind);
+    if let Some(other) = requests.iter().find(|request| Some(request.terms.kind) != kind) {
+        return Err(Error::Batch(format!("the request {} is for another kind of output than the first", other.id)));
+    }
+    let embed = kind == Some(OutputKind::Embed.number());
+    let last_circuit = match &args.settlement_key {
+        Some(path) => {
+            let circuit = B256::from(read_key(path)?.circuit_id());
+            let ordinal = market.circuit_ordinal(&mut chain, circuit)?;
+            if ordinal == 0 {
+                return Err(Error::Batch(format!("the circuit {circuit} is not enabled at the escrow")));
+            }
+            ordinal
+        }
+        None => market.circuit_count(&mut chain)?,
+    };
+    let caution = Caution { unaccepted: args.unaccepted, last_circuit };
+    let binding = on_chain_binding(&market, &mut chain, &requests, args.payee, Some(caution))?;
+    for request in &requests {
+        out.line(format!("request {}", request.id));
+        terms_lines(&request.terms, &market, out);
+    }
+    let beside = args.out.with_extension("jsonl");
+    if beside == args.out {
+        return Err(Error::Usage("-o must not end in .jsonl: the requests go there".into()));
+    }
+    store::write(&args.out, format!("{:#}\n", binding::to_json(&binding)).as_bytes())?;
+    store::write(&beside, lines.as_bytes())?;
+    out.line(format!("{}: {} requests, texts in {}", args.out.display(), requests.len(), beside.display()));
+    if embed {
+        out.line("  for embeddings: prove with --embed");
+    }
+    let ids: Vec<String> = requests.iter().map(|request| request.id.to_string()).collect();
+    out.finish(
+        "lorica.request-bind/1",
+        json!({ "file": args.out, "requests": beside, "binding": binding::to_json(&binding), "ids": ids,
+            "embed": embed,
+        }),
+    );
+    Ok(())
+}
+
+fn settle(args: &SettleArgs, out: &Output) -> Result<(), Error> {
+    let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
+    let bytes = store::read(&args.settlement, MAX_SETTLEMENT_BYTES)?;
+    let settled = Settlement::decode(&bytes).map_err(Error::MalformedSettlement)?;
+    let bound: Vec<[u8; 32]> = settled.binding.requests.iter().map(|request| request.id).collect();
+    if bound != requests.iter().map(|request| request.id.0).collect::<Vec<_>>() {
+        return Err(Error::Batch("the settlement is for other requests than the given ones".into()));
+    }
+    let terms: Vec<InferenceRequest> = requests.into_iter().map(|request| request.terms).collect();
+    let Settled { receipt, payments, skipped } =
+        out.step("settle", || market.settle(&mut chain, &settled, &terms)).inspect_err(|error| {
+            if error.is_refusal() {
+                out.line("REJECTED by the contract");
+            }
+        })?;
+    out.line(format!("PAID {} of {} requests for {} gas", payments.len(), terms.len(), receipt.gas));
+    let mut paid = Vec::new();
+    for payment in &payments {
+        let token = token_name(payment.token, &market);
+        out.line(format!("  request {}", B256::from(payment.request)));
+        let shares = [
+            ("prover", payment.prover_share),
+            ("adapter owner", payment.adapter_owner_share),
+            ("base owner", payment.base_owner_share),
+            ("contributors", payment.contributors_share),
+        ];
+        for (name, share) in shares {
+            out.line(format!("    {name:<16} {:>24} {token}", amount::show(share)));
+        }
+        let shares: serde_json::Map<String, Value> =
+            shares.into_iter().map(|(name, share)| (name.replace(' ', "_"), json!(share.to_string()))).collect();
+        paid.push(json!({
+            "id": B256::from(payment.request).to_string(), "token": payment.token.to_string(),
+            "payee": payment.prover.to_string(), "shares": shares,
+        }));
+    }
+    for (id, why) in &skipped {
+        out.line(format!("  request {} was skipped: {why}", B256::from(*id)));
+    }
+    let skipped: Vec<Value> =
+        skipped.iter().map(|(id, why)| json!({ "id": B256::from(*id).to_string(), "reason": why })).collect();
+    out.finish(
+        "lorica.request-settle/1",
+        json!({
+            "gas": receipt.gas, "transaction": receipt.hash, "paid": paid,
+            "skipped": skipped,
+        }),
+    );
+    Ok(())
+}

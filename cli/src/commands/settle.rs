@@ -1,0 +1,127 @@
+//! `lorica settle`: a zero-knowledge proof, for a contract, that an inference proof is accepted.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
+use lorica_chain::alloy_primitives::Address;
+use lorica_settlement::binding::Binding;
+use lorica_settlement::settlement::{Settlement, admit};
+use lorica_settlement::statement::CircuitShape;
+use lorica_verifier::key::AdapterCommitments;
+use lorica_verifier::proof::InferenceProof;
+use serde_json::json;
+
+use super::request::on_chain_binding;
+use super::verify_settlement::{answer_lines, answers_json};
+use super::{shape_json, shape_text, short, word};
+use crate::amount::Amount;
+use crate::binding;
+use crate::error::Error;
+use crate::files::{AdapterKey, BaseKey, MAX_PROOF_BYTES, store};
+use crate::node::{MarketArgs, NodeArgs};
+use crate::output::{Output, peak_memory, phases_json, size, time};
+use crate::settlement_key::cached;
+use crate::signed_request::SignedRequest;
+use crate::srs_source::SrsArgs;
+
+/// Arguments of `settle`.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("bound to").required(true).args(["binding", "requests"]))]
+pub struct SettleArgs {
+    /// The base's key
+    #[arg(long, value_name = "FILE")]
+    pub base: PathBuf,
+    /// Keys of the adapters that the proof uses
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub adapter: Vec<PathBuf>,
+    /// The inference proof, made with the same --binding
+    #[arg(long, value_name = "FILE")]
+    pub proof: PathBuf,
+    /// Chain, contract, payee, and the requests' ids and fees, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub binding: Option<PathBuf>,
+    /// Instead of a binding: the files of locked requests, looked up on chain
+    #[arg(long, value_name = "FILE", num_args = 1.., requires_all = ["rpc", "contracts", "payee"])]
+    pub requests: Vec<PathBuf>,
+    /// The node, for --requests
+    #[arg(long, value_name = "URL", env = "LORICA_RPC")]
+    pub rpc: Option<String>,
+    /// The file of addresses, for --requests
+    #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
+    pub contracts: Option<PathBuf>,
+    /// Who is to be paid, for --requests: as the proof was bound
+    #[arg(long, value_name = "ADDRESS")]
+    pub payee: Option<Address>,
+    /// The file to write; the settlement's key goes beside it, with the ending .vk
+    #[arg(short, value_name = "FILE")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    /// The SRS
+    pub srs: SrsArgs,
+}
+
+/// The binding, from its file or from the chain.
+fn read_binding(args: &SettleArgs) -> Result<Binding, Error> {
+    match (&args.binding, &args.rpc, &args.contracts, args.payee) {
+        (Some(path), ..) => binding::read(path),
+        (None, Some(rpc), Some(contracts), Some(payee)) => {
+            let node = NodeArgs { rpc: rpc.clone(), confirmations: None, max_gas_cost: Amount::NONE };
+            let market = MarketArgs { node, contracts: contracts.clone() };
+            let (market, mut chain) = market.connect(None)?;
+            let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
+            on_chain_binding(&market, &mut chain, &requests, payee, None)
+        }
+        _ => Err(Error::Usage("--requests needs --rpc, --contracts and --payee".into())),
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`Error`]; of kind [`crate::error::Kind::Rejected`] if the inference proof is not accepted.
+pub fn run(args: &SettleArgs, out: &Output) -> Result<(), Error> {
+    let binding = read_binding(args)?;
+    let base = BaseKey::load(&args.base)?;
+    let mut adapters: Vec<AdapterCommitments> = Vec::new();
+    for path in &args.adapter {
+        adapters.push(AdapterKey::load_for(path, &base)?.commitments);
+    }
+    let bytes = store::read(&args.proof, MAX_PROOF_BYTES)?;
+    let proof = InferenceProof::decode(&bytes).map_err(Error::MalformedProof)?;
+    let base_key = &base.commitments;
+    // First: a key takes long to make, and a proof that will be refused should not wait for it.
+    admit(&base.verifier_key(), base_key, &adapters, &binding, &proof)?;
+    let srs = args.srs.load(base_key.log_tile, out)?;
+    if srs.digest_word() != base_key.srs {
+        return Err(Error::OtherSrs { what: args.srs.name() });
+    }
+    let of = CircuitShape::of(base_key, proof.statement.shape);
+    let key = cached(&of, &srs, out)?;
+    let made =
+        out.step("settle", || Settlement::make(&key, &base.verifier_key(), base_key, &adapters, &binding, &proof))?;
+    out.step("self-check", || made.check(key.verifying(), base_key, &adapters))?;
+    let (encoded, key_file) = (made.encode(), store::key_path(&args.out));
+    store::write(&args.out, &encoded)?;
+    store::write(&key_file, &key.verifying().encode())?;
+
+    let phases = out.take_phases();
+    let circuit = format!("0x{}", hex::encode(made.circuit));
+    out.line(format!("{}: {}, key {}", args.out.display(), size(encoded.len() as u64), key_file.display()));
+    out.line(format!("  circuit {circuit}"));
+    out.line(format!("  base {}, {}", short(&made.base), shape_text(&of.shape)));
+    answer_lines(&made, out);
+    for (name, spent) in &phases {
+        out.line(format!("  {name:<28} {}", time(*spent)));
+    }
+    out.finish(
+        "lorica.settle/1",
+        json!({
+            "settlement": { "file": args.out, "bytes": encoded.len() }, "key": key_file, "circuit": circuit,
+            "log_rows": key.verifying().log_rows(), "base": word(&made.base), "shape": shape_json(&of.shape),
+            "binding": binding::to_json(&binding), "context": word(&binding.context()), "requests": answers_json(&made),
+            "insecure_srs": base.verifier_key().is_insecure(), "phases": phases_json(&phases),
+            "peak_memory_bytes": peak_memory(),
+        }),
+    );
+    Ok(())
+}

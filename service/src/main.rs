@@ -1,7 +1,0 @@
-//! The `lorica` binary.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    lorica_service::cli::main(std::env::args_os())
-}

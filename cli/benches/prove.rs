@@ -19,7 +19,7 @@ use lorica_cli::prover::{Job, LoadedAdapter, Prover, Room};
 use lorica_cli::registration::{register_adapter, register_base};
 use lorica_cli::srs_source::cached_dev;
 use lorica_quant::integer::calibrate;
-use lorica_verifier::proof::InferenceProof;
+use lorica_verifier::protocol::proof::InferenceProof;
 
 /// Limits of one shape: seconds per request, bytes of memory.
 struct Limit {

@@ -1,7 +1,7 @@
 //! What a request's output means: label and scores, or an embedding.
 
 use lorica_quant::integer::model::LOGIT_EXPONENT;
-use lorica_verifier::proof::Output;
+use lorica_verifier::protocol::proof::Output;
 use serde_json::{Value, json};
 
 use crate::output::printable;

@@ -17,9 +17,9 @@ use lorica_quant::integer::quality::QualityError;
 use lorica_quant::integer::{ExecuteError, ModelError, QuantiseError};
 use lorica_settlement::key::KeyError as SettlementKeyError;
 use lorica_settlement::settlement::{MakeError, SettlementError};
-use lorica_verifier::codec::CodecError;
-use lorica_verifier::key::KeyError;
-use lorica_verifier::verify::VerifyError;
+use lorica_verifier::files::codec::CodecError;
+use lorica_verifier::protocol::key::KeyError;
+use lorica_verifier::protocol::verify::VerifyError;
 
 use crate::model_fetch::FetchError;
 

@@ -10,8 +10,8 @@ use lorica_prover::cells::{Placed, tables};
 use lorica_prover::prove::{Batch, prove};
 use lorica_prover::srs::Srs;
 use lorica_quant::integer::{AdapterModel, BatchInput, Executor, RequestInput, RequestOutput};
-use lorica_verifier::key::AdapterCommitments;
-use lorica_verifier::proof::{InferenceProof, Output, RequestStatement, Statement};
+use lorica_verifier::protocol::key::AdapterCommitments;
+use lorica_verifier::protocol::proof::{InferenceProof, Output, RequestStatement, Statement};
 
 use crate::error::Error;
 use crate::files::{AdapterFile, AdapterKey, BaseFile, BaseKey};
@@ -154,8 +154,14 @@ impl Prover {
         let start = Instant::now();
         let keys: Vec<AdapterCommitments> =
             jobs.iter().filter_map(|job| job.adapter).map(|adapter| adapter.key.commitments.clone()).collect();
-        lorica_verifier::verify::verify(&self.key.verifier_key(), &self.key.commitments, &keys, &context, &proof)
-            .map_err(Error::OwnProof)?;
+        lorica_verifier::protocol::verify::verify(
+            &self.key.verifier_key(),
+            &self.key.commitments,
+            &keys,
+            &context,
+            &proof,
+        )
+        .map_err(Error::OwnProof)?;
         phases.push(("self-check".to_owned(), start.elapsed()));
         Ok(Proven { proof, phases })
     }

@@ -9,7 +9,7 @@ use lorica_prover::cells::{Placed, tables};
 use lorica_prover::prove::commit_region;
 use lorica_prover::srs::Srs;
 use lorica_quant::integer::{AdapterModel, BaseModel};
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
 
 use crate::error::Error;
 use crate::files::{AdapterFile, AdapterKey, BaseFile, BaseKey};

@@ -6,7 +6,7 @@ use lorica_circuits::bn254::Fr;
 use lorica_prover::srs::Srs;
 use lorica_settlement::key::{Powers, ProvingKey};
 use lorica_settlement::statement::CircuitShape;
-use lorica_verifier::keccak::encode_scalar;
+use lorica_verifier::protocol::keccak::encode_scalar;
 
 use crate::commands::kind_name;
 use crate::error::Error;

@@ -15,7 +15,7 @@ use lorica_chain::market::Market;
 use lorica_chain::serve::DevelopmentNode;
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::shape::{OutputKind, Shape};
-use lorica_cli::files::BaseKey;
+use lorica_cli::files::{BaseKey, BaseKeyFile};
 use lorica_cli::signed_request::SignedRequest;
 use lorica_prover::srs::Srs;
 use lorica_settlement::key::{Powers, VerifyingKey};

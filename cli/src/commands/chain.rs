@@ -12,14 +12,14 @@ use lorica_chain::serve::DevelopmentNode;
 use lorica_chain::terms::Shares;
 use lorica_prover::srs::Srs;
 use lorica_settlement::settlement::Settlement;
-use lorica_verifier::key::BaseCommitments;
+use lorica_verifier::protocol::key::BaseCommitments;
 use serde_json::{Value, json};
 
 use super::verify_settlement::{answer_lines, answers_json, read_key};
 use crate::amount::{self, Amount};
 use crate::binding;
 use crate::error::Error;
-use crate::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
+use crate::files::{AdapterKey, AdapterKeyFile, BaseKey, BaseKeyFile, MAX_SETTLEMENT_BYTES, store};
 use crate::node::{self, AccountArgs, MarketArgs, NodeArgs};
 use crate::output::Output;
 use crate::registration::expect_tables;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use lorica_quant::integer::{Executor, RequestOutput};
-use lorica_verifier::proof::Output as Published;
+use lorica_verifier::protocol::proof::Output as Published;
 use serde_json::json;
 
 use super::model::kind_of;
 use super::{kind_name, word};
 use crate::answer::Answer;
 use crate::error::Error;
-use crate::files::{AdapterFile, BaseFile};
+use crate::files::{AdapterFile, BaseFile, BaseKeyFile};
 use crate::output::{Output, joined, phases_json};
 use crate::requests::encode;
 

@@ -8,7 +8,7 @@ use clap::Args;
 use lorica_circuits::bn254::Fr;
 use lorica_prover::srs::Srs;
 use lorica_settlement::settlement::Settlement;
-use lorica_verifier::proof::InferenceProof;
+use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::{Map, Value, json};
 
 use super::model::kind_of;

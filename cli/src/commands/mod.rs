@@ -21,7 +21,7 @@ pub mod verify_settlement;
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::families::encoder::Architecture;
 use lorica_circuits::shape::{OutputKind, Shape};
-use lorica_verifier::keccak::encode_scalar;
+use lorica_verifier::protocol::keccak::encode_scalar;
 use serde_json::{Value, json};
 
 /// A word as `0x` and 64 hexadecimal digits, big-endian.

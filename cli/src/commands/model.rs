@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::{architecture_json, architecture_text, word};
 use crate::error::Error;
-use crate::files::{BaseFile, BaseKey, store};
+use crate::files::{BaseFile, BaseKey, BaseKeyFile, store};
 use crate::model_fetch::{cache_dir, fetch_minilm};
 use crate::output::{Output, phases_json, size, time};
 use crate::registration::{expect_tables, register_base};

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use lorica_circuits::bn254::Fr;
-use lorica_verifier::proof::InferenceProof;
+use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::json;
 
 use super::{shape_json, shape_text, short, word};
 use crate::answer::Answer;
 use crate::error::Error;
-use crate::files::{AdapterFile, BaseFile, store};
+use crate::files::{AdapterFile, BaseFile, BaseKeyFile, store};
 use crate::output::{Output, joined, peak_memory, phases_json, size, time};
 use crate::prover::{Job, LoadedAdapter, Prover, Room};
 use crate::requests::{

@@ -24,7 +24,7 @@ use super::verify_settlement::read_key;
 use crate::amount::{self, Amount};
 use crate::binding;
 use crate::error::Error;
-use crate::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
+use crate::files::{AdapterKey, AdapterKeyFile, BaseKey, BaseKeyFile, MAX_SETTLEMENT_BYTES, store};
 use crate::node::{self, AccountArgs, MarketArgs, Token, parse_token, token_name};
 use crate::output::{Output, joined};
 use crate::requests::{encode, input_word, random_salt, random_word};

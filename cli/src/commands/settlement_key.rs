@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{shape_json, shape_text};
 use crate::error::Error;
-use crate::files::{BaseKey, store};
+use crate::files::{BaseKey, BaseKeyFile, store};
 use crate::output::{Output, size};
 use crate::registration::expect_tables;
 use crate::settlement_key::cached;

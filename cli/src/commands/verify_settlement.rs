@@ -6,13 +6,13 @@ use std::time::Instant;
 use lorica_chain::alloy_primitives::B256;
 use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::settlement::Settlement;
-use lorica_verifier::key::AdapterCommitments;
+use lorica_verifier::protocol::key::AdapterCommitments;
 use serde_json::{Value, json};
 
 use super::{shape_json, shape_text, short, word};
 use crate::binding;
 use crate::error::{Error, Kind};
-use crate::files::{AdapterKey, BaseKey, MAX_KEY_BYTES, MAX_SETTLEMENT_BYTES, store};
+use crate::files::{AdapterKey, AdapterKeyFile, BaseKey, MAX_KEY_BYTES, MAX_SETTLEMENT_BYTES, store};
 use crate::output::{Output, milliseconds, printable, time};
 
 /// Reads a settlement key.

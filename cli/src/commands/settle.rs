@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use lorica_chain::alloy_primitives::Address;
 use lorica_settlement::binding::Binding;
-use lorica_settlement::settlement::{Settlement, admit};
+use lorica_settlement::settlement::{admit, make};
 use lorica_settlement::statement::CircuitShape;
 use lorica_verifier::protocol::key::AdapterCommitments;
 use lorica_verifier::protocol::proof::InferenceProof;
@@ -97,8 +97,7 @@ pub fn run(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     }
     let of = CircuitShape::of(base_key, proof.statement.shape);
     let key = cached(&of, &srs, out)?;
-    let made =
-        out.step("settle", || Settlement::make(&key, &base.verifier_key(), base_key, &adapters, &binding, &proof))?;
+    let made = out.step("settle", || make(&key, &base.verifier_key(), base_key, &adapters, &binding, &proof))?;
     out.step("self-check", || made.check(key.verifying(), base_key, &adapters))?;
     let (encoded, key_file) = (made.encode(), store::key_path(&args.out));
     store::write(&args.out, &encoded)?;

@@ -100,7 +100,13 @@ function request(own, index, count) {
   return made;
 }
 
+/** Text with commands between backticks. */
+function sentence(text) {
+  return text.split("`").map((part, index) => (index % 2 === 1 ? element("code", {}, part) : part));
+}
+
 function proven(answer) {
+  byId("proven-title").textContent = answer.insecure_srs ? "What it says" : "What was proven";
   byId("requests").replaceChildren(
     ...answer.requests.map((own, index) => request(own, index, answer.requests.length)),
   );
@@ -132,7 +138,7 @@ function verdict(answer) {
     }
     return ["good", "✓ Accepted", `The ${what} holds for these keys. See below what it says and what was not checked.`];
   }
-  if (answer.kind === "rejected") return ["bad", "✕ Rejected", `${answer.message}.`];
+  if (answer.kind === "rejected") return ["bad", "✕ Rejected", `The check that failed: ${answer.message}.`];
   if (answer.kind === "input") return ["bad", "✕ A file is refused", `${answer.message}.`];
   return ["", "Not complete", `${answer.message}.`];
 }
@@ -148,7 +154,7 @@ function show(answer, milliseconds) {
   byId("cost").textContent = accepted || answer.kind === "rejected" ? `Checked in ${milliseconds.toFixed(0)} ms.` : "";
   if (accepted) {
     proven(answer);
-    const line = (name) => element("li", {}, answer.not_checked_why[name]);
+    const line = (name) => element("li", {}, ...sentence(answer.not_checked_why[name]));
     byId("unchecked-list").replaceChildren(...answer.not_checked.map(line));
   }
   listFiles(answer.files);

@@ -4,8 +4,10 @@
 mod cases;
 
 use cases::{Verdict, cases, input};
+use lorica_circuits::bn254::{G2Affine, PrimeCurveAffine};
+use lorica_verifier::{AdapterKey, BaseKey, InferenceProof, verify};
 use lorica_verifier_wasm::check::run;
-use lorica_verifier_wasm::report::INSECURE;
+use lorica_verifier_wasm::report::{INSECURE, proof_report};
 use serde_json::{Value, json};
 
 fn answer(name: &str) -> Value {
@@ -53,6 +55,21 @@ fn a_proof_is_reported_with_what_stays_open() {
     assert_eq!((logits.len(), &request["label"]["name"]), (4, &logits[index]["name"]));
     // What was compared is not owed any more.
     assert_eq!(answer("the base that was meant")["not_checked"], json!(["text", "adapters", "labels"]));
+}
+
+/// Every other SRS than the development one is for the reader to know.
+#[test]
+fn the_origin_of_an_srs_is_not_checked() {
+    let all = cases();
+    let files = &all.iter().find(|case| case.name == "a proof").unwrap().files;
+    let mut base = BaseKey::decode(&files[1].1).unwrap();
+    let adapters = [AdapterKey::decode(&files[2].1).unwrap()];
+    let proof = InferenceProof::decode(&files[0].1).unwrap();
+    let words = verify(&base, &adapters, &proof.statement.context, &proof).unwrap();
+    base.commitments.tau_g2 = G2Affine::generator();
+    let report = proof_report(&base, &adapters, &proof, &words, true, 7);
+    assert_eq!((&report["insecure_srs"], &report["warnings"]), (&json!(false), &json!([])));
+    assert_eq!(report["not_checked"], json!(["text", "adapters", "labels", "srs"]));
 }
 
 #[test]

@@ -17,9 +17,11 @@ const MODULE: &str = "lorica_verifier_wasm.wasm";
 const MOST_BYTES: usize = 1_500_000;
 /// Programs that may be Chromium.
 const CHROMIUM: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
-/// Where Debian keeps the compiler of `rustc-web`, and the library's sources of `rust-web-src`.
+/// Where Debian keeps the compiler of `rustc-web`, the library's sources of `rust-web-src`, and the linker of `rust-web-llvm`.
 const DEBIAN_COMPILER: &str = "/usr/bin/rustc";
 const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src/rust/library";
+const DEBIAN_LINKER: &str = "/usr/bin/rust-lld";
+const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "rust-web-llvm"];
 
 /// Writes `verifier-page/index.html` into the target folder.
 pub fn page() -> Option<PathBuf> {
@@ -99,12 +101,12 @@ fn module() -> Option<PathBuf> {
         return built.then(|| target_folder().join(TARGET).join("page").join(MODULE));
     }
     eprintln!("xtask: rustup has no {TARGET}; Debian's rustc-web is looked for");
-    if !Path::new(DEBIAN_SOURCES).is_dir() {
-        let installed = run("apt-get", &["install", "--yes", "--no-install-recommends", "rustc-web", "rust-web-src"]);
-        if !installed {
-            eprintln!("xtask: neither `rustup target add {TARGET}` nor `apt-get install rustc-web rust-web-src` works");
-            return None;
-        }
+    if !debian() {
+        eprintln!(
+            "xtask: neither `rustup target add {TARGET}` nor `apt-get install {}` works",
+            DEBIAN_PACKAGES.join(" ")
+        );
+        return None;
     }
     // A folder of its own: another compiler's outputs.
     let folder = target_folder().join("rustc-web");
@@ -116,6 +118,20 @@ fn module() -> Option<PathBuf> {
     ];
     let library = [&build[..], &["-Zbuild-std=std,panic_abort"]].concat();
     run_with("cargo", &library, &variables).then(|| folder.join(TARGET).join("page").join(MODULE))
+}
+
+/// Installs Debian's compiler, sources and linker where they are missing.
+fn debian() -> bool {
+    let install =
+        |packages: &[&str]| run("apt-get", &[&["install", "--yes", "--no-install-recommends"], packages].concat());
+    let linker = Path::new(DEBIAN_LINKER);
+    if (!Path::new(DEBIAN_SOURCES).is_dir() || !linker.is_symlink()) && !install(&DEBIAN_PACKAGES) {
+        return false;
+    }
+    // A link to the linker of one version of LLVM, whose package has the same name.
+    let version = fs::read_link(linker).ok();
+    let version = version.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    linker.exists() || version.is_some_and(|package| install(&[package]))
 }
 
 /// Chromium, installed if it is missing and apt works.

@@ -8,6 +8,7 @@ use std::thread;
 
 use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine, PrimeCurveAffine};
 use lorica_circuits::shape::Shape;
+use lorica_settlement_check::binding::{Binding, BindingError, BoundRequest};
 use lorica_settlement_check::halo2::{HaloProof, PROOF_BYTES};
 use lorica_settlement_check::key::{CircuitKey, MAX_LOG_ROWS};
 use lorica_settlement_check::{Answer, CheckError, CircuitShape, KeyError, Settlement, SettlementError, VerifyingKey};
@@ -236,7 +237,7 @@ fn no_field_of_a_settlement_may_change() {
     assert!(matches!(error(&|s| s.base += Fr::ONE), SettlementError::ForeignBase));
     assert!(matches!(error(&|s| s.binding.requests.swap(0, 1)), SettlementError::Binding(_)));
     assert!(matches!(error(&|s| s.binding.requests.clear()), SettlementError::Binding(_)));
-    let fewer = |s: &mut Settlement| drop(s.answers.pop());
+    let fewer = |s: &mut Settlement| s.answers.truncate(1);
     assert!(matches!(error(&fewer), SettlementError::Requests { answers: 1, requests: 2 }));
     assert!(matches!(error(&|s| s.answers[1].adapter = Fr::ZERO), SettlementError::NoAdapter { request: 1 }));
     by_proof(&|s| s.binding.chain_id += 1);
@@ -328,4 +329,18 @@ fn halo2s_form_of_a_key_is_bounded() {
     let infinity = CircuitKey::from_bytes(&with(10, &[0; 64])).unwrap();
     assert_eq!(infinity.fixed()[0], G1Affine::identity());
     assert_eq!(infinity.to_bytes(), with(10, &[0; 64]));
+}
+
+#[test]
+fn a_binding_has_one_to_sixteen_requests_in_order() {
+    let word = |last: u8| std::array::from_fn(|i| if i == 31 { last } else { 0 });
+    let of = |ids: &[u8]| {
+        let requests = ids.iter().map(|id| BoundRequest { id: word(*id), fee: word(9) }).collect();
+        Binding { chain_id: 1, consumer: [2; 20], payee: [3; 20], requests }.validate()
+    };
+    let ids: Vec<u8> = (1..=17).collect();
+    assert_eq!((of(&ids[..1]), of(&ids[..16])), (Ok(()), Ok(())));
+    assert_eq!((of(&[]), of(&ids)), (Err(BindingError::Count { got: 0 }), Err(BindingError::Count { got: 17 })));
+    assert_eq!(of(&[1, 2, 2]), Err(BindingError::Order { index: 2 }));
+    assert_eq!(of(&[5, 4, 6]), Err(BindingError::Order { index: 1 }));
 }

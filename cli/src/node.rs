@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use lorica::amount::Amount;
+use lorica::files::store;
 use lorica_chain::alloy_primitives::{Address, U256};
 use lorica_chain::contracts::Contracts;
 use lorica_chain::escrow::NATIVE;
@@ -12,9 +14,7 @@ use lorica_chain::rpc::RpcChain;
 use lorica_chain::settings::Settings;
 use serde_json::Value;
 
-use crate::amount::Amount;
-use crate::error::Error;
-use crate::files::store;
+use crate::error::{Error, amount_usage};
 
 /// Largest file of addresses.
 const MAX_TEXT_BYTES: u64 = 1 << 16;
@@ -29,7 +29,7 @@ pub struct NodeArgs {
     #[arg(long, value_name = "BLOCKS", env = "LORICA_CONFIRMATIONS")]
     pub confirmations: Option<u64>,
     /// Most that the gas of a transaction may cost, in the chain's gas token
-    #[arg(long, value_name = "AMOUNT", default_value = "1", value_parser = crate::amount::parse)]
+    #[arg(long, value_name = "AMOUNT", default_value = "1", value_parser = lorica::amount::parse)]
     pub max_gas_cost: Amount,
 }
 
@@ -110,11 +110,11 @@ impl SenderArgs {
 
 fn text(path: &Path) -> Result<String, Error> {
     let bytes = store::read(path, MAX_TEXT_BYTES)?;
-    String::from_utf8(bytes).map_err(|_| Error::Refused { path: path.into(), reason: "not a text file".into() })
+    String::from_utf8(bytes).map_err(|_| Error::refused(path, "not a text file"))
 }
 
 fn file<T>(path: &Path, what: &str, read: impl FnOnce(&Value) -> Option<T>) -> Result<T, Error> {
-    let refuse = |reason: String| Error::Refused { path: path.into(), reason };
+    let refuse = |reason: String| Error::refused(path, reason);
     let value: Value = serde_json::from_str(&text(path)?).map_err(|error| refuse(error.to_string()))?;
     read(&value).ok_or_else(|| refuse(format!("not a file of addresses{what}, as `chain deploy` writes it")))
 }
@@ -205,7 +205,7 @@ impl Token {
 /// # Errors
 /// [`Error::Usage`] for whole tokens of a kind whose decimals are not known.
 pub fn units(amount: Amount, token: Token) -> Result<U256, Error> {
-    amount.of(matches!(token, Token::Open | Token::At(NATIVE))).map_err(Error::Usage)
+    amount.of(matches!(token, Token::Open | Token::At(NATIVE))).map_err(amount_usage)
 }
 
 /// A token's name for people.

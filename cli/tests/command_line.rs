@@ -7,6 +7,8 @@ mod support;
 use std::sync::{LazyLock, mpsc};
 
 use hostile::Gateless;
+use lorica::files::BaseKey;
+use lorica::signed_request::SignedRequest;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Bytes, keccak256};
 use lorica_chain::embedded::EmbeddedChain;
@@ -15,8 +17,6 @@ use lorica_chain::market::Market;
 use lorica_chain::serve::DevelopmentNode;
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::shape::{OutputKind, Shape};
-use lorica_cli::files::BaseKey;
-use lorica_cli::signed_request::SignedRequest;
 use lorica_prover::srs::Srs;
 use lorica_settlement::key::{Powers, VerifyingKey};
 use lorica_settlement::settlement::Settlement;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use lorica_cells::Slice;
+use lorica_cells::watch::Watch;
 use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::error::CircuitError;
@@ -25,6 +26,7 @@ use lorica_verifier::weight::{LeafTerm, Points};
 use crate::lanes::SMALL_TERMS;
 use crate::lookup::eq_low_first;
 use crate::operand::Reader;
+use crate::prove::ProveError;
 use crate::wide::rows::{ROW, sum_rows, sums_within};
 
 /// Bits of lo: those of a channel block of 128, so that masks do not lie across the split there.
@@ -338,16 +340,21 @@ pub(crate) fn reduce(
     combine: &[Fr],
     leaf_point: &[Fr],
     mask: &[(usize, Fr)],
-) -> Result<Reduced, CircuitError> {
+    watch: &dyn Watch,
+) -> Result<Reduced, ProveError> {
     let layout = reader.layout;
     let mut atoms = Vec::new();
     for (claim, power) in claims.iter().zip(combine) {
         claim_atoms(reader, claim, leaf_point, *power, &mut atoms)?;
     }
+    watch.check()?;
     // Pass 1.
     let mut partial: Vec<(Vec<Fr>, Vec<Fr>)> = atoms
         .par_iter()
         .map(|atom| {
+            if watch.is_cancelled() {
+                return (vec![Fr::ZERO; ROW], atom.low.to_vec());
+            }
             let sums = atom
                 .high
                 .par_chunks(SMALL_TERMS)
@@ -365,6 +372,7 @@ pub(crate) fn reduce(
     let mut messages = Vec::new();
     let mut point = Vec::new();
     for _ in 0..LOW {
+        watch.check()?;
         let mut message = [Fr::ZERO; 2];
         for (g, v) in &partial {
             for (g, v) in g.chunks(2).zip(v.chunks(2)) {
@@ -405,6 +413,7 @@ pub(crate) fn reduce(
         }
     }
     for _ in 0..high_bits {
+        watch.check()?;
         let message = (values.par_chunks(2), weights.par_chunks(2))
             .into_par_iter()
             .with_min_len(1 << 11)

@@ -3,6 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use lorica::amount::{self, Amount};
+use lorica::binding;
+use lorica::check::CheckError;
+use lorica::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
+use lorica::input::random_word;
+use lorica::registration::expect_tables;
+use lorica::settle::Settler;
+use lorica::srs::INSECURE;
 use lorica_chain::alloy_primitives::{Address, B256};
 use lorica_chain::chain::{Chain, ChainError};
 use lorica_chain::contracts::{CHECK_GAS, Step};
@@ -10,22 +18,17 @@ use lorica_chain::market::{Market, Policy, Roles};
 use lorica_chain::publishing::Publication;
 use lorica_chain::serve::DevelopmentNode;
 use lorica_chain::terms::Shares;
-use lorica_prover::srs::Srs;
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::key::BaseCommitments;
 use serde_json::{Value, json};
 
+use super::settlement_key::settler;
 use super::verify_settlement::{answer_lines, answers_json, read_key};
-use crate::amount::{self, Amount};
-use crate::binding;
 use crate::error::Error;
-use crate::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
 use crate::node::{self, AccountArgs, MarketArgs, NodeArgs};
 use crate::output::Output;
-use crate::registration::expect_tables;
-use crate::requests::random_word;
-use crate::settlement_key::cached;
-use crate::srs_source::{INSECURE, SrsArgs};
+use crate::srs_args::SrsArgs;
+use crate::srs_args::policy;
 
 /// What to do with the contracts.
 #[derive(Debug, Subcommand)]
@@ -155,7 +158,7 @@ pub struct PublishArgs {
 
 /// Four percentages, with up to two decimals, that add up to 100.
 fn parse_shares(text: &str) -> Result<Shares, String> {
-    let parsed: Result<Vec<u16>, String> = text.split('/').map(amount::parse_percent).collect();
+    let parsed: Result<Vec<u16>, _> = text.split('/').map(amount::parse_percent).collect();
     match parsed.as_deref() {
         Ok(&[prover, adapter_owner, base_owner, contributors])
             if [prover, adapter_owner, base_owner, contributors].iter().map(|&share| u32::from(share)).sum::<u32>()
@@ -273,9 +276,7 @@ fn load_models(base: &Path, adapters: &[PathBuf], insecure_dev_srs: bool, out: &
     let path = base;
     let base = BaseKey::load(path)?;
     if base.verifier_key().is_insecure() {
-        if !insecure_dev_srs {
-            return Err(Error::InsecureSrs { what: path.display().to_string() });
-        }
+        policy(insecure_dev_srs).permit(true, || path.display().to_string())?;
         out.warn(INSECURE);
     }
     let adapters = adapters.iter().map(|path| AdapterKey::load_for(path, &base)).collect::<Result<_, _>>()?;
@@ -325,19 +326,19 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
     let insecure = base.verifier_key().is_insecure();
     let commitments = &base.commitments;
     let mut keys = Vec::new();
-    let srs = made_again(args, commitments, out)?;
+    let settler = made_again(args, commitments, out)?;
     for path in &args.settlement_key {
         let key = read_key(path)?;
         let of = key.circuit_shape();
         if of.architecture_digest != commitments.architecture_digest() || *key.tau_g2() != commitments.tau_g2 {
-            let reason = "the settlement key is for another architecture or SRS than the base's".to_owned();
-            return Err(Error::Refused { path: path.clone(), reason });
+            let reason = "the settlement key is for another architecture or SRS than the base's";
+            return Err(Error::refused(path, reason));
         }
         let circuit = B256::from(key.circuit_id());
-        let refused = |reason| Err(Error::Refused { path: path.clone(), reason });
-        match &srs {
-            Some(srs) => {
-                let own = B256::from(cached(of, srs, out)?.verifying().circuit_id());
+        let refused = |reason: String| Err(Error::refused(path, reason));
+        match &settler {
+            Some(settler) => {
+                let own = B256::from(settler.key(of, &out.steps())?.verifying().circuit_id());
                 if own != circuit {
                     return refused(format!(
                         "its circuit is {circuit}, but the key of this shape, made again, has {own}: whoever made the file \
@@ -371,9 +372,9 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
     Ok(())
 }
 
-/// The SRS with which settlement keys are made again, after the base's tables; none if no key is added, or if their circuits
+/// What makes settlement keys again, after the base's tables; none if no key is added, or if their circuits
 /// are named.
-fn made_again(args: &RegisterArgs, base: &BaseCommitments, out: &Output) -> Result<Option<Srs>, Error> {
+fn made_again(args: &RegisterArgs, base: &BaseCommitments, out: &Output) -> Result<Option<Settler>, Error> {
     if args.settlement_key.is_empty() || !args.circuit.is_empty() {
         return Ok(None);
     }
@@ -383,8 +384,8 @@ fn made_again(args: &RegisterArgs, base: &BaseCommitments, out: &Output) -> Resu
         return Err(Error::Usage(reason.into()));
     }
     let srs = args.srs.load(base.log_tile, out)?;
-    out.step("make tables again", || expect_tables(&srs, base, &args.srs.name()))?;
-    Ok(Some(srs))
+    out.step("make tables again", || expect_tables(&srs, base))?;
+    Ok(Some(settler(srs)?))
 }
 
 fn freeze(args: &FreezeArgs, out: &Output) -> Result<(), Error> {
@@ -401,7 +402,7 @@ fn freeze(args: &FreezeArgs, out: &Output) -> Result<(), Error> {
 fn check(args: &CheckArgs, out: &Output) -> Result<(), Error> {
     let contracts = node::contracts(&args.contracts)?;
     let bytes = store::read(&args.settlement, MAX_SETTLEMENT_BYTES)?;
-    let settled = Settlement::decode(&bytes).map_err(Error::MalformedSettlement)?;
+    let settled = Settlement::decode(&bytes).map_err(CheckError::MalformedSettlement)?;
     let key = args.account.find()?;
     let sends = key.is_some();
     let mut chain = args.node.connect(key, Some(contracts.chain_id))?;

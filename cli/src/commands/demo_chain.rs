@@ -1,7 +1,12 @@
 //! The demo's chain, an EVM in memory: models are published, a request is locked, its proof is settled, and OPEN is paid.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use lorica::amount;
+use lorica::check::CheckError;
+use lorica::files::{AdapterKey, BaseKey};
+use lorica::input::random_word;
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Address, B256, Bytes, U256};
@@ -23,11 +28,8 @@ use lorica_verifier::key::AdapterCommitments;
 use lorica_verifier::proof::InferenceProof;
 use serde_json::{Value, json};
 
-use crate::amount;
 use crate::error::Error;
-use crate::files::{AdapterKey, BaseKey};
 use crate::output::{Output, phases_json, size, time};
-use crate::requests::random_word;
 
 /// The chain that anvil imitates too.
 const CHAIN_ID: u64 = 31337;
@@ -66,7 +68,7 @@ pub(crate) struct Stage {
     base_line: u32,
     adapter_line: u32,
     before: Vec<(Party, U256)>,
-    key: ProvingKey,
+    key: Arc<ProvingKey>,
 }
 
 /// What happened.
@@ -114,7 +116,7 @@ impl Stage {
         base: &BaseKey,
         adapters: &[AdapterKey],
         input_digest: &Fr,
-        key: ProvingKey,
+        key: Arc<ProvingKey>,
     ) -> Result<Self, Error> {
         let mut chain = EmbeddedChain::new(CHAIN_ID, GOVERNANCE.account);
         let roles = Roles {
@@ -230,7 +232,8 @@ impl Stage {
         let binding = self.binding();
         let settled = out
             .step("settle", || Settlement::make(&self.key, &base.verifier_key(), own, &commitments, &binding, proof))?;
-        out.step("check off chain", || settled.check(self.key.verifying(), own, &commitments))?;
+        out.step("check off chain", || settled.check(self.key.verifying(), own, &commitments))
+            .map_err(CheckError::from)?;
 
         let (market, requests) = (self.market, [self.request.clone()]);
         // While the fee is locked, and there is something to steal.

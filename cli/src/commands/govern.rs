@@ -1,6 +1,7 @@
 //! `lorica govern`: what governance may set, and who governs.
 
 use clap::{Args, Subcommand, ValueEnum};
+use lorica::amount::{self, Amount};
 use lorica_chain::alloy_primitives::Address;
 use lorica_chain::chain::Chain;
 use lorica_chain::contracts::Step;
@@ -11,7 +12,6 @@ use serde_json::{Map, Value, json};
 
 use super::chain::{step_json, step_lines};
 use super::line::{done, done_json};
-use crate::amount::{self, Amount};
 use crate::error::Error;
 use crate::node::{MarketArgs, SenderArgs, Token, parse_account, parse_token, token_name, units};
 use crate::output::Output;

@@ -3,6 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use lorica::amount;
+use lorica::answer::printable;
+use lorica::files::FileError;
+use lorica::files::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterKey, BaseKey, MAX_BASE_BYTES, store};
 use lorica_chain::abi;
 use lorica_chain::alloy_primitives::{Address, U256};
 use lorica_chain::chain::{Chain, ChainError, Receipt};
@@ -12,11 +16,9 @@ use lorica_chain::market::Market;
 use lorica_chain::terms::Shares;
 use serde_json::{Value, json};
 
-use crate::amount;
 use crate::error::Error;
-use crate::files::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterKey, BaseKey, MAX_BASE_BYTES, store};
 use crate::node::{MarketArgs, SenderArgs, parse_account, token_name};
-use crate::output::{Output, joined, printable};
+use crate::output::{Output, joined};
 
 /// What to do with a line.
 #[derive(Debug, Subcommand)]
@@ -134,14 +136,13 @@ fn model_id(path: &Path) -> Result<U256, Error> {
     } else {
         BaseKey::decode(&bytes).map(|key| key.commitments.id())
     };
-    Ok(abi::word(&id.map_err(Error::file(path))?))
+    Ok(abi::word(&id.map_err(FileError::malformed(path))?))
 }
 
 /// Line and id of a base or adapter, by its key.
 fn published(market: &Market, chain: &mut impl Chain, path: &Path) -> Result<(u32, U256), Error> {
     let id = model_id(path)?;
-    let reason = || "it is not published on this chain".to_owned();
-    let line = market.line_of(chain, id)?.ok_or_else(|| Error::Refused { path: path.into(), reason: reason() })?;
+    let line = market.line_of(chain, id)?.ok_or_else(|| Error::refused(path, "it is not published on this chain"))?;
     Ok((line, id))
 }
 

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lorica::amount::{self, Amount};
 use lorica_chain::alloy_primitives::Address;
 use lorica_chain::chain::{Chain, ChainError};
 use lorica_chain::escrow::NATIVE;
 use serde_json::json;
 
 use super::line::line_of;
-use crate::amount::{self, Amount};
 use crate::error::Error;
 use crate::node::{self, AccountArgs, MarketArgs, Token, parse_token, token_name};
 use crate::output::Output;

@@ -4,6 +4,14 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
+use lorica::amount::{self, Amount};
+use lorica::answer::{kind_name, kind_of};
+use lorica::binding;
+use lorica::check::CheckError;
+use lorica::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
+use lorica::input::{encode, input_word, random_salt, random_word, tokenizer};
+use lorica::offer::{self, Policy};
+use lorica::signed_request::SignedRequest;
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Address, B256, Bytes, U256};
@@ -13,22 +21,14 @@ use lorica_chain::locking::Locking;
 use lorica_chain::market::Market;
 use lorica_chain::rpc::RpcChain;
 use lorica_circuits::shape::OutputKind;
-use lorica_settlement::binding::{Binding, BoundRequest};
 use lorica_settlement::settlement::Settlement;
 use serde_json::{Value, json};
 
 use super::chain::{step_json, step_lines};
-use super::kind_name;
-use super::model::kind_of;
 use super::verify_settlement::read_key;
-use crate::amount::{self, Amount};
-use crate::binding;
-use crate::error::Error;
-use crate::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
+use crate::error::{Error, amount_usage};
 use crate::node::{self, AccountArgs, MarketArgs, Token, parse_token, token_name};
 use crate::output::{Output, joined};
-use crate::requests::{encode, input_word, random_salt, random_word};
-use crate::signed_request::SignedRequest;
 
 /// What to do with requests.
 #[derive(Debug, Subcommand)]
@@ -228,7 +228,7 @@ fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
     let key = args.account.key()?;
     let base = BaseKey::load(&args.base)?;
     let adapter = args.adapter.as_deref().map(|path| AdapterKey::load_for(path, &base)).transpose()?;
-    let ids = encode(&base.tokenizer()?, 0, &args.text)?;
+    let ids = encode(&tokenizer(&base)?, 0, &args.text)?;
     let salt = random_salt()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let kind = kind_of(!args.embed && adapter.as_ref().is_some_and(|adapter| adapter.has_head));
@@ -276,7 +276,7 @@ fn lock(args: &LockArgs, out: &Output) -> Result<(), Error> {
     let request = SignedRequest::read(&args.send.request, &market, &mut chain)?;
     let known = request.terms.token == market.open || request.terms.token.is_zero();
     let fee = match args.fee {
-        Some(fee) => fee.of(known).map_err(Error::Usage)?,
+        Some(fee) => fee.of(known).map_err(amount_usage)?,
         None if request.terms.requester == chain.account() => request.terms.maxFee,
         // The file says what its author wishes.
         None => return Err(Error::Usage("--fee is needed to pay for a request of somebody else".into())),
@@ -368,67 +368,6 @@ fn send(
     Ok(())
 }
 
-/// What a prover demands of requests before it works for them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Caution {
-    /// Also of requests that the payee has not accepted.
-    pub(crate) unaccepted: bool,
-    /// The lock must trust the circuits up to this one.
-    pub(crate) last_circuit: u16,
-}
-
-/// What a proof of these requests must be bound to, as they are locked now; `unaccepted` ones only if that is permitted.
-///
-/// # Errors
-/// [`Error::Batch`] names a request that cannot be settled.
-pub(crate) fn on_chain_binding(
-    market: &Market,
-    chain: &mut impl Chain,
-    requests: &[SignedRequest],
-    payee: Address,
-    caution: Option<Caution>,
-) -> Result<Binding, Error> {
-    let now = chain.timestamp()?;
-    let mut bound = Vec::new();
-    for request in requests {
-        let state = market.state(chain, request.id)?;
-        let refuse = |why: String| Err(Error::Batch(format!("the request {} {why}", request.id)));
-        if !state.status.is_open() {
-            return refuse(format!("is {}, not locked", state.status.name()));
-        }
-        if now > request.terms.deadline {
-            return refuse(format!("had to be settled by {}, it is {now}", request.terms.deadline));
-        }
-        let named = request.terms.prover;
-        if !named.is_zero() && named != payee {
-            return refuse(format!("names the prover {named}, not {payee}"));
-        }
-        if let Some(Caution { unaccepted, last_circuit }) = caution {
-            if !unaccepted && (state.status != Status::Accepted || state.prover != payee) {
-                let id = request.id;
-                let hint = "accept it first (`request accept`), or name --unaccepted to prove it all the same";
-                return Err(Error::Batch(format!("the payee has not accepted the request {id}: {hint}")));
-            }
-            if state.circuits < last_circuit {
-                let trusted = state.circuits;
-                let hint = "--settlement-key names the one that will settle it";
-                return refuse(format!(
-                    "trusts the escrow's first {trusted} circuits, not number {last_circuit} ({hint})"
-                ));
-            }
-        }
-        bound.push(BoundRequest { id: request.id.0, fee: state.fee.to_be_bytes() });
-    }
-    let binding = Binding {
-        chain_id: market.contracts.chain_id,
-        consumer: market.escrow.into_array(),
-        payee: payee.into_array(),
-        requests: bound,
-    };
-    binding.validate().map_err(|error| Error::Batch(error.to_string()))?;
-    Ok(binding)
-}
-
 fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect(None)?;
     let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
@@ -438,7 +377,7 @@ fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
         adapters.push((AdapterKey::load_for(path, &base)?, path));
     }
     let mut lines = String::new();
-    let tokenizer = base.tokenizer()?;
+    let tokenizer = tokenizer(&base)?;
     for request in &requests {
         request.check_input(&base, &tokenizer)?;
         let mut line = json!({ "text": request.text, "salt": hex::encode(request.salt) });
@@ -467,8 +406,8 @@ fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
         }
         None => market.circuit_count(&mut chain)?,
     };
-    let caution = Caution { unaccepted: args.unaccepted, last_circuit };
-    let binding = on_chain_binding(&market, &mut chain, &requests, args.payee, Some(caution))?;
+    let policy = Policy { payee: args.payee, accepted: !args.unaccepted, last_circuit, ..Policy::default() };
+    let binding = offer::bind(&policy, &market, &mut chain, &requests)?;
     for request in &requests {
         out.line(format!("request {}", request.id));
         terms_lines(&request.terms, &market, out);
@@ -497,7 +436,7 @@ fn settle(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect_as(&args.account)?;
     let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
     let bytes = store::read(&args.settlement, MAX_SETTLEMENT_BYTES)?;
-    let settled = Settlement::decode(&bytes).map_err(Error::MalformedSettlement)?;
+    let settled = Settlement::decode(&bytes).map_err(CheckError::MalformedSettlement)?;
     let bound: Vec<[u8; 32]> = settled.binding.requests.iter().map(|request| request.id).collect();
     if bound != requests.iter().map(|request| request.id.0).collect::<Vec<_>>() {
         return Err(Error::Batch("the settlement is for other requests than the given ones".into()));

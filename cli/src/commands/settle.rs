@@ -3,26 +3,26 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
+use lorica::amount::Amount;
+use lorica::binding;
+use lorica::check::CheckError;
+use lorica::files::{AdapterKey, BaseKey, MAX_PROOF_BYTES, store};
+use lorica::offer::{Policy, bind};
+use lorica::signed_request::SignedRequest;
 use lorica_chain::alloy_primitives::Address;
 use lorica_settlement::binding::Binding;
-use lorica_settlement::settlement::{Settlement, admit};
-use lorica_settlement::statement::CircuitShape;
+use lorica_settlement::settlement::admit;
 use lorica_verifier::key::AdapterCommitments;
 use lorica_verifier::proof::InferenceProof;
 use serde_json::json;
 
-use super::request::on_chain_binding;
+use super::settlement_key::settler;
 use super::verify_settlement::{answer_lines, answers_json};
 use super::{shape_json, shape_text, short, word};
-use crate::amount::Amount;
-use crate::binding;
 use crate::error::Error;
-use crate::files::{AdapterKey, BaseKey, MAX_PROOF_BYTES, store};
 use crate::node::{MarketArgs, NodeArgs};
 use crate::output::{Output, peak_memory, phases_json, size, time};
-use crate::settlement_key::cached;
-use crate::signed_request::SignedRequest;
-use crate::srs_source::SrsArgs;
+use crate::srs_args::SrsArgs;
 
 /// Arguments of `settle`.
 #[derive(Args, Debug)]
@@ -63,13 +63,14 @@ pub struct SettleArgs {
 /// The binding, from its file or from the chain.
 fn read_binding(args: &SettleArgs) -> Result<Binding, Error> {
     match (&args.binding, &args.rpc, &args.contracts, args.payee) {
-        (Some(path), ..) => binding::read(path),
+        (Some(path), ..) => Ok(binding::read(path)?),
         (None, Some(rpc), Some(contracts), Some(payee)) => {
             let node = NodeArgs { rpc: rpc.clone(), confirmations: None, max_gas_cost: Amount::NONE };
             let market = MarketArgs { node, contracts: contracts.clone() };
             let (market, mut chain) = market.connect(None)?;
             let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
-            on_chain_binding(&market, &mut chain, &requests, payee, None)
+            let policy = Policy { payee, ..Policy::default() };
+            Ok(bind(&policy, &market, &mut chain, &requests)?)
         }
         _ => Err(Error::Usage("--requests needs --rpc, --contracts and --payee".into())),
     }
@@ -87,19 +88,16 @@ pub fn run(args: &SettleArgs, out: &Output) -> Result<(), Error> {
         adapters.push(AdapterKey::load_for(path, &base)?.commitments);
     }
     let bytes = store::read(&args.proof, MAX_PROOF_BYTES)?;
-    let proof = InferenceProof::decode(&bytes).map_err(Error::MalformedProof)?;
+    let proof = InferenceProof::decode(&bytes).map_err(CheckError::MalformedProof)?;
     let base_key = &base.commitments;
     // First: a key takes long to make, and a proof that will be refused should not wait for it.
     admit(&base.verifier_key(), base_key, &adapters, &binding, &proof)?;
     let srs = args.srs.load(base_key.log_tile, out)?;
-    if srs.digest_word() != base_key.srs {
-        return Err(Error::OtherSrs { what: args.srs.name() });
-    }
-    let of = CircuitShape::of(base_key, proof.statement.shape);
-    let key = cached(&of, &srs, out)?;
-    let made =
-        out.step("settle", || Settlement::make(&key, &base.verifier_key(), base_key, &adapters, &binding, &proof))?;
-    out.step("self-check", || made.check(key.verifying(), base_key, &adapters))?;
+    let settler = settler(srs)?;
+    let settled = settler.settle(&base, &adapters, &binding, &proof, &out.steps())?;
+    out.add_phases(settled.phases);
+    let (made, key) = (settled.settlement, settled.key);
+    let of = key.verifying().circuit_shape();
     let (encoded, key_file) = (made.encode(), store::key_path(&args.out));
     store::write(&args.out, &encoded)?;
     store::write(&key_file, &key.verifying().encode())?;

@@ -3,17 +3,20 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lorica::files::{BaseKey, store};
+use lorica::registration::expect_tables;
+use lorica::settle::Settler;
+use lorica::srs::AcceptedSrs;
 use lorica_circuits::shape::OutputKind;
 use lorica_settlement::statement::CircuitShape;
 use serde_json::json;
 
 use super::{shape_json, shape_text};
 use crate::error::Error;
-use crate::files::{BaseKey, store};
+use crate::model_fetch::cache_dir;
 use crate::output::{Output, size};
-use crate::registration::expect_tables;
-use crate::settlement_key::cached;
-use crate::srs_source::SrsArgs;
+use crate::srs_args::SrsArgs;
+use std::sync::Arc;
 
 /// Arguments of `settlement-key`.
 #[derive(Args, Debug)]
@@ -38,6 +41,14 @@ pub struct SettlementKeyArgs {
     pub srs: SrsArgs,
 }
 
+/// A settler that keeps its keys in the cache.
+///
+/// # Errors
+/// [`Error::Fetch`] if there is no cache folder.
+pub(crate) fn settler(srs: Arc<AcceptedSrs>) -> Result<Settler, Error> {
+    Ok(Settler::new(srs).with_cache(cache_dir()?.join("settlement")))
+}
+
 /// Runs it.
 ///
 /// # Errors
@@ -47,8 +58,8 @@ pub fn run(args: &SettlementKeyArgs, out: &Output) -> Result<(), Error> {
     let output = if args.embed { OutputKind::Embed } else { OutputKind::Classify };
     let shape = base.architecture.shape(args.requests, args.tokens, base.log_tile, output)?;
     let srs = args.srs.load(base.log_tile, out)?;
-    out.step("make tables again", || expect_tables(&srs, &base, &args.srs.name()))?;
-    let key = cached(&CircuitShape::of(&base, shape), &srs, out)?;
+    out.step("make tables again", || expect_tables(&srs, &base))?;
+    let key = settler(srs)?.key(&CircuitShape::of(&base, shape), &out.steps())?;
     let bytes = key.verifying().encode();
     store::write(&args.out, &bytes)?;
     let circuit = format!("0x{}", hex::encode(key.verifying().circuit_id()));

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use lorica::files::FileError;
+use lorica::srs::{INSECURE, store};
 use lorica_prover::srs::{MAX_LOG_SIZE, Srs};
 use serde_json::json;
 
 use super::word;
 use crate::error::Error;
 use crate::output::{Output, phases_json, size};
-use crate::srs_source::{INSECURE, store};
+use crate::srs_args::policy;
 
 /// What to do with an SRS.
 #[derive(Debug, Subcommand)]
@@ -53,9 +55,7 @@ pub fn run(command: &SrsCommand, out: &Output) -> Result<(), Error> {
         SrsCommand::Dev(args) => (out.step("make development SRS", || Srs::dev(args.log_size))?, &args.out),
         SrsCommand::Import(args) => {
             let srs = out.step("read and check", || Srs::import(&args.file))?;
-            if srs.is_insecure() && !args.insecure_dev_srs {
-                return Err(Error::InsecureSrs { what: args.file.display().to_string() });
-            }
+            policy(args.insecure_dev_srs).permit(srs.is_insecure(), || args.file.display().to_string())?;
             (srs, &args.out)
         }
     };
@@ -63,7 +63,7 @@ pub fn run(command: &SrsCommand, out: &Output) -> Result<(), Error> {
         out.warn(INSECURE);
     }
     out.step("write", || store(&srs, path))?;
-    let bytes = std::fs::metadata(path).map_err(Error::reading(path))?.len();
+    let bytes = std::fs::metadata(path).map_err(FileError::reading(path))?.len();
     out.line(format!(
         "{}: {} powers, tiles of up to 2^{} cells, {}",
         path.display(),

@@ -8,15 +8,14 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use lorica_circuits::bn254::G2Affine;
 use lorica_circuits::shape::LABELS;
-use lorica_quant::import::Tokenizer;
 use lorica_verifier::codec::{CodecError, Reader, Writer};
 use lorica_verifier::group::VerifierKey;
 use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
 
 use super::{
-    ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, BASE_KEY_MAGIC, BASE_MAGIC, MAX_ADAPTER_BYTES, MAX_BASE_BYTES, VERSION, store,
+    ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, BASE_KEY_MAGIC, BASE_MAGIC, FileError, MAX_ADAPTER_BYTES, MAX_BASE_BYTES,
+    VERSION, store,
 };
-use crate::error::Error;
 
 /// Largest `tokenizer.json`.
 pub const MAX_TOKENIZER_BYTES: usize = 64 << 20;
@@ -41,15 +40,6 @@ impl BaseKey {
     #[must_use]
     pub fn verifier_key(&self) -> VerifierKey {
         VerifierKey::new(G2Affine::generator(), self.commitments.tau_g2)
-    }
-
-    /// The tokenizer.
-    ///
-    /// # Errors
-    /// [`Error::Tokenizer`].
-    pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
-        let architecture = &self.commitments.architecture;
-        Ok(Tokenizer::from_bytes(&self.tokenizer_json, architecture.vocab, architecture.max_tokens)?)
     }
 
     /// Writes all fields.
@@ -99,10 +89,10 @@ impl BaseKey {
     /// Loads and validates a base key from either file.
     ///
     /// # Errors
-    /// [`Error`] names the file.
-    pub fn load(path: &Path) -> Result<Self, Error> {
-        let key = Self::decode(&store::read(path, MAX_BASE_BYTES)?).map_err(Error::file(path))?;
-        key.commitments.validate().map_err(|source| Error::Key { path: path.into(), source })?;
+    /// [`FileError`] names the file.
+    pub fn load(path: &Path) -> Result<Self, FileError> {
+        let key = Self::decode(&store::read(path, MAX_BASE_BYTES)?).map_err(FileError::malformed(path))?;
+        key.commitments.validate().map_err(|source| FileError::Key { path: path.into(), source })?;
         Ok(key)
     }
 }
@@ -173,22 +163,21 @@ impl AdapterKey {
     /// Loads an adapter key from either file.
     ///
     /// # Errors
-    /// [`Error`] names the file.
-    pub fn load(path: &Path) -> Result<Self, Error> {
-        Self::decode(&store::read(path, MAX_ADAPTER_BYTES)?).map_err(Error::file(path))
+    /// [`FileError`] names the file.
+    pub fn load(path: &Path) -> Result<Self, FileError> {
+        Self::decode(&store::read(path, MAX_ADAPTER_BYTES)?).map_err(FileError::malformed(path))
     }
 
     /// Reads the key and checks that it is one of the base.
     ///
     /// # Errors
-    /// [`Error`] if it is not.
-    pub fn load_for(path: &Path, base: &BaseKey) -> Result<Self, Error> {
+    /// [`FileError`] if it is not.
+    pub fn load_for(path: &Path, base: &BaseKey) -> Result<Self, FileError> {
         let key = Self::load(path)?;
         if key.commitments.base != base.commitments.id() {
-            let reason = "the adapter was imported for another base".to_owned();
-            return Err(Error::Refused { path: path.into(), reason });
+            return Err(FileError::OtherBase { path: path.into() });
         }
-        key.commitments.validate(&base.commitments).map_err(|source| Error::Key { path: path.into(), source })?;
+        key.commitments.validate(&base.commitments).map_err(|source| FileError::Key { path: path.into(), source })?;
         Ok(key)
     }
 }

@@ -8,11 +8,13 @@
 pub mod adapter;
 pub mod base;
 pub mod columns;
+mod error;
 pub mod store;
 pub mod vk;
 
 pub use adapter::AdapterFile;
 pub use base::BaseFile;
+pub use error::FileError;
 pub use vk::{AdapterKey, BaseKey};
 
 /// Magic word of `base.lorica`.

@@ -4,23 +4,23 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
+use super::FileError;
 
 /// Reads a whole file of at most `max` bytes.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::FileTooLarge`].
-pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, Error> {
-    let file = File::open(path).map_err(Error::reading(path))?;
-    let length = file.metadata().map_err(Error::reading(path))?.len();
+/// [`FileError::Io`], [`FileFileError::TooLarge`].
+pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, FileError> {
+    let file = File::open(path).map_err(FileError::reading(path))?;
+    let length = file.metadata().map_err(FileError::reading(path))?.len();
     if length > max {
-        return Err(Error::FileTooLarge { path: path.into(), max });
+        return Err(FileError::TooLarge { path: path.into(), max });
     }
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     // One byte beyond the limit: a pipe or a growing file has no reliable length.
-    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::reading(path))?;
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(FileError::reading(path))?;
     if bytes.len() as u64 > max {
-        return Err(Error::FileTooLarge { path: path.into(), max });
+        return Err(FileError::TooLarge { path: path.into(), max });
     }
     Ok(bytes)
 }
@@ -28,8 +28,8 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, Error> {
 /// Writes a file; it appears under its name only when it is complete.
 ///
 /// # Errors
-/// [`Error::Write`].
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+/// [`FileError::Write`].
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -41,10 +41,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         // The permissions of a file that a program creates; the process's mask still applies.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.prefix(".lorica-").tempfile_in(folder).map_err(Error::writing(path))?;
-    file.write_all(bytes).map_err(Error::writing(path))?;
-    file.as_file().sync_all().map_err(Error::writing(path))?;
-    file.persist(path).map_err(|error| Error::Write { path: path.into(), source: error.error })?;
+    let mut file = builder.prefix(".lorica-").tempfile_in(folder).map_err(FileError::writing(path))?;
+    file.write_all(bytes).map_err(FileError::writing(path))?;
+    file.as_file().sync_all().map_err(FileError::writing(path))?;
+    file.persist(path).map_err(|error| FileError::Write { path: path.into(), source: error.error })?;
     Ok(())
 }
 

@@ -10,8 +10,7 @@ use lorica_verifier::codec::{CodecError, Reader, Writer};
 
 use super::columns::{read_columns, write_columns};
 use super::vk::read_exponent;
-use super::{BASE_MAGIC, BaseKey, MAX_BASE_BYTES, VERSION, store};
-use crate::error::Error;
+use super::{BASE_MAGIC, BaseKey, FileError, MAX_BASE_BYTES, VERSION, store};
 
 /// A registered base model.
 #[derive(Clone, Debug)]
@@ -91,18 +90,18 @@ impl BaseFile {
     /// Loads a base and validates its key.
     ///
     /// # Errors
-    /// [`Error`] names the file.
-    pub fn load(path: &Path) -> Result<Self, Error> {
-        let file = Self::decode(&store::read(path, MAX_BASE_BYTES)?).map_err(Error::file(path))?;
-        file.key.commitments.validate().map_err(|source| Error::Key { path: path.into(), source })?;
+    /// [`FileError`] names the file.
+    pub fn load(path: &Path) -> Result<Self, FileError> {
+        let file = Self::decode(&store::read(path, MAX_BASE_BYTES)?).map_err(FileError::malformed(path))?;
+        file.key.commitments.validate().map_err(|source| FileError::Key { path: path.into(), source })?;
         Ok(file)
     }
 
     /// Writes `base.lorica` and `base.vk` beside it. Returns their sizes.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn store(&self, path: &Path) -> Result<(u64, u64), Error> {
+    /// [`FileError::Write`].
+    pub fn store(&self, path: &Path) -> Result<(u64, u64), FileError> {
         let (model, key) = (self.encode(), self.key.encode());
         store::write(path, &model)?;
         store::write(&store::key_path(path), &key)?;

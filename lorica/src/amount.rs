@@ -5,6 +5,26 @@ use lorica_chain::alloy_primitives::U256;
 /// Decimals of a whole token.
 const DECIMALS: usize = 18;
 
+/// Why a text is no amount or share.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AmountError {
+    /// It is no amount.
+    #[error("{0:?} is no amount: whole tokens such as 1.5, or the smallest unit such as 1500wei")]
+    Amount(String),
+    /// It is more than a word holds.
+    #[error("{0} is above 2^256")]
+    TooLarge(String),
+    /// It is finer than the smallest unit.
+    #[error("{0} has more than {DECIMALS} decimals")]
+    Decimals(String),
+    /// It is said in whole tokens, of a token whose decimals are not known.
+    #[error("amounts of other tokens than OPEN and the gas token are said in their smallest unit: 1500wei")]
+    UnknownDecimals,
+    /// It is no share.
+    #[error("{0:?} is no percentage: 0 to 100 with up to two decimals, such as 12.5")]
+    Percent(String),
+}
+
 /// An amount in the smallest unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amount {
@@ -21,12 +41,10 @@ impl Amount {
     /// The units, for a token that is known to have 18 decimals or an amount that does not need to know.
     ///
     /// # Errors
-    /// What to do otherwise.
-    pub fn of(self, has_18_decimals: bool) -> Result<U256, String> {
+    /// [`AmountError::UnknownDecimals`].
+    pub fn of(self, has_18_decimals: bool) -> Result<U256, AmountError> {
         if self.whole && !has_18_decimals {
-            return Err(
-                "amounts of other tokens than OPEN and the gas token are said in their smallest unit: 1500wei".into()
-            );
+            return Err(AmountError::UnknownDecimals);
         }
         Ok(self.units)
     }
@@ -35,13 +53,13 @@ impl Amount {
 /// Reads whole tokens with up to 18 decimals (`1.5`), or the smallest unit with the ending `wei` (`1500wei`).
 ///
 /// # Errors
-/// What is wrong.
-pub fn parse(text: &str) -> Result<Amount, String> {
-    let malformed = || format!("{text:?} is no amount: whole tokens such as 1.5, or the smallest unit such as 1500wei");
+/// [`AmountError`].
+pub fn parse(text: &str) -> Result<Amount, AmountError> {
+    let malformed = || AmountError::Amount(text.into());
     let digits = |digits: &str| {
         let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         if plain {
-            U256::from_str_radix(digits, 10).map_err(|_| format!("{text} is above 2^256"))
+            U256::from_str_radix(digits, 10).map_err(|_| AmountError::TooLarge(text.into()))
         } else {
             Err(malformed())
         }
@@ -51,7 +69,7 @@ pub fn parse(text: &str) -> Result<Amount, String> {
     }
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     if fraction.len() > DECIMALS {
-        return Err(format!("{text} has more than {DECIMALS} decimals"));
+        return Err(AmountError::Decimals(text.into()));
     }
     let fraction = digits(&format!("{fraction:0<DECIMALS$}")).and_then(|units| {
         // "1." has no digit after the point.
@@ -61,7 +79,7 @@ pub fn parse(text: &str) -> Result<Amount, String> {
     units
         .and_then(|units| units.checked_add(fraction))
         .map(|units| Amount { units, whole: true })
-        .ok_or_else(|| format!("{text} is above 2^256"))
+        .ok_or_else(|| AmountError::TooLarge(text.into()))
 }
 
 /// Whole tokens, without needless zeros.
@@ -76,8 +94,8 @@ pub fn show(amount: U256) -> String {
 /// Reads percent with up to two decimals (`12.5`) as basis points.
 ///
 /// # Errors
-/// What is wrong.
-pub fn parse_percent(text: &str) -> Result<u16, String> {
+/// [`AmountError`].
+pub fn parse_percent(text: &str) -> Result<u16, AmountError> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let points = || -> Option<u16> {
@@ -85,9 +103,7 @@ pub fn parse_percent(text: &str) -> Result<u16, String> {
         whole.checked_mul(100)?.checked_add(fraction)
     };
     let points = if plain(whole) && plain(fraction) && fraction.len() <= 2 { points() } else { None };
-    points
-        .filter(|&points| points <= 10_000)
-        .ok_or_else(|| format!("{text:?} is no percentage: 0 to 100 with up to two decimals, such as 12.5"))
+    points.filter(|&points| points <= 10_000).ok_or_else(|| AmountError::Percent(text.into()))
 }
 
 /// Basis points as percent, without needless zeros.

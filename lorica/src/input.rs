@@ -1,25 +1,101 @@
-//! Requests from the command line: one text, or a file of JSON lines.
+//! What goes in: texts, their salts and token ids, and files of requests as JSON lines.
 
 use std::path::{Path, PathBuf};
 
 use lorica_chain::alloy_primitives::B256;
 use lorica_circuits::bn254::Fr;
-use lorica_circuits::shape::MAX_REQUESTS;
-use lorica_quant::import::{EncodeError, Tokenizer};
+use lorica_circuits::shape::{MAX_REQUESTS, MAX_TOKENS};
+use lorica_quant::import::{EncodeError, Tokenizer, TokenizerError};
 use lorica_verifier::arithmetic::Native;
 use lorica_verifier::keccak::decode_scalar;
 use lorica_verifier::statement::input_digest;
 use lorica_verifier::verify::salt_scalar;
 use serde::Deserialize;
 
-use crate::error::Error;
-use crate::files::store;
+use crate::error::Kind;
+use crate::files::{BaseKey, FileError, store};
 
 /// Largest file of texts or requests.
 pub const MAX_TEXT_BYTES: u64 = 256 << 20;
 
 /// An input salt.
 pub type Salt = [u8; 31];
+
+/// Why an input is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// A text that the tokenizer refuses.
+    #[error("request {request}: {source}")]
+    Text {
+        /// Index in the batch.
+        request: usize,
+        /// Why.
+        source: EncodeError,
+    },
+    /// A text that fits where the model is imported for longer texts.
+    #[error("request {request}: {source}; the model takes it when it is imported for texts of {MAX_TOKENS} tokens")]
+    LongText {
+        /// Index in the batch.
+        request: usize,
+        /// Both numbers.
+        source: EncodeError,
+    },
+    /// The tokenizer inside a key is none.
+    #[error("tokenizer: {0}")]
+    Tokenizer(#[from] TokenizerError),
+    /// A batch has 1 to 16 requests.
+    #[error("a batch has 1 to {MAX_REQUESTS} requests, {path} has {got}", path = .path.display())]
+    Count {
+        /// The file of requests.
+        path: PathBuf,
+        /// Its requests.
+        got: usize,
+    },
+    /// The file of requests.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// No randomness.
+    #[error("the operating system gives no randomness: {0}")]
+    Randomness(getrandom::Error),
+}
+
+impl InputError {
+    /// Who has to act.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::File(error) => error.kind(),
+            Self::Randomness(_) => Kind::Environment,
+            Self::Text { .. } | Self::LongText { .. } | Self::Tokenizer(_) | Self::Count { .. } => Kind::Input,
+        }
+    }
+}
+
+/// Why digits are no word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WordError {
+    /// Something else than hexadecimal digits.
+    #[error("hexadecimal is expected")]
+    Digits,
+    /// A salt has 31 bytes.
+    #[error("31 bytes are expected, got {0}")]
+    SaltBytes(usize),
+    /// A word has up to 32 bytes.
+    #[error("1 to 64 hexadecimal digits are expected, got {0}")]
+    WordDigits(usize),
+    /// A word is below the modulus.
+    #[error("the context must be below the BN254 scalar field's modulus")]
+    Modulus,
+}
+
+/// The tokenizer of a base.
+///
+/// # Errors
+/// [`InputError::Tokenizer`] if the key holds none.
+pub fn tokenizer(base: &BaseKey) -> Result<Tokenizer, InputError> {
+    let architecture = &base.commitments.architecture;
+    Ok(Tokenizer::from_bytes(&base.tokenizer_json, architecture.vocab, architecture.max_tokens)?)
+}
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -46,19 +122,18 @@ struct Line {
 /// adapters are relative to the current folder.
 ///
 /// # Errors
-/// [`Error::Line`] names the line; [`Error::Batch`] if there are none or too many.
-pub fn read_requests(path: &Path) -> Result<Vec<Request>, Error> {
+/// [`FileError::Line`] names the line; [`InputError::Count`] if there are none or too many.
+pub fn read_requests(path: &Path) -> Result<Vec<Request>, InputError> {
     let mut requests = Vec::new();
     for (line, content) in lines(path)? {
-        let refuse = |reason: String| Error::Line { path: path.into(), line, reason };
+        let refuse = |reason: String| FileError::Line { path: path.into(), line, reason };
         let record: Line = serde_json::from_str(&content).map_err(|error| refuse(describe(&error)))?;
-        let salt =
-            record.salt.as_deref().map(parse_salt).transpose().map_err(|reason| refuse(format!("salt: {reason}")))?;
+        let salt = record.salt.as_deref().map(parse_salt).transpose();
+        let salt = salt.map_err(|error| refuse(format!("salt: {error}")))?;
         requests.push(Request { text: record.text, adapter: record.adapter, salt });
     }
     if requests.is_empty() || requests.len() > MAX_REQUESTS {
-        let reason = format!("a batch has 1 to {MAX_REQUESTS} requests, {} has {}", path.display(), requests.len());
-        return Err(Error::Batch(reason));
+        return Err(InputError::Count { path: path.into(), got: requests.len() });
     }
     Ok(requests)
 }
@@ -76,12 +151,12 @@ pub struct LabelledText {
 /// Reads a file of labelled texts, one JSON object per line.
 ///
 /// # Errors
-/// [`Error::Line`] names the line.
-pub fn read_labelled(path: &Path) -> Result<Vec<LabelledText>, Error> {
+/// [`FileError::Line`] names the line.
+pub fn read_labelled(path: &Path) -> Result<Vec<LabelledText>, FileError> {
     lines(path)?
         .into_iter()
         .map(|(line, content)| {
-            serde_json::from_str(&content).map_err(|error| Error::Line {
+            serde_json::from_str(&content).map_err(|error| FileError::Line {
                 path: path.into(),
                 line,
                 reason: describe(&error),
@@ -94,10 +169,9 @@ pub fn read_labelled(path: &Path) -> Result<Vec<LabelledText>, Error> {
 ///
 /// # Errors
 /// If the file cannot be read or is not UTF-8.
-pub fn lines(path: &Path) -> Result<Vec<(usize, String)>, Error> {
+pub fn lines(path: &Path) -> Result<Vec<(usize, String)>, FileError> {
     let bytes = store::read(path, MAX_TEXT_BYTES)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::Refused { path: path.into(), reason: "the file is not UTF-8".into() })?;
+    let text = String::from_utf8(bytes).map_err(|_| FileError::content(path, "the file is not UTF-8"))?;
     let numbered = (1..).zip(text.split('\n')).map(|(line, content)| (line, content.trim_end_matches('\r').to_owned()));
     Ok(numbered.filter(|(_, content)| !content.trim().is_empty()).collect())
 }
@@ -110,26 +184,25 @@ fn describe(error: &serde_json::Error) -> String {
 /// 31 bytes in hexadecimal, with or without `0x`.
 ///
 /// # Errors
-/// What is wrong.
-pub fn parse_salt(text: &str) -> Result<Salt, String> {
-    let bytes =
-        hex::decode(text.strip_prefix("0x").unwrap_or(text)).map_err(|_| "hexadecimal is expected".to_owned())?;
+/// [`WordError`].
+pub fn parse_salt(text: &str) -> Result<Salt, WordError> {
+    let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text)).map_err(|_| WordError::Digits)?;
     let length = bytes.len();
-    bytes.try_into().map_err(|_| format!("31 bytes are expected, got {length}"))
+    bytes.try_into().map_err(|_| WordError::SaltBytes(length))
 }
 
 /// Up to 32 bytes in hexadecimal as a big-endian integer below r.
 ///
 /// # Errors
-/// What is wrong.
-pub fn parse_context(text: &str) -> Result<Context, String> {
+/// [`WordError`].
+pub fn parse_context(text: &str) -> Result<Context, WordError> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     if digits.is_empty() || digits.len() > 64 {
-        return Err(format!("1 to 64 hexadecimal digits are expected, got {}", digits.len()));
+        return Err(WordError::WordDigits(digits.len()));
     }
     let mut bytes = [0u8; 32];
-    hex::decode_to_slice(format!("{digits:0>64}"), &mut bytes).map_err(|_| "hexadecimal is expected".to_owned())?;
-    decode_scalar(&bytes).map(Context).map_err(|_| "the context must be below the BN254 scalar field's modulus".into())
+    hex::decode_to_slice(format!("{digits:0>64}"), &mut bytes).map_err(|_| WordError::Digits)?;
+    decode_scalar(&bytes).map(Context).map_err(|_| WordError::Modulus)
 }
 
 /// The word that binds a proof to its use.
@@ -145,31 +218,33 @@ pub fn context_word(context: Option<Context>) -> Fr {
 /// A fresh input salt.
 ///
 /// # Errors
-/// [`Error::Randomness`].
-pub fn random_salt() -> Result<Salt, Error> {
+/// [`InputError::Randomness`].
+pub fn random_salt() -> Result<Salt, InputError> {
     let mut salt = [0; 31];
-    getrandom::fill(&mut salt).map_err(Error::Randomness)?;
+    getrandom::fill(&mut salt).map_err(InputError::Randomness)?;
     Ok(salt)
 }
 
 /// A random word of the chain: the salt of a request or a reservation.
 ///
 /// # Errors
-/// [`Error::Randomness`].
-pub fn random_word() -> Result<B256, Error> {
+/// [`InputError::Randomness`].
+pub fn random_word() -> Result<B256, InputError> {
     let mut word = [0; 32];
-    getrandom::fill(&mut word).map_err(Error::Randomness)?;
+    getrandom::fill(&mut word).map_err(InputError::Randomness)?;
     Ok(word.into())
 }
 
 /// Token ids of a request's text.
 ///
 /// # Errors
-/// [`Error::Text`], or [`Error::LongText`] for one that the model takes when it is imported for longer texts.
-pub fn encode(tokenizer: &Tokenizer, request: usize, text: &str) -> Result<Vec<u32>, Error> {
+/// [`InputError::Text`], or [`InputError::LongText`] for one that the model takes when it is imported for longer texts.
+pub fn encode(tokenizer: &Tokenizer, request: usize, text: &str) -> Result<Vec<u32>, InputError> {
     tokenizer.encode(text).map_err(|source| match source {
-        EncodeError::TooLong { tokens, .. } if tokens <= tokenizer.importable() => Error::LongText { request, source },
-        source => Error::Text { request, source },
+        EncodeError::TooLong { tokens, .. } if tokens <= tokenizer.importable() => {
+            InputError::LongText { request, source }
+        }
+        source => InputError::Text { request, source },
     })
 }
 
@@ -203,7 +278,7 @@ mod tests {
     #[test]
     fn salts_have_31_bytes() {
         assert_eq!(parse_salt(&"0a".repeat(31)), Ok([10; 31]));
-        assert_eq!(parse_salt(&"0a".repeat(32)), Err("31 bytes are expected, got 32".into()));
+        assert_eq!(parse_salt(&"0a".repeat(32)), Err(WordError::SaltBytes(32)));
         assert!(parse_salt("zz").is_err());
     }
 

@@ -1,10 +1,9 @@
 //! What a request's output means: label and scores, or an embedding.
 
+use lorica_circuits::shape::OutputKind;
 use lorica_quant::integer::model::LOGIT_EXPONENT;
 use lorica_verifier::proof::Output;
 use serde_json::{Value, json};
-
-use crate::output::printable;
 
 /// An output with the names and scales that its keys give it.
 #[derive(Clone, Debug)]
@@ -82,6 +81,27 @@ impl Answer {
             }
         }
     }
+}
+
+/// The name of a kind of output, in files and JSON.
+#[must_use]
+pub fn kind_name(kind: OutputKind) -> &'static str {
+    match kind {
+        OutputKind::Embed => "embed",
+        OutputKind::Classify => "classify",
+    }
+}
+
+/// The kind of output of an adapter with or without a classification head.
+#[must_use]
+pub fn kind_of(has_head: bool) -> OutputKind {
+    if has_head { OutputKind::Classify } else { OutputKind::Embed }
+}
+
+/// Foreign words (label names, paths inside messages) without control characters that could steer a terminal.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn label_name(name: Option<&str>, index: usize) -> String {

@@ -8,12 +8,11 @@
 
 use std::path::Path;
 
-use lorica_settlement::binding::{Binding, BoundRequest};
+use lorica_settlement::binding::{Binding, BindingError, BoundRequest};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::error::Error;
-use crate::files::store;
+use crate::files::{FileError, store};
 
 /// Largest binding file.
 const MAX_BYTES: u64 = 1 << 16;
@@ -34,24 +33,50 @@ struct Request {
     fee: Value,
 }
 
+/// Reads a binding file.
+///
+/// # Errors
+/// [`FileError`] names file and field.
+pub fn read(path: &Path) -> Result<Binding, FileError> {
+    parse(&store::read(path, MAX_BYTES)?).map_err(|error| FileError::content(path, error))
+}
+
+/// Why a text is no binding.
+#[derive(Debug, thiserror::Error)]
+pub enum BindingTextError {
+    /// It is no JSON of this form.
+    #[error("not a binding: {0}")]
+    Json(#[from] serde_json::Error),
+    /// An address is none.
+    #[error("{field}: 0x and 40 hexadecimal digits are needed")]
+    Address {
+        /// `consumer` or `payee`.
+        field: &'static str,
+    },
+    /// A number is none.
+    #[error("request {request}: {field} is not a number of at most 256 bits")]
+    Number {
+        /// Index in the batch.
+        request: usize,
+        /// `id` or `fee`.
+        field: &'static str,
+    },
+    /// No contract accepts it.
+    #[error(transparent)]
+    Binding(#[from] BindingError),
+}
+
 /// Reads a binding.
 ///
 /// # Errors
-/// [`Error::Refused`] names the field.
-pub fn read(path: &Path) -> Result<Binding, Error> {
-    let refuse = |reason: String| Error::Refused { path: path.into(), reason };
-    let bytes = store::read(path, MAX_BYTES)?;
-    let file: File = serde_json::from_slice(&bytes).map_err(|error| refuse(format!("not a binding: {error}")))?;
-    let address = |name: &str, text: &str| {
-        parse_address(text).ok_or_else(|| refuse(format!("{name}: 0x and 40 hexadecimal digits are needed")))
-    };
-    let number = |name: &str, index: usize, value: &Value| {
-        parse_word(value).ok_or_else(|| refuse(format!("request {index}: {name} is not a number of at most 256 bits")))
-    };
+/// [`BindingTextError`] names the field.
+pub fn parse(json: &[u8]) -> Result<Binding, BindingTextError> {
+    let file: File = serde_json::from_slice(json)?;
+    let address = |field, text: &str| parse_address(text).ok_or(BindingTextError::Address { field });
     let mut requests = Vec::new();
-    for (index, request) in file.requests.iter().enumerate() {
-        let (id, fee) = (number("id", index, &request.id)?, number("fee", index, &request.fee)?);
-        requests.push(BoundRequest { id, fee });
+    for (request, own) in file.requests.iter().enumerate() {
+        let number = |field, value| parse_word(value).ok_or(BindingTextError::Number { request, field });
+        requests.push(BoundRequest { id: number("id", &own.id)?, fee: number("fee", &own.fee)? });
     }
     let binding = Binding {
         chain_id: file.chain_id,
@@ -59,11 +84,11 @@ pub fn read(path: &Path) -> Result<Binding, Error> {
         payee: address("payee", &file.payee)?,
         requests,
     };
-    binding.validate().map_err(|error| refuse(error.to_string()))?;
+    binding.validate()?;
     Ok(binding)
 }
 
-/// As JSON, in the form that [`read`] takes.
+/// As JSON, in the form that [`parse`] takes.
 #[must_use]
 pub fn to_json(binding: &Binding) -> Value {
     let hexadecimal = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));

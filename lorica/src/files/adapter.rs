@@ -7,8 +7,7 @@ use lorica_quant::integer::AdapterModel;
 use lorica_verifier::codec::{CodecError, Reader, Writer};
 
 use super::columns::{read_columns, write_columns};
-use super::{ADAPTER_MAGIC, AdapterKey, BaseKey, MAX_ADAPTER_BYTES, VERSION, store};
-use crate::error::Error;
+use super::{ADAPTER_MAGIC, AdapterKey, BaseKey, FileError, MAX_ADAPTER_BYTES, VERSION, store};
 
 /// A registered adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,23 +44,26 @@ impl AdapterFile {
     /// Loads an adapter and validates it for a base.
     ///
     /// # Errors
-    /// [`Error`] names the file.
-    pub fn load(path: &Path, base: &BaseKey) -> Result<Self, Error> {
-        let file = Self::decode(&store::read(path, MAX_ADAPTER_BYTES)?).map_err(Error::file(path))?;
-        let refuse = |reason: String| Error::Refused { path: path.into(), reason };
+    /// [`FileError`] names the file.
+    pub fn load(path: &Path, base: &BaseKey) -> Result<Self, FileError> {
+        let file = Self::decode(&store::read(path, MAX_ADAPTER_BYTES)?).map_err(FileError::malformed(path))?;
         if file.key.commitments.base != base.commitments.id() {
-            return Err(refuse("the adapter was imported for another base".into()));
+            return Err(FileError::OtherBase { path: path.into() });
         }
-        file.key.commitments.validate(&base.commitments).map_err(|source| Error::Key { path: path.into(), source })?;
-        file.model.validate(&base.commitments.architecture).map_err(|source| refuse(source.to_string()))?;
+        file.key
+            .commitments
+            .validate(&base.commitments)
+            .map_err(|source| FileError::Key { path: path.into(), source })?;
+        let fits = file.model.validate(&base.commitments.architecture);
+        fits.map_err(|source| FileError::Model { path: path.into(), source })?;
         Ok(file)
     }
 
     /// Writes the `.lorica` and the `.vk` beside it. Returns their sizes.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn store(&self, path: &Path) -> Result<(u64, u64), Error> {
+    /// [`FileError::Write`].
+    pub fn store(&self, path: &Path) -> Result<(u64, u64), FileError> {
         let (model, key) = (self.encode(), self.key.encode());
         store::write(path, &model)?;
         store::write(&store::key_path(path), &key)?;

@@ -1,27 +1,65 @@
 //! Registration: commitments to a base's or an adapter's integers.
 
-use lorica_circuits::bn254::G1Affine;
+use lorica_circuits::bn254::{Fr, G1Affine};
+use lorica_circuits::error::CircuitError;
 use lorica_circuits::families::encoder::Architecture;
 use lorica_circuits::layout::Layout;
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_prover::cells::{Placed, tables};
 use lorica_prover::prove::commit_region;
-use lorica_prover::srs::Srs;
+use lorica_prover::srs::{Srs, SrsError};
 use lorica_quant::integer::{AdapterModel, BaseModel};
 use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
 
-use crate::error::Error;
+use crate::error::Kind;
 use crate::files::{AdapterFile, AdapterKey, BaseFile, BaseKey};
+use crate::srs::{AcceptedSrs, SrsPolicyError};
+
+/// Why something is not registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// It has no layout, or its columns do not fit it.
+    #[error(transparent)]
+    Circuit(#[from] CircuitError),
+    /// The SRS.
+    #[error(transparent)]
+    Srs(#[from] SrsPolicyError),
+    /// The base's lookup tables are not those of the formulas: it computes something else than it says.
+    #[error("base {base:?}: the commitment to tile {tile} of its lookup tables is not that of the documented formulas")]
+    Tables {
+        /// The base's id.
+        base: Fr,
+        /// Index of the first tile that differs.
+        tile: usize,
+    },
+}
+
+impl From<SrsError> for RegistrationError {
+    fn from(error: SrsError) -> Self {
+        Self::Srs(error.into())
+    }
+}
+
+impl RegistrationError {
+    /// Who has to act.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Srs(error) => error.kind(),
+            Self::Circuit(_) | Self::Tables { .. } => Kind::Input,
+        }
+    }
+}
 
 /// The layout of base, tables and adapters, which does not depend on the batch.
-pub(crate) fn layout(architecture: &Architecture, log_tile: u32) -> Result<Layout, Error> {
+pub(crate) fn layout(architecture: &Architecture, log_tile: u32) -> Result<Layout, CircuitError> {
     let shape = Shape { requests: 1, tokens: 16, log_tile, output: OutputKind::Classify };
-    Ok(architecture.layout(&shape)?)
+    architecture.layout(&shape)
 }
 
 /// Commits to an architecture's lookup tables, which follow from documented formulas.
-fn commit_tables(srs: &Srs, architecture: &Architecture, layout: &Layout) -> Result<Vec<G1Affine>, Error> {
+fn commit_tables(srs: &Srs, architecture: &Architecture, layout: &Layout) -> Result<Vec<G1Affine>, RegistrationError> {
     Ok(commit_region(srs, layout, Region::TABLE, &tables(layout, architecture)?)?)
 }
 
@@ -29,24 +67,27 @@ fn commit_tables(srs: &Srs, architecture: &Architecture, layout: &Layout) -> Res
 /// something else than it says.
 ///
 /// # Errors
-/// [`Error::Tables`] if they differ, [`Error::OtherSrs`] if the base was registered with another SRS, `name` being this one's.
-pub fn expect_tables(srs: &Srs, base: &BaseCommitments, name: &str) -> Result<(), Error> {
-    if srs.digest_word() != base.srs || *srs.tau_g2() != base.tau_g2 {
-        return Err(Error::OtherSrs { what: name.into() });
-    }
+/// [`RegistrationError::Tables`] if they differ, or if the base was registered with another SRS.
+pub fn expect_tables(srs: &AcceptedSrs, base: &BaseCommitments) -> Result<(), RegistrationError> {
+    srs.expect_of(base)?;
     let own = commit_tables(srs, &base.architecture, &layout(&base.architecture, base.log_tile)?)?;
     if own != base.tables {
         let tile = own.iter().zip(&base.tables).position(|(own, other)| own != other).unwrap_or(own.len());
-        return Err(Error::Tables { base: base.id(), tile });
+        return Err(RegistrationError::Tables { base: base.id(), tile });
     }
     Ok(())
 }
 
-/// Commits to a base model.
+/// Commits to a base model. `source` is the SHA-256 of the weights that it was made from.
 ///
 /// # Errors
-/// If the model has no layout or the SRS is too small.
-pub fn register_base(srs: &Srs, model: BaseModel, log_tile: u32, source: [u8; 32]) -> Result<BaseFile, Error> {
+/// [`RegistrationError`] if the model has no layout or the SRS is too small.
+pub fn register_base(
+    srs: &AcceptedSrs,
+    model: BaseModel,
+    log_tile: u32,
+    source: [u8; 32],
+) -> Result<BaseFile, RegistrationError> {
     let layout = layout(&model.architecture, log_tile)?;
     let cells = Placed::new(&layout, Region::BASE, &model.columns)?;
     let commitments = BaseCommitments {
@@ -70,8 +111,13 @@ pub fn register_base(srs: &Srs, model: BaseModel, log_tile: u32, source: [u8; 32
 /// Commits to an adapter.
 ///
 /// # Errors
-/// As [`register_base`].
-pub fn register_adapter(srs: &Srs, base: &BaseKey, model: AdapterModel) -> Result<AdapterFile, Error> {
+/// As [`register_base`]; also if the SRS is another one than the base's.
+pub fn register_adapter(
+    srs: &AcceptedSrs,
+    base: &BaseKey,
+    model: AdapterModel,
+) -> Result<AdapterFile, RegistrationError> {
+    srs.expect_of(&base.commitments)?;
     let layout = layout(&base.commitments.architecture, base.commitments.log_tile)?;
     let cells = Placed::new(&layout, Region::ADAPTER, &model.columns)?;
     let tiles = commit_region(srs, &layout, Region::ADAPTER, &cells)?;

@@ -4,9 +4,9 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{SolCall, SolConstructor};
 use lorica_circuits::bn254::{Fr, G1Affine, G2Affine};
 use lorica_settlement::settlement::Settlement;
-use lorica_verifier::codec::Writer;
-use lorica_verifier::keccak::{encode_point, encode_scalar, keccak};
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments, write_architecture};
+use lorica_verifier::files::codec::Writer;
+use lorica_verifier::protocol::keccak::{encode_point, encode_scalar, keccak};
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, write_architecture};
 
 /// Most bytes of a data contract's content: EIP-170 less the leading STOP.
 pub const MAX_DATA_BYTES: usize = 24_575;

@@ -7,8 +7,8 @@ use alloy_sol_types::SolCall;
 use lorica_circuits::shape::OutputKind;
 use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::settlement::Settlement;
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
-use lorica_verifier::record::MAX_RECORD_POINTS;
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::protocol::record::MAX_RECORD_POINTS;
 use serde_json::{Value, json};
 
 use crate::abi;

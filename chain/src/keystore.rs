@@ -6,7 +6,7 @@
 use aes::Aes128;
 use ctr::Ctr128BE;
 use ctr::cipher::{KeyIvInit, StreamCipher};
-use lorica_verifier::keccak::keccak;
+use lorica_verifier::protocol::keccak::keccak;
 use serde_json::Value;
 use zeroize::Zeroizing;
 

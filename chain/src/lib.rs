@@ -17,7 +17,7 @@
 //! use lorica_chain::contracts::{CHECK_GAS, Contracts};
 //! use lorica_settlement::key::VerifyingKey;
 //! use lorica_settlement::settlement::Settlement;
-//! use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
+//! use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
 //!
 //! fn set_up(
 //!     chain: &mut impl Chain,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use alloy_primitives::utils::format_ether;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolValue;
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
 
 use crate::abi;
 use crate::abi::bindings::{CommitmentRegistry, ModelRegistry};

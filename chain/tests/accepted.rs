@@ -12,7 +12,7 @@ use lorica_chain::contracts::{CHECK_GAS, Contracts};
 use lorica_chain::embedded::EmbeddedChain;
 use lorica_chain::revert::Revert;
 use lorica_settlement::settlement::Settlement;
-use lorica_verifier::key::AdapterCommitments;
+use lorica_verifier::protocol::key::AdapterCommitments;
 use support::{
     ALL, CLASSIFY_1, EMBED_2, GUARDIAN, OWNER, Vector, World, floor, intrinsic, points, published, register,
 };

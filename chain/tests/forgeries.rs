@@ -8,7 +8,7 @@ use lorica_chain::abi::bindings::VerifierRouter::{self, Point, Request};
 use lorica_chain::chain::{Chain, ChainError};
 use lorica_chain::contracts::CHECK_GAS;
 use lorica_circuits::bn254::{Fr, G1Affine};
-use lorica_verifier::keccak::{decode_point, encode_point};
+use lorica_verifier::protocol::keccak::{decode_point, encode_point};
 use support::{ALL, CHEAP, CLASSIFY_1, CLASSIFY_3, EMBED_2, GUARDIAN, OWNER, Vector, World, intrinsic, order};
 
 type Settlement = VerifierRouter::Settlement;

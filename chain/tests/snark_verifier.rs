@@ -16,8 +16,8 @@ use lorica_circuits::bn254::{
 use lorica_settlement::circuit::{RESERVED, SettlementCircuit};
 use lorica_settlement::gates::FIXED;
 use lorica_settlement::transcript::{Challenge, KeccakTranscript};
-use lorica_verifier::group::development_trapdoor;
-use lorica_verifier::keccak::{decode_point, decode_scalar, encode_point, encode_scalar};
+use lorica_verifier::protocol::group::development_trapdoor;
+use lorica_verifier::protocol::keccak::{decode_point, decode_scalar, encode_point, encode_scalar};
 use oracle::{Oracle, parameters};
 use serde_json::Value;
 use snark_verifier::halo2_base::halo2_proofs::SerdeFormat;

@@ -7,7 +7,7 @@ mod support;
 use std::sync::{LazyLock, mpsc};
 
 use hostile::Gateless;
-use lorica::files::BaseKey;
+use lorica::files::read_base_key;
 use lorica::signed_request::SignedRequest;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Bytes, keccak256};
@@ -579,7 +579,7 @@ fn settlement_keys_that_lie_are_not_registered() {
     let srs = Srs::read(&WORLD.path("dev.srs")).unwrap();
     let powers = Powers { g1: srs.g1(), tau_g2: *srs.tau_g2(), digest: srs.digest_word() };
     let gateless = Gateless::new(key.circuit_shape(), key.words(), &powers);
-    let base = BaseKey::load(&WORLD.path("base.vk")).unwrap().commitments;
+    let base = read_base_key(&WORLD.path("base.vk")).unwrap().commitments;
     let settled = Settlement::decode(&WORLD.read("true.settlement")).unwrap();
     let forged = gateless.settle(&settled, base.scales_word(), |s| s.answers[0].words.label += Fr::one());
     WORLD.write("gateless.vk", gateless.key.encode());
@@ -620,7 +620,7 @@ fn bases_with_other_tables_are_refused() {
     assert_eq!((&checked["schema"], &checked["insecure_srs"]), (&json!("lorica.model.check/1"), &json!(true)));
     WORLD.line(&format!("{check} base.lorica")).expect(0);
 
-    let mut base = BaseKey::load(&WORLD.path("base.vk")).unwrap();
+    let mut base = read_base_key(&WORLD.path("base.vk")).unwrap();
     let last = base.commitments.tables.len() - 1;
     base.commitments.tables.swap(0, last);
     WORLD.write("tables.vk", base.encode());

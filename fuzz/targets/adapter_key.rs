@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use lorica_fuzz::{seed, with_keccak};
-use lorica_service::files::{AdapterKey, BaseKey};
+use lorica_verifier::{AdapterKey, BaseKey};
 
 static BASE: LazyLock<BaseKey> = LazyLock::new(|| BaseKey::decode(&seed("base_key", "base")).expect("a valid seed"));
 

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use lorica_fuzz::{Folder, seed};
 use lorica_quant::integer::BaseModel;
-use lorica_service::commands::adapter::load_adapter;
-use lorica_service::files::BaseFile;
+use lorica_cli::commands::adapter::load_adapter;
+use lorica_cli::files::BaseFile;
 
 static WORLD: LazyLock<(Folder, BaseModel)> = LazyLock::new(|| {
     let folder = Folder::new();

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use lorica_fuzz::with_keccak;
-use lorica_service::files::BaseKey;
+use lorica_verifier::BaseKey;
 
 fuzz_target!(|data: &[u8]| {
     with_keccak(data, |bytes| {

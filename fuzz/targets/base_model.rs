@@ -3,7 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use lorica_fuzz::with_keccak;
-use lorica_service::files::{BaseFile, BaseKey};
+use lorica_cli::files::BaseFile;
+use lorica_verifier::BaseKey;
 
 fuzz_target!(|data: &[u8]| {
     with_keccak(data, |bytes| {

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use lorica_fuzz::with_keccak;
-use lorica_verifier::proof::InferenceProof;
+use lorica_verifier::protocol::proof::InferenceProof;
 
 fuzz_target!(|data: &[u8]| {
     with_keccak(data, |bytes| {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use lorica_fuzz::Folder;
-use lorica_service::requests::{parse_context, parse_salt, read_labelled, read_requests};
+use lorica_cli::requests::{parse_context, parse_salt, read_labelled, read_requests};
 
 static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::new);
 

@@ -2,7 +2,7 @@
 
 use lorica_circuits::shape::OutputKind;
 use lorica_quant::integer::model::LOGIT_EXPONENT;
-use lorica_verifier::proof::Output;
+use lorica_verifier::protocol::proof::Output;
 use serde_json::{Value, json};
 
 /// An output with the names and scales that its keys give it.

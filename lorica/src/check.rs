@@ -1,14 +1,11 @@
 //! Checks for auditors: what a proof or a settlement says, and whether it is about what was asked.
 
 use lorica_circuits::bn254::Fr;
-use lorica_circuits::shape::OutputKind;
 use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::settlement::{Settlement, SettlementError};
-use lorica_verifier::codec::CodecError;
-use lorica_verifier::key::AdapterCommitments;
-use lorica_verifier::proof::InferenceProof;
-use lorica_verifier::statement::RequestWords;
-use lorica_verifier::verify::{VerifyError, verify};
+use lorica_verifier::files::codec::CodecError;
+use lorica_verifier::protocol::key::AdapterCommitments;
+use lorica_verifier::{InferenceProof, RequestWords, VerifyError, verify};
 
 use crate::error::Kind;
 use crate::files::{AdapterKey, BaseKey};
@@ -68,15 +65,6 @@ pub enum Mismatch {
     /// Its requests use none of the adapters that were named.
     #[error("it uses none of the adapters given")]
     NoneOfTheAdapters,
-    /// It states labels of a base that cannot classify.
-    #[error("it states labels, but the base cannot classify")]
-    NoPooler,
-    /// It states a label of an adapter that cannot classify.
-    #[error("request {request} states a label, but its adapter has no head")]
-    NoHead {
-        /// Index in the batch.
-        request: usize,
-    },
     /// It has another number of requests.
     #[error("it has {got} requests, {expected} were expected")]
     Requests {
@@ -143,29 +131,12 @@ pub fn check_inference(
 ) -> Result<Accepted, CheckError> {
     permit(base, policy)?;
     let proof = InferenceProof::decode(bytes).map_err(CheckError::MalformedProof)?;
-    let keys: Vec<AdapterCommitments> = adapters.iter().map(|key| key.commitments.clone()).collect();
-    let outcome = verify(&base.verifier_key(), &base.commitments, &keys, &context, &proof)?;
-    expect_heads(&proof, base, adapters)?;
-    Ok(Accepted { proof, words: outcome.requests })
+    let words = verify(base, adapters, &context, &proof)?;
+    Ok(Accepted { proof, words })
 }
 
 fn permit(base: &BaseKey, policy: SrsPolicy) -> Result<(), SrsPolicyError> {
     policy.permit(base.verifier_key().is_insecure(), || "the base's SRS".to_owned())
-}
-
-/// No label without a head. The protocol refuses an absent label as the winner; this says it in words.
-fn expect_heads(proof: &InferenceProof, base: &BaseKey, adapters: &[AdapterKey]) -> Result<(), Mismatch> {
-    if proof.statement.shape.output != OutputKind::Classify {
-        return Ok(());
-    }
-    if !base.has_pooler {
-        return Err(Mismatch::NoPooler);
-    }
-    let headless = |id: Fr| adapters.iter().any(|key| key.commitments.id() == id && !key.has_head);
-    match proof.statement.requests.iter().position(|request| headless(request.adapter)) {
-        Some(request) => Err(Mismatch::NoHead { request }),
-        None => Ok(()),
-    }
 }
 
 /// Whether a proof is about these requests.

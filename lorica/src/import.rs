@@ -14,10 +14,10 @@ use lorica_quant::integer::{
     AdapterModel, BaseModel, ExecuteError, Executor, ModelError, Quality, QuantiseError, calibrate, compare,
     quantise_adapter,
 };
+use lorica_verifier::files::vk::MAX_LABEL_BYTES;
 use sha2::{Digest, Sha256};
 
 use crate::error::Kind;
-use crate::files::vk::MAX_LABEL_BYTES;
 use crate::files::{BaseFile, FileError};
 use crate::input::{InputError, encode, lines};
 use crate::registration::{RegistrationError, register_base};

@@ -6,10 +6,10 @@ use lorica_chain::alloy_primitives::B256;
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::shape::{MAX_REQUESTS, MAX_TOKENS};
 use lorica_quant::import::{EncodeError, Tokenizer, TokenizerError};
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::keccak::decode_scalar;
-use lorica_verifier::statement::input_digest;
-use lorica_verifier::verify::salt_scalar;
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::keccak::decode_scalar;
+use lorica_verifier::protocol::statement::input_digest;
+use lorica_verifier::protocol::verify::salt_scalar;
 use serde::Deserialize;
 
 use crate::error::Kind;

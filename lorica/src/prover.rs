@@ -13,9 +13,9 @@ use lorica_prover::prove::{Batch, ProveError, prove_watched};
 use lorica_quant::integer::{
     AdapterModel, BatchInput, ExecuteError, Executor, ModelError, RequestInput, RequestOutput,
 };
-use lorica_verifier::key::AdapterCommitments;
-use lorica_verifier::proof::{InferenceProof, Output, RequestStatement, Statement};
-use lorica_verifier::verify::{VerifyError, verify};
+use lorica_verifier::protocol::key::AdapterCommitments;
+use lorica_verifier::protocol::proof::{InferenceProof, Output, RequestStatement, Statement};
+use lorica_verifier::protocol::verify::{VerifyError, verify};
 
 use crate::error::Kind;
 use crate::files::{AdapterFile, AdapterKey, BaseFile, BaseKey};

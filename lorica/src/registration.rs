@@ -10,7 +10,7 @@ use lorica_prover::cells::{Placed, tables};
 use lorica_prover::prove::commit_region;
 use lorica_prover::srs::{Srs, SrsError};
 use lorica_quant::integer::{AdapterModel, BaseModel};
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
 
 use crate::error::Kind;
 use crate::files::{AdapterFile, AdapterKey, BaseFile, BaseKey};

@@ -12,9 +12,9 @@ use lorica_settlement::binding::Binding;
 use lorica_settlement::key::{KeyError, Powers, ProvingKey};
 use lorica_settlement::settlement::{MakeError, Settlement, SettlementError, admit};
 use lorica_settlement::statement::CircuitShape;
-use lorica_verifier::keccak::encode_scalar;
-use lorica_verifier::key::AdapterCommitments;
-use lorica_verifier::proof::InferenceProof;
+use lorica_verifier::protocol::keccak::encode_scalar;
+use lorica_verifier::protocol::key::AdapterCommitments;
+use lorica_verifier::protocol::proof::InferenceProof;
 
 use crate::answer::kind_name;
 use crate::error::Kind;

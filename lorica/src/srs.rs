@@ -7,7 +7,7 @@ use std::path::Path;
 use lorica_circuits::bn254::G2Affine;
 use lorica_circuits::shape::BLINDING;
 use lorica_prover::srs::SrsError;
-use lorica_verifier::key::BaseCommitments;
+use lorica_verifier::protocol::key::BaseCommitments;
 
 use crate::error::Kind;
 use crate::files::FileError;

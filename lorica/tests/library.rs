@@ -1,6 +1,7 @@
 //! The library as a program embeds it: a small random model, imported, proven, settled, checked, and stopped on the way.
 
 #[path = "../../lora-quant/tests/float/folders.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
 mod folders;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -11,7 +11,7 @@
 //! the pairing with weight 1, so the batch starts at β. nova's W and W' at four values of β determine the four t.
 
 use lorica_circuits::bn254::{Curve, Field, Fr, G1, G1Affine};
-use lorica_verifier::group::combine;
+use lorica_verifier::protocol::group::combine;
 
 /// W and W' as Lorica weights them for β and ζ, from what nova sends for four other values of β.
 ///

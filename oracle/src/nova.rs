@@ -2,8 +2,8 @@
 
 use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_prover::srs::Srs;
-use lorica_verifier::group::development_trapdoor;
-use lorica_verifier::mercury::{Evaluations, MercuryProof};
+use lorica_verifier::protocol::group::development_trapdoor;
+use lorica_verifier::protocol::mercury::{Evaluations, MercuryProof};
 use nova_snark::errors::NovaError;
 use nova_snark::provider::Bn256EngineKZG;
 use nova_snark::provider::bn256_grumpkin::bn256::{Affine, Point, Scalar};

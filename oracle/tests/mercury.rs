@@ -8,11 +8,11 @@ use lorica_oracle::{Challenges, Nova};
 use lorica_prover::commit::commit;
 use lorica_prover::mercury::{evaluate_multilinear, open};
 use lorica_prover::srs::Srs;
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::group::{GroupClaim, development_trapdoor};
-use lorica_verifier::keccak::digest_points;
-use lorica_verifier::mercury::{MercuryOutcome, MercuryProof, mercury_field_part};
-use lorica_verifier::transcript::Transcript;
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::group::{GroupClaim, development_trapdoor};
+use lorica_verifier::protocol::keccak::digest_points;
+use lorica_verifier::protocol::mercury::{MercuryOutcome, MercuryProof, mercury_field_part};
+use lorica_verifier::protocol::transcript::Transcript;
 
 static SRS: LazyLock<Srs> = LazyLock::new(|| Srs::dev(12).unwrap());
 static NOVA: LazyLock<Nova> = LazyLock::new(|| Nova::new(&SRS));

@@ -11,10 +11,10 @@ use lorica_prover::commit::{Tile, commit_tiles};
 use lorica_prover::mercury::{evaluate_multilinear, open};
 use lorica_prover::msm::{backend, commit_small, msm};
 use lorica_prover::srs::Srs;
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::group::GroupClaim;
-use lorica_verifier::mercury::mercury_field_part;
-use lorica_verifier::transcript::Transcript;
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::group::GroupClaim;
+use lorica_verifier::protocol::mercury::mercury_field_part;
+use lorica_verifier::protocol::transcript::Transcript;
 
 const LARGEST: u32 = 20;
 

@@ -1,4 +1,4 @@
-//! The prover of the lookup argument's fraction tree (see [`lorica_verifier::lookup`]).
+//! The prover of the lookup argument's fraction tree (see [`lorica_verifier::protocol::lookup`]).
 //!
 //! Leaves beyond the used ones are 0/1 and stay 0/1 in every layer, so only used prefixes are stored; what the tail adds
 //! to a sumcheck is known in closed form. Leaves are read from integers whenever they are needed, as is the layer above
@@ -14,9 +14,9 @@ use lorica_cells::watch::{Cancelled, Watch};
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::lookup::{LayerMessages, LeafChallenges, LeafClaim, LookupMessages};
-use lorica_verifier::transcript::Transcript;
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::lookup::{LayerMessages, LeafChallenges, LeafClaim, LookupMessages};
+use lorica_verifier::protocol::transcript::Transcript;
 
 use self::leaves::{Leaves, Scratch};
 use self::packed::{Fold, Fraction, Node, Sums};

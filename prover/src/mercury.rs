@@ -1,6 +1,6 @@
 //! Mercury: opens one multilinear polynomial at one point with eight points and six field elements.
 //!
-//! [`lorica_verifier::mercury`] states the messages and equations, `docs/protocol/mercury.md` derives them. The work is
+//! [`lorica_verifier::protocol::mercury`] states the messages and equations, `docs/protocol/mercury.md` derives them. The work is
 //! linear in the number N of coefficients but for two N-sized multi-scalar multiplications (q and quot); all other
 //! polynomials have about √N coefficients.
 //!
@@ -13,10 +13,10 @@ mod tests;
 
 use lorica_cells::watch::{Cancelled, Unwatched, Watch};
 use lorica_circuits::bn254::{Field, Fr, G1, G1Affine};
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::keccak::digest_points;
-use lorica_verifier::mercury::{Evaluations, MercuryProof, OpeningWeights, column_variables};
-use lorica_verifier::transcript::Transcript;
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::keccak::digest_points;
+use lorica_verifier::protocol::mercury::{Evaluations, MercuryProof, OpeningWeights, column_variables};
+use lorica_verifier::protocol::transcript::Transcript;
 use rayon::prelude::*;
 use thiserror::Error;
 

@@ -9,9 +9,9 @@ use lorica_circuits::column::Column;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::{Coefficient, Form, FormTerm, LowWeight};
 use lorica_circuits::layout::Layout;
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::multilinear::{eq_table, integer, packed_table};
-use lorica_verifier::weight::Points;
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::multilinear::{eq_table, integer, packed_table};
+use lorica_verifier::protocol::weight::Points;
 
 use crate::cells::Cells;
 use crate::wide::rows::multiples;

@@ -18,10 +18,10 @@ use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::{Form, FormTerm, LowWeight};
 use lorica_circuits::layout::Layout;
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::multilinear::{eq_table, integer, packed_table};
-use lorica_verifier::transcript::Transcript;
-use lorica_verifier::weight::{LeafTerm, Points};
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::multilinear::{eq_table, integer, packed_table};
+use lorica_verifier::protocol::transcript::Transcript;
+use lorica_verifier::protocol::weight::{LeafTerm, Points};
 
 use crate::lanes::SMALL_TERMS;
 use crate::lookup::eq_low_first;

@@ -1,4 +1,4 @@
-//! The prover of the relations: one sumcheck over all products (see [`lorica_verifier::field`]).
+//! The prover of the relations: one sumcheck over all products (see [`lorica_verifier::protocol::field`]).
 
 mod product;
 
@@ -10,11 +10,11 @@ use lorica_circuits::bn254::{Field, Fr, PrimeField};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::Form;
 use lorica_circuits::relation::{Product, PublicFactor};
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::field::{has_form_value, powers, variables};
-use lorica_verifier::multilinear::{eq_table, integer};
-use lorica_verifier::transcript::Transcript;
-use lorica_verifier::weight::Points;
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::field::{has_form_value, powers, variables};
+use lorica_verifier::protocol::multilinear::{eq_table, integer};
+use lorica_verifier::protocol::transcript::Transcript;
+use lorica_verifier::protocol::weight::Points;
 
 use self::product::Sumcheck;
 use crate::lanes::Lanes;

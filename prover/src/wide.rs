@@ -77,7 +77,7 @@ impl Wide {
 mod tests {
     use super::*;
     use lorica_circuits::bn254::Field;
-    use lorica_verifier::multilinear::integer;
+    use lorica_verifier::protocol::multilinear::integer;
 
     #[test]
     fn sums_equal_field_sums() {

@@ -23,9 +23,9 @@ use lorica_quant::import::{EncodeError, FloatAdapter, FloatEncoder};
 use lorica_quant::integer::{
     AdapterModel, BatchInput, Executor, RequestInput, RequestOutput, Trace, calibrate, naive, quantise_adapter,
 };
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
-use lorica_verifier::proof::{InferenceProof, Output, RequestStatement, Statement};
-use lorica_verifier::verify::verify;
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::protocol::proof::{InferenceProof, Output, RequestStatement, Statement};
+use lorica_verifier::protocol::verify::verify;
 
 const LOG_TILE: u32 = 18;
 const ADAPTERS: [&str; 3] = ["debian-qv-r8", "debian-attn-r4", "debian-ffn-r16"];

@@ -13,7 +13,7 @@ use lorica_circuits::families::encoder::{column_names, columns};
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::OutputKind::{self, Classify, Embed};
 use lorica_quant::integer::synthetic::{Random, SMALL};
-use lorica_verifier::proof::Output;
+use lorica_verifier::protocol::proof::Output;
 use support::{Run, World, at, counts_of, witness_columns};
 
 /// Recounts how often each entry is looked up; keys outside their table are left out.
@@ -214,7 +214,7 @@ fn a_foreign_or_dropped_adapter_is_rejected() {
     keys[0].base += Fr::one();
     let proof = world.prove(&run).expect("a proof");
     let key = support::SRS.verifier_key();
-    assert!(lorica_verifier::verify::verify(&key, &world.key, &keys, &Fr::zero(), &proof).is_err());
+    assert!(lorica_verifier::protocol::verify::verify(&key, &world.key, &keys, &Fr::zero(), &proof).is_err());
     assert!(world.verify(&proof).is_ok());
 }
 
@@ -323,11 +323,11 @@ fn unowned_addresses_change_nothing() {
 #[test]
 fn another_srs_is_rejected() {
     use lorica_circuits::bn254::{Curve, G2Affine};
-    use lorica_verifier::group::VerifierKey;
+    use lorica_verifier::protocol::group::VerifierKey;
     let world = World::new(SMALL, 22, 0);
     let proof = world.prove(&world.run(Embed, &[(9, None)])).expect("a proof");
-    let check = |key: &VerifierKey, base: &lorica_verifier::key::BaseCommitments| {
-        lorica_verifier::verify::verify(key, base, &[], &Fr::zero(), &proof)
+    let check = |key: &VerifierKey, base: &lorica_verifier::protocol::key::BaseCommitments| {
+        lorica_verifier::protocol::verify::verify(key, base, &[], &Fr::zero(), &proof)
     };
     let honest = support::SRS.verifier_key();
     check(&honest, &world.key).expect("the honest keys");

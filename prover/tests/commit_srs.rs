@@ -7,7 +7,7 @@ use lorica_cells::Slice;
 use lorica_circuits::bn254::{Bn256, Curve, Field, Fr, G1Affine, G2Affine, Group, MillerLoopResult, MultiMillerLoop};
 use lorica_prover::commit::{Tile, commit, commit_tiles};
 use lorica_prover::srs::{Srs, SrsError};
-use lorica_verifier::group::{VerifierKey, development_trapdoor};
+use lorica_verifier::protocol::group::{VerifierKey, development_trapdoor};
 
 #[test]
 fn powers_are_powers() {

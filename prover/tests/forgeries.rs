@@ -16,8 +16,8 @@ use lorica_circuits::region::Region;
 use lorica_circuits::shape::OutputKind::{Classify, Embed};
 use lorica_circuits::shape::Shape;
 use lorica_quant::integer::synthetic::{SMALL, Sizes, Synthetic};
-use lorica_verifier::key::AdapterCommitments;
-use lorica_verifier::verify::{VerifyError, verify};
+use lorica_verifier::protocol::key::AdapterCommitments;
+use lorica_verifier::protocol::verify::{VerifyError, verify};
 use support::naive::verify_without;
 use support::{LOG_TILE, Run, SRS, World};
 use support::{counts_of, witness_columns};
@@ -427,7 +427,7 @@ fn a_layer_reads_the_slot_before_it() {
     run.statement.requests[0].output = other.statement.requests[0].output.clone();
     // The other model publishes its slot 2; layer 1 is the last one here.
     let last = &run.columns[&columns::RESIDUAL][2 * 16 * 128..];
-    if let lorica_verifier::proof::Output::Embed { sums } = &mut run.statement.requests[0].output {
+    if let lorica_verifier::protocol::proof::Output::Embed { sums } = &mut run.statement.requests[0].output {
         for (c, sum) in sums.iter_mut().enumerate() {
             *sum = (0..7).map(|t| last[t * 128 + c]).sum();
         }
@@ -447,7 +447,7 @@ fn tiles_cannot_be_permuted_or_borrowed() {
     let world = World::new(SMALL, 81, 2);
     let run = world.run(Classify, &[(9, Some(0))]);
     let proof = world.prove(&run).expect("a proof");
-    let check = |base: &lorica_verifier::key::BaseCommitments, adapters: &[AdapterCommitments]| {
+    let check = |base: &lorica_verifier::protocol::key::BaseCommitments, adapters: &[AdapterCommitments]| {
         verify(&SRS.verifier_key(), base, adapters, &Fr::ZERO, &proof)
     };
     check(&world.key, &world.keys()).expect("the honest keys");

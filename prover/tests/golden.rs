@@ -15,11 +15,11 @@ use lorica_circuits::families::encoder::columns;
 use lorica_circuits::shape::OutputKind::{self, Classify, Embed};
 use lorica_quant::import::Activation;
 use lorica_quant::integer::synthetic::{SMALL, Sizes};
-use lorica_verifier::codec::Writer;
-use lorica_verifier::field::Outcome;
-use lorica_verifier::keccak::encode_scalar;
-use lorica_verifier::lookup::LeafChallenges;
-use lorica_verifier::proof::InferenceProof;
+use lorica_verifier::files::codec::Writer;
+use lorica_verifier::protocol::field::Outcome;
+use lorica_verifier::protocol::keccak::encode_scalar;
+use lorica_verifier::protocol::lookup::LeafChallenges;
+use lorica_verifier::protocol::proof::InferenceProof;
 use support::naive::{Faithful, Forger, prove};
 use support::{Run, World};
 
@@ -187,8 +187,10 @@ fn forged(world: &World) -> Vec<(&'static str, InferenceProof)> {
     changed.base[at] += 1;
     changed.synthetic.base.columns.edit(columns::TOKEN_TYPE, |cells| cells[0] += 1);
     let mut run = changed.run(Embed, &[(9, None)]);
-    run.statement =
-        lorica_verifier::proof::Statement { requests: run.statement.requests.clone(), ..embed.statement.clone() };
+    run.statement = lorica_verifier::protocol::proof::Statement {
+        requests: run.statement.requests.clone(),
+        ..embed.statement.clone()
+    };
     all.push(("weight", changed.prove(&run).expect("a proof")));
     all
 }

@@ -15,9 +15,9 @@ use lorica_quant::import::{FloatAdapter, FloatEncoder};
 use lorica_quant::integer::{
     AdapterModel, BatchInput, Executor, RequestInput, RequestOutput, calibrate, quantise_adapter,
 };
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
-use lorica_verifier::proof::{Output, RequestStatement, Statement};
-use lorica_verifier::verify::verify;
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::protocol::proof::{Output, RequestStatement, Statement};
+use lorica_verifier::protocol::verify::verify;
 
 const LOG_TILE: u32 = 18;
 

@@ -22,12 +22,12 @@ use lorica_prover::cells::{Cells, Placed};
 use lorica_prover::operand::Text;
 use lorica_prover::prove::{Phases, ProgramProof, commit_region, prove_program};
 use lorica_prover::srs::Srs;
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::field::{FieldError, field_part, proof_transcript};
-use lorica_verifier::group::{GroupClaim, GroupError};
-use lorica_verifier::keccak::digest_points;
-use lorica_verifier::statement::{Inputs, RequestInputs};
-use lorica_verifier::verify::{VerifyError, combined_terms};
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::field::{FieldError, field_part, proof_transcript};
+use lorica_verifier::protocol::group::{GroupClaim, GroupError};
+use lorica_verifier::protocol::keccak::digest_points;
+use lorica_verifier::protocol::statement::{Inputs, RequestInputs};
+use lorica_verifier::protocol::verify::{VerifyError, combined_terms};
 
 const LOG_TILE: u32 = 14;
 static SRS: LazyLock<Srs> = LazyLock::new(|| Srs::dev(LOG_TILE).expect("a small development SRS"));

@@ -6,11 +6,11 @@ mod support;
 use lorica_circuits::bn254::{Fr, G1Affine, PrimeCurveAffine};
 use lorica_circuits::shape::OutputKind::{Classify, Embed};
 use lorica_quant::integer::synthetic::{Random, SMALL};
-use lorica_verifier::codec::CodecError;
-use lorica_verifier::field::Messages;
-use lorica_verifier::lookup::{LayerMessages, LookupMessages};
-use lorica_verifier::mercury::{Evaluations, MercuryProof};
-use lorica_verifier::proof::{InferenceProof, Output, RequestStatement, Statement};
+use lorica_verifier::files::codec::CodecError;
+use lorica_verifier::protocol::field::Messages;
+use lorica_verifier::protocol::lookup::{LayerMessages, LookupMessages};
+use lorica_verifier::protocol::mercury::{Evaluations, MercuryProof};
+use lorica_verifier::protocol::proof::{InferenceProof, Output, RequestStatement, Statement};
 use sha3::{Digest, Keccak256};
 use support::World;
 

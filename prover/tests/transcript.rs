@@ -6,15 +6,15 @@ use lorica_circuits::bn254::Fr;
 use lorica_circuits::layout::Layout;
 use lorica_circuits::shape::OutputKind::{Classify, Embed};
 use lorica_quant::integer::synthetic::SMALL;
-use lorica_verifier::arithmetic::recorder::{Recorder, Symbolic, Taped};
-use lorica_verifier::arithmetic::{Arithmetic, Native};
-use lorica_verifier::field::{field_part, proof_transcript};
-use lorica_verifier::keccak::digest_points;
-use lorica_verifier::lookup::leaf_challenges;
-use lorica_verifier::proof::InferenceProof;
-use lorica_verifier::statement::{Inputs, absorb};
-use lorica_verifier::transcript::{Event, Transcript};
-use lorica_verifier::verify::{inputs, verify_with};
+use lorica_verifier::protocol::arithmetic::recorder::{Recorder, Symbolic, Taped};
+use lorica_verifier::protocol::arithmetic::{Arithmetic, Native};
+use lorica_verifier::protocol::field::{field_part, proof_transcript};
+use lorica_verifier::protocol::keccak::digest_points;
+use lorica_verifier::protocol::lookup::leaf_challenges;
+use lorica_verifier::protocol::proof::InferenceProof;
+use lorica_verifier::protocol::statement::{Inputs, absorb};
+use lorica_verifier::protocol::transcript::{Event, Transcript};
+use lorica_verifier::protocol::verify::{inputs, verify_with};
 use support::hooked::{Hook, Hooked};
 use support::{SRS, World};
 
@@ -119,7 +119,7 @@ fn replayed_challenges_are_what_the_verifier_rejects() {
         let mut transcript = proof_transcript(&mut a);
         verify_with(&mut a, &mut transcript, &key, &world.key, &keys, &context, &forged)
             .unwrap_or_else(|e| panic!("frozen verifier, {name}: {e}"));
-        let live = lorica_verifier::verify::verify(&key, &world.key, &keys, &context, &forged);
+        let live = lorica_verifier::protocol::verify::verify(&key, &world.key, &keys, &context, &forged);
         assert!(live.is_err(), "accepted: {name}");
     }
 }

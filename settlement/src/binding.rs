@@ -3,8 +3,8 @@
 #![deny(clippy::indexing_slicing, clippy::as_conversions, clippy::unwrap_used, clippy::expect_used)]
 
 use lorica_circuits::bn254::Fr;
-use lorica_verifier::codec::{CodecError, Reader, Writer};
-use lorica_verifier::keccak::keccak_bytes;
+use lorica_verifier::files::codec::{CodecError, Reader, Writer};
+use lorica_verifier::protocol::keccak::keccak_bytes;
 
 /// Most requests of a batch.
 const MAX_REQUESTS: usize = lorica_circuits::shape::MAX_REQUESTS;

@@ -17,8 +17,8 @@ use lorica_circuits::bn254::{Fr, PrimeField};
 use lorica_circuits::layout::Layout;
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::Shape;
-use lorica_verifier::codec::Writer;
-use lorica_verifier::keccak::keccak_bytes;
+use lorica_verifier::files::codec::Writer;
+use lorica_verifier::protocol::keccak::keccak_bytes;
 
 use crate::statement::CircuitShape;
 

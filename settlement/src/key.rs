@@ -16,11 +16,12 @@ use lorica_circuits::error::CircuitError;
 use lorica_circuits::families::encoder::Architecture;
 use lorica_circuits::layout::Layout;
 use lorica_circuits::shape::Shape;
-use lorica_verifier::codec::{CodecError, Reader, Writer};
-use lorica_verifier::field::FieldError;
-use lorica_verifier::keccak::keccak;
-use lorica_verifier::key::{BaseCommitments, read_architecture, write_architecture};
-use lorica_verifier::record::RecordKind;
+use lorica_verifier::files::codec::{CodecError, Reader, Writer};
+use lorica_verifier::files::magic::{SETTLEMENT_KEY_MAGIC, SETTLEMENT_PROVING_KEY_MAGIC};
+use lorica_verifier::protocol::field::FieldError;
+use lorica_verifier::protocol::keccak::keccak;
+use lorica_verifier::protocol::key::{BaseCommitments, read_architecture, write_architecture};
+use lorica_verifier::protocol::record::RecordKind;
 use rand_core::OsRng;
 
 use crate::circuit::{RESERVED, SettlementCircuit};
@@ -28,8 +29,6 @@ use crate::header::{Header, word, write_layout, write_occupied};
 use crate::lagrange::lagrange_basis;
 use crate::statement::{CircuitShape, Compiled};
 
-const MAGIC: &[u8; 8] = b"LORICAsk";
-const PROVING_MAGIC: &[u8; 8] = b"LORICAsp";
 /// Version of circuit and files: a key of another one is refused.
 const VERSION: u16 = 2;
 /// log2 of the most rows in a file.
@@ -234,7 +233,7 @@ impl VerifyingKey {
     /// The file.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new(MAGIC, VERSION);
+        let mut w = Writer::new(SETTLEMENT_KEY_MAGIC, VERSION);
         let shape = &self.of.shape;
         write_architecture(&mut w, &self.of.architecture);
         w.count(shape.requests);
@@ -254,7 +253,7 @@ impl VerifyingKey {
     /// # Errors
     /// [`KeyError`] if it is damaged, of another version, or its parts do not fit each other.
     pub fn decode(bytes: &[u8]) -> Result<Self, KeyError> {
-        let mut r = Reader::new(bytes, "settlement key", MAGIC, VERSION)?;
+        let mut r = Reader::new(bytes, "settlement key", SETTLEMENT_KEY_MAGIC, VERSION)?;
         let architecture = read_architecture(&mut r)?;
         let number = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
         let (requests, tokens) = (number(r.u32("requests")?), number(r.u32("tokens")?));
@@ -317,7 +316,7 @@ impl ProvingKey {
     /// The file: the part that checks, and the commitments of the Lagrange basis, which take longest to make.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new(PROVING_MAGIC, VERSION);
+        let mut w = Writer::new(SETTLEMENT_PROVING_KEY_MAGIC, VERSION);
         w.counted(&self.verifying.encode());
         w.points(&self.lagrange);
         w.finish()
@@ -328,7 +327,7 @@ impl ProvingKey {
     /// # Errors
     /// [`KeyError`] if the file is damaged, of another version, or for another architecture, shape or SRS.
     pub fn decode(bytes: &[u8], of: &CircuitShape, powers: &Powers<'_>) -> Result<Self, KeyError> {
-        let mut r = Reader::new(bytes, "settlement proving key", PROVING_MAGIC, VERSION)?;
+        let mut r = Reader::new(bytes, "settlement proving key", SETTLEMENT_PROVING_KEY_MAGIC, VERSION)?;
         let verifying = VerifyingKey::decode(r.counted("verifying key", 1 << 17)?)?;
         let lagrange = r.points("Lagrange basis", 1 << MAX_LOG_ROWS)?;
         r.finish()?;

@@ -8,8 +8,8 @@ use halo2_base::halo2_proofs::poly::kzg::multiopen::{ProverSHPLONK, VerifierSHPL
 use halo2_base::halo2_proofs::poly::kzg::strategy::SingleStrategy;
 use halo2_base::halo2_proofs::transcript::TranscriptWriterBuffer;
 use lorica_circuits::bn254::{Fr, G1Affine, G2Affine};
-use lorica_verifier::field::{FieldError, Messages};
-use lorica_verifier::statement::Inputs;
+use lorica_verifier::protocol::field::{FieldError, Messages};
+use lorica_verifier::protocol::statement::Inputs;
 use rand_core::OsRng;
 
 use crate::key::{ProvingKey, VerifyingKey};

@@ -5,15 +5,16 @@
 use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine};
 use lorica_circuits::layout::MAX_WITNESS_TILES;
 use lorica_circuits::shape::{MAX_REQUESTS, OutputKind};
-use lorica_verifier::codec::{CodecError, Reader, Writer};
-use lorica_verifier::field::Outcome;
-use lorica_verifier::group::{GroupClaim, GroupError, VerifierKey};
-use lorica_verifier::keccak::{digest_points, encode_scalar, keccak_words};
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
-use lorica_verifier::mercury::{Evaluations, MercuryOutcome, MercuryProof};
-use lorica_verifier::proof::InferenceProof;
-use lorica_verifier::statement::RequestWords;
-use lorica_verifier::verify::{VerifyError, adapter_tiles, combined_terms, inputs, registered};
+use lorica_verifier::files::codec::{CodecError, Reader, Writer};
+use lorica_verifier::files::magic::SETTLEMENT_MAGIC;
+use lorica_verifier::protocol::field::Outcome;
+use lorica_verifier::protocol::group::{GroupClaim, GroupError, VerifierKey};
+use lorica_verifier::protocol::keccak::{digest_points, encode_scalar, keccak_words};
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::protocol::mercury::{Evaluations, MercuryOutcome, MercuryProof};
+use lorica_verifier::protocol::proof::InferenceProof;
+use lorica_verifier::protocol::statement::RequestWords;
+use lorica_verifier::protocol::verify::{VerifyError, adapter_tiles, combined_terms, inputs, registered};
 
 use crate::binding::{Binding, BindingError};
 use crate::header::Header;
@@ -22,7 +23,6 @@ use crate::key::{ProvingKey, VerifyingKey};
 use crate::prove::{CheckError, HaloProof, PROOF_BYTES, SettleError, prove};
 use crate::words::Words;
 
-const MAGIC: &[u8; 8] = b"LORICAst";
 const VERSION: u16 = 2;
 /// Bounds of vectors in a file.
 const MAX_TILE_BITS: usize = 32;
@@ -126,7 +126,7 @@ pub enum SettlementError {
     },
     /// The base's key is not well-formed.
     #[error(transparent)]
-    Base(#[from] lorica_verifier::key::KeyError),
+    Base(#[from] lorica_verifier::protocol::key::KeyError),
     /// The binding is refused by every contract.
     #[error(transparent)]
     Binding(#[from] BindingError),
@@ -168,7 +168,7 @@ pub fn admit(
     if binding.context() != statement.context {
         return Err(MakeError::Binding);
     }
-    Ok(lorica_verifier::verify::verify(srs, base, adapters, &statement.context, inference)?)
+    Ok(lorica_verifier::protocol::verify::verify(srs, base, adapters, &statement.context, inference)?)
 }
 
 impl Settlement {
@@ -305,7 +305,7 @@ impl Settlement {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let Self { circuit, binding, base, answers, witness, opening, rho_high, outcome, proof } = self;
-        let mut w = Writer::new(MAGIC, VERSION);
+        let mut w = Writer::new(SETTLEMENT_MAGIC, VERSION);
         w.bytes(circuit);
         binding.write(&mut w);
         w.scalar(base);
@@ -327,7 +327,7 @@ impl Settlement {
     /// # Errors
     /// [`CodecError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        let mut r = Reader::new(bytes, "settlement", MAGIC, VERSION)?;
+        let mut r = Reader::new(bytes, "settlement", SETTLEMENT_MAGIC, VERSION)?;
         let circuit = r.array("circuit id")?;
         let binding = Binding::read(&mut r)?;
         let base = r.scalar("base id")?;

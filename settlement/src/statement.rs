@@ -7,10 +7,10 @@ use lorica_circuits::error::CircuitError;
 use lorica_circuits::families::encoder::Architecture;
 use lorica_circuits::layout::Layout;
 use lorica_circuits::shape::Shape;
-use lorica_verifier::arithmetic::Arithmetic;
-use lorica_verifier::determined::{Determined, determined};
-use lorica_verifier::field::{FieldError, Messages, field_part, proof_transcript};
-use lorica_verifier::statement::{Inputs, shape_words};
+use lorica_verifier::protocol::arithmetic::Arithmetic;
+use lorica_verifier::protocol::determined::{Determined, determined};
+use lorica_verifier::protocol::field::{FieldError, Messages, field_part, proof_transcript};
+use lorica_verifier::protocol::statement::{Inputs, shape_words};
 
 use crate::circuit::SettlementCircuit;
 use crate::header::Header;

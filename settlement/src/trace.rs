@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
 use lorica_circuits::poseidon;
-use lorica_verifier::arithmetic::{Arithmetic, ArithmeticError, MAX_BITS};
+use lorica_verifier::protocol::arithmetic::{Arithmetic, ArithmeticError, MAX_BITS};
 
 /// A scalar: its place in the list of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,7 +9,7 @@ use halo2_base::halo2_proofs::transcript::{
     EncodedChallenge, Transcript, TranscriptRead, TranscriptReadBuffer, TranscriptWrite, TranscriptWriterBuffer,
 };
 use lorica_circuits::bn254::{Fr, G1Affine};
-use lorica_verifier::keccak::{
+use lorica_verifier::protocol::keccak::{
     POINT_BYTES, WORD_BYTES, decode_point, decode_scalar, encode_point, encode_scalar, keccak, reduce,
 };
 

@@ -2,8 +2,8 @@
 
 #![deny(clippy::indexing_slicing, clippy::as_conversions, clippy::unwrap_used, clippy::expect_used)]
 
-use lorica_verifier::field::Outcome;
-use lorica_verifier::statement::{Inputs, RequestWords};
+use lorica_verifier::protocol::field::Outcome;
+use lorica_verifier::protocol::statement::{Inputs, RequestWords};
 
 /// Words of the circuit, of which the contract recomputes what it can.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl<S: Clone> Words<S> {
     pub fn new(
         [shape, layout]: [S; 2],
         inputs: &Inputs<S>,
-        mercury: &lorica_verifier::mercury::MercuryMessages<S>,
+        mercury: &lorica_verifier::protocol::mercury::MercuryMessages<S>,
         outcome: &Outcome<S>,
     ) -> Self {
         let opening = &outcome.mercury;

@@ -9,8 +9,8 @@ use lorica_settlement::prove::{CheckError, HaloProof};
 use lorica_settlement::settlement::{MakeError, Settlement, SettlementError};
 use lorica_settlement::statement::{CircuitShape, Compiled};
 use lorica_settlement::trace::Tracer;
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::arithmetic::recorder::{Recorder, Symbolic, Taped};
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::arithmetic::recorder::{Recorder, Symbolic, Taped};
 use support::oracle::Oracle;
 use support::{binding, bound, key, scalars, settle, world};
 

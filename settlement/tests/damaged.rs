@@ -6,8 +6,8 @@ use lorica_circuits::error::CircuitError;
 use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_settlement::key::{KeyError, VerifyingKey};
 use lorica_settlement::statement::CircuitShape;
-use lorica_verifier::codec::{CodecError, Writer};
-use lorica_verifier::key::write_architecture;
+use lorica_verifier::files::codec::{CodecError, Writer};
+use lorica_verifier::protocol::key::write_architecture;
 use support::{LOG_TILE, SRS, World, world};
 
 /// A key file with this kind of output and these bytes in the place of halo2's key.

@@ -13,7 +13,7 @@ use embedding::{ABSENT, FORGERIES, honest};
 use lorica_circuits::bn254::Fr;
 use lorica_settlement::statement::{CircuitShape, Compiled};
 use lorica_settlement::words::Words;
-use lorica_verifier::arithmetic::Native;
+use lorica_verifier::protocol::arithmetic::Native;
 use settled::{scalars, world};
 
 #[test]

@@ -20,10 +20,10 @@ use lorica_settlement::circuit::SettlementCircuit;
 use lorica_settlement::rows::Rows;
 use lorica_settlement::statement::{CircuitShape, Compiled};
 use lorica_settlement::trace::Tracer;
-use lorica_verifier::arithmetic::{Arithmetic, ArithmeticError, Native};
-use lorica_verifier::field::Messages;
-use lorica_verifier::proof::Output;
-use lorica_verifier::statement::{DOMAIN_EMBEDDING, Inputs, RequestInputs};
+use lorica_verifier::protocol::arithmetic::{Arithmetic, ArithmeticError, Native};
+use lorica_verifier::protocol::field::Messages;
+use lorica_verifier::protocol::proof::Output;
+use lorica_verifier::protocol::statement::{DOMAIN_EMBEDDING, Inputs, RequestInputs};
 use support::{Run, World, binding, scalars, world};
 
 /// Architecture, shape and SRS are constants of the circuit: what inputs say of them is not read.

@@ -13,7 +13,7 @@ use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::prove::CheckError;
 use lorica_settlement::settlement::{Settlement, SettlementError};
 use lorica_settlement::statement::{CircuitShape, Compiled};
-use lorica_verifier::codec::{CodecError, Writer};
+use lorica_verifier::files::codec::{CodecError, Writer};
 use support::{binding, bound, key, scalars, settle, world};
 
 /// Every shape that could be taken for this one.

@@ -9,7 +9,7 @@ use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_settlement::rows::{Fixed, Rows, Var};
 use lorica_settlement::statement::{CircuitShape, Compiled};
-use lorica_verifier::arithmetic::recorder::{Recorder, Symbolic};
+use lorica_verifier::protocol::arithmetic::recorder::{Recorder, Symbolic};
 use support::{LOG_TILE, world};
 
 /// What the gates of a circuit say of its variables, read from the fixed columns alone.

@@ -11,8 +11,8 @@ use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::shape::OutputKind;
 use lorica_settlement::circuit::SettlementCircuit;
 use lorica_settlement::statement::{CircuitShape, Compiled};
-use lorica_verifier::field::Messages;
-use lorica_verifier::statement::Inputs;
+use lorica_verifier::protocol::field::Messages;
+use lorica_verifier::protocol::statement::Inputs;
 use support::{World, binding, bound, scalars, world};
 
 /// Mercury's scalars are the last: five digests and six evaluations.

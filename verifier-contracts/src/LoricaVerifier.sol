@@ -35,7 +35,7 @@ import {
 /// Checks settlements: the halo2 proof says that the field part of the inference proof's verifier accepts; the group
 /// claim that it leaves is evaluated here, from registered commitments.
 ///
-/// Group claim (`verifier/src/group.rs`):
+/// Group claim (`verifier/src/protocol/group.rs`):
 ///   e( Σ_j eq(ρ_hi, j) tile_j + (α - ζ^b) q + ζ quot + β (z - α) g + β² h + β³ (z - α) s + β⁴ (ζz - 1)(z - α) d
 ///      - (z - ζ)(ζz - 1)(z - α) W + z W' + constant [1]₁, [1]₂ ) = e( quot + W', [τ]₂ )
 ///

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {Point} from "./Bn254.sol";
 
-// A record is the preimage of an id: id = Keccak-256(record) mod r, as `verifier/src/record.rs` and `key.rs` write it.
+// A record is the preimage of an id: id = Keccak-256(record) mod r, as `verifier/src/protocol/record.rs` and `key.rs` write it.
 //
 //   architecture: tag ‖ family ‖ bytes of the encoding (4) ‖ encoding ‖ τ (4) ‖ SRS digest ‖ [τ]₂ (128) ‖ count (4) ‖ points
 //   base:         tag ‖ family ‖ points (4) ‖ architecture id ‖ scales word ‖ points

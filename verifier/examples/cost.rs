@@ -3,10 +3,10 @@
 use lorica_circuits::families::encoder::{Activation, Architecture};
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::{OutputKind, Shape};
-use lorica_verifier::arithmetic::recorder::{Recorder, Symbolic};
-use lorica_verifier::determined::determined;
-use lorica_verifier::field::{field_part, proof_transcript};
-use lorica_verifier::transcript::Event;
+use lorica_verifier::protocol::arithmetic::recorder::{Recorder, Symbolic};
+use lorica_verifier::protocol::determined::determined;
+use lorica_verifier::protocol::field::{field_part, proof_transcript};
+use lorica_verifier::protocol::transcript::Event;
 
 fn minilm() -> Architecture {
     Architecture {

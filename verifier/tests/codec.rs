@@ -1,8 +1,8 @@
 //! Files: what is written is read again, and what was not written is refused by name.
 
 use lorica_circuits::bn254::{Curve, CurveAffine, Field, Fq, Fq2, Fr, G1Affine, G2Affine, Group, PrimeCurveAffine};
-use lorica_verifier::codec::{CodecError, Reader, Writer};
-use lorica_verifier::keccak::DecodeError;
+use lorica_verifier::files::codec::{CodecError, Reader, Writer};
+use lorica_verifier::protocol::keccak::DecodeError;
 use sha3::{Digest, Keccak256};
 
 const MAGIC: &[u8; 8] = b"LORICAtt";

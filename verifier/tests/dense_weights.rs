@@ -11,10 +11,10 @@ use lorica_circuits::form::{Coefficient, Form, FormTerm, LowWeight};
 use lorica_circuits::layout::Layout;
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::{OutputKind, Shape};
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::lookup::leaf_terms;
-use lorica_verifier::multilinear::{AddressPoint, integer};
-use lorica_verifier::weight::{Points, RequestBits, Weights};
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::lookup::leaf_terms;
+use lorica_verifier::protocol::multilinear::{AddressPoint, integer};
+use lorica_verifier::protocol::weight::{Points, RequestBits, Weights};
 
 /// Xorshift: any scalars will do.
 struct Random(u64);

@@ -13,18 +13,18 @@ use lorica_circuits::bn254::{Curve, Field, Fr, G1Affine, G2Affine, PrimeCurveAff
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
 use lorica_circuits::shape::{OutputKind, Shape};
-use lorica_verifier::arithmetic::recorder::{Recorder, Taped};
-use lorica_verifier::arithmetic::{Arithmetic, ArithmeticError, Native};
-use lorica_verifier::codec::{CodecError, Reader};
-use lorica_verifier::field::{FieldError, Outcome, field_part, proof_transcript};
-use lorica_verifier::group::{GroupClaim, GroupError, VerifierKey};
-use lorica_verifier::keccak::{digest_points, encode_scalar};
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments, KeyError};
-use lorica_verifier::mercury::MercuryMessages;
-use lorica_verifier::multilinear::integer;
-use lorica_verifier::proof::{InferenceProof, Output};
-use lorica_verifier::statement::{Inputs, StatementError, packed_words};
-use lorica_verifier::verify::{VerifyError, inputs, verify, verify_with};
+use lorica_verifier::files::codec::{CodecError, Reader};
+use lorica_verifier::protocol::arithmetic::recorder::{Recorder, Taped};
+use lorica_verifier::protocol::arithmetic::{Arithmetic, ArithmeticError, Native};
+use lorica_verifier::protocol::field::{FieldError, Outcome, field_part, proof_transcript};
+use lorica_verifier::protocol::group::{GroupClaim, GroupError, VerifierKey};
+use lorica_verifier::protocol::keccak::{digest_points, encode_scalar};
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, KeyError};
+use lorica_verifier::protocol::mercury::MercuryMessages;
+use lorica_verifier::protocol::multilinear::integer;
+use lorica_verifier::protocol::proof::{InferenceProof, Output};
+use lorica_verifier::protocol::statement::{Inputs, StatementError, packed_words};
+use lorica_verifier::protocol::verify::{VerifyError, inputs, verify, verify_with};
 use sha3::{Digest, Keccak256};
 
 const PROOFS: [(&str, &str); 5] = [

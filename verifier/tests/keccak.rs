@@ -1,7 +1,7 @@
 //! Digests as the EVM computes them, and encodings that refuse what is not canonical.
 
 use lorica_circuits::bn254::{Curve, Field, Fq, Fr, G1Affine, PrimeCurveAffine, PrimeField};
-use lorica_verifier::keccak::{
+use lorica_verifier::protocol::keccak::{
     DecodeError, decode_point, decode_scalar, digest_points, encode_point, encode_scalar, keccak_bytes, keccak_words,
     reduce,
 };

@@ -3,10 +3,10 @@
 use lorica_circuits::bn254::{Curve, Field, Fr, G1Affine, G2Affine, PrimeCurveAffine};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::families::encoder::{Activation, NormScale};
-use lorica_verifier::codec::{CodecError, Reader, Writer};
-use lorica_verifier::group::{VerifierKey, combine, development_trapdoor};
-use lorica_verifier::keccak::keccak_bytes;
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments, KeyError, write_architecture};
+use lorica_verifier::files::codec::{CodecError, Reader, Writer};
+use lorica_verifier::protocol::group::{VerifierKey, combine, development_trapdoor};
+use lorica_verifier::protocol::keccak::keccak_bytes;
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, KeyError, write_architecture};
 
 const MAGIC: &[u8; 8] = b"LORICAgk";
 

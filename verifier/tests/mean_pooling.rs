@@ -6,12 +6,12 @@ use lorica_circuits::families::encoder::columns;
 use lorica_circuits::families::encoder::{Activation, Architecture};
 use lorica_circuits::layout::Layout;
 use lorica_circuits::shape::{OutputKind, Shape};
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::determined::determined;
-use lorica_verifier::field::public_value;
-use lorica_verifier::multilinear::{AddressPoint, integer};
-use lorica_verifier::statement::packed_words;
-use lorica_verifier::weight::{Points, RequestBits, Weights};
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::determined::determined;
+use lorica_verifier::protocol::field::public_value;
+use lorica_verifier::protocol::multilinear::{AddressPoint, integer};
+use lorica_verifier::protocol::statement::packed_words;
+use lorica_verifier::protocol::weight::{Points, RequestBits, Weights};
 
 const BLOCK: usize = 128;
 

@@ -1,4 +1,4 @@
-//! What determines each private input of the field part before the draw: the list of [`lorica_verifier::determined`]
+//! What determines each private input of the field part before the draw: the list of [`lorica_verifier::protocol::determined`]
 //! against what is seen when every scalar is followed through the field part.
 
 #[path = "support/forms.rs"]
@@ -9,11 +9,11 @@ use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::families::encoder::{Activation, Architecture};
 use lorica_circuits::layout::Layout;
 use lorica_circuits::shape::{OutputKind, Shape};
-use lorica_verifier::arithmetic::Arithmetic;
-use lorica_verifier::determined::{Determined, determined};
-use lorica_verifier::field::{field_part, proof_transcript};
-use lorica_verifier::statement::{DOMAIN_EMBEDDING, DOMAIN_OUTPUT};
-use lorica_verifier::transcript::Event;
+use lorica_verifier::protocol::arithmetic::Arithmetic;
+use lorica_verifier::protocol::determined::{Determined, determined};
+use lorica_verifier::protocol::field::{field_part, proof_transcript};
+use lorica_verifier::protocol::statement::{DOMAIN_EMBEDDING, DOMAIN_OUTPUT};
+use lorica_verifier::protocol::transcript::Event;
 
 const SMALL: Architecture = Architecture {
     block: 128,
@@ -188,7 +188,7 @@ fn what_is_absorbed_is_linear() {
     }
 }
 
-/// Prover messages are absorbed in the order of [`lorica_verifier::field::Messages`], each of them once.
+/// Prover messages are absorbed in the order of [`lorica_verifier::protocol::field::Messages`], each of them once.
 #[test]
 fn messages_are_absorbed_once_and_in_order() {
     for layout in layouts() {

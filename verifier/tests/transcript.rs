@@ -2,9 +2,9 @@
 
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
 use lorica_circuits::poseidon::permute_reference;
-use lorica_verifier::arithmetic::recorder::{Recorder, Taped};
-use lorica_verifier::arithmetic::{Arithmetic, Native};
-use lorica_verifier::transcript::{Event, Transcript};
+use lorica_verifier::protocol::arithmetic::recorder::{Recorder, Taped};
+use lorica_verifier::protocol::arithmetic::{Arithmetic, Native};
+use lorica_verifier::protocol::transcript::{Event, Transcript};
 
 /// What a run does: absorbs so many scalars, or draws so many challenges.
 #[derive(Clone, Copy, Debug)]

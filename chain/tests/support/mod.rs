@@ -15,11 +15,11 @@ use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_circuits::families::encoder::Scales;
 use lorica_settlement::binding::{Binding, BoundRequest};
 use lorica_settlement::settlement::{Answer, Settlement};
-use lorica_verifier::codec::{Reader, Writer};
-use lorica_verifier::keccak::{decode_point, decode_scalar};
-use lorica_verifier::key::{BaseCommitments, read_architecture};
-use lorica_verifier::mercury::MercuryOutcome;
-use lorica_verifier::statement::RequestWords;
+use lorica_verifier::files::codec::{Reader, Writer};
+use lorica_verifier::protocol::keccak::{decode_point, decode_scalar};
+use lorica_verifier::protocol::key::{BaseCommitments, read_architecture};
+use lorica_verifier::protocol::mercury::MercuryOutcome;
+use lorica_verifier::protocol::statement::RequestWords;
 use serde_json::Value;
 
 pub const CLASSIFY_1: &str = "classify-1";

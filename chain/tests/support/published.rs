@@ -7,7 +7,7 @@ use lorica_chain::embedded::EmbeddedChain;
 use lorica_chain::market::{Market, OPEN, Policy, Roles};
 use lorica_chain::publishing::Publication;
 use lorica_chain::terms::Shares;
-use lorica_verifier::key::AdapterCommitments;
+use lorica_verifier::protocol::key::AdapterCommitments;
 
 use super::{EMBED_2, GUARDIAN, OWNER, Vector, points};
 

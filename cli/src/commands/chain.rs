@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use lorica::amount::{self, Amount};
 use lorica::binding;
 use lorica::check::CheckError;
-use lorica::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
+use lorica::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, read_adapter_key, read_base_key, store};
 use lorica::input::random_word;
 use lorica::registration::expect_tables;
 use lorica::settle::Settler;
@@ -19,7 +19,7 @@ use lorica_chain::publishing::Publication;
 use lorica_chain::serve::DevelopmentNode;
 use lorica_chain::terms::Shares;
 use lorica_settlement::settlement::Settlement;
-use lorica_verifier::key::BaseCommitments;
+use lorica_verifier::protocol::key::BaseCommitments;
 use serde_json::{Value, json};
 
 use super::settlement_key::settler;
@@ -274,12 +274,12 @@ fn deploy(args: &DeployArgs, out: &Output) -> Result<(), Error> {
 /// Loads a base and adapters of it, if their SRS is permitted.
 fn load_models(base: &Path, adapters: &[PathBuf], insecure_dev_srs: bool, out: &Output) -> Result<Models, Error> {
     let path = base;
-    let base = BaseKey::load(path)?;
+    let base = read_base_key(path)?;
     if base.verifier_key().is_insecure() {
         policy(insecure_dev_srs).permit(true, || path.display().to_string())?;
         out.warn(INSECURE);
     }
-    let adapters = adapters.iter().map(|path| AdapterKey::load_for(path, &base)).collect::<Result<_, _>>()?;
+    let adapters = adapters.iter().map(|path| read_adapter_key(path, &base)).collect::<Result<_, _>>()?;
     Ok(Models { base, adapters })
 }
 

@@ -17,8 +17,8 @@ use lorica_circuits::bn254::Fr;
 use lorica_circuits::shape::OutputKind;
 use lorica_quant::integer::BaseModel;
 use lorica_settlement::statement::CircuitShape;
-use lorica_verifier::keccak::keccak;
-use lorica_verifier::proof::{InferenceProof, Output as Published};
+use lorica_verifier::protocol::keccak::keccak;
+use lorica_verifier::protocol::proof::{InferenceProof, Output as Published};
 use serde_json::{Value, json};
 
 use super::demo_chain::Stage;

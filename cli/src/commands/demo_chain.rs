@@ -24,8 +24,8 @@ use lorica_circuits::shape::OutputKind;
 use lorica_settlement::binding::{Binding, BoundRequest};
 use lorica_settlement::key::ProvingKey;
 use lorica_settlement::settlement::Settlement;
-use lorica_verifier::key::AdapterCommitments;
-use lorica_verifier::proof::InferenceProof;
+use lorica_verifier::protocol::key::AdapterCommitments;
+use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::{Value, json};
 
 use crate::error::Error;

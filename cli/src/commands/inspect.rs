@@ -17,7 +17,7 @@ use lorica::srs::INSECURE;
 use lorica_circuits::bn254::Fr;
 use lorica_prover::srs::Srs;
 use lorica_settlement::settlement::Settlement;
-use lorica_verifier::proof::InferenceProof;
+use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::{Map, Value, json};
 
 use super::verify_settlement::{answers_json, read_key};

@@ -22,7 +22,7 @@ use lorica::answer::kind_name;
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::families::encoder::Architecture;
 use lorica_circuits::shape::Shape;
-use lorica_verifier::keccak::encode_scalar;
+use lorica_verifier::protocol::keccak::encode_scalar;
 use serde_json::{Value, json};
 
 /// A word as `0x` and 64 hexadecimal digits, big-endian.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use lorica::files::{BaseKey, store};
+use lorica::files::{read_base_key, store};
 use lorica::import::{ImportSizes, calibration_texts, import_base};
 use lorica::registration::expect_tables;
 use lorica_circuits::families::encoder::Architecture;
@@ -110,7 +110,7 @@ pub fn run(command: &ModelCommand, out: &Output) -> Result<(), Error> {
 }
 
 fn check(args: &CheckArgs, out: &Output) -> Result<(), Error> {
-    let base = BaseKey::load(&args.base)?.commitments;
+    let base = read_base_key(&args.base)?.commitments;
     let srs = args.srs.load(base.log_tile, out)?;
     out.step("make tables again", || expect_tables(&srs, &base))?;
     let (tables, architecture) = (base.tables.len(), &base.architecture);

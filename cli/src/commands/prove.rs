@@ -13,7 +13,7 @@ use lorica::input::{
 use lorica::prover::{Job, LoadedAdapter, MinimumShape, Prover};
 use lorica::srs::INSECURE;
 use lorica_circuits::bn254::Fr;
-use lorica_verifier::proof::InferenceProof;
+use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::json;
 
 use super::{shape_json, shape_text, short, word};

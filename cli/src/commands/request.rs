@@ -8,7 +8,7 @@ use lorica::amount::{self, Amount};
 use lorica::answer::{kind_name, kind_of};
 use lorica::binding;
 use lorica::check::CheckError;
-use lorica::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, store};
+use lorica::files::{AdapterKey, MAX_SETTLEMENT_BYTES, read_adapter_key, read_base_key, store};
 use lorica::input::{encode, input_word, random_salt, random_word, tokenizer};
 use lorica::offer::{self, Policy};
 use lorica::signed_request::SignedRequest;
@@ -226,8 +226,8 @@ pub fn run(command: &RequestCommand, out: &Output) -> Result<(), Error> {
 fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
     let market = node::market(&args.contracts)?;
     let key = args.account.key()?;
-    let base = BaseKey::load(&args.base)?;
-    let adapter = args.adapter.as_deref().map(|path| AdapterKey::load_for(path, &base)).transpose()?;
+    let base = read_base_key(&args.base)?;
+    let adapter = args.adapter.as_deref().map(|path| read_adapter_key(path, &base)).transpose()?;
     let ids = encode(&tokenizer(&base)?, 0, &args.text)?;
     let salt = random_salt()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -371,10 +371,10 @@ fn send(
 fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect(None)?;
     let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
-    let base = BaseKey::load(&args.base)?;
+    let base = read_base_key(&args.base)?;
     let mut adapters: Vec<(AdapterKey, &PathBuf)> = Vec::new();
     for path in &args.adapter {
-        adapters.push((AdapterKey::load_for(path, &base)?, path));
+        adapters.push((read_adapter_key(path, &base)?, path));
     }
     let mut lines = String::new();
     let tokenizer = tokenizer(&base)?;

@@ -6,14 +6,14 @@ use clap::{ArgGroup, Args};
 use lorica::amount::Amount;
 use lorica::binding;
 use lorica::check::CheckError;
-use lorica::files::{AdapterKey, BaseKey, MAX_PROOF_BYTES, store};
+use lorica::files::{MAX_PROOF_BYTES, read_adapter_key, read_base_key, store};
 use lorica::offer::{Policy, bind};
 use lorica::signed_request::SignedRequest;
 use lorica_chain::alloy_primitives::Address;
 use lorica_settlement::binding::Binding;
 use lorica_settlement::settlement::admit;
-use lorica_verifier::key::AdapterCommitments;
-use lorica_verifier::proof::InferenceProof;
+use lorica_verifier::protocol::key::AdapterCommitments;
+use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::json;
 
 use super::settlement_key::settler;
@@ -82,10 +82,10 @@ fn read_binding(args: &SettleArgs) -> Result<Binding, Error> {
 /// [`Error`]; of kind [`crate::error::Kind::Rejected`] if the inference proof is not accepted.
 pub fn run(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     let binding = read_binding(args)?;
-    let base = BaseKey::load(&args.base)?;
+    let base = read_base_key(&args.base)?;
     let mut adapters: Vec<AdapterCommitments> = Vec::new();
     for path in &args.adapter {
-        adapters.push(AdapterKey::load_for(path, &base)?.commitments);
+        adapters.push(read_adapter_key(path, &base)?.commitments);
     }
     let bytes = store::read(&args.proof, MAX_PROOF_BYTES)?;
     let proof = InferenceProof::decode(&bytes).map_err(CheckError::MalformedProof)?;

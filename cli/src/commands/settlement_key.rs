@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lorica::files::{BaseKey, store};
+use lorica::files::{read_base_key, store};
 use lorica::registration::expect_tables;
 use lorica::settle::Settler;
 use lorica::srs::AcceptedSrs;
@@ -54,7 +54,7 @@ pub(crate) fn settler(srs: Arc<AcceptedSrs>) -> Result<Settler, Error> {
 /// # Errors
 /// [`Error`].
 pub fn run(args: &SettlementKeyArgs, out: &Output) -> Result<(), Error> {
-    let base = BaseKey::load(&args.base)?.commitments;
+    let base = read_base_key(&args.base)?.commitments;
     let output = if args.embed { OutputKind::Embed } else { OutputKind::Classify };
     let shape = base.architecture.shape(args.requests, args.tokens, base.log_tile, output)?;
     let srs = args.srs.load(base.log_tile, out)?;

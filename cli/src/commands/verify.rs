@@ -7,13 +7,13 @@ use clap::{ArgGroup, Args};
 use lorica::answer::Answer;
 use lorica::answer::printable;
 use lorica::check::{CheckError, ExpectedRequest, check_inference, expect_requests, expect_some_adapter};
-use lorica::files::{AdapterKey, BaseKey, MAX_PROOF_BYTES, store};
+use lorica::files::{AdapterKey, BaseKey, MAX_PROOF_BYTES, read_adapter_key, read_base_key, store};
 use lorica::input::{Context, Request, context_word, encode, parse_context, read_requests, tokenizer};
 use lorica::srs::{INSECURE, SrsPolicy};
 use lorica_chain::alloy_primitives::B256;
 use lorica_circuits::bn254::Fr;
-use lorica_verifier::proof::InferenceProof;
-use lorica_verifier::statement::RequestWords;
+use lorica_verifier::protocol::proof::InferenceProof;
+use lorica_verifier::protocol::statement::RequestWords;
 use serde_json::json;
 
 use super::{shape_json, shape_text, short, word};
@@ -58,7 +58,7 @@ pub struct VerifyArgs {
 /// # Errors
 /// [`Error`]; of kind [`Kind::Rejected`] if the proof does not hold or is about something else.
 pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
-    let base = BaseKey::load(&args.base)?;
+    let base = read_base_key(&args.base)?;
     if base.verifier_key().is_insecure() {
         out.warn(INSECURE);
     }
@@ -76,14 +76,14 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
     };
     let mut keys = Vec::new();
     for path in &args.adapter {
-        keys.push(AdapterKey::load_for(path, &base)?);
+        keys.push(read_adapter_key(path, &base)?);
     }
     let given = keys.len();
     let mut expected_ids = Vec::new();
     for request in expected.iter().flatten() {
         let id = match &request.adapter {
             Some(path) => {
-                let key = AdapterKey::load_for(path, &base)?;
+                let key = read_adapter_key(path, &base)?;
                 let id = key.commitments.id();
                 keys.push(key);
                 Some(id)

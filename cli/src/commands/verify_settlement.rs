@@ -6,7 +6,7 @@ use std::time::Instant;
 use lorica::answer::printable;
 use lorica::binding;
 use lorica::check::check_settlement;
-use lorica::files::{AdapterKey, BaseKey, MAX_KEY_BYTES, MAX_SETTLEMENT_BYTES, store};
+use lorica::files::{BaseKey, MAX_KEY_BYTES, MAX_SETTLEMENT_BYTES, read_adapter_key, store};
 use lorica::srs::SrsPolicy;
 use lorica_chain::alloy_primitives::B256;
 use lorica_settlement::key::VerifyingKey;
@@ -62,7 +62,7 @@ pub(crate) fn run(
     let key = read_key(key)?;
     let mut keys = Vec::new();
     for path in adapters {
-        keys.push(AdapterKey::load_for(path, base)?);
+        keys.push(read_adapter_key(path, base)?);
     }
     let bytes = store::read(settlement, MAX_SETTLEMENT_BYTES)?;
     let start = Instant::now();

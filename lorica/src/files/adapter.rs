@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lorica_circuits::region::Region;
 use lorica_quant::integer::AdapterModel;
-use lorica_verifier::codec::{CodecError, Reader, Writer};
+use lorica_verifier::files::codec::{CodecError, Reader, Writer};
 
 use super::columns::{read_columns, write_columns};
 use super::{ADAPTER_MAGIC, AdapterKey, BaseKey, FileError, MAX_ADAPTER_BYTES, VERSION, store};

@@ -6,10 +6,10 @@ use lorica_circuits::families::encoder::Architecture;
 use lorica_circuits::region::Region;
 use lorica_quant::integer::model::INPUTS;
 use lorica_quant::integer::{BaseMeta, BaseModel, Exponents};
-use lorica_verifier::codec::{CodecError, Reader, Writer};
+use lorica_verifier::files::codec::{CodecError, Reader, Writer};
+use lorica_verifier::files::vk::read_exponent;
 
 use super::columns::{read_columns, write_columns};
-use super::vk::read_exponent;
 use super::{BASE_MAGIC, BaseKey, FileError, MAX_BASE_BYTES, VERSION, store};
 
 /// A registered base model.

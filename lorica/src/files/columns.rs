@@ -3,7 +3,7 @@
 use lorica_cells::{Cell, Cells, Columns, typed};
 use lorica_circuits::families::encoder::column_names;
 use lorica_circuits::region::Region;
-use lorica_verifier::codec::{CodecError, Reader, Writer};
+use lorica_verifier::files::codec::{CodecError, Reader, Writer};
 
 /// Bytes that hold every cell.
 fn width(cells: &Cells) -> u8 {

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lorica_quant::integer::ModelError;
-use lorica_verifier::codec::CodecError;
-use lorica_verifier::key::KeyError;
+use lorica_verifier::files::codec::CodecError;
+use lorica_verifier::protocol::key::KeyError;
 
 use crate::error::Kind;
 

@@ -1,6 +1,6 @@
 //! Lorica's files (`docs/formats.md`): a magic word, a version, bounded contents, a Keccak-256 digest at the end.
 //!
-//! * [`vk`]: what checking needs: base keys and adapter keys
+//! * [`vk`]: what checking needs: base keys and adapter keys, read from their paths
 //! * [`base`], [`adapter`]: what proving needs: a key followed by the integers
 //! * [`columns`]: integers in two, four or eight bytes each
 //! * [`store`]: bounded reading, atomic writing
@@ -15,26 +15,14 @@ pub mod vk;
 pub use adapter::AdapterFile;
 pub use base::BaseFile;
 pub use error::FileError;
-pub use vk::{AdapterKey, BaseKey};
+pub use vk::{read_adapter_key, read_base_key};
 
-/// Magic word of `base.lorica`.
-pub const BASE_MAGIC: &[u8; 8] = b"LORICAbm";
-/// Magic word of `base.vk`.
-pub const BASE_KEY_MAGIC: &[u8; 8] = b"LORICAbk";
-/// Magic word of an adapter's `.lorica`.
-pub const ADAPTER_MAGIC: &[u8; 8] = b"LORICAam";
-/// Magic word of an adapter's `.vk`.
-pub const ADAPTER_KEY_MAGIC: &[u8; 8] = b"LORICAak";
-/// Magic word of a proof (written by the verifier crate).
-pub const PROOF_MAGIC: &[u8; 8] = b"LORICApf";
-/// Magic word of an SRS (written by the prover crate).
-pub const SRS_MAGIC: &[u8; 8] = b"LoricaS\n";
-/// Magic word of a settlement (written by the settlement crate).
-pub const SETTLEMENT_MAGIC: &[u8; 8] = b"LORICAst";
-/// Magic word of a settlement key (written by the settlement crate).
-pub const SETTLEMENT_KEY_MAGIC: &[u8; 8] = b"LORICAsk";
-/// Version of the four key and model files.
-pub const VERSION: u16 = 2;
+pub use lorica_verifier::files::magic::{
+    ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, BASE_KEY_MAGIC, BASE_MAGIC, PROOF_MAGIC, SETTLEMENT_KEY_MAGIC, SETTLEMENT_MAGIC,
+    SRS_MAGIC,
+};
+pub use lorica_verifier::files::vk::VERSION;
+pub use lorica_verifier::{AdapterKey, BaseKey};
 
 /// Largest base file: a BERT-large with four bytes per weight and room to spare.
 pub const MAX_BASE_BYTES: u64 = 8 << 30;
@@ -49,7 +37,7 @@ pub const MAX_PROOF_BYTES: u64 = 4 << 20;
 
 #[cfg(test)]
 mod tests {
-    use lorica_verifier::codec::{CodecError, Writer};
+    use lorica_verifier::files::codec::{CodecError, Writer};
 
     use super::*;
 

@@ -1,220 +1,30 @@
-//! Key files: what checking a proof needs, without any weight.
+//! Key files on disk. Their formats are the verifier's ([`lorica_verifier::files::vk`]).
 
-use std::io::{Read, Write};
 use std::path::Path;
 
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
-use lorica_circuits::bn254::G2Affine;
-use lorica_circuits::shape::LABELS;
-use lorica_verifier::codec::{CodecError, Reader, Writer};
-use lorica_verifier::group::VerifierKey;
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::{AdapterKey, BaseKey};
 
-use super::{
-    ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, BASE_KEY_MAGIC, BASE_MAGIC, FileError, MAX_ADAPTER_BYTES, MAX_BASE_BYTES,
-    VERSION, store,
-};
+use super::{FileError, MAX_ADAPTER_BYTES, MAX_BASE_BYTES, store};
 
-/// Largest `tokenizer.json`.
-pub const MAX_TOKENIZER_BYTES: usize = 64 << 20;
-/// Largest name of a label, in bytes of UTF-8.
-pub const MAX_LABEL_BYTES: usize = 256;
-
-/// Key of a base: the content of `base.vk`, and the beginning of `base.lorica`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseKey {
-    /// Architecture, scales, commitments, SRS digest and `[τ]₂`.
-    pub commitments: BaseCommitments,
-    /// Whether the base can classify.
-    pub has_pooler: bool,
-    /// A mean embedding is `sums / (length·2^exponent)`.
-    pub output_exponent: i32,
-    /// `tokenizer.json`.
-    pub tokenizer_json: Vec<u8>,
+/// Reads and validates a base's key, from `base.vk` or `base.lorica`.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read_base_key(path: &Path) -> Result<BaseKey, FileError> {
+    let key = BaseKey::decode(&store::read(path, MAX_BASE_BYTES)?).map_err(FileError::malformed(path))?;
+    key.commitments.validate().map_err(|source| FileError::Key { path: path.into(), source })?;
+    Ok(key)
 }
 
-impl BaseKey {
-    /// The points of the SRS that checking needs.
-    #[must_use]
-    pub fn verifier_key(&self) -> VerifierKey {
-        VerifierKey::new(G2Affine::generator(), self.commitments.tau_g2)
+/// Reads and validates the key of an adapter of this base, from `a.vk` or `a.lorica`.
+///
+/// # Errors
+/// [`FileError`], also if the adapter is another base's.
+pub fn read_adapter_key(path: &Path, base: &BaseKey) -> Result<AdapterKey, FileError> {
+    let key = AdapterKey::decode(&store::read(path, MAX_ADAPTER_BYTES)?).map_err(FileError::malformed(path))?;
+    if key.commitments.base != base.id() {
+        return Err(FileError::OtherBase { path: path.into() });
     }
-
-    /// Writes all fields.
-    pub(super) fn write_body(&self, writer: &mut Writer) {
-        self.commitments.write(writer);
-        writer.u8(u8::from(self.has_pooler));
-        writer.i64(self.output_exponent.into());
-        writer.count(self.tokenizer_json.len());
-        writer.counted(&deflate(&self.tokenizer_json));
-    }
-
-    /// Reads all fields.
-    pub(super) fn read_body(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        Ok(Self {
-            commitments: BaseCommitments::read(reader)?,
-            has_pooler: read_flag(reader, "has pooler")?,
-            output_exponent: read_exponent(reader)?,
-            tokenizer_json: {
-                let length = usize::try_from(reader.u32("length of the tokenizer")?).unwrap_or(usize::MAX);
-                inflate(reader.counted("tokenizer", MAX_TOKENIZER_BYTES)?, length)?
-            },
-        })
-    }
-
-    /// The file `base.vk`.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::new(BASE_KEY_MAGIC, VERSION);
-        self.write_body(&mut writer);
-        writer.finish()
-    }
-
-    /// Reads `base.vk`, or the key inside `base.lorica`.
-    ///
-    /// # Errors
-    /// [`CodecError`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        if bytes.starts_with(BASE_MAGIC) {
-            return Self::read_body(&mut Reader::new(bytes, "base", BASE_MAGIC, VERSION)?);
-        }
-        let mut reader = Reader::new(bytes, "base key", BASE_KEY_MAGIC, VERSION)?;
-        let key = Self::read_body(&mut reader)?;
-        reader.finish()?;
-        Ok(key)
-    }
-
-    /// Loads and validates a base key from either file.
-    ///
-    /// # Errors
-    /// [`FileError`] names the file.
-    pub fn load(path: &Path) -> Result<Self, FileError> {
-        let key = Self::decode(&store::read(path, MAX_BASE_BYTES)?).map_err(FileError::malformed(path))?;
-        key.commitments.validate().map_err(|source| FileError::Key { path: path.into(), source })?;
-        Ok(key)
-    }
-}
-
-/// Key of an adapter: the content of `a.vk`, and the beginning of `a.lorica`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdapterKey {
-    /// Base id and commitments.
-    pub commitments: AdapterCommitments,
-    /// Whether the adapter classifies.
-    pub has_head: bool,
-    /// Names of the labels; no part of the adapter's id.
-    pub labels: Vec<String>,
-}
-
-impl AdapterKey {
-    /// The name of a label.
-    #[must_use]
-    pub fn label(&self, index: usize) -> Option<&str> {
-        self.labels.get(index).map(String::as_str)
-    }
-
-    pub(super) fn write_body(&self, writer: &mut Writer) {
-        self.commitments.write(writer);
-        writer.u8(u8::from(self.has_head));
-        writer.count(self.labels.len());
-        self.labels.iter().for_each(|label| writer.counted(label.as_bytes()));
-    }
-
-    pub(super) fn read_body(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        let commitments = AdapterCommitments::read(reader)?;
-        let has_head = read_flag(reader, "has head")?;
-        let count = reader.count("labels", LABELS, 4)?;
-        let mut labels = Vec::with_capacity(count);
-        for index in 0..count {
-            let name = std::str::from_utf8(reader.counted("label", MAX_LABEL_BYTES)?)
-                .map_err(|_| CodecError::Value { what: "label that is not UTF-8", got: index as u64 })?;
-            labels.push(name.to_owned());
-        }
-        if has_head == labels.is_empty() {
-            return Err(CodecError::Value { what: "labels of an adapter", got: count as u64 });
-        }
-        Ok(Self { commitments, has_head, labels })
-    }
-
-    /// The file `a.vk`.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::new(ADAPTER_KEY_MAGIC, VERSION);
-        self.write_body(&mut writer);
-        writer.finish()
-    }
-
-    /// Reads `a.vk`, or the key inside `a.lorica`.
-    ///
-    /// # Errors
-    /// [`CodecError`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        if bytes.starts_with(ADAPTER_MAGIC) {
-            return Self::read_body(&mut Reader::new(bytes, "adapter", ADAPTER_MAGIC, VERSION)?);
-        }
-        let mut reader = Reader::new(bytes, "adapter key", ADAPTER_KEY_MAGIC, VERSION)?;
-        let key = Self::read_body(&mut reader)?;
-        reader.finish()?;
-        Ok(key)
-    }
-
-    /// Loads an adapter key from either file.
-    ///
-    /// # Errors
-    /// [`FileError`] names the file.
-    pub fn load(path: &Path) -> Result<Self, FileError> {
-        Self::decode(&store::read(path, MAX_ADAPTER_BYTES)?).map_err(FileError::malformed(path))
-    }
-
-    /// Reads the key and checks that it is one of the base.
-    ///
-    /// # Errors
-    /// [`FileError`] if it is not.
-    pub fn load_for(path: &Path, base: &BaseKey) -> Result<Self, FileError> {
-        let key = Self::load(path)?;
-        if key.commitments.base != base.commitments.id() {
-            return Err(FileError::OtherBase { path: path.into() });
-        }
-        key.commitments.validate(&base.commitments).map_err(|source| FileError::Key { path: path.into(), source })?;
-        Ok(key)
-    }
-}
-
-fn read_flag(reader: &mut Reader<'_>, what: &'static str) -> Result<bool, CodecError> {
-    match reader.u8(what)? {
-        0 => Ok(false),
-        1 => Ok(true),
-        got => Err(CodecError::Value { what, got: got.into() }),
-    }
-}
-
-/// A scale exponent, within ±64.
-pub(super) fn read_exponent(reader: &mut Reader<'_>) -> Result<i32, CodecError> {
-    let got = reader.i64("scale exponent")?;
-    i32::try_from(got)
-        .ok()
-        .filter(|exponent| exponent.unsigned_abs() <= 64)
-        .ok_or(CodecError::Value { what: "scale exponent", got: got.cast_unsigned() })
-}
-
-fn deflate(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-    let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
-    written.unwrap_or_else(|error| unreachable!("writing into memory: {error}"))
-}
-
-/// Raw DEFLATE of exactly `length` bytes; memory is bounded by the declared length, which is bounded too.
-fn inflate(bytes: &[u8], length: usize) -> Result<Vec<u8>, CodecError> {
-    let what = "tokenizer";
-    if length > MAX_TOKENIZER_BYTES {
-        return Err(CodecError::Bound { what, bound: MAX_TOKENIZER_BYTES as u64, got: length as u64 });
-    }
-    let mut inflated = Vec::new();
-    let read = DeflateDecoder::new(bytes).take(length as u64 + 1).read_to_end(&mut inflated);
-    if read.is_err() || inflated.len() != length {
-        return Err(CodecError::Value { what: "compressed tokenizer", got: inflated.len() as u64 });
-    }
-    Ok(inflated)
+    key.commitments.validate(&base.commitments).map_err(|source| FileError::Key { path: path.into(), source })?;
+    Ok(key)
 }

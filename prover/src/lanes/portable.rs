@@ -1,7 +1,7 @@
 //! Lane by lane.
 
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_verifier::multilinear::integer;
+use lorica_verifier::protocol::multilinear::integer;
 
 use super::{LANES, Lanes};
 use crate::wide::{Limbs, Wide};

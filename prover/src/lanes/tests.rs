@@ -1,7 +1,7 @@
 //! Both implementations against field arithmetic.
 
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_verifier::multilinear::integer;
+use lorica_verifier::protocol::multilinear::integer;
 
 use super::portable::Portable;
 use super::{LANES, Lanes, SMALL_TERMS, WIDE_TERMS};

@@ -5,8 +5,8 @@ use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::column::{Lookup, Table, TableSpec};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
-use lorica_verifier::lookup::LeafChallenges;
-use lorica_verifier::multilinear::integer;
+use lorica_verifier::protocol::lookup::LeafChallenges;
+use lorica_verifier::protocol::multilinear::integer;
 
 use super::packed::Fraction;
 use super::{CHUNK_LEAVES, SUBTREE};

@@ -3,11 +3,11 @@
 use std::sync::LazyLock;
 
 use lorica_circuits::bn254::{Curve, G1Affine, PrimeCurveAffine};
-use lorica_verifier::arithmetic::ArithmeticError;
-use lorica_verifier::arithmetic::recorder::{Recorder, Taped};
-use lorica_verifier::group::{GroupClaim, GroupError, VerifierKey};
-use lorica_verifier::mercury::{MercuryMessages, mercury_field_part};
-use lorica_verifier::transcript::Event;
+use lorica_verifier::protocol::arithmetic::ArithmeticError;
+use lorica_verifier::protocol::arithmetic::recorder::{Recorder, Taped};
+use lorica_verifier::protocol::group::{GroupClaim, GroupError, VerifierKey};
+use lorica_verifier::protocol::mercury::{MercuryMessages, mercury_field_part};
+use lorica_verifier::protocol::transcript::Event;
 
 use super::*;
 
@@ -600,7 +600,7 @@ fn the_mask_covers_all_that_an_opening_shows() {
     let proof = statement.open();
     let claim = statement.claim(&statement.value, &proof).unwrap();
     let o = claim.outcome;
-    let tau = lorica_verifier::group::development_trapdoor();
+    let tau = lorica_verifier::protocol::group::development_trapdoor();
     let gamma = gamma_of(&statement, &proof);
     let shown = revealed(&statement.coefficients, &statement.point, &[o.alpha, gamma, o.zeta, o.beta, o.z, tau]);
     assert_eq!(shown[7], o.constant);

@@ -26,8 +26,9 @@ use std::path::{Path, PathBuf};
 use lorica_circuits::bn254::{
     Curve, CurveAffine, Field, Fq, Fq2, Fr, G1Affine, G2Affine, Group, PrimeCurveAffine, PrimeField,
 };
-use lorica_verifier::group::{VerifierKey, development_trapdoor};
-use lorica_verifier::keccak::reduce;
+use lorica_verifier::files::magic::SRS_MAGIC;
+use lorica_verifier::protocol::group::{VerifierKey, development_trapdoor};
+use lorica_verifier::protocol::keccak::reduce;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -40,7 +41,6 @@ pub const EXTRA_POWERS: usize = 64;
 /// Largest n: 4 GiB of points.
 pub const MAX_LOG_SIZE: u32 = 26;
 
-const MAGIC: [u8; 8] = *b"LoricaS\n";
 const VERSION: u32 = 1;
 const FLAG_INSECURE: u32 = 1;
 const HEADER_BYTES: usize = 24;
@@ -211,7 +211,7 @@ impl Srs {
         let mut head = [0u8; HEADER_BYTES + 2 * G2_BYTES];
         reader.read_exact(&mut head).map_err(io)?;
         let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        if head[..MAGIC.len()] != MAGIC {
+        if !head.starts_with(SRS_MAGIC) {
             return Err(malformed("not an SRS file"));
         }
         if word(8) != VERSION {
@@ -258,7 +258,7 @@ impl Srs {
 
     fn head(&self) -> Vec<u8> {
         let flags = if self.insecure { FLAG_INSECURE } else { 0 };
-        let mut head = MAGIC.to_vec();
+        let mut head = SRS_MAGIC.to_vec();
         for word in [VERSION, flags, self.log_size, 0] {
             head.extend_from_slice(&word.to_le_bytes());
         }

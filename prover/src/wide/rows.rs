@@ -2,7 +2,7 @@
 
 use lorica_cells::{Cell, Slice, typed};
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_verifier::multilinear::integer;
+use lorica_verifier::protocol::multilinear::integer;
 
 #[cfg(target_arch = "x86_64")]
 use crate::lanes::ifma::{self, Ifma};

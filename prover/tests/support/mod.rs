@@ -21,10 +21,10 @@ use lorica_prover::prove::{Batch, ProveError, broken_claims, broken_relations, c
 use lorica_prover::srs::Srs;
 use lorica_quant::integer::synthetic::{Sizes, Synthetic};
 use lorica_quant::integer::{AdapterModel, BatchInput, Executor, RequestInput, RequestOutput};
-use lorica_verifier::field::Outcome;
-use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
-use lorica_verifier::proof::{InferenceProof, Output, RequestStatement, Statement};
-use lorica_verifier::verify::{VerifyError, verify};
+use lorica_verifier::protocol::field::Outcome;
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::protocol::proof::{InferenceProof, Output, RequestStatement, Statement};
+use lorica_verifier::protocol::verify::{VerifyError, verify};
 
 /// τ of the tests.
 pub const LOG_TILE: u32 = 14;

@@ -14,18 +14,18 @@ use lorica_circuits::relation::{Product, PublicFactor};
 use lorica_prover::cells::Placed;
 use lorica_prover::commit::{Tile, commit_tiles};
 use lorica_prover::mercury::{evaluate_multilinear, open};
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::field::{
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::field::{
     Messages, has_form_value, message_shape, outer_points, powers, proof_transcript, public_value, variables,
 };
-use lorica_verifier::keccak::digest_points;
-use lorica_verifier::lookup::{LayerMessages, LeafChallenges, LookupMessages, leaf_challenges, leaf_terms};
-use lorica_verifier::multilinear::{eq, eq_table, integer};
-use lorica_verifier::proof::InferenceProof;
-use lorica_verifier::statement::absorb;
-use lorica_verifier::transcript::Transcript;
-use lorica_verifier::verify::{VerifyError, inputs, verify_with};
-use lorica_verifier::weight::{Points, RequestBits, Weights};
+use lorica_verifier::protocol::keccak::digest_points;
+use lorica_verifier::protocol::lookup::{LayerMessages, LeafChallenges, LookupMessages, leaf_challenges, leaf_terms};
+use lorica_verifier::protocol::multilinear::{eq, eq_table, integer};
+use lorica_verifier::protocol::proof::InferenceProof;
+use lorica_verifier::protocol::statement::absorb;
+use lorica_verifier::protocol::transcript::Transcript;
+use lorica_verifier::protocol::verify::{VerifyError, inputs, verify_with};
+use lorica_verifier::protocol::weight::{Points, RequestBits, Weights};
 
 use super::hooked::{Hook, Hooked};
 use super::{Run, SRS, World};

@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "replaced where the forgeries are run again")]
 
-use lorica_verifier::key::BaseCommitments;
-use lorica_verifier::proof::InferenceProof;
+use lorica_verifier::protocol::key::BaseCommitments;
+use lorica_verifier::protocol::proof::InferenceProof;
 
 pub fn judge(_base: &BaseCommitments, _proof: &InferenceProof) {}

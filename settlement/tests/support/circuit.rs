@@ -9,11 +9,11 @@ use halo2_base::halo2_proofs::dev::{FailureLocation, MockProver, VerifyFailure};
 use lorica_circuits::bn254::Fr;
 use lorica_settlement::circuit::SettlementCircuit;
 use lorica_settlement::statement::{CircuitShape, Compiled};
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::keccak::digest_points;
-use lorica_verifier::key::BaseCommitments;
-use lorica_verifier::proof::InferenceProof;
-use lorica_verifier::verify::inputs;
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::keccak::digest_points;
+use lorica_verifier::protocol::key::BaseCommitments;
+use lorica_verifier::protocol::proof::InferenceProof;
+use lorica_verifier::protocol::verify::inputs;
 
 /// Names of the checks whose rows fail.
 pub fn broken(circuit: &SettlementCircuit) -> BTreeSet<&'static str> {

@@ -6,12 +6,12 @@
 use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::shape::OutputKind;
-use lorica_verifier::arithmetic::Native;
-use lorica_verifier::field::{outer_points, proof_transcript};
-use lorica_verifier::lookup::leaf_challenges;
-use lorica_verifier::multilinear::{dot, eq_table, split_packed};
-use lorica_verifier::proof::{InferenceProof, Output};
-use lorica_verifier::statement::{Inputs, absorb, packed_words};
+use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::field::{outer_points, proof_transcript};
+use lorica_verifier::protocol::lookup::leaf_challenges;
+use lorica_verifier::protocol::multilinear::{dot, eq_table, split_packed};
+use lorica_verifier::protocol::proof::{InferenceProof, Output};
+use lorica_verifier::protocol::statement::{Inputs, absorb, packed_words};
 
 use super::settled::{Run, World, binding, scalars};
 

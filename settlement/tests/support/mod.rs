@@ -16,10 +16,10 @@ use lorica_settlement::binding::{Binding, BoundRequest};
 use lorica_settlement::key::{Powers, ProvingKey};
 use lorica_settlement::settlement::{MakeError, Settlement};
 use lorica_settlement::statement::CircuitShape;
-use lorica_verifier::keccak::digest_points;
-use lorica_verifier::proof::InferenceProof;
-use lorica_verifier::statement::Inputs;
-use lorica_verifier::verify::inputs;
+use lorica_verifier::protocol::keccak::digest_points;
+use lorica_verifier::protocol::proof::InferenceProof;
+use lorica_verifier::protocol::statement::Inputs;
+use lorica_verifier::protocol::verify::inputs;
 
 pub use inference::{LOG_TILE, Run, SRS, World};
 

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::settlement::Settlement;
-use lorica_verifier::codec::Writer;
-use lorica_verifier::keccak::{encode_point, encode_scalar};
-use lorica_verifier::key::write_architecture;
+use lorica_verifier::files::codec::Writer;
+use lorica_verifier::protocol::keccak::{encode_point, encode_scalar};
+use lorica_verifier::protocol::key::write_architecture;
 use serde_json::{Value, json};
 
 use super::settled::World;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_verifier::arithmetic::{Arithmetic, ArithmeticError};
+use lorica_verifier::protocol::arithmetic::{Arithmetic, ArithmeticError};
 
 /// What a form is linear in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! Native arithmetic with hooks: tests look at the verifier's checks, overlook some, or answer for the permutation.
 
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_verifier::arithmetic::{Arithmetic, ArithmeticError, Native};
+use lorica_verifier::protocol::arithmetic::{Arithmetic, ArithmeticError, Native};
 
 /// What a test does where the verifier checks or hashes.
 pub trait Hook {

@@ -14,8 +14,8 @@ use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::{Coefficient, ConstantTerm, DigitWeight, Factor, Form, FormTerm, LowWeight};
 use lorica_circuits::layout::Layout;
 
-use crate::arithmetic::Arithmetic;
-use crate::multilinear::{AddressPoint, dot, eq, eq_table, integer, packed, prefix_eq, prefix_indicator};
+use crate::protocol::arithmetic::Arithmetic;
+use crate::protocol::multilinear::{AddressPoint, dot, eq, eq_table, integer, packed, prefix_eq, prefix_indicator};
 
 /// The points at which a form is read: bound axes first, outer ones behind them.
 #[derive(Clone, Debug)]
@@ -503,7 +503,7 @@ mod tests {
     use lorica_circuits::shape::{OutputKind, Shape};
 
     use super::*;
-    use crate::arithmetic::Native;
+    use crate::protocol::arithmetic::Native;
 
     fn scalars(seed: u64, count: u64) -> Vec<Fr> {
         (0..count).map(|i| Fr::from(seed + 1_000_003 * i).square() + Fr::from(seed)).collect()

@@ -17,9 +17,9 @@ use lorica_circuits::bn254::{
 };
 use thiserror::Error;
 
-use crate::arithmetic::Native;
-use crate::keccak::keccak_bytes;
-use crate::mercury::{MercuryMessages, MercuryOutcome, MercuryProof, OpeningWeights, column_variables};
+use crate::protocol::arithmetic::Native;
+use crate::protocol::keccak::keccak_bytes;
+use crate::protocol::mercury::{MercuryMessages, MercuryOutcome, MercuryProof, OpeningWeights, column_variables};
 
 /// Why a group claim does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -60,6 +60,13 @@ impl VerifierKey {
         &self.tau_g2
     }
 
+    /// Whether `e(left, [1]₂) = e(right, [τ]₂)`.
+    pub fn pairs(&self, left: G1, right: G1) -> bool {
+        let [left, right] = [left, -right].map(|point| point.to_affine());
+        let product = Bn256::multi_miller_loop(&[(&left, &self.g2_prepared), (&right, &self.tau_g2_prepared)]);
+        product.final_exponentiation().is_identity().into()
+    }
+
     /// Whether everybody knows this SRS's trapdoor.
     pub fn is_insecure(&self) -> bool {
         self.g2 == G2Affine::generator() && self.tau_g2 == *DEVELOPMENT_TAU_G2
@@ -92,15 +99,13 @@ impl GroupClaim {
     ///
     /// # Soundness
     /// The caller vouches for the terms' commitments (registered, or digested into the transcript), for the key and for
-    /// the points being on the curve ([`crate::keccak::decode_point`]).
+    /// the points being on the curve ([`crate::protocol::keccak::decode_point`]).
     ///
     /// # Errors
     /// [`GroupError`].
     pub fn check(&self, key: &VerifierKey, proof: &MercuryProof) -> Result<(), GroupError> {
         let (left, right) = self.accumulators(proof)?;
-        let [left, right] = [left, -right].map(|point| point.to_affine());
-        let product = Bn256::multi_miller_loop(&[(&left, &key.g2_prepared), (&right, &key.tau_g2_prepared)]);
-        if bool::from(product.final_exponentiation().is_identity()) { Ok(()) } else { Err(GroupError::Pairing) }
+        if key.pairs(left, right) { Ok(()) } else { Err(GroupError::Pairing) }
     }
 
     /// The two points of the pairing equation `e(left, [1]₂) = e(right, [τ]₂)`.

@@ -10,10 +10,10 @@ use lorica_circuits::form::{PACKED_SUM_BITS, PACKED_SUMS};
 use lorica_circuits::layout::Layout;
 use lorica_circuits::shape::{OutputKind, Shape};
 
-use crate::arithmetic::{Arithmetic, ArithmeticError};
-use crate::multilinear::{eq_table, integer, packing_weights};
-use crate::transcript::Transcript;
-use crate::weight::RequestBits;
+use crate::protocol::arithmetic::{Arithmetic, ArithmeticError};
+use crate::protocol::multilinear::{eq_table, integer, packing_weights};
+use crate::protocol::transcript::Transcript;
+use crate::protocol::weight::RequestBits;
 
 /// Capacity of the proof's transcript: "lorica inference 1".
 pub const DOMAIN_PROOF: u64 = 0x6c6f_7269_6361_0001;
@@ -294,7 +294,7 @@ fn label<A: Arithmetic>(a: &mut A, logits: &[A::Scalar], label: &A::Scalar) -> R
     let mut bits = a.bits(label, 4, "statement: label is below 16")?;
     bits.reverse();
     let is_label = eq_table(a, &bits);
-    let best = crate::multilinear::dot(a, &is_label, logits);
+    let best = crate::protocol::multilinear::dot(a, &is_label, logits);
     // The best logit is a real label's: an adapter without a head classifies nothing.
     let floor = a.constant(integer(1 << REAL_LOGIT_BITS));
     let above = a.add(&best, &floor);
@@ -371,8 +371,8 @@ pub fn absorb<A: Arithmetic>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arithmetic::Native;
-    use crate::transcript::Transcript;
+    use crate::protocol::arithmetic::Native;
+    use crate::protocol::transcript::Transcript;
 
     #[test]
     fn packing_is_positional() {

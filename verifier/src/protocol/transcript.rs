@@ -20,7 +20,7 @@
 
 use lorica_circuits::bn254::Fr;
 
-use crate::arithmetic::Arithmetic;
+use crate::protocol::arithmetic::Arithmetic;
 
 /// A call made to the transcript, for tests and for the soundness table: every draw has a row there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@
 
 use lorica_circuits::families::Family;
 
-use crate::codec::Writer;
+use crate::files::codec::Writer;
 
 /// Bytes of a tag.
 pub const TAG_BYTES: usize = 32;

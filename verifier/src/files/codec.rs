@@ -10,7 +10,10 @@ use lorica_circuits::shape::OutputKind;
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
 
-use crate::keccak::{DecodeError, POINT_BYTES, WORD_BYTES, decode_point, decode_scalar, encode_point, encode_scalar};
+use super::magic;
+use crate::protocol::keccak::{
+    DecodeError, POINT_BYTES, WORD_BYTES, decode_point, decode_scalar, encode_point, encode_scalar,
+};
 
 /// Why bytes are not the file that was expected.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -82,11 +85,13 @@ pub enum CodecError {
 /// What to do with a file of an earlier version: its ids are none of this version's, so nothing in it can be kept.
 fn remedy(magic: &[u8; 8]) -> &'static str {
     match magic {
-        b"LORICAbm" | b"LORICAbk" => "import the model again",
-        b"LORICAam" | b"LORICAak" => "import the adapter again",
-        b"LORICApf" => "make the proof again",
-        b"LORICAst" => "prove and settle again",
-        b"LORICAsk" | b"LORICAsp" => "make the key again, with `lorica settlement-key`",
+        magic::BASE_MAGIC | magic::BASE_KEY_MAGIC => "import the model again",
+        magic::ADAPTER_MAGIC | magic::ADAPTER_KEY_MAGIC => "import the adapter again",
+        magic::PROOF_MAGIC => "make the proof again",
+        magic::SETTLEMENT_MAGIC => "prove and settle again",
+        magic::SETTLEMENT_KEY_MAGIC | magic::SETTLEMENT_PROVING_KEY_MAGIC => {
+            "make the key again, with `lorica settlement-key`"
+        }
         _ => "make it again",
     }
 }

@@ -17,10 +17,10 @@ use lorica_circuits::column::{Column, Lookup};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
 
-use crate::arithmetic::{Arithmetic, ArithmeticError};
-use crate::multilinear::{AddressPoint, integer};
-use crate::transcript::Transcript;
-use crate::weight::LeafTerm;
+use crate::protocol::arithmetic::{Arithmetic, ArithmeticError};
+use crate::protocol::multilinear::{AddressPoint, integer};
+use crate::protocol::transcript::Transcript;
+use crate::protocol::weight::LeafTerm;
 
 /// One layer: a sumcheck and the two children's fractions at its point.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -229,8 +229,8 @@ mod tests {
     use lorica_circuits::bn254::Field;
 
     use super::*;
-    use crate::arithmetic::Native;
-    use crate::multilinear::{eq_table, evaluate};
+    use crate::protocol::arithmetic::Native;
+    use crate::protocol::multilinear::{eq_table, evaluate};
 
     fn scalars(seed: u64, count: u64) -> Vec<Fr> {
         (0..count).map(|i| Fr::from(seed + 1_000_003 * i).square() + Fr::from(seed)).collect()

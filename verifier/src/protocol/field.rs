@@ -12,13 +12,13 @@ use lorica_circuits::form::Form;
 use lorica_circuits::layout::Layout;
 use lorica_circuits::relation::{Product, Public, PublicFactor, Relation};
 
-use crate::arithmetic::{Arithmetic, ArithmeticError};
-use crate::lookup::{LayerMessages, LookupMessages, leaf_challenges, leaf_claims, verify_tree};
-use crate::mercury::{MercuryMessages, MercuryOutcome, mercury_field_part};
-use crate::multilinear::{AddressPoint, dot, eq, eq_table, integer, split_packed};
-use crate::statement::{DOMAIN_PROOF, Inputs, RequestWords, StatementError, absorb, packed_offset};
-use crate::transcript::Transcript;
-use crate::weight::{LeafTerm, Points, Weights};
+use crate::protocol::arithmetic::{Arithmetic, ArithmeticError};
+use crate::protocol::lookup::{LayerMessages, LookupMessages, leaf_challenges, leaf_claims, verify_tree};
+use crate::protocol::mercury::{MercuryMessages, MercuryOutcome, mercury_field_part};
+use crate::protocol::multilinear::{AddressPoint, dot, eq, eq_table, integer, split_packed};
+use crate::protocol::statement::{DOMAIN_PROOF, Inputs, RequestWords, StatementError, absorb, packed_offset};
+use crate::protocol::transcript::Transcript;
+use crate::protocol::weight::{LeafTerm, Points, Weights};
 
 /// Prover messages of the field part, after the statement.
 #[derive(Clone, Debug, PartialEq, Eq)]

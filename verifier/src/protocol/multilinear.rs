@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::form::{PACKED_BITS, PACKED_SUM_BITS};
 
-use crate::arithmetic::Arithmetic;
+use crate::protocol::arithmetic::Arithmetic;
 
 /// A small integer as a field element.
 #[must_use]
@@ -113,7 +113,7 @@ pub fn packed<A: Arithmetic>(a: &mut A, point: &[A::Scalar], own: &[A::Scalar]) 
 #[must_use]
 pub fn packed_table(point: &[Fr]) -> Vec<Fr> {
     let weights = packing_weights();
-    let words = eq_table(&mut crate::arithmetic::Native, split_packed(point).0);
+    let words = eq_table(&mut crate::protocol::arithmetic::Native, split_packed(point).0);
     words.iter().flat_map(|word| weights.iter().map(move |weight| *word * weight)).collect()
 }
 
@@ -230,7 +230,7 @@ impl<S: Clone + core::fmt::Debug> AddressPoint<S> {
 /// The value of the multilinear extension of `values` at a point, most significant coordinate first.
 #[must_use]
 pub fn evaluate(values: &[Fr], point: &[Fr]) -> Fr {
-    let mut native = crate::arithmetic::Native;
+    let mut native = crate::protocol::arithmetic::Native;
     let table = eq_table(&mut native, point);
     table.iter().zip(values).fold(Fr::ZERO, |sum, (weight, value)| sum + *weight * value)
 }
@@ -238,8 +238,8 @@ pub fn evaluate(values: &[Fr], point: &[Fr]) -> Fr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arithmetic::Native;
-    use crate::arithmetic::recorder::Recorder;
+    use crate::protocol::arithmetic::Native;
+    use crate::protocol::arithmetic::recorder::Recorder;
 
     fn point(n: u64) -> Vec<Fr> {
         (0..n).map(|i| Fr::from(1_000_003 * (i + 1)).square()).collect()

@@ -8,11 +8,11 @@ use lorica_circuits::layout::MAX_REGISTERED_TILES;
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::{OutputKind, Shape};
 
-use crate::arithmetic::Native;
-use crate::codec::{CodecError, Reader, Writer};
-use crate::keccak::keccak_bytes;
-use crate::record::{RecordKind, record};
-use crate::statement::{DOMAIN_SCALES, hash};
+use crate::files::codec::{CodecError, Reader, Writer};
+use crate::protocol::arithmetic::Native;
+use crate::protocol::keccak::keccak_bytes;
+use crate::protocol::record::{RecordKind, record};
+use crate::protocol::statement::{DOMAIN_SCALES, hash};
 
 /// Why a key is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,7 +130,7 @@ impl BaseCommitments {
         Family::Encoder
     }
 
-    /// Id of architecture, τ, SRS and tables ([`crate::record`]). It holds the SRS, and with it the base id does: under
+    /// Id of architecture, τ, SRS and tables ([`crate::protocol::record`]). It holds the SRS, and with it the base id does: under
     /// another `[τ]₂` the same points commit to anything.
     #[must_use]
     pub fn architecture_digest(&self) -> Fr {
@@ -151,7 +151,7 @@ impl BaseCommitments {
         hash(&mut Native, DOMAIN_SCALES, &self.scales.values())
     }
 
-    /// Id of architecture, scales and tiles ([`crate::record`]).
+    /// Id of architecture, scales and tiles ([`crate::protocol::record`]).
     #[must_use]
     pub fn id(&self) -> Fr {
         let mut writer = record(RecordKind::Base, self.family());
@@ -226,7 +226,7 @@ pub struct AdapterCommitments {
 }
 
 impl AdapterCommitments {
-    /// Id of base, datanet version and tiles ([`crate::record`]).
+    /// Id of base, datanet version and tiles ([`crate::protocol::record`]).
     #[must_use]
     pub fn id(&self) -> Fr {
         let mut writer = record(RecordKind::Adapter, Family::Encoder);

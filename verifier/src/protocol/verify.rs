@@ -6,15 +6,15 @@ use lorica_circuits::layout::Layout;
 use lorica_circuits::region::{Copies, Region};
 use lorica_circuits::shape::OutputKind;
 
-use crate::arithmetic::{Arithmetic, Native};
-use crate::field::{FieldError, Outcome, field_part, proof_transcript};
-use crate::group::{GroupClaim, GroupError, VerifierKey};
-use crate::keccak::{digest_points, encode_scalar, keccak_words};
-use crate::key::{AdapterCommitments, BaseCommitments, KeyError};
-use crate::multilinear::{eq_table, integer};
-use crate::proof::{InferenceProof, Output, Statement};
-use crate::statement::{Inputs, RequestInputs, packed_words, shape_words};
-use crate::transcript::Transcript;
+use crate::protocol::arithmetic::{Arithmetic, Native};
+use crate::protocol::field::{FieldError, Outcome, field_part, proof_transcript};
+use crate::protocol::group::{GroupClaim, GroupError, VerifierKey};
+use crate::protocol::keccak::{digest_points, encode_scalar, keccak_words};
+use crate::protocol::key::{AdapterCommitments, BaseCommitments, KeyError};
+use crate::protocol::multilinear::{eq_table, integer};
+use crate::protocol::proof::{InferenceProof, Output, Statement};
+use crate::protocol::statement::{Inputs, RequestInputs, packed_words, shape_words};
+use crate::protocol::transcript::Transcript;
 
 /// Why a proof is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

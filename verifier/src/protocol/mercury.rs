@@ -19,9 +19,9 @@
 
 use lorica_circuits::bn254::{Fr, G1Affine, PrimeField};
 
-use crate::arithmetic::{Arithmetic, ArithmeticError};
-use crate::keccak::digest_points;
-use crate::transcript::Transcript;
+use crate::protocol::arithmetic::{Arithmetic, ArithmeticError};
+use crate::protocol::keccak::digest_points;
+use crate::protocol::transcript::Transcript;
 
 /// The opening proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -368,9 +368,9 @@ mod tests {
     use lorica_circuits::bn254::Field;
 
     use super::*;
-    use crate::arithmetic::Native;
     use crate::hooked::{Hook, Hooked};
-    use crate::multilinear::eq_table;
+    use crate::protocol::arithmetic::Native;
+    use crate::protocol::multilinear::eq_table;
 
     fn scalars(seed: u64, count: u64) -> Vec<Fr> {
         (0..count).map(|i| Fr::from(seed + 1_000_003 * i).square() + Fr::from(seed)).collect()

@@ -11,12 +11,12 @@
 
 use lorica_circuits::layout::Layout;
 
-use crate::field::{Messages, message_shape};
-use crate::lookup::{LayerMessages, LookupMessages};
-use crate::mercury::{Evaluations, MercuryMessages};
-use crate::statement::{ID_BITS, Inputs, RequestInputs};
+use crate::protocol::field::{Messages, message_shape};
+use crate::protocol::lookup::{LayerMessages, LookupMessages};
+use crate::protocol::mercury::{Evaluations, MercuryMessages};
+use crate::protocol::statement::{ID_BITS, Inputs, RequestInputs};
 
-/// What determines a scalar. Labels are those of the transcript, checks those of [`crate::arithmetic::Arithmetic`].
+/// What determines a scalar. Labels are those of the transcript, checks those of [`crate::protocol::arithmetic::Arithmetic`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Determined {
     /// An element of the transcript by itself, before the first draw.

@@ -4,12 +4,12 @@ use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_circuits::layout::MAX_WITNESS_TILES;
 use lorica_circuits::shape::{LABELS, MAX_REQUESTS, MAX_TOKENS, OutputKind, Shape};
 
-use crate::codec::{CodecError, Reader, Writer};
-use crate::field::Messages;
-use crate::lookup::{LayerMessages, LookupMessages};
-use crate::mercury::{Evaluations, MercuryProof};
+use crate::files::codec::{CodecError, Reader, Writer};
+use crate::files::magic::PROOF_MAGIC;
+use crate::protocol::field::Messages;
+use crate::protocol::lookup::{LayerMessages, LookupMessages};
+use crate::protocol::mercury::{Evaluations, MercuryProof};
 
-const MAGIC: &[u8; 8] = b"LORICApf";
 const VERSION: u16 = 2;
 
 /// What one request published.
@@ -117,7 +117,7 @@ impl InferenceProof {
     pub fn encode(&self) -> Vec<u8> {
         let Self { statement, prover_salt, witness, messages, opening } = self;
         let Statement { shape, architecture, srs, base, context, requests } = statement;
-        let mut w = Writer::new(MAGIC, VERSION);
+        let mut w = Writer::new(PROOF_MAGIC, VERSION);
         for value in [shape.requests, shape.tokens] {
             w.count(value);
         }
@@ -164,7 +164,7 @@ impl InferenceProof {
     /// # Errors
     /// [`CodecError`] names the field.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        let mut r = Reader::new(bytes, "proof", MAGIC, VERSION)?;
+        let mut r = Reader::new(bytes, "proof", PROOF_MAGIC, VERSION)?;
         let number = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         let (requests, tokens) = (number(r.u32("requests")?), number(r.u32("tokens")?));
         let log_tile = r.u32("tau")?;

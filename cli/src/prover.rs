@@ -161,14 +161,15 @@ impl Prover {
     }
 }
 
-/// A shape that is larger than the batch needs, for which there is a settlement key; by default none is.
+/// The least size of a proof's shape. A batch that is smaller is padded to it, so that the shape is one for which there is a
+/// settlement key. The default pads nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Room {
-    /// At least so many requests.
+    /// The least number of requests.
     pub requests: usize,
-    /// At least so many tokens in each.
+    /// The least number of tokens of a text.
     pub tokens: usize,
-    /// Embeddings, although all adapters classify.
+    /// Proves embeddings even if all adapters classify.
     pub embed: bool,
 }
 

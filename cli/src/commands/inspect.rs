@@ -26,7 +26,7 @@ use crate::srs_source::INSECURE;
 /// Arguments of `inspect`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// A base, adapter, key, proof, settlement or SRS
+    /// The file: a base, an adapter, a key of either, a proof, a settlement, a settlement key or an SRS
     pub file: PathBuf,
 }
 

@@ -57,9 +57,9 @@ pub struct Ownership {
 pub struct Governance {
     /// For publishing an architecture, a base, an adapter, in OPEN's smallest unit.
     pub fees: [U256; 3],
-    /// Of the shares of new versions.
+    /// Bounds on the shares of new versions.
     pub bounds: Bounds,
-    /// Who has the fees for publishing.
+    /// The account that may withdraw the fees for publishing.
     pub treasury: Address,
     /// What of them it has not withdrawn, in OPEN's smallest unit.
     pub accrued_fees: U256,

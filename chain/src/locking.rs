@@ -30,7 +30,7 @@ alloy_sol_types::sol! {
 /// What is locked for a request, and on which terms.
 #[derive(Clone, Copy, Debug)]
 pub struct Locking<'a> {
-    /// For which the account pays.
+    /// The request that the account pays for.
     pub request: &'a InferenceRequest,
     /// In the token's smallest unit, below 2^96.
     pub fee: U256,

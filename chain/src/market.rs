@@ -44,7 +44,7 @@ pub struct Roles {
 pub struct Policy {
     /// Blocks between reserving and publishing.
     pub reservation_blocks: u64,
-    /// Of the shares of what is published.
+    /// Bounds on the shares of new versions.
     pub bounds: Bounds,
     /// For publishing an architecture, a base, an adapter, in OPEN's smallest unit.
     pub fees: [U256; 3],

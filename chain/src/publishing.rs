@@ -14,12 +14,12 @@ use crate::contracts::{Step, ask, expect_adapter_fits, expect_base_fits};
 use crate::market::Market;
 use crate::terms::{Kind, Shares, line_number};
 
-/// How long a reservation's age is awaited, in looks.
+/// How often the chain is asked whether a reservation is old enough.
 const RESERVATION_LOOKS: u32 = 240;
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(500);
 
-/// What is said of a version when it is published.
+/// The terms that a version is published with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
     /// The line that it continues; zero for a new one.
@@ -34,7 +34,7 @@ pub struct Publication {
     pub licence: String,
     /// Hides the id in the reservation: random.
     pub salt: B256,
-    /// Most for publishing, in OPEN's smallest unit.
+    /// The largest publishing fee to pay, in OPEN's smallest unit.
     pub most: U256,
 }
 

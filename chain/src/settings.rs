@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Most for a transaction's gas unless said: one whole gas token.
+/// The most that a transaction's gas may cost unless settings say otherwise: one whole gas token.
 const MOST_FOR_GAS: u128 = 1_000_000_000_000_000_000;
 
 /// Patience with a node and with a chain.
@@ -12,7 +12,7 @@ pub struct Settings {
     /// Blocks from a transaction's own to the latest, both counted, before it is done. If none is said, 3, and 1 on the
     /// chains of development nodes (31337, 1337).
     pub confirmations: Option<u64>,
-    /// For one answer.
+    /// The longest time to wait for one answer.
     pub request_time: Duration,
     /// How often a node that is out of reach, overloaded or broken is asked.
     pub attempts: u32,
@@ -26,7 +26,7 @@ pub struct Settings {
     pub replacements: u32,
     /// How long to wait without a new confirmation before giving up.
     pub inclusion_time: Duration,
-    /// Most that a transaction's gas may cost, in wei: the node names the price.
+    /// The most that a transaction's gas may cost, in wei. The node names the price.
     pub most_for_gas: u128,
     /// Folder of the locks that keep programs from taking one nonce; if none is said, `nonces` in Lorica's cache. All
     /// programs that send from an account must have the same.

@@ -43,14 +43,14 @@ impl Kind {
     }
 }
 
-/// What is demanded of a version's shares when it is published, in basis points.
+/// Governance's bounds on the shares of new versions, in basis points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Least share of a prover: 1,000 to 8,000.
+    /// The least share of a prover; governance can set 1,000 to 8,000.
     pub min_prover: u16,
-    /// Least share of a base's owner: 1,000 at most.
+    /// The least share of a base's owner; governance can set 0 to 1,000.
     pub min_base_owner: u16,
-    /// Most for contributors: 1,000 to 10,000.
+    /// The largest share of contributors; governance can set 1,000 to 10,000.
     pub max_contributors: u16,
 }
 
@@ -64,21 +64,21 @@ impl From<Bounds> for ModelRegistry::Bounds {
 /// Shares of a fee in basis points; they add up to 10,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares {
-    /// To who proves.
+    /// The prover's share.
     pub prover: u16,
-    /// To the owner of the adapter's line.
+    /// The share of the owner of the adapter's line.
     pub adapter_owner: u16,
-    /// To the owner of the base's line.
+    /// The share of the owner of the base's line.
     pub base_owner: u16,
-    /// To the contributors' pot.
+    /// The share of the contributors' pot.
     pub contributors: u16,
 }
 
 impl Shares {
-    /// Of a fee; rounding leaves the rest to the prover.
+    /// The shares unless others are named. Each share of a fee is rounded down; the prover also gets what rounding leaves.
     pub const DEFAULT: Self = Self { prover: 5_000, adapter_owner: 2_000, base_owner: 1_000, contributors: 2_000 };
 
-    /// That they are a whole, within governance's bounds.
+    /// Refuses shares that do not add up to the whole fee, or are outside of governance's bounds.
     pub(crate) fn check(self, bounds: Bounds) -> Result<(), String> {
         let Self { prover, adapter_owner, base_owner, contributors } = self;
         let sum: u32 = [prover, adapter_owner, base_owner, contributors].map(u32::from).iter().sum();

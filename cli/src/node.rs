@@ -22,10 +22,11 @@ const MAX_TEXT_BYTES: u64 = 1 << 16;
 /// A node.
 #[derive(Args, Debug)]
 pub struct NodeArgs {
-    /// The node
+    /// JSON-RPC address of a node of the chain
     #[arg(long, value_name = "URL", env = "LORICA_RPC")]
     pub rpc: String,
-    /// Blocks from a transaction's own to the latest before it is done; 3 if absent, 1 on a development node's chain
+    /// How many blocks, its own included, a transaction must be deep before it counts as done. If absent: 3, and 1 on a
+    /// development chain (31337, 1337)
     #[arg(long, value_name = "BLOCKS", env = "LORICA_CONFIRMATIONS")]
     pub confirmations: Option<u64>,
     /// Most that the gas of a transaction may cost, in the chain's gas token
@@ -49,9 +50,9 @@ impl NodeArgs {
 #[derive(Args, Debug)]
 pub struct MarketArgs {
     #[command(flatten)]
-    /// The node
+    /// How the node is reached.
     pub node: NodeArgs,
-    /// The file of addresses, as `chain deploy` writes it
+    /// File with the contracts' addresses, as `lorica chain deploy` writes it
     #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
     pub contracts: PathBuf,
 }
@@ -59,10 +60,12 @@ pub struct MarketArgs {
 /// An account that sends transactions.
 #[derive(Args, Clone, Debug, Default)]
 pub struct AccountArgs {
-    /// The account's private key: 64 hexadecimal digits or a keystore; from the environment (`LORICA_PRIVATE_KEY`) if absent
+    /// File with the account's private key: 64 hexadecimal digits, or a keystore. If absent, the variable LORICA_PRIVATE_KEY
+    /// holds the key
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
-    /// Password of the keystore; from the environment (`LORICA_KEY_PASSWORD`, `LORICA_KEY_PASSWORD_FILE`) if absent
+    /// File with the keystore's password. If absent, the variable LORICA_KEY_PASSWORD holds the password, or
+    /// LORICA_KEY_PASSWORD_FILE names the file
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 }
@@ -91,10 +94,10 @@ impl AccountArgs {
 #[derive(Args, Debug)]
 pub struct SenderArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Who
+    /// The account that signs and sends the transactions.
     pub account: AccountArgs,
 }
 

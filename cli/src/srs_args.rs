@@ -13,10 +13,10 @@ use crate::output::Output;
 /// The choice of the SRS on the command line.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SrsArgs {
-    /// The structured reference string
+    /// File with the structured reference string, as `lorica srs` writes it
     #[arg(long, value_name = "FILE", env = "LORICA_SRS")]
     pub srs: Option<PathBuf>,
-    /// Permit the development SRS, whose trapdoor is public; without --srs it is made and cached
+    /// Allow the development SRS, with which anyone can forge proofs: for tests only. Without --srs it is made and cached
     #[arg(long)]
     pub insecure_dev_srs: bool,
 }

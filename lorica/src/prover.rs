@@ -152,15 +152,15 @@ pub struct Job<'a> {
     pub salt: Salt,
 }
 
-/// The least shape of a proof. A batch that needs more gets more. It matters where a settlement key is to be used that was
-/// made for a larger shape than the batch needs.
+/// The least size of a proof's shape. A batch that is smaller is padded to it, so that the shape is one for which there is a
+/// settlement key. The default pads nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MinimumShape {
-    /// Requests.
+    /// The least number of requests.
     pub requests: usize,
-    /// Tokens of a request.
+    /// The least number of tokens of a text.
     pub tokens: usize,
-    /// Embeddings, although all adapters classify.
+    /// Proves embeddings even if all adapters classify.
     pub embed: bool,
 }
 

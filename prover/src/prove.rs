@@ -71,7 +71,7 @@ pub fn random_scalar() -> Result<Fr, ProveError> {
 }
 
 /// Where the mask tile has its coefficients: an 8 x 8 grid of rows and columns of Mercury's matrix, none in row 0
-/// (protocol section 7).
+/// (`docs/protocol/settlement.md`, Hiding).
 pub(crate) fn mask_cells(log_tile: u32) -> Vec<usize> {
     let columns = 1usize << log_tile.div_ceil(2);
     (1..=8).flat_map(|row| (0..8).map(move |column| row * columns + column)).collect()

@@ -1,7 +1,7 @@
 //! The prover of the reduction of all claims to one point of the address space.
 //!
-//! `Σ_claims μ^i·⟨w_i, T⟩` over up to 2^26 small integers T, in two passes (design section 7). An address is (hi, lo) with
-//! [`LOW`] bits in lo. Every weight is a sum of **atoms** `u(hi)·v(lo)`:
+//! `Σ_claims μ^i·⟨w_i, T⟩` over the small integers T of the address space, in two passes: the integers are never expanded to
+//! field elements. An address is (hi, lo) with [`LOW`] bits in lo. Every weight is a sum of **atoms** `u(hi)·v(lo)`:
 //!
 //! 1. per atom, `g(lo) = Σ_hi u(hi)·T(hi, lo)` by small multiply-accumulate; then LOW rounds of sumcheck over
 //!    `Σ_atoms Σ_lo v(lo)·g(lo)`;

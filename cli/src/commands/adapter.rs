@@ -24,7 +24,10 @@ use crate::srs_args::SrsArgs;
 /// What to do with an adapter.
 #[derive(Debug, Subcommand)]
 pub enum AdapterCommand {
-    /// Turn a PEFT LoRA folder into a registered adapter of a base
+    /// Import a PEFT LoRA folder: quantise it for a base, commit to its weights, write adapter and key
+    ///
+    /// Writes the adapter (FILE, with the weights, for proving) and its key (FILE with the ending .vk, for checking). With --texts
+    /// it measures how often the integer model agrees with the float model and with the labels.
     Import(ImportArgs),
 }
 
@@ -33,20 +36,20 @@ pub enum AdapterCommand {
 pub struct ImportArgs {
     /// Folder with adapter_config.json, adapter_model.safetensors and perhaps labels.json
     pub dir: PathBuf,
-    /// The base that it adapts
+    /// The imported base (.lorica) that the adapter was trained on
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// Texts to measure on: JSON lines with `text` and perhaps `label`
+    /// Texts to measure the quality on: JSON lines with `text`, and `label` if it is known
     #[arg(long, value_name = "FILE")]
     pub texts: Option<PathBuf>,
-    /// Folder that the base was imported from, to compare with the float model; a fetched model is found by itself
+    /// Folder that the base was imported from, to compare with the float model. If absent, a fetched model is found in the cache
     #[arg(long, value_name = "DIR", requires = "texts")]
     pub model: Option<PathBuf>,
-    /// The file to write; the key goes beside it with the ending .vk
+    /// File to write the adapter to; its key is written beside it, with the ending .vk
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
     #[command(flatten)]
-    /// The SRS
+    /// The SRS that commits.
     pub srs: SrsArgs,
 }
 

@@ -34,19 +34,19 @@ use crate::srs_args::development;
 /// Arguments of `demo`.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
-    /// log2 of the cells in a tile: 18, 20 or 22
+    /// Size of a tile: 2^TAU cells, TAU being 18, 20 or 22. Smaller tiles prove faster, and cost more gas to settle
     #[arg(long, default_value_t = 20, value_parser = parse_tau)]
     pub tau: u32,
-    /// The text to classify
+    /// Text to classify; its tokens decide the shape of the proof
     #[arg(long, allow_hyphen_values = true, default_value = TEXT)]
     pub text: String,
-    /// Folder of fixtures to take the adapters from; built-in copies otherwise
+    /// The project's fixtures folder, to take the adapters from. If absent, built-in copies serve
     #[arg(long, value_name = "DIR")]
     pub fixtures: Option<PathBuf>,
-    /// The report of the run to write, as HTML
+    /// HTML page to write about the run
     #[arg(long, value_name = "FILE", default_value = "lorica-demo.html")]
     pub report: PathBuf,
-    /// Folder to leave the files in
+    /// Folder to leave base, adapters and proof in. If absent, they are not kept
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
 }

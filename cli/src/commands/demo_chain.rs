@@ -31,21 +31,21 @@ use serde_json::{Value, json};
 use crate::error::Error;
 use crate::output::{Output, phases_json, size, time};
 
-/// The chain that anvil imitates too.
+/// The chain's id: anvil's default.
 const CHAIN_ID: u64 = 31337;
-/// What the requester pays, in OPEN.
+/// The fee that the requester locks, in OPEN.
 const FEE: u64 = 10;
-/// What everybody starts with, in OPEN.
+/// OPEN that each party has at the start.
 const PURSE: u64 = 1_000;
-/// Seconds until the requester may have the money back.
+/// Seconds from the lock to the request's deadline.
 const PATIENCE: u64 = 3_600;
 
-/// Who takes part.
+/// A party of the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Party {
-    /// For people.
+    /// The name that is printed.
     pub(crate) name: &'static str,
-    /// On the chain.
+    /// The account on the chain.
     pub(crate) account: Address,
 }
 

@@ -18,13 +18,13 @@ use crate::output::{Output, joined, phases_json};
 /// Arguments of `infer`.
 #[derive(Args, Debug)]
 pub struct InferArgs {
-    /// The base
+    /// The imported base (.lorica)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// An adapter of the base
+    /// An imported adapter (.lorica) of that base; without one the answer is the base's embedding
     #[arg(long, value_name = "FILE")]
     pub adapter: Option<PathBuf>,
-    /// The text
+    /// The text to run the model on
     #[arg(long, allow_hyphen_values = true)]
     pub text: String,
 }

@@ -28,7 +28,7 @@ use crate::output::Output;
 /// Arguments of `inspect`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// A base, adapter, key, proof, settlement or SRS
+    /// The file: a base, an adapter, a key of either, a proof, a settlement, a settlement key or an SRS
     pub file: PathBuf,
 }
 

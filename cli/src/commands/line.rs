@@ -23,15 +23,23 @@ use crate::output::{Output, joined};
 /// What to do with a line.
 #[derive(Debug, Subcommand)]
 pub enum LineCommand {
-    /// Say who owns a line, and what is known of a version
+    /// Print who owns a line, what it is owed, and the terms of a version
     Show(ShowArgs),
-    /// Retire a version, as the line's owner: no further request is locked for it, and locked ones are settled as ever
+    /// Retire a version for good: no further request is locked for it; only the line's owner may
+    ///
+    /// Requests that are locked already are settled as before. A retired base stops its adapters too.
     Retire(RetireArgs),
-    /// Offer a line to who may then accept it, as its owner. What the owner is owed when it is accepted goes with it
+    /// Offer a line to another account; only its owner may
+    ///
+    /// The line passes when that account runs `lorica line accept`. What the line has earned and its owner has not withdrawn by
+    /// then passes with it: withdraw first.
     Offer(OfferArgs),
-    /// Take over a line that is offered to the account
+    /// Accept a line that was offered to the account
     Accept(AcceptArgs),
-    /// Name another contributors' pot, as the present one. What the contributors are owed goes with it
+    /// Name another account as a line's contributors' pot; only the present pot may
+    ///
+    /// The contributors' pot is the account that withdraws the contributors' share. What it has not withdrawn passes to the new
+    /// one.
     Pot(PotArgs),
 }
 
@@ -39,10 +47,10 @@ pub enum LineCommand {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 pub struct LineArgs {
-    /// The line of this base or adapter (its key)
+    /// Key of a base or adapter (.vk; a .lorica file will do): the line that it is published in
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// The line with this number
+    /// The line's number, instead of --model
     #[arg(long, value_name = "NUMBER")]
     pub line: Option<u32>,
 }
@@ -62,10 +70,10 @@ impl LineArgs {
 #[derive(Args, Debug)]
 pub struct ShowArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Which
+    /// The line.
     pub line: LineArgs,
 }
 
@@ -73,12 +81,12 @@ pub struct ShowArgs {
 #[derive(Args, Debug)]
 pub struct RetireArgs {
     #[command(flatten)]
-    /// The line's owner
+    /// The node, the contracts, and the account of the line's owner.
     pub by: SenderArgs,
-    /// The version: the key of a base or adapter
+    /// Key of the base or adapter (.vk; a .lorica file will do) that is retired
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
-    /// Confirm: it cannot be undone
+    /// Confirm that you mean it: a retired version stays retired
     #[arg(long, required = true)]
     pub for_good: bool,
 }
@@ -87,15 +95,15 @@ pub struct RetireArgs {
 #[derive(Args, Debug)]
 pub struct OfferArgs {
     #[command(flatten)]
-    /// The line's owner
+    /// The node, the contracts, and the account of the line's owner.
     pub by: SenderArgs,
     #[command(flatten)]
-    /// Which
+    /// The line.
     pub line: LineArgs,
-    /// To whom
+    /// Account that may accept the line
     #[arg(long, value_name = "ADDRESS", required_unless_present = "withdraw_offer", value_parser = parse_account)]
     pub to: Option<Address>,
-    /// Withdraw the offer
+    /// Withdraw an offer instead of making one
     #[arg(long, conflicts_with = "to")]
     pub withdraw_offer: bool,
 }
@@ -104,10 +112,10 @@ pub struct OfferArgs {
 #[derive(Args, Debug)]
 pub struct AcceptArgs {
     #[command(flatten)]
-    /// To whom it is offered
+    /// The node, the contracts, and the account of the one that the line is offered to.
     pub by: SenderArgs,
     #[command(flatten)]
-    /// Which
+    /// The line.
     pub line: LineArgs,
 }
 
@@ -115,15 +123,15 @@ pub struct AcceptArgs {
 #[derive(Args, Debug)]
 pub struct PotArgs {
     #[command(flatten)]
-    /// The present pot
+    /// The node, the contracts, and the account of the present pot.
     pub by: SenderArgs,
     #[command(flatten)]
-    /// Which
+    /// The line.
     pub line: LineArgs,
-    /// The pot from now on
+    /// Account that becomes the contributors' pot
     #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub to: Address,
-    /// Confirm: it holds at once, and only the new pot can change it
+    /// Confirm that you mean it: it holds at once, and only the new pot can change it again
     #[arg(long, required = true)]
     pub for_good: bool,
 }
@@ -165,25 +173,25 @@ pub fn run(command: &LineCommand, out: &Output) -> Result<(), Error> {
     }
 }
 
-/// What a line is owed in OPEN and in the gas token.
+/// Amounts of OPEN and of the gas token that a line has earned and nobody has withdrawn.
 fn owed(market: &Market, chain: &mut impl Chain, line: u32) -> Result<[(Address, ModelAmounts); 2], ChainError> {
     let mut of = |token| market.model_amounts(chain, line, token).map(|amounts| (token, amounts));
     Ok([of(market.open)?, of(NATIVE)?])
 }
 
-/// Amounts that are not zero, for people; none if all are.
+/// The amounts that are not zero, as text; `None` if all are zero.
 fn sums(market: &Market, amounts: impl IntoIterator<Item = (Address, U256)>) -> Option<String> {
     let amounts = amounts.into_iter().filter(|(_, amount)| !amount.is_zero());
     let said = amounts.map(|(token, units)| format!("{} {}", amount::show(units), token_name(token, market)));
     said.reduce(|all, next| format!("{all} and {next}"))
 }
 
-/// What a transaction did for people: its gas, or that there was none.
+/// A transaction's gas as text, or that none was sent.
 pub(crate) fn done(receipt: Option<&Receipt>) -> String {
     receipt.map_or_else(|| "it was so already, nothing is sent".into(), |receipt| format!("{} gas", receipt.gas))
 }
 
-/// A transaction, or that there was none, beside what a command says.
+/// Adds a transaction's gas and hash to a command's JSON, or that none was sent.
 pub(crate) fn done_json(receipt: Option<&Receipt>, content: Value) -> Value {
     let gas = receipt.map_or(0, |receipt| receipt.gas);
     let transaction = receipt.and_then(|receipt| receipt.hash);

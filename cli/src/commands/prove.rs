@@ -25,41 +25,42 @@ use crate::srs_args::SrsArgs;
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("input").required(true).args(["text", "requests"]))]
 pub struct ProveArgs {
-    /// The base
+    /// The imported base (.lorica)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// An adapter of the base
+    /// An imported adapter (.lorica) of that base, for --text; without one the answer is the base's embedding
     #[arg(long, value_name = "FILE", conflicts_with = "requests")]
     pub adapter: Option<PathBuf>,
-    /// The text
+    /// The one text to prove an answer for
     #[arg(long, allow_hyphen_values = true)]
     pub text: Option<String>,
-    /// Requests as JSON lines: `text`, and perhaps `adapter` (a file) and `salt`
+    /// Batch of requests, one JSON object per line: `text`, and if wanted `adapter` (a .lorica file) and `salt` (31 bytes in
+    /// hexadecimal)
     #[arg(long, value_name = "FILE")]
     pub requests: Option<PathBuf>,
-    /// Input salt, 31 bytes; random if absent
+    /// Salt of the text's digest, 31 bytes. If absent: random
     #[arg(long, value_name = "HEX", conflicts_with = "requests", value_parser = parse_hex_salt)]
     pub salt: Option<SaltArg>,
-    /// Word that binds the proof to its use; zero if absent
+    /// Up to 32 bytes that bind the proof to its use: `verify` accepts it with the same ones only. If absent: zero
     #[arg(long, value_name = "HEX", value_parser = parse_context)]
     pub context: Option<Context>,
-    /// What the proof will be settled for: chain, contract, payee, and the requests' ids and fees, as JSON
+    /// Binding file, as `lorica request bind` writes it: the chain, contract, payee, request ids and fees that the proof is for
     #[arg(long, value_name = "FILE", conflicts_with = "context")]
     pub binding: Option<PathBuf>,
-    /// Make the shape fit so many requests at least: a settlement key's
+    /// Least number of requests in the shape of the proof; raise it to the shape of an enabled circuit
     #[arg(long, value_name = "REQUESTS", default_value_t = 1)]
     pub slots: usize,
-    /// Make the shape fit so many tokens at least: a settlement key's
+    /// Least number of tokens of a text in the shape of the proof; raise it to the shape of an enabled circuit
     #[arg(long, default_value_t = 16)]
     pub tokens: usize,
-    /// Embeddings, although all adapters classify
+    /// Prove embeddings, even if the adapters can classify
     #[arg(long)]
     pub embed: bool,
-    /// The file to write
+    /// File to write the proof to
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
     #[command(flatten)]
-    /// The SRS
+    /// The SRS that the base was imported with.
     pub srs: SrsArgs,
 }
 

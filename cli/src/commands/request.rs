@@ -33,94 +33,110 @@ use crate::output::{Output, joined};
 /// What to do with requests.
 #[derive(Debug, Subcommand)]
 pub enum RequestCommand {
-    /// Sign a request for a text's inference; needs no node
+    /// Write and sign a request for an answer to a text; needs no node
+    ///
+    /// Writes a file with the signed terms, the text and a fresh salt. The terms hold a digest of the text only. Give the file to
+    /// the prover; nothing is locked until `lorica request lock`.
     Sign(SignArgs),
-    /// Lock the fee in the escrow: by the requester, or by anyone who pays for it
+    /// Lock a request's fee in the escrow, so that a prover can earn it
+    ///
+    /// The requester may lock any fee up to the signed maximum. Another account can pay for the request too; it locks the signed
+    /// maximum. If nobody settles the request by its deadline, the payer can have the fee back.
     Lock(LockArgs),
-    /// Say where a request stands
+    /// Print the state of a request: locked, accepted, settled or ended, its fee, and the time that is left
     Status(OneArgs),
-    /// Take a request on as its prover: it cannot be cancelled any more
+    /// Accept a locked request as its prover: its requester can no longer cancel it
+    ///
+    /// Accepting costs only gas. It does not keep other provers away unless the request names this prover.
     Accept(SendArgs),
-    /// Write what proving a batch of locked requests needs: the binding, and the texts beside it
+    /// Prepare a batch of locked requests for `lorica prove`: write its binding file and its requests file
+    ///
+    /// Looks at each request on the chain first. Refuses the batch if a request is not locked, is late, names another prover, is
+    /// not accepted by the payee, or was locked before the circuit was enabled that is to settle it.
     Bind(BindArgs),
-    /// Have a settlement checked and paid
+    /// Hand a settlement to the escrow, which checks it and pays
+    ///
+    /// The escrow divides each fee between prover, adapter owner, base owner and contributors; they withdraw their shares with
+    /// `lorica withdraw`. Any account may send it: the settlement names the payee. Requests that ended meanwhile are skipped.
     Settle(SettleArgs),
-    /// Give a request back to its payer, as its prover
+    /// End a request as the prover that accepted it or is named in it: the payer is owed the fee again
     Refuse(RefuseArgs),
-    /// Take back what no prover has accepted, as the requester
+    /// End a request as its requester, as long as no prover has accepted it: the payer is owed the fee again
     Cancel(SendArgs),
-    /// Give the payer the money back after the deadline; anyone may
+    /// End a request after its deadline: the payer is owed the fee again; any account may do so
     Refund(SendArgs),
 }
 
 /// Arguments of `request sign`.
 #[derive(Args, Debug)]
 pub struct SignArgs {
-    /// The file of addresses, as `chain deploy` writes it
+    /// File with the contracts' addresses, as `lorica chain deploy` writes it
     #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
     pub contracts: PathBuf,
     #[command(flatten)]
-    /// The requester
+    /// The account that signs; the requester, unless --wallet names one.
     pub account: AccountArgs,
-    /// A contract wallet as the requester, which takes the account's signature (ERC-1271)
+    /// Contract wallet (ERC-1271) that is the requester and takes the account's signature for its own. If absent: the account is
+    /// the requester
     #[arg(long, value_name = "ADDRESS")]
     pub wallet: Option<Address>,
-    /// The base's key
+    /// Key of the base (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// The adapter's key; none for the base's embedding
+    /// Key of the adapter (.vk; a .lorica file will do); without one the answer is the base's embedding
     #[arg(long, value_name = "FILE")]
     pub adapter: Option<PathBuf>,
-    /// The text
+    /// The text to get an answer for
     #[arg(long, allow_hyphen_values = true)]
     pub text: String,
-    /// The embedding, although the adapter classifies
+    /// Ask for an embedding, even if the adapter can classify
     #[arg(long)]
     pub embed: bool,
-    /// Most to pay: whole tokens such as 1.5, or the smallest unit such as 1500wei
+    /// The most to pay: whole tokens such as 1.5, or smallest units such as 1500wei
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
     pub max_fee: Amount,
-    /// What to pay in: open, native (the gas token), or a token's address
+    /// Token to pay in: open, native (the gas token), or a token's address
     #[arg(long, default_value = "open", value_parser = parse_token)]
     pub token: Token,
-    /// Seconds from now in which the request can be settled
+    /// Deadline: seconds from now in which the request can be settled. The escrow locks no request for more
+    /// than 30 days
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     pub within: u64,
-    /// The only prover who may be paid
+    /// The only prover that may accept, refuse and be paid. If absent: any prover, and anyone can accept and then end the request
     #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO, hide_default_value = true)]
     pub prover: Address,
-    /// Contract that is called with the result
+    /// Contract that the escrow calls with the label and the output's digest. If absent: none
     #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO, hide_default_value = true)]
     pub consumer: Address,
-    /// Gas for that call
+    /// Gas for the call of --consumer, 500,000 at most
     #[arg(long, value_name = "GAS", default_value_t = 100_000, requires = "consumer")]
     pub consumer_gas: u32,
-    /// The file to write: whoever has it knows the text
+    /// File to write the request to. It holds the text in the clear
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
 }
 
-/// A request, looked at.
+/// A request to look at.
 #[derive(Args, Debug)]
 pub struct OneArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
-    /// The request's file
+    /// File of the request, as `lorica request sign` writes it
     #[arg(value_name = "REQUEST")]
     pub request: PathBuf,
 }
 
-/// A request, and who sends.
+/// A request, and the account that sends a transaction about it.
 #[derive(Args, Debug)]
 pub struct SendArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Who
+    /// The account that sends the transaction.
     pub account: AccountArgs,
-    /// The request's file
+    /// File of the request, as `lorica request sign` writes it
     #[arg(value_name = "REQUEST")]
     pub request: PathBuf,
 }
@@ -129,16 +145,16 @@ pub struct SendArgs {
 #[derive(Args, Debug)]
 pub struct LockArgs {
     #[command(flatten)]
-    /// What and who
+    /// The request, and the account that pays.
     pub send: SendArgs,
-    /// What to pay: the maximum, or less if it is an own request; needed to pay for somebody else's
+    /// Fee to lock. If absent: the signed maximum. To pay for somebody else's request, name its signed maximum here
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
     pub fee: Option<Amount>,
-    /// Let only the first so many circuits of the escrow settle it, in the order of enabling; those that are enabled now if
-    /// absent. What is enabled later never can
+    /// How many of the escrow's circuits may settle the request: the first COUNT in the order in which they were enabled. If
+    /// absent: all that are enabled now. A circuit that is enabled later can never settle it
     #[arg(long, value_name = "COUNT")]
     pub circuits: Option<u16>,
-    /// Sign a permit (ERC-2612) instead of sending an approval: one transaction, if the token has permits
+    /// Sign a permit (ERC-2612) instead of sending an approval, which saves a transaction; the token must know permits
     #[arg(long)]
     pub permit: bool,
 }
@@ -147,9 +163,9 @@ pub struct LockArgs {
 #[derive(Args, Debug)]
 pub struct RefuseArgs {
     #[command(flatten)]
-    /// What and who
+    /// The request, and the prover's account.
     pub send: SendArgs,
-    /// Why: 0 unstated, 1 text out of range, 2 text and digest differ, 3 no capacity
+    /// Reason to publish: 0 none given, 1 a value of the text leaves its range, 2 text and digest differ, 3 no capacity
     #[arg(long, default_value_t = 0)]
     pub reason: u8,
 }
@@ -158,27 +174,29 @@ pub struct RefuseArgs {
 #[derive(Args, Debug)]
 pub struct BindArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
-    /// Who is to be paid
+    /// Account that is to be paid as the prover
     #[arg(long, value_name = "ADDRESS")]
     pub payee: Address,
-    /// The base's key
+    /// Key of the base (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// Take requests that the payee has neither accepted nor is named in: they can be cancelled, or refused by who accepted
+    /// Take requests too that the payee has not accepted. The work can be lost: the requester can cancel such a request, and
+    /// another prover that has accepted it can refuse it
     #[arg(long)]
     pub unaccepted: bool,
-    /// Key of the settlement to come: its circuit must be one that each lock trusts; all that are enabled must be if absent
+    /// Settlement key (.vk) of the circuit that is to settle the batch: each lock must trust this circuit. If absent: each lock must
+    /// trust all enabled circuits
     #[arg(long, value_name = "FILE")]
     pub settlement_key: Option<PathBuf>,
-    /// Adapters' files (not keys), by which the texts are to be proven
+    /// The adapters (.lorica files, not keys) that the requests name
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
-    /// The binding to write; the requests for `prove` go beside it, with the ending .jsonl
+    /// Binding file to write; the requests file for `lorica prove` is written beside it, with the ending .jsonl
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
-    /// The requests' files
+    /// Files of the requests, as `lorica request sign` writes them
     #[arg(value_name = "REQUEST", required = true)]
     pub requests: Vec<PathBuf>,
 }
@@ -187,15 +205,15 @@ pub struct BindArgs {
 #[derive(Args, Debug)]
 pub struct SettleArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Who sends: anyone, the proof names the payee
+    /// The account that sends the transaction; the proof names the payee.
     pub account: AccountArgs,
-    /// The settlement
+    /// The settlement, as `lorica settle` writes it
     #[arg(long, value_name = "FILE")]
     pub settlement: PathBuf,
-    /// The requests' files
+    /// Files of the requests, as `lorica request sign` writes them
     #[arg(value_name = "REQUEST", required = true)]
     pub requests: Vec<PathBuf>,
 }

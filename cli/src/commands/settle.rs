@@ -28,35 +28,35 @@ use crate::srs_args::SrsArgs;
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("bound to").required(true).args(["binding", "requests"]))]
 pub struct SettleArgs {
-    /// The base's key
+    /// Key of the base (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// Keys of the adapters that the proof uses
+    /// Keys of the adapters that the proof uses (.vk; .lorica files will do)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
-    /// The inference proof, made with the same --binding
+    /// The inference proof, as `lorica prove` wrote it with the same --binding
     #[arg(long, value_name = "FILE")]
     pub proof: PathBuf,
-    /// Chain, contract, payee, and the requests' ids and fees, as JSON
+    /// Binding file, as `lorica request bind` writes it: chain, contract, payee, request ids and fees
     #[arg(long, value_name = "FILE")]
     pub binding: Option<PathBuf>,
-    /// Instead of a binding: the files of locked requests, looked up on chain
+    /// Instead of --binding: files of locked requests, whose fees are looked up on the chain
     #[arg(long, value_name = "FILE", num_args = 1.., requires_all = ["rpc", "contracts", "payee"])]
     pub requests: Vec<PathBuf>,
-    /// The node, for --requests
+    /// For --requests: JSON-RPC address of a node of the chain
     #[arg(long, value_name = "URL", env = "LORICA_RPC")]
     pub rpc: Option<String>,
-    /// The file of addresses, for --requests
+    /// For --requests: file with the contracts' addresses, as `lorica chain deploy` writes it
     #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
     pub contracts: Option<PathBuf>,
-    /// Who is to be paid, for --requests: as the proof was bound
+    /// For --requests: account that is to be paid, the one that the proof is bound to
     #[arg(long, value_name = "ADDRESS")]
     pub payee: Option<Address>,
-    /// The file to write; the settlement's key goes beside it, with the ending .vk
+    /// File to write the settlement to; its settlement key is written beside it, with the ending .vk
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
     #[command(flatten)]
-    /// The SRS
+    /// The SRS that the base was imported with.
     pub srs: SrsArgs,
 }
 

@@ -21,23 +21,23 @@ use std::sync::Arc;
 /// Arguments of `settlement-key`.
 #[derive(Args, Debug)]
 pub struct SettlementKeyArgs {
-    /// A base of the architecture (its key); which one does not matter
+    /// Key (.vk; a .lorica file will do) of any base of the architecture: the settlement key does not depend on the model
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// Most requests of a batch, 1 to 16
+    /// The most requests in a batch, 1 to 16; rounded up to a power of two
     #[arg(long, default_value_t = 1)]
     pub requests: usize,
-    /// Most tokens of a request, 2 to the base's limit
+    /// The most tokens in a text, from 2 to the base's limit; rounded up to 16, 32, 64, 128 or 256
     #[arg(long, default_value_t = 32)]
     pub tokens: usize,
-    /// For embeddings instead of labels
+    /// Make the key for embeddings instead of labels
     #[arg(long)]
     pub embed: bool,
-    /// The file to write
+    /// File to write the settlement key to (.vk)
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
     #[command(flatten)]
-    /// The SRS
+    /// The SRS that the base was imported with.
     pub srs: SrsArgs,
 }
 

@@ -16,21 +16,24 @@ use crate::srs_args::policy;
 /// What to do with an SRS.
 #[derive(Debug, Subcommand)]
 pub enum SrsCommand {
-    /// Make the insecure development SRS of 2^N + 64 powers
+    /// Make the development SRS, with which anyone can forge proofs: for tests only
     Dev(DevArgs),
-    /// Take over the string of a ceremony: a snarkjs .ptau file or raw halo2 parameters; its powers are checked
+    /// Import the SRS of a ceremony from a snarkjs .ptau file or raw halo2 parameters
+    ///
+    /// Checks that its points are powers of one secret. It cannot check that nobody knows the secret: take the file from a
+    /// ceremony that you trust.
     Import(ImportArgs),
 }
 
 /// Arguments of `srs import`.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
-    /// The .ptau or raw file
+    /// The .ptau file, or the file of raw halo2 parameters
     pub file: PathBuf,
-    /// The file to write
+    /// File to write the SRS to
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
-    /// Permit the development SRS, whose trapdoor is public
+    /// Allow the development SRS, with which anyone can forge proofs: for tests only
     #[arg(long)]
     pub insecure_dev_srs: bool,
 }
@@ -38,10 +41,10 @@ pub struct ImportArgs {
 /// Arguments of `srs dev`.
 #[derive(Args, Debug)]
 pub struct DevArgs {
-    /// N: tiles of up to 2^N cells can be committed to
+    /// Makes 2^N + 64 powers, enough for tiles of up to 2^N cells (--tau N)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LOG_SIZE)))]
     pub log_size: u32,
-    /// The file to write
+    /// File to write the SRS to
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
 }

@@ -24,31 +24,32 @@ use crate::output::{Output, joined, milliseconds, time};
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("what").required(true).args(["proof", "settlement"]))]
 pub struct VerifyArgs {
-    /// The base's key
+    /// Key of the base (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// Keys of the adapters that the proof may use
+    /// Keys of the adapters that the proof may use (.vk; .lorica files will do); it must use one of them
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
-    /// The proof
+    /// The inference proof to check
     #[arg(long, value_name = "FILE")]
     pub proof: Option<PathBuf>,
-    /// Instead of a proof: a settlement, which is checked as the contract does
+    /// Instead of --proof: a settlement to check, as the contract would; needs --key
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with_all = ["text", "requests", "context"])]
     pub settlement: Option<PathBuf>,
-    /// The settlement's key
+    /// Settlement key (.vk) of the settlement
     #[arg(long, value_name = "FILE", requires = "settlement")]
     pub key: Option<PathBuf>,
-    /// The circuit whose settlement it must be: an id that you have from whom you trust, or from `lorica settlement-key`
+    /// Circuit id that the settlement must have, from a source that you trust or from `lorica settlement-key`. Without it a false
+    /// key file can make any settlement pass
     #[arg(long, value_name = "ID", requires = "settlement")]
     pub circuit: Option<B256>,
-    /// The text that the proof must be about
+    /// Reject the proof if it is not about this text
     #[arg(long, allow_hyphen_values = true, conflicts_with = "requests")]
     pub text: Option<String>,
-    /// The requests that the proof must be about: JSON lines with `text`, and perhaps `adapter` (a file) and `salt`
+    /// Reject the proof if it is not about these requests: JSON lines as for `lorica prove`, with .lorica or .vk adapters
     #[arg(long, value_name = "FILE")]
     pub requests: Option<PathBuf>,
-    /// The word that the proof must be bound to; zero if absent
+    /// Reject the proof if it was made with another --context. If absent: zero
     #[arg(long, value_name = "HEX", value_parser = parse_context)]
     pub context: Option<Context>,
 }

@@ -29,7 +29,7 @@ pub struct NodeArgs {
     /// development chain (31337, 1337)
     #[arg(long, value_name = "BLOCKS", env = "LORICA_CONFIRMATIONS")]
     pub confirmations: Option<u64>,
-    /// Most that the gas of a transaction may cost, in the chain's gas token
+    /// The most that the gas of one transaction may cost, in the chain's gas token; a dearer one is not sent
     #[arg(long, value_name = "AMOUNT", default_value = "1", value_parser = lorica::amount::parse)]
     pub max_gas_cost: Amount,
 }

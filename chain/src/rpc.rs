@@ -4,17 +4,22 @@
 //! programs may send from one account; reorganisations, lost transactions and nodes that are out of reach for a while are
 //! lived through.
 
+mod node;
+mod nonces;
+mod sending;
+pub mod settings;
+
 use alloy_consensus::TxEip1559;
 use alloy_eips::eip2930::AccessList;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use serde_json::{Value, json};
 
+use self::node::{Node, log, malformed, parse, small};
+use self::nonces::{Nonces, default_folder};
+use self::sending::{Mined, Sender};
+use self::settings::Settings;
 use crate::chain::{Chain, ChainError, LocatedLog, Receipt, TRANSACTION_GAS};
 use crate::keys::PrivateKey;
-use crate::node::{Node, log, malformed, parse, small};
-use crate::nonces::{Nonces, default_folder};
-use crate::sending::{Mined, Sender};
-use crate::settings::Settings;
 
 /// Chains of development nodes, which make a block when there is a transaction.
 const DEVELOPMENT_CHAINS: [u64; 2] = [31337, 1337];

@@ -14,11 +14,12 @@ use alloy_primitives::{Address, Bytes, U256, address};
 use anvil_node::{Anvil, KEY, wait};
 use lorica_chain::abi;
 use lorica_chain::chain::{Chain, ChainError, Receipt};
-use lorica_chain::contracts::{CHECK_GAS, Contracts};
+use lorica_chain::contracts::check::CheckContracts;
+use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::embedded::EmbeddedChain;
 use lorica_chain::keys::PrivateKey;
 use lorica_chain::rpc::RpcChain;
-use lorica_chain::settings::Settings;
+use lorica_chain::rpc::settings::Settings;
 use serde_json::json;
 use support::{ALL, CLASSIFY_1, GUARDIAN, Vector, register};
 
@@ -39,8 +40,8 @@ fn a_node_does_as_the_embedded_chain() {
     let locks = tempfile::tempdir().unwrap();
     let mut chain = anvil.connect(settings(locks.path()));
     let mut embedded = EmbeddedChain::new(31337, ACCOUNT);
-    let (contracts, steps) = Contracts::deploy(&mut chain, GUARDIAN).unwrap();
-    let (twin, twins) = Contracts::deploy(&mut embedded, GUARDIAN).unwrap();
+    let (contracts, steps) = CheckContracts::deploy(&mut chain, GUARDIAN).unwrap();
+    let (twin, twins) = CheckContracts::deploy(&mut embedded, GUARDIAN).unwrap();
     assert_eq!(contracts, twin, "addresses follow from account and nonce");
     for (step, twin) in steps.iter().zip(&twins) {
         assert_eq!((step.what, step.gas()), (twin.what, twin.gas()));
@@ -56,12 +57,12 @@ fn a_node_does_as_the_embedded_chain() {
             assert_eq!((step.what, step.gas()), (twin.what, twin.gas()));
         }
         let settlement = vector.settlement();
-        let estimate = contracts.look(&mut chain, &settlement).unwrap();
+        let estimate = contracts.router().simulate_check(&mut chain, &settlement).unwrap();
         let data = abi::encode(&abi::check_for(&settlement).unwrap());
         let gas = chain.send(Some(contracts.router), data.clone()).unwrap().gas;
         assert_eq!(gas, embedded.send(Some(contracts.router), data).unwrap().gas);
         println!("{name}: {gas} gas on both, estimated {estimate}");
-        let refused = contracts.check(&mut chain, &settlement).unwrap_err();
+        let refused = contracts.router().check(&mut chain, &settlement).unwrap_err();
         assert!(matches!(refused, ChainError::ForeignConsumer { .. }), "{refused}");
     }
     let mut forged = abi::check_for(&Vector::read(CLASSIFY_1).settlement()).unwrap();

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::VerifierRouter::{self, Point, Request};
 use lorica_chain::chain::{Chain, ChainError};
-use lorica_chain::contracts::CHECK_GAS;
+use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_verifier::keccak::{decode_point, encode_point};
 use support::{ALL, CHEAP, CLASSIFY_1, CLASSIFY_3, EMBED_2, GUARDIAN, OWNER, Vector, World, intrinsic, order};
@@ -105,7 +105,7 @@ fn unknown_and_frozen_circuits_are_rejected() {
     assert_eq!(revert.to_string(), "the circuit takes 1 to 1 requests, got 2");
 
     world.chain.set_account(GUARDIAN);
-    world.contracts.freeze(&mut world.chain, world.vector.circuit()).unwrap();
+    world.contracts.router().freeze(&mut world.chain, world.vector.circuit()).unwrap();
     world.chain.set_account(world.vector.consumer());
     let revert = world.reject_cheaply(&honest, "frozen");
     assert_eq!(revert.to_string(), format!("circuit {} is frozen", world.vector.circuit()));

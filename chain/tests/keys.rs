@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use alloy_primitives::{Address, address};
+use lorica_chain::keys::keystore::KeystoreError;
 use lorica_chain::keys::{KEY_VARIABLE, KeyError, PASSWORD_FILE_VARIABLE, PASSWORD_VARIABLE, Password, PrivateKey};
-use lorica_chain::keystore::KeystoreError;
 
 const KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const ACCOUNT: Address = address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");

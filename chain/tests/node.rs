@@ -13,7 +13,7 @@ use fake::{Reply, error, fault, hash, node, ordinary, reply, result, settings};
 use lorica_chain::chain::{Chain, ChainError, Receipt};
 use lorica_chain::keys::PrivateKey;
 use lorica_chain::rpc::RpcChain;
-use lorica_chain::settings::Settings;
+use lorica_chain::rpc::settings::Settings;
 use serde_json::{Value, json};
 
 /// The first account of every development node.

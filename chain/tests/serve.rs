@@ -6,10 +6,12 @@ use alloy_primitives::{Address, B256, Bytes, U256, address};
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::OpenToken;
 use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::contracts::amounts::Amounts;
+use lorica_chain::contracts::market::{Market, Policy, Roles};
+use lorica_chain::contracts::token::OPEN;
+use lorica_chain::embedded::serve::DevelopmentNode;
 use lorica_chain::keys::PrivateKey;
-use lorica_chain::market::{Market, OPEN, Policy, Roles};
 use lorica_chain::rpc::RpcChain;
-use lorica_chain::serve::DevelopmentNode;
 use serde_json::{Value, json};
 
 const CHAIN_ID: u64 = 31337;
@@ -39,11 +41,14 @@ fn contracts_are_deployed_and_tokens_move() {
     let (unit, contracts) = steps.split_last().expect("steps");
     assert!(contracts.iter().all(|step| step.gas() > 500_000));
     assert!(unit.gas() < 100_000);
-    assert_eq!(market.amounts(&mut chain, market.escrow, market.open).expect("known").wallet, U256::ONE);
+    assert_eq!(
+        Amounts::of(&mut chain, market.escrow(), market.open_token(), market.escrow).expect("known").wallet,
+        U256::ONE
+    );
     market.expect_deployed(&mut chain).expect("there");
     let amount = U256::from(3) * U256::from(OPEN);
-    let receipt = market.transfer(&mut chain, market.open, FRIEND, amount).expect("sent");
-    assert_eq!(market.amounts(&mut chain, FRIEND, market.open).expect("known").wallet, amount);
+    let receipt = market.open_token().transfer(&mut chain, FRIEND, amount).expect("sent");
+    assert_eq!(Amounts::of(&mut chain, market.escrow(), market.open_token(), FRIEND).expect("known").wallet, amount);
     let logs = chain.logs(0, market.open, &[]).expect("logs");
     // The mint of the supply, the escrow's unit, and the transfer.
     assert_eq!(logs.len(), 3);
@@ -52,10 +57,10 @@ fn contracts_are_deployed_and_tokens_move() {
 
     // What a contract refuses is known before it is sent, in its words.
     let mut poor = connect(&url, 2);
-    let refused = market.transfer(&mut poor, market.open, FRIEND, amount).expect_err("no balance");
+    let refused = market.open_token().transfer(&mut poor, FRIEND, amount).expect_err("no balance");
     assert!(refused.is_refusal() && refused.to_string().contains("has 0 of the token"), "{refused}");
     // Nor are there wei in this chain.
-    assert!(market.transfer(&mut poor, Address::ZERO, FRIEND, U256::ONE).is_err());
+    assert!(market.token(Address::ZERO).transfer(&mut poor, FRIEND, U256::ONE).is_err());
     assert_eq!(poor.balance(FRIEND).expect("known"), U256::ZERO);
 }
 

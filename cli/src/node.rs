@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lorica_chain::alloy_primitives::{Address, U256};
-use lorica_chain::contracts::Contracts;
-use lorica_chain::escrow::NATIVE;
+use lorica_chain::contracts::check::CheckContracts;
+use lorica_chain::contracts::market::Market;
+use lorica_chain::contracts::token::NATIVE;
 use lorica_chain::keys::{Password, PrivateKey};
-use lorica_chain::market::Market;
 use lorica_chain::rpc::RpcChain;
-use lorica_chain::settings::Settings;
+use lorica_chain::rpc::settings::Settings;
 use serde_json::Value;
 
 use crate::amount::Amount;
@@ -39,8 +39,8 @@ impl NodeArgs {
     /// # Errors
     /// [`Error`], also if another chain answers than the expected one.
     pub fn connect(&self, key: Option<PrivateKey>, expected: Option<u64>) -> Result<RpcChain, Error> {
-        let most_for_gas = u128::try_from(self.max_gas_cost.units).unwrap_or(u128::MAX);
-        let settings = Settings { confirmations: self.confirmations, most_for_gas, ..Settings::default() };
+        let max_gas_cost = u128::try_from(self.max_gas_cost.units).unwrap_or(u128::MAX);
+        let settings = Settings { confirmations: self.confirmations, max_gas_cost, ..Settings::default() };
         Ok(RpcChain::connect_with(&self.rpc, key, expected, settings)?)
     }
 }
@@ -123,8 +123,8 @@ fn file<T>(path: &Path, what: &str, read: impl FnOnce(&Value) -> Option<T>) -> R
 ///
 /// # Errors
 /// [`Error::Refused`].
-pub fn contracts(path: &Path) -> Result<Contracts, Error> {
-    file(path, "", Contracts::from_json)
+pub fn contracts(path: &Path) -> Result<CheckContracts, Error> {
+    file(path, "", CheckContracts::from_json)
 }
 
 /// Reads the addresses of all contracts.

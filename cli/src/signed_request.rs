@@ -15,7 +15,7 @@ use lorica_chain::abi;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Address, B256, Bytes, Signature, U256};
 use lorica_chain::chain::Chain;
-use lorica_chain::market::Market;
+use lorica_chain::contracts::market::Market;
 use lorica_circuits::shape::OutputKind;
 use lorica_quant::import::Tokenizer;
 use serde::{Deserialize, Serialize};
@@ -157,11 +157,11 @@ impl SignedRequest {
             consumerGas: terms.consumer_gas,
             salt: terms.salt.into(),
         };
-        let expected = market.request_id(&terms);
+        let expected = market.escrow().request_id(&terms);
         if expected != id {
             // Both are "embed" in a file: which one it is, its id says.
             let withdrawn = InferenceRequest { kind: WITHDRAWN_EMBEDDING, ..terms.clone() };
-            if terms.kind != OutputKind::Embed.number() || market.request_id(&withdrawn) != id {
+            if terms.kind != OutputKind::Embed.number() || market.escrow().request_id(&withdrawn) != id {
                 return Err(refuse(format!("the id is {id}, that of its terms is {expected}")));
             }
             terms = withdrawn;
@@ -244,7 +244,7 @@ impl SignedRequest {
 
 #[cfg(test)]
 mod tests {
-    use lorica_chain::contracts::Contracts;
+    use lorica_chain::contracts::check::CheckContracts;
     use lorica_chain::embedded::EmbeddedChain;
     use lorica_chain::keys::PrivateKey;
     use serde_json::{Value, json};
@@ -254,7 +254,7 @@ mod tests {
     fn market() -> Market {
         let at = Address::repeat_byte;
         let contracts =
-            Contracts { chain_id: 31337, halo2_verifier: at(1), registry: at(2), verifier: at(3), router: at(4) };
+            CheckContracts { chain_id: 31337, halo2_verifier: at(1), registry: at(2), verifier: at(3), router: at(4) };
         Market { contracts, open: at(5), models: at(6), escrow: at(7) }
     }
 
@@ -277,7 +277,7 @@ mod tests {
             consumerGas: 16,
             salt: U256::from(17),
         };
-        let id = market.request_id(&terms);
+        let id = market.escrow().request_id(&terms);
         let signature = Bytes::from(key.sign_digest(id).expect("a signature").as_bytes());
         SignedRequest { terms, id, signature, text: "hello".into(), salt: [3; 31] }
     }
@@ -375,7 +375,7 @@ mod tests {
         for salt in 0..5u64 {
             let mut request = signed(&market, &key);
             request.terms.salt = U256::from(salt);
-            request.id = market.request_id(&request.terms);
+            request.id = market.escrow().request_id(&request.terms);
             request.signature = Bytes::from(key.sign_digest(request.id).expect("a signature").as_bytes());
             let path = folder.path().join(format!("{salt}.json"));
             request.write(&path, &market).expect("written");
@@ -409,7 +409,7 @@ mod tests {
             (Address::repeat_byte(8), Bytes::new(), false),
         ] {
             request.terms.requester = requester;
-            request.id = market.request_id(&request.terms);
+            request.id = market.escrow().request_id(&request.terms);
             request.signature = signature;
             request.write(&path, &market).expect("written");
             let result = SignedRequest::read(&path, &market, &mut chain);

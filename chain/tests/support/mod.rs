@@ -8,7 +8,8 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::{CommitmentRegistry, VerifierRouter};
 use lorica_chain::chain::{Chain, ChainError};
-use lorica_chain::contracts::{CHECK_GAS, Contracts};
+use lorica_chain::contracts::check::CheckContracts;
+use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::embedded::EmbeddedChain;
 use lorica_chain::revert::Revert;
 use lorica_circuits::bn254::{Fr, G1Affine};
@@ -161,7 +162,7 @@ pub fn order() -> U256 {
 }
 
 /// Registers what a vector refers to, unless it is registered.
-pub fn register(chain: &mut impl Chain, contracts: &Contracts, vector: &Vector) {
+pub fn register(chain: &mut impl Chain, contracts: &CheckContracts, vector: &Vector) {
     let mut send = |getter: Bytes, call: Bytes| {
         let known = !U256::from_be_slice(&chain.call(contracts.registry, getter.clone()).expect("a getter")).is_zero();
         if !known {
@@ -206,7 +207,7 @@ pub fn register(chain: &mut impl Chain, contracts: &Contracts, vector: &Vector) 
 /// A chain on which a vector's settlement is accepted.
 pub struct World {
     pub chain: EmbeddedChain,
-    pub contracts: Contracts,
+    pub contracts: CheckContracts,
     pub vector: Vector,
 }
 
@@ -221,7 +222,7 @@ impl World {
 
     pub fn of(vector: Vector, id: Option<u64>) -> Self {
         let mut chain = EmbeddedChain::new(id.unwrap_or(vector.chain_id()), OWNER);
-        let (contracts, _) = Contracts::deploy(&mut chain, GUARDIAN).expect("deployed");
+        let (contracts, _) = CheckContracts::deploy(&mut chain, GUARDIAN).expect("deployed");
         register(&mut chain, &contracts, &vector);
         contracts.add_key(&mut chain, &vector.bytes("key"), CHECK_GAS).expect("a route");
         chain.set_account(vector.consumer());

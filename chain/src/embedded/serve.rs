@@ -13,8 +13,8 @@ use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
 use serde_json::{Value, json};
 
+use super::evm::{EmbeddedChain, Message, Outcome};
 use crate::chain::{Chain, ChainError, TRANSACTION_GAS};
-use crate::embedded::{EmbeddedChain, Message, Outcome};
 
 /// Largest request: calldata of a settlement is some kilobytes.
 const MAX_REQUEST_BYTES: u64 = 1 << 20;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use alloy_primitives::{Address, B256, Bytes, Log, LogData};
 use serde_json::{Value, json};
 
+use super::settings::Settings;
 use crate::chain::ChainError;
-use crate::settings::Settings;
 
 /// JSON-RPC: the method does not exist.
 pub(crate) const NO_SUCH_METHOD: i64 = -32_601;

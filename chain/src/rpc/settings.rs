@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Most for a transaction's gas unless said: one whole gas token.
-const MOST_FOR_GAS: u128 = 1_000_000_000_000_000_000;
+const MAX_GAS_COST: u128 = 1_000_000_000_000_000_000;
 
 /// Patience with a node and with a chain.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Settings {
     /// How long to wait without a new confirmation before giving up.
     pub inclusion_time: Duration,
     /// Most that a transaction's gas may cost, in wei: the node names the price.
-    pub most_for_gas: u128,
+    pub max_gas_cost: u128,
     /// Folder of the locks that keep programs from taking one nonce; if none is said, `nonces` in Lorica's cache. All
     /// programs that send from an account must have the same.
     pub locks: Option<PathBuf>,
@@ -44,7 +44,7 @@ impl Default for Settings {
             replace_after: Duration::from_secs(60),
             replacements: 3,
             inclusion_time: Duration::from_secs(300),
-            most_for_gas: MOST_FOR_GAS,
+            max_gas_cost: MAX_GAS_COST,
             locks: None,
         }
     }

@@ -20,7 +20,7 @@ impl Kind {
     /// Every kind, in the order of the contract's numbers.
     pub const ALL: [Self; 3] = [Self::Architecture, Self::Base, Self::Adapter];
 
-    pub(crate) fn number(self) -> u8 {
+    pub(super) fn number(self) -> u8 {
         match self {
             Self::Architecture => 1,
             Self::Base => 2,
@@ -28,7 +28,7 @@ impl Kind {
         }
     }
 
-    pub(crate) fn from_number(number: u8) -> Option<Self> {
+    pub(super) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.number() == number)
     }
 
@@ -75,11 +75,11 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// Of a fee; rounding leaves the rest to the prover.
+    /// What is usual. What rounding leaves of a fee goes to the prover.
     pub const DEFAULT: Self = Self { prover: 5_000, adapter_owner: 2_000, base_owner: 1_000, contributors: 2_000 };
 
-    /// That they are a whole, within governance's bounds.
-    pub(crate) fn check(self, bounds: Bounds) -> Result<(), String> {
+    /// That the shares add up to the whole fee, and are within the bounds that governance has set.
+    pub(super) fn check(self, bounds: Bounds) -> Result<(), String> {
         let Self { prover, adapter_owner, base_owner, contributors } = self;
         let sum: u32 = [prover, adapter_owner, base_owner, contributors].map(u32::from).iter().sum();
         let points = |what: &str, got: u16, limit: &str, bound: u16| {
@@ -101,7 +101,7 @@ impl Shares {
     }
 }
 
-/// A line's number.
-pub(crate) fn line_number(model: u32) -> Result<U24, ChainError> {
-    U24::try_from(model).map_err(|_| ChainError::Unexpected { what: "a line of models beyond 2^24" })
+/// A line's number, as the contracts write it.
+pub(super) fn line_number(line: u32) -> Result<U24, ChainError> {
+    U24::try_from(line).map_err(|_| ChainError::Unexpected { what: "a line of models beyond 2^24" })
 }

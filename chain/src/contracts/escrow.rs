@@ -1,28 +1,24 @@
-//! Requests and their money: what is signed, locked, proven and paid (`InferenceEscrow`).
+//! The escrow (`InferenceEscrow`): requests and their money, what is signed, locked, proven and paid.
 
 use std::borrow::Cow;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
-use alloy_sol_types::{Eip712Domain, SolStruct, SolValue};
+use alloy_sol_types::{Eip712Domain, SolEvent, SolStruct, SolValue};
 use lorica_circuits::shape::OutputKind;
 use lorica_settlement::settlement::Settlement;
 
+use super::router::Router;
+use super::terms::line_number;
+use super::{Contract, Step};
 use crate::abi;
 use crate::abi::bindings::InferenceEscrow::{self, InferenceRequest};
-use crate::abi::bindings::{ModelRegistry, OpenToken};
 use crate::chain::{Chain, ChainError, Receipt};
-use crate::contracts::ask;
-use crate::market::Market;
-use crate::terms::line_number;
 
 /// The escrow's name and version in its EIP-712 domain.
 const DOMAIN: (&str, &str) = ("Lorica InferenceEscrow", "1");
 
 /// What a consumer's call costs beside the gas that it has.
 const CONSUMER_OVERHEAD: u64 = 12_000;
-
-/// The chain's gas token.
-pub const NATIVE: Address = Address::ZERO;
 
 /// A request's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +69,7 @@ impl Status {
 
 /// What the escrow knows of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct State {
+pub struct RequestState {
     /// Where it stands.
     pub status: Status,
     /// Who has the money back if it is not settled; zero unless it is open.
@@ -120,28 +116,6 @@ pub struct Settled {
     pub skipped: Vec<(U256, &'static str)>,
 }
 
-/// Amounts of one account in one token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Amounts {
-    /// The account's own.
-    pub wallet: U256,
-    /// Owed by the escrow: to be withdrawn.
-    pub owed: U256,
-}
-
-/// Amounts owed to a line of models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModelAmounts {
-    /// The line's owner.
-    pub owner: Address,
-    /// Who may withdraw the contributors' share.
-    pub pot: Address,
-    /// Owed to the owner.
-    pub owed_to_owner: U256,
-    /// Owed to the contributors.
-    pub owed_to_contributors: U256,
-}
-
 fn skip_reason(number: u8) -> &'static str {
     match number {
         0 => "not locked, or final already",
@@ -152,23 +126,44 @@ fn skip_reason(number: u8) -> &'static str {
     }
 }
 
-impl Market {
+/// The escrow, the consumer that settlements are bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Escrow {
+    /// Where it is.
+    pub contract: Contract,
+    /// The router that it was deployed with, by which it has settlements checked.
+    pub router: Router,
+}
+
+impl Escrow {
+    /// Its address.
+    #[must_use]
+    pub fn address(self) -> Address {
+        self.contract.address
+    }
+
     /// The domain that requests and refusals are signed under.
-    fn domain(&self) -> Eip712Domain {
+    fn domain(self) -> Eip712Domain {
         let (name, version) = DOMAIN;
-        let chain = U256::from(self.contracts.chain_id);
-        Eip712Domain::new(Some(Cow::Borrowed(name)), Some(Cow::Borrowed(version)), Some(chain), Some(self.escrow), None)
+        let chain = U256::from(self.contract.chain_id);
+        Eip712Domain::new(
+            Some(Cow::Borrowed(name)),
+            Some(Cow::Borrowed(version)),
+            Some(chain),
+            Some(self.address()),
+            None,
+        )
     }
 
     /// The request's id: the EIP-712 digest that the requester signs.
     #[must_use]
-    pub fn request_id(&self, request: &InferenceRequest) -> B256 {
+    pub fn request_id(self, request: &InferenceRequest) -> B256 {
         request.eip712_signing_hash(&self.domain())
     }
 
     /// Digest of a refusal, which the prover signs.
     #[must_use]
-    pub fn refusal_digest(&self, request: &InferenceRequest, reason: u8) -> B256 {
+    pub fn refusal_digest(self, request: &InferenceRequest, reason: u8) -> B256 {
         let request = U256::from_be_bytes(self.request_id(request).0);
         Refusal { requestId: request, reason }.eip712_signing_hash(&self.domain())
     }
@@ -178,7 +173,7 @@ impl Market {
     ///
     /// # Errors
     /// [`ChainError::Kind`] says what is wrong with the request.
-    pub fn expect_request_offered(&self, request: &InferenceRequest) -> Result<(), ChainError> {
+    pub fn expect_offered(self, request: &InferenceRequest) -> Result<(), ChainError> {
         match OutputKind::from_number(request.kind) {
             Ok(_) => Ok(()),
             Err(source) => Err(ChainError::Kind { what: "request", id: self.request_id(request), source }),
@@ -189,25 +184,25 @@ impl Market {
     ///
     /// # Errors
     /// [`ChainError`], [`ChainError::Kind`] for a request of a withdrawn kind of output.
-    pub fn accept(&self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
-        self.expect_request_offered(request)?;
-        self.send_to(chain, self.escrow, &InferenceEscrow::acceptCall { request: request.clone() })
+    pub fn accept(self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
+        self.expect_offered(request)?;
+        self.contract.send(chain, &InferenceEscrow::acceptCall { request: request.clone() })
     }
 
     /// Takes back what no prover has accepted. The account must be the requester.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn cancel(&self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
-        self.send_to(chain, self.escrow, &InferenceEscrow::cancelCall { request: request.clone() })
+    pub fn cancel(self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
+        self.contract.send(chain, &InferenceEscrow::cancelCall { request: request.clone() })
     }
 
     /// Gives the payer the money back after the deadline.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn refund(&self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
-        self.send_to(chain, self.escrow, &InferenceEscrow::refundCall { request: request.clone() })
+    pub fn refund(self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
+        self.contract.send(chain, &InferenceEscrow::refundCall { request: request.clone() })
     }
 
     /// Gives the payer the money back, on the word of the prover that has accepted or is named: the account itself, or a
@@ -216,21 +211,21 @@ impl Market {
     /// # Errors
     /// [`ChainError`].
     pub fn refuse(
-        &self,
+        self,
         chain: &mut impl Chain,
         request: &InferenceRequest,
         reason: u8,
         signature: &[u8],
     ) -> Result<Receipt, ChainError> {
         let signature = Bytes::copy_from_slice(signature);
-        self.send_to(chain, self.escrow, &InferenceEscrow::refuseCall { request: request.clone(), reason, signature })
+        self.contract.send(chain, &InferenceEscrow::refuseCall { request: request.clone(), reason, signature })
     }
 
     /// Calldata of a batch's settlement.
     ///
     /// # Errors
     /// [`ChainError::Abi`].
-    pub fn settle_data(&self, settlement: &Settlement, requests: &[InferenceRequest]) -> Result<Bytes, ChainError> {
+    pub fn settle_data(self, settlement: &Settlement, requests: &[InferenceRequest]) -> Result<Bytes, ChainError> {
         let own = abi::settlement(settlement)?.abi_encode();
         let settlement_ = InferenceEscrow::Settlement::abi_decode(&own)
             .map_err(|_| ChainError::Unexpected { what: "a settlement's encoding" })?;
@@ -256,30 +251,30 @@ impl Market {
     /// [`ChainError`]; what was bound to another chain or contract is refused here, since it costs gas there, and so is what
     /// a withdrawn circuit made.
     pub fn settle(
-        &self,
+        self,
         chain: &mut impl Chain,
         settlement: &Settlement,
         requests: &[InferenceRequest],
     ) -> Result<Settled, ChainError> {
-        self.contracts.expect_chain(chain)?;
+        self.contract.expect_chain(chain)?;
         let bound = Address::from(settlement.binding.consumer);
-        if bound != self.escrow {
-            return Err(ChainError::ForeignConsumer { bound, got: self.escrow });
+        if bound != self.address() {
+            return Err(ChainError::ForeignConsumer { bound, got: self.address() });
         }
-        let (expected, got) = (settlement.binding.chain_id, self.contracts.chain_id);
+        let (expected, got) = (settlement.binding.chain_id, self.contract.chain_id);
         if expected != got {
             return Err(ChainError::ForeignChain { expected, got });
         }
-        self.contracts.expect_circuit_offered(chain, settlement.circuit.into())?;
+        self.router.expect_circuit_offered(chain, settlement.circuit.into())?;
         // A consumer may use all that its requester signed although it used less when the node estimated.
         let consumers = requests.iter().filter(|request| !request.consumer.is_zero());
         let more: u64 = consumers.map(|request| u64::from(request.consumerGas) * 64 / 63 + CONSUMER_OVERHEAD).sum();
         let data = self.settle_data(settlement, requests)?;
-        let receipt = chain.send_with_gas(Some(self.escrow), data, U256::ZERO, more)?;
+        let receipt = chain.send_with_gas(Some(self.address()), data, U256::ZERO, more)?;
         let (mut payments, mut skipped) = (Vec::new(), Vec::new());
         // Other contracts may emit events of the same form.
-        for log in receipt.logs.iter().filter(|log| log.address == self.escrow) {
-            if let Ok(event) = <InferenceEscrow::RequestSettled as alloy_sol_types::SolEvent>::decode_log(log) {
+        for log in receipt.logs.iter().filter(|log| log.address == self.address()) {
+            if let Ok(event) = InferenceEscrow::RequestSettled::decode_log(log) {
                 payments.push(Payment {
                     request: event.requestId,
                     prover: event.prover,
@@ -289,7 +284,7 @@ impl Market {
                     base_owner_share: event.baseOwnerShare,
                     contributors_share: event.contributorsShare,
                 });
-            } else if let Ok(event) = <InferenceEscrow::RequestSkipped as alloy_sol_types::SolEvent>::decode_log(log) {
+            } else if let Ok(event) = InferenceEscrow::RequestSkipped::decode_log(log) {
                 skipped.push((event.requestId, skip_reason(event.reason)));
             }
         }
@@ -300,12 +295,12 @@ impl Market {
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn state(&self, chain: &mut impl Chain, id: B256) -> Result<State, ChainError> {
+    pub fn request_state(self, chain: &mut impl Chain, id: B256) -> Result<RequestState, ChainError> {
         let what = "a request's state";
         let id = U256::from_be_bytes(id.0);
-        let lock = ask(chain, self.escrow, what, &InferenceEscrow::lockOfCall { id })?;
-        let result = ask(chain, self.escrow, what, &InferenceEscrow::resultOfCall { id })?;
-        Ok(State {
+        let lock = self.contract.view(chain, what, &InferenceEscrow::lockOfCall { id })?;
+        let result = self.contract.view(chain, what, &InferenceEscrow::resultOfCall { id })?;
+        Ok(RequestState {
             status: Status::from_number(lock.status).ok_or(ChainError::Unexpected { what })?,
             payer: lock.payer,
             fee: U256::from(lock.fee),
@@ -316,93 +311,114 @@ impl Market {
         })
     }
 
-    /// What an account has of a token, and what the escrow owes it.
+    /// Lets a routed circuit settle requests that are locked from now on, unless it may already. The account must own the
+    /// escrow.
     ///
     /// # Errors
-    /// [`ChainError`].
-    pub fn amounts(&self, chain: &mut impl Chain, account: Address, token: Address) -> Result<Amounts, ChainError> {
-        let wallet = if token == NATIVE {
-            chain.balance(account)?
+    /// [`ChainError`], [`ChainError::Kind`] for a circuit of a withdrawn kind of output.
+    pub fn enable_circuit(self, chain: &mut impl Chain, circuit: B256) -> Result<Step, ChainError> {
+        self.contract.expect_chain(chain)?;
+        self.router.expect_circuit_offered(chain, circuit)?;
+        let receipt = if self.circuit_ordinal(chain, circuit)? == 0 {
+            Some(self.contract.send(chain, &InferenceEscrow::enableCircuitCall { circuit })?)
         } else {
-            ask(chain, token, "a balance", &OpenToken::balanceOfCall { account })?
+            None
         };
-        let owed = ask(chain, self.escrow, "a balance", &InferenceEscrow::balancesCall { token, account })?;
-        Ok(Amounts { wallet, owed })
+        Ok(Step { what: "circuit enabled", id: circuit.into(), receipt })
     }
 
-    /// What a line of models is owed in a token.
+    /// Circuits that are enabled.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn model_amounts(
-        &self,
-        chain: &mut impl Chain,
-        model: u32,
-        token: Address,
-    ) -> Result<ModelAmounts, ChainError> {
-        let model = line_number(model)?;
-        let of = ask(chain, self.models, "a line of models", &ModelRegistry::modelsCall { model })?;
-        let owed = ask(chain, self.escrow, "a balance", &InferenceEscrow::modelBalancesCall { token, model })?;
-        Ok(ModelAmounts {
-            owner: of.owner,
-            pot: of.pot,
-            owed_to_owner: U256::from(owed.owner),
-            owed_to_contributors: U256::from(owed.contributors),
-        })
+    pub fn circuit_count(self, chain: &mut impl Chain) -> Result<u16, ChainError> {
+        self.contract.view(chain, "a count of circuits", &InferenceEscrow::circuitCountCall {})
     }
 
-    /// Moves the account's own tokens.
+    /// Place of a circuit in the order of enabling, from one; zero if it is not enabled.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn transfer(
-        &self,
+    pub fn circuit_ordinal(self, chain: &mut impl Chain, circuit: B256) -> Result<u16, ChainError> {
+        self.contract.view(chain, "a circuit", &InferenceEscrow::circuitsCall { circuit })
+    }
+
+    /// Whether new requests may use a token.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn token_allowed(self, chain: &mut impl Chain, token: Address) -> Result<bool, ChainError> {
+        self.contract.view(chain, "a token", &InferenceEscrow::isTokenAllowedCall { token })
+    }
+
+    /// Allows a token for new requests, or disallows it. The account must own the escrow. None if it is so already.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn allow_token(
+        self,
         chain: &mut impl Chain,
         token: Address,
-        to: Address,
-        amount: U256,
-    ) -> Result<Receipt, ChainError> {
-        self.contracts.expect_chain(chain)?;
-        if token == NATIVE {
-            return chain.send_value(Some(to), Bytes::new(), amount);
+        allowed: bool,
+    ) -> Result<Option<Receipt>, ChainError> {
+        if self.token_allowed(chain, token)? == allowed {
+            return Ok(None);
         }
-        chain.send(Some(token), abi::encode(&OpenToken::transferCall { to, value: amount }))
+        self.contract.send(chain, &InferenceEscrow::setTokenCall { token, allowed }).map(Some)
+    }
+
+    /// What an account is owed in a token, in the token's smallest unit.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn owed(self, chain: &mut impl Chain, account: Address, token: Address) -> Result<U256, ChainError> {
+        self.contract.view(chain, "a balance", &InferenceEscrow::balancesCall { token, account })
+    }
+
+    /// What a line's owner and its contributors are owed in a token, in the token's smallest unit.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn owed_to_line(self, chain: &mut impl Chain, line: u32, token: Address) -> Result<[U256; 2], ChainError> {
+        let call = InferenceEscrow::modelBalancesCall { token, model: line_number(line)? };
+        let owed = self.contract.view(chain, "a balance", &call)?;
+        Ok([owed.owner, owed.contributors].map(U256::from))
     }
 
     /// Pays out what the account is owed.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn withdraw(&self, chain: &mut impl Chain, token: Address, to: Address) -> Result<Receipt, ChainError> {
-        self.send_to(chain, self.escrow, &InferenceEscrow::withdrawCall { token, to })
+    pub fn withdraw(self, chain: &mut impl Chain, token: Address, to: Address) -> Result<Receipt, ChainError> {
+        self.contract.send(chain, &InferenceEscrow::withdrawCall { token, to })
     }
 
     /// Pays out what a line's owner is owed; the account must be the owner.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn withdraw_model(
-        &self,
+    pub fn withdraw_owner_share(
+        self,
         chain: &mut impl Chain,
-        model: u32,
+        line: u32,
         token: Address,
         to: Address,
     ) -> Result<Receipt, ChainError> {
-        self.send_to(chain, self.escrow, &InferenceEscrow::withdrawModelCall { model: line_number(model)?, token, to })
+        self.contract.send(chain, &InferenceEscrow::withdrawModelCall { model: line_number(line)?, token, to })
     }
 
     /// Pays out what a line's contributors are owed; the account must be their pot.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn withdraw_pot(
-        &self,
+    pub fn withdraw_pot_share(
+        self,
         chain: &mut impl Chain,
-        model: u32,
+        line: u32,
         token: Address,
         to: Address,
     ) -> Result<Receipt, ChainError> {
-        self.send_to(chain, self.escrow, &InferenceEscrow::withdrawPotCall { model: line_number(model)?, token, to })
+        self.contract.send(chain, &InferenceEscrow::withdrawPotCall { model: line_number(line)?, token, to })
     }
 }
 

@@ -15,11 +15,11 @@ use alloy_consensus::TxEip1559;
 use alloy_primitives::{Address, B256, Bytes};
 use serde_json::{Value, json};
 
+use super::node::{NO_SUCH_METHOD, Node, NodeError, log, malformed, parse, quantity, small};
+use super::nonces::{Nonces, Reservation};
+use super::settings::Settings;
 use crate::chain::{ChainError, Receipt};
 use crate::keys::PrivateKey;
-use crate::node::{NO_SUCH_METHOD, Node, NodeError, log, malformed, parse, quantity, small};
-use crate::nonces::{Nonces, Reservation};
-use crate::settings::Settings;
 
 /// Tip if the node does not name one, in wei.
 const DEFAULT_TIP: u128 = 1_000_000_000;
@@ -139,7 +139,7 @@ impl Sender<'_> {
     /// Signs nothing that could cost more than the account's owner allows, whatever fees the node names.
     fn sign(&self, transaction: &TxEip1559) -> Result<Version, ChainError> {
         let cost = transaction.max_fee_per_gas.saturating_mul(transaction.gas_limit.into());
-        let most = self.settings.most_for_gas;
+        let most = self.settings.max_gas_cost;
         if cost > most {
             let reason = format!("its gas could cost {cost} wei, more than the {most} that are allowed");
             return Err(ChainError::NotTaken { reason });

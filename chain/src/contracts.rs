@@ -23,7 +23,8 @@ use alloy_primitives::{Address, Bytes, U256};
 use alloy_sol_types::SolCall;
 
 use crate::abi;
-use crate::chain::{Chain, ChainError, Receipt};
+use crate::chain::{Chain, Receipt};
+use crate::error::{ChainError, PolicyError, StateError};
 
 /// The place of a contract: an address on a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Contract {
         call: &C,
     ) -> Result<C::Return, ChainError> {
         let output = chain.call(self.address, abi::encode(call))?;
-        C::abi_decode_returns(&output).map_err(|_| ChainError::Unexpected { what })
+        C::abi_decode_returns(&output).map_err(|_| StateError::Unexpected { what }.into())
     }
 
     /// Sends a call, if this is the contract's chain.
@@ -53,15 +54,15 @@ impl Contract {
     }
 
     /// That this is the contract's chain.
-    pub(crate) fn expect_chain(self, chain: &impl Chain) -> Result<(), ChainError> {
+    pub(crate) fn expect_chain(self, chain: &impl Chain) -> Result<(), PolicyError> {
         let (expected, got) = (self.chain_id, chain.id());
-        if got == expected { Ok(()) } else { Err(ChainError::ForeignChain { expected, got }) }
+        if got == expected { Ok(()) } else { Err(PolicyError::ForeignChain { expected, got }) }
     }
 
     /// That there is code at the address.
     pub(crate) fn expect_code(self, chain: &mut impl Chain, name: &'static str) -> Result<(), ChainError> {
         let at = self.address;
-        if chain.code(at)?.is_empty() { Err(ChainError::NoContract { name, at }) } else { Ok(()) }
+        if chain.code(at)?.is_empty() { Err(StateError::NoContract { name, at }.into()) } else { Ok(()) }
     }
 }
 
@@ -92,7 +93,7 @@ fn create(
     code: Bytes,
 ) -> Result<Address, ChainError> {
     let receipt = chain.send(None, code)?;
-    let address = receipt.created.ok_or(ChainError::Unexpected { what })?;
+    let address = receipt.created.ok_or(StateError::Unexpected { what })?;
     steps.push(Step { what, id: U256::ZERO, receipt: Some(receipt) });
     Ok(address)
 }

@@ -3,4 +3,6 @@
 mod key;
 pub mod keystore;
 
-pub use key::{KEY_VARIABLE, KeyError, PASSWORD_FILE_VARIABLE, PASSWORD_VARIABLE, Password, PrivateKey};
+pub use key::{KeyError, Password, PrivateKey};
+/// Wipes a text or key from memory when it is dropped.
+pub use zeroize::Zeroizing;

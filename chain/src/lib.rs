@@ -1,19 +1,23 @@
 //! Lorica's contracts from Rust: their ABI and bytecode, an EVM in memory, and chains behind JSON-RPC.
 //!
 //! * [`abi`]: calldata and init code; the types come from `verifier-contracts/artifacts`.
-//! * [`chain`]: what is asked of a [`Chain`](chain::Chain), and how it fails.
+//! * [`chain`]: what is asked of a [`Chain`](chain::Chain); [`error`]: how that can fail.
 //! * [`contracts`]: a handle for each contract, their deployment, and what is done with several of them.
 //! * [`embedded`]: an EVM of one's own, with Osaka rules and real prices, and a development node around it.
-//! * [`rpc`]: a node. Blocking; keys stay here.
+//! * [`rpc`]: a node. Blocking; keys stay here. Transactions in one call, or step by step.
 //! * [`keys`]: private keys and keystores.
 //! * [`revert`]: what a contract says when it refuses.
+//!
+//! Nothing is read from the environment, and nothing is written but the files of locks: keys, passwords and folders are
+//! values that the program passes in.
 //!
 //! The owner of a circuit's router deploys and registers; a consumer checks:
 //!
 //! ```
-//! use lorica_chain::chain::{Chain, ChainError};
+//! use lorica_chain::chain::Chain;
 //! use lorica_chain::contracts::check::CheckContracts;
 //! use lorica_chain::contracts::router::CHECK_GAS;
+//! use lorica_chain::error::ChainError;
 //! use lorica_settlement::key::VerifyingKey;
 //! use lorica_settlement::settlement::Settlement;
 //! use lorica_verifier::key::{AdapterCommitments, BaseCommitments};
@@ -49,12 +53,24 @@
 //!
 //! // Behind a node; what was deployed is found again by its addresses:
 //! use lorica_chain::keys::{Password, PrivateKey};
+//! use std::path::{Path, PathBuf};
+//! use lorica_chain::error::StateError;
 //! use lorica_chain::rpc::RpcChain;
-//! fn connect(url: &str, key_file: &std::path::Path, deployed: &serde_json::Value) -> Result<(), ChainError> {
-//!     let contracts = CheckContracts::from_json(deployed).ok_or(ChainError::Unexpected { what: "the file of addresses" })?;
-//!     let key = PrivateKey::read(key_file, &Password::Environment)?;
-//!     let mut chain = RpcChain::connect(url, Some(key), Some(contracts.chain_id))?;
-//!     contracts.expect_deployed(&mut chain)
+//! use lorica_chain::rpc::settings::Settings;
+//! fn connect(
+//!     url: &str,
+//!     key_file: &Path,
+//!     password: Password,
+//!     locks: PathBuf,
+//!     deployed: &serde_json::Value,
+//! ) -> Result<RpcChain, ChainError> {
+//!     let contracts = CheckContracts::from_json(deployed).ok_or(StateError::Unexpected { what: "the file of addresses" })?;
+//!     let key = PrivateKey::read(key_file, &password)?;
+//!     // All programs that send from the account must name the same folder.
+//!     let settings = Settings { locks: Some(locks), ..Settings::default() };
+//!     let mut chain = RpcChain::connect_with(url, Some(key), Some(contracts.chain_id), settings)?;
+//!     contracts.expect_deployed(&mut chain)?;
+//!     Ok(chain)
 //! }
 //! # Ok::<(), ChainError>(())
 //! ```
@@ -65,6 +81,7 @@ pub mod abi;
 pub mod chain;
 pub mod contracts;
 pub mod embedded;
+pub mod error;
 pub mod keys;
 pub mod revert;
 pub mod rpc;

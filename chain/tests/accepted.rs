@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use alloy_primitives::{Address, B256, Bytes, U256, address};
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::CommitmentRegistry;
-use lorica_chain::chain::{Chain, ChainError, TRANSACTION_GAS};
+use lorica_chain::chain::{Chain, TRANSACTION_GAS};
 use lorica_chain::contracts::check::CheckContracts;
 use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::embedded::EmbeddedChain;
+use lorica_chain::error::{ChainError, PolicyError, StateError, TransactionError};
 use lorica_chain::revert::Revert;
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::key::AdapterCommitments;
@@ -78,19 +79,22 @@ fn a_foreign_settlement_is_refused_before_it_costs_gas() {
     let settlement = world.vector.settlement();
     world.chain.set_account(OWNER);
     let error = world.contracts.router().check(&mut world.chain, &settlement).unwrap_err();
-    assert!(matches!(error, ChainError::ForeignConsumer { .. }), "{error}");
+    assert!(matches!(error, ChainError::Policy(PolicyError::ForeignConsumer { .. })), "{error}");
     assert!(world.contracts.router().simulate_check(&mut world.chain, &settlement).is_ok(), "anyone may look");
 
     let mut other = World::on_chain(CLASSIFY_1, Some(1));
     let error = other.contracts.router().check(&mut other.chain, &settlement).unwrap_err();
-    assert!(matches!(error, ChainError::ForeignChain { expected: 31337, got: 1 }), "{error}");
+    assert!(matches!(error, ChainError::Policy(PolicyError::ForeignChain { expected: 31337, got: 1 })), "{error}");
     let error = world.contracts.router().check(&mut other.chain, &settlement).unwrap_err();
-    assert!(matches!(error, ChainError::ForeignChain { expected: 31337, got: 1 }), "{error}");
+    assert!(matches!(error, ChainError::Policy(PolicyError::ForeignChain { expected: 31337, got: 1 })), "{error}");
 
     let mut short = settlement;
     short.answers.clear();
     world.chain.set_account(world.vector.consumer());
-    assert!(matches!(world.contracts.router().check(&mut world.chain, &short), Err(ChainError::Abi(_))));
+    assert!(matches!(
+        world.contracts.router().check(&mut world.chain, &short),
+        Err(ChainError::Policy(PolicyError::Abi(_)))
+    ));
 }
 
 /// Registration from Lorica's keys gives their ids, and is not done twice.
@@ -213,10 +217,10 @@ fn transactions_are_priced_as_on_a_chain() {
     assert_eq!(receipt.gas, floor(&data));
     chain.set_gas_limit(TRANSACTION_GAS + 1);
     let error = chain.send(Some(somebody), Bytes::new()).unwrap_err();
-    assert!(matches!(error, ChainError::NotTaken { .. }), "{error}");
+    assert!(matches!(error, ChainError::Transaction(TransactionError::NotTaken { .. })), "{error}");
     chain.set_gas_limit(floor(&data) - 1);
     let error = chain.send(Some(somebody), data).unwrap_err();
-    assert!(matches!(error, ChainError::NotTaken { .. }), "{error}");
+    assert!(matches!(error, ChainError::Transaction(TransactionError::NotTaken { .. })), "{error}");
 }
 
 #[test]
@@ -228,7 +232,7 @@ fn contracts_are_found_again() {
     assert!(CheckContracts::find(&mut chain, OWNER, vector.circuit()).is_err());
     let wrong = CheckContracts { verifier: OWNER, ..contracts };
     let error = wrong.expect_deployed(&mut chain).unwrap_err();
-    assert!(matches!(error, ChainError::NoContract { name: "LoricaVerifier", .. }), "{error}");
+    assert!(matches!(error, ChainError::State(StateError::NoContract { name: "LoricaVerifier", .. })), "{error}");
 }
 
 #[test]

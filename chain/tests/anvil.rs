@@ -10,13 +10,14 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use alloy_primitives::{Address, Bytes, U256, address};
+use alloy_primitives::{Address, B256, Bytes, U256, address};
 use anvil_node::{Anvil, KEY, wait};
 use lorica_chain::abi;
-use lorica_chain::chain::{Chain, ChainError, Receipt};
+use lorica_chain::chain::{Blocks, Chain, Receipt};
 use lorica_chain::contracts::check::CheckContracts;
 use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::embedded::EmbeddedChain;
+use lorica_chain::error::{ChainError, PolicyError, TransactionError};
 use lorica_chain::keys::PrivateKey;
 use lorica_chain::rpc::RpcChain;
 use lorica_chain::rpc::settings::Settings;
@@ -63,7 +64,7 @@ fn a_node_does_as_the_embedded_chain() {
         assert_eq!(gas, embedded.send(Some(contracts.router), data).unwrap().gas);
         println!("{name}: {gas} gas on both, estimated {estimate}");
         let refused = contracts.router().check(&mut chain, &settlement).unwrap_err();
-        assert!(matches!(refused, ChainError::ForeignConsumer { .. }), "{refused}");
+        assert!(matches!(refused, ChainError::Policy(PolicyError::ForeignConsumer { .. })), "{refused}");
     }
     let mut forged = abi::check_for(&Vector::read(CLASSIFY_1).settlement()).unwrap();
     forged.settlement.requests[0].label += U256::from(1);
@@ -72,7 +73,7 @@ fn a_node_does_as_the_embedded_chain() {
 
     assert_eq!(chain.block_number().unwrap(), embedded.block_number().unwrap());
     let of = |chain: &mut dyn Chain, from| {
-        let logs = chain.logs(from, contracts.registry, &[]).unwrap();
+        let logs = chain.logs(Blocks::From(from), contracts.registry, &[]).unwrap();
         logs.into_iter().map(|log| (log.block, log.index, log.log)).collect::<Vec<_>>()
     };
     let logs = of(&mut chain, 0);
@@ -80,7 +81,14 @@ fn a_node_does_as_the_embedded_chain() {
     assert_eq!(logs, of(&mut embedded, 0));
     let (middle, topic) = (logs[1].0 + 1, logs[0].2.topics()[0]);
     assert_eq!(of(&mut chain, middle), of(&mut embedded, middle));
-    assert!(chain.logs(0, contracts.registry, &[None, Some(topic)]).unwrap().is_empty());
+    assert!(chain.logs(Blocks::From(0), contracts.registry, &[None, Some(topic)]).unwrap().is_empty());
+    let located = chain.logs(Blocks::From(0), contracts.registry, &[]).unwrap();
+    let (number, hash) = (located[0].block, located[0].block_hash.unwrap());
+    let of_block: Vec<_> = located.iter().filter(|log| log.block == number).cloned().collect();
+    for blocks in [Blocks::At(hash), Blocks::Between(number, number)] {
+        assert_eq!(chain.logs(blocks, contracts.registry, &[]).unwrap(), of_block);
+    }
+    assert!(chain.logs(Blocks::At(B256::repeat_byte(1)), contracts.registry, &[]).is_err());
     embedded.fund(ACCOUNT, U256::from(9));
     for chain in [&mut chain as &mut dyn Chain, &mut embedded] {
         assert_eq!(chain.send_value(Some(OTHER), Bytes::new(), U256::from(5)).unwrap().gas, 21_000);
@@ -94,7 +102,7 @@ fn a_node_does_as_the_embedded_chain() {
 fn another_chain_is_refused() {
     let anvil = Anvil::start(&["--chain-id", "5"]);
     let refused = RpcChain::connect(&anvil.url, None, Some(31337)).unwrap_err();
-    assert!(matches!(refused, ChainError::ForeignChain { expected: 31337, got: 5 }), "{refused}");
+    assert!(matches!(refused, ChainError::Policy(PolicyError::ForeignChain { expected: 31337, got: 5 })), "{refused}");
 }
 
 /// Sends what one of several sends: a wei at a time.
@@ -271,7 +279,10 @@ fn another_transaction_in_its_place_is_told() {
         },
     )
     .unwrap_err();
-    assert!(matches!(refused, ChainError::Replaced { account: ACCOUNT, nonce: 0, .. }), "{refused}");
+    assert!(
+        matches!(refused, ChainError::Transaction(TransactionError::Replaced { account: ACCOUNT, nonce: 0, .. })),
+        "{refused}"
+    );
     assert_eq!(balance_of_other(&anvil), U256::ZERO);
 }
 

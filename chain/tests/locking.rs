@@ -4,13 +4,14 @@ mod support;
 
 use alloy_primitives::{Address, U256};
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
-use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::chain::Chain;
 use lorica_chain::contracts::Step;
 use lorica_chain::contracts::amounts::Amounts;
 use lorica_chain::contracts::escrow::Status;
 use lorica_chain::contracts::lock::{Locking, lock, lock_with_permit};
 use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::contracts::token::NATIVE;
+use lorica_chain::error::ChainError;
 use lorica_chain::keys::PrivateKey;
 use lorica_circuits::shape::OutputKind;
 use support::OWNER;

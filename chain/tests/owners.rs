@@ -3,7 +3,7 @@
 mod support;
 
 use alloy_primitives::{Address, Bytes, U256};
-use lorica_chain::chain::{Chain, ChainError, Receipt};
+use lorica_chain::chain::{Chain, Receipt};
 use lorica_chain::contracts::amounts::Amounts;
 use lorica_chain::contracts::govern::{Governance, Owned, Ownership, accept_ownership, offer_ownership};
 use lorica_chain::contracts::market::Policy;
@@ -12,6 +12,7 @@ use lorica_chain::contracts::terms::Bounds;
 use lorica_chain::contracts::terms::Kind;
 use lorica_chain::contracts::terms::Shares;
 use lorica_chain::embedded::EmbeddedChain;
+use lorica_chain::error::{ChainError, PolicyError, StateError};
 use support::published::{POT, PUBLISHER, Published, TREASURY, deploy, open, refused};
 use support::{GUARDIAN, OWNER};
 
@@ -49,11 +50,15 @@ fn lines_and_versions_are_known() {
     let of_adapter = Version { line: 3, kind: Kind::Adapter, uri: "of the adapter".into(), ..of_base };
     assert_eq!(market.models().version(&mut chain, adapter).unwrap(), of_adapter);
     for line in [0, 4, NOWHERE] {
-        assert!(matches!(market.models().line(&mut chain, line), Err(ChainError::NoLine { line: got }) if got == line));
+        assert!(
+            matches!(market.models().line(&mut chain, line), Err(ChainError::State(StateError::NoLine { line: got })) if got == line)
+        );
     }
     assert!(market.models().line(&mut chain, 1 << 24).is_err(), "beyond what the contract counts");
     let id = adapter + U256::from(1);
-    assert!(matches!(market.models().version(&mut chain, id), Err(ChainError::NotPublished { id: got }) if got == id));
+    assert!(
+        matches!(market.models().version(&mut chain, id), Err(ChainError::State(StateError::NotPublished { id: got })) if got == id)
+    );
 }
 
 #[test]
@@ -65,7 +70,10 @@ fn only_its_owner_retires_a_version() {
     let (chain, market) = world.as_account(OWNER);
     refused(market.models().retire(chain, id), "does not own line 3");
     let (chain, market) = world.as_account(PUBLISHER);
-    assert!(matches!(market.models().retire(chain, U256::from(7)), Err(ChainError::NotPublished { .. })));
+    assert!(matches!(
+        market.models().retire(chain, U256::from(7)),
+        Err(ChainError::State(StateError::NotPublished { .. }))
+    ));
     sent(market.models().retire(chain, id));
     assert!(market.models().version(chain, id).unwrap().retired);
     needless(chain, |chain| market.models().retire(chain, id));
@@ -80,9 +88,12 @@ fn a_line_is_handed_on_in_two_steps() {
     let (chain, market) = world.as_account(OTHER);
     refused(market.models().offer(chain, 2, Some(OTHER)), "does not own line 2");
     refused(market.models().accept(chain, 2), "is not offered to");
-    assert!(matches!(market.models().accept(chain, NOWHERE), Err(ChainError::NoLine { .. })));
+    assert!(matches!(market.models().accept(chain, NOWHERE), Err(ChainError::State(StateError::NoLine { .. }))));
     let (chain, market) = world.as_account(PUBLISHER);
-    assert!(matches!(market.models().offer(chain, NOWHERE, Some(OTHER)), Err(ChainError::NoLine { .. })));
+    assert!(matches!(
+        market.models().offer(chain, NOWHERE, Some(OTHER)),
+        Err(ChainError::State(StateError::NoLine { .. }))
+    ));
     needless(chain, |chain| market.models().offer(chain, 2, None));
     sent(market.models().offer(chain, 2, Some(OTHER)));
     needless(chain, |chain| market.models().offer(chain, 2, Some(OTHER)));
@@ -116,7 +127,10 @@ fn only_the_pot_names_another_pot() {
     }
     let (chain, market) = world.as_account(POT);
     refused(market.models().set_pot(chain, 3, Address::ZERO), "cannot be the zero address");
-    assert!(matches!(market.models().set_pot(chain, NOWHERE, OTHER), Err(ChainError::NoLine { .. })));
+    assert!(matches!(
+        market.models().set_pot(chain, NOWHERE, OTHER),
+        Err(ChainError::State(StateError::NoLine { .. }))
+    ));
     needless(chain, |chain| market.models().set_pot(chain, 3, POT));
     sent(market.models().set_pot(chain, 3, OTHER));
     assert_eq!([2, 3].map(|line| market.models().line(chain, line).unwrap().pot), [POT, OTHER]);
@@ -214,14 +228,17 @@ fn contracts_are_handed_on_in_two_steps_and_all_or_none() {
     chain.set_account(OTHER);
     refused(offer_ownership(chain, &market, &Owned::ALL, Some(OTHER)), "is not the owner");
     let error = accept_ownership(chain, &market, &Owned::ALL).unwrap_err();
-    assert!(matches!(error, ChainError::NotOffered { name: "router", account: OTHER }), "{error}");
+    assert!(matches!(error, ChainError::Policy(PolicyError::NotOffered { name: "router", account: OTHER })), "{error}");
     chain.set_account(OWNER);
     let steps = offer_ownership(chain, &market, &[Owned::Models], Some(OTHER)).unwrap();
     assert_eq!(done(steps), [("models", true)]);
     // Two are not offered: none is accepted.
     chain.set_account(OTHER);
     let block = chain.block_number().unwrap();
-    assert!(matches!(accept_ownership(chain, &market, &Owned::ALL), Err(ChainError::NotOffered { .. })));
+    assert!(matches!(
+        accept_ownership(chain, &market, &Owned::ALL),
+        Err(ChainError::Policy(PolicyError::NotOffered { .. }))
+    ));
     assert_eq!(chain.block_number().unwrap(), block);
     let steps = accept_ownership(chain, &market, &[Owned::Models]).unwrap();
     assert_eq!(done(steps), [("models", true)]);
@@ -243,7 +260,7 @@ fn contracts_are_handed_on_in_two_steps_and_all_or_none() {
     chain.set_account(OTHER);
     assert!(matches!(
         accept_ownership(chain, &market, &[Owned::Escrow]),
-        Err(ChainError::NotOffered { name: "escrow", .. })
+        Err(ChainError::Policy(PolicyError::NotOffered { name: "escrow", .. }))
     ));
     // What is his already stays so.
     let steps = accept_ownership(chain, &market, &[Owned::Router, Owned::Models]).unwrap();
@@ -258,5 +275,5 @@ fn another_chain_is_refused() {
     let mut other = EmbeddedChain::new(1, OWNER);
     other.send(Some(OTHER), Bytes::new()).unwrap();
     let error = offer_ownership(&mut other, &market, &Owned::ALL, Some(OTHER)).unwrap_err();
-    assert!(matches!(error, ChainError::ForeignChain { expected: 31337, got: 1 }), "{error}");
+    assert!(matches!(error, ChainError::Policy(PolicyError::ForeignChain { expected: 31337, got: 1 })), "{error}");
 }

@@ -3,11 +3,12 @@
 mod support;
 
 use alloy_primitives::{Address, U256};
-use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::chain::Chain;
 use lorica_chain::contracts::Step;
 use lorica_chain::contracts::publish::Publication;
 use lorica_chain::contracts::terms::Kind;
 use lorica_chain::contracts::terms::Shares;
+use lorica_chain::error::ChainError;
 use support::published::{POT, PUBLISHER, Published, adapter, open, refused, terms};
 use support::{EMBED_2, OWNER, Vector};
 
@@ -83,7 +84,7 @@ fn shares_fee_and_base_are_looked_at_first() {
         (shares(2_999, 5_001, 1_000, 1_000), "at least 3000"),
         (shares(5_000, 4_000, 199, 801), "at least 200"),
         (shares(3_000, 1_000, 999, 5_001), "at most 5000"),
-        (Publication { max_fee: open(10) - U256::from(1), ..terms(7, "") }, "above the allowed one"),
+        (Publication { max_fee: open(10) - U256::from(1), ..terms(7, "") }, "more than the 9.99"),
     ] {
         unsent(&mut world, PUBLISHER, 1, &publication, words);
     }

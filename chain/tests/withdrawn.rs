@@ -8,13 +8,14 @@ use alloy_sol_types::SolCall;
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::InferenceEscrow::{self, InferenceRequest};
 use lorica_chain::abi::bindings::VerifierRouter;
-use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::chain::Chain;
 use lorica_chain::contracts::check::CheckContracts;
 use lorica_chain::contracts::lock::{Locking, lock, lock_with_permit};
 use lorica_chain::contracts::market::Market;
 use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::contracts::token::NATIVE;
 use lorica_chain::embedded::EmbeddedChain;
+use lorica_chain::error::{ChainError, PolicyError};
 use lorica_chain::keys::PrivateKey;
 use lorica_circuits::error::CircuitError;
 use lorica_settlement::settlement::Settlement;
@@ -27,7 +28,8 @@ const KIND: usize = 0x1df;
 /// That the client refuses it for its kind.
 fn withdrawn<T: std::fmt::Debug>(result: Result<T, ChainError>, what: &str) {
     let error = result.unwrap_err();
-    let typed = matches!(error, ChainError::Kind { source: CircuitError::WithdrawnEmbedding, .. });
+    let typed =
+        matches!(error, ChainError::Policy(PolicyError::OutputKind { source: CircuitError::WithdrawnEmbedding, .. }));
     assert!(typed && error.to_string().contains("withdrawn"), "{what}: {error}");
 }
 

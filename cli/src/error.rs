@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lorica_chain::alloy_primitives::B256;
-use lorica_chain::chain::ChainError;
+use lorica_chain::error::{ChainError, PolicyError, StateError};
 use lorica_chain::keys::KeyError as PrivateKeyError;
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::error::CircuitError;
@@ -236,6 +236,23 @@ pub enum Error {
     /// The private key of an account.
     #[error(transparent)]
     PrivateKey(#[from] PrivateKeyError),
+    /// An environment variable with a private key or a password.
+    #[error("{variable}: {source}")]
+    Variable {
+        /// Its name.
+        variable: &'static str,
+        /// What is wrong with it.
+        source: PrivateKeyError,
+    },
+    /// A keystore without a password.
+    #[error(
+        "{path}: a keystore needs its password: --password-file FILE, or the variable LORICA_KEY_PASSWORD or \
+         LORICA_KEY_PASSWORD_FILE", path = .path.display()
+    )]
+    NoPassword {
+        /// The keystore.
+        path: PathBuf,
+    },
     /// The settlement file is not one.
     #[error("the settlement file is malformed: {0}")]
     MalformedSettlement(CodecError),
@@ -245,6 +262,24 @@ pub enum Error {
     /// No randomness.
     #[error("the operating system gives no randomness: {0}")]
     Randomness(getrandom::Error),
+}
+
+/// Who has to act on a chain's error.
+fn of_chain(error: &ChainError) -> Kind {
+    match error {
+        ChainError::Refused(_) | ChainError::Policy(PolicyError::NotOffered { .. }) => Kind::Rejected,
+        ChainError::Policy(
+            PolicyError::ForeignConsumer { .. } | PolicyError::OutputKind { .. } | PolicyError::Abi(_),
+        ) => Kind::Input,
+        ChainError::State(StateError::NoLine { .. } | StateError::NotPublished { .. }) | ChainError::Key(_) => {
+            Kind::Input
+        }
+        ChainError::Node(_)
+        | ChainError::Policy(_)
+        | ChainError::State(_)
+        | ChainError::Transaction(_)
+        | ChainError::Lock(_) => Kind::Environment,
+    }
 }
 
 impl Error {
@@ -259,13 +294,7 @@ impl Error {
             Self::MalformedProof(_) | Self::Verify(_) | Self::Mismatch(_) => Kind::Rejected,
             Self::MalformedSettlement(_) | Self::Settlement(_) | Self::OtherCircuit { .. } => Kind::Rejected,
             Self::Settle(MakeError::Binding | MakeError::Requests { .. } | MakeError::Inference(_)) => Kind::Rejected,
-            Self::Chain(error) if error.is_refusal() => Kind::Rejected,
-            Self::Chain(ChainError::NotOffered { .. }) => Kind::Rejected,
-            Self::Chain(ChainError::ForeignConsumer { .. } | ChainError::Abi(_) | ChainError::Key(_)) => Kind::Input,
-            Self::Chain(ChainError::NoLine { .. } | ChainError::NotPublished { .. } | ChainError::Kind { .. }) => {
-                Kind::Input
-            }
-            Self::Chain(_) => Kind::Environment,
+            Self::Chain(error) => of_chain(error),
             Self::Usage(_) => Kind::Usage,
             Self::Write { .. } | Self::Fetch(_) | Self::Randomness(_) => Kind::Environment,
             Self::Prove(ProveError::Randomness(_)) => Kind::Environment,
@@ -288,5 +317,57 @@ impl Error {
     /// A closure that names the malformed file.
     pub fn file(path: &Path) -> impl Fn(CodecError) -> Self {
         move |source| Self::File { path: path.into(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lorica_chain::abi::AbiError;
+    use lorica_chain::alloy_primitives::{Address, U256};
+    use lorica_chain::error::{LockError, NodeError, Refusal, TransactionError};
+    use lorica_chain::revert::Revert;
+
+    use super::*;
+
+    /// Scripts rely on the exit codes of chains' errors.
+    #[test]
+    fn exit_codes_of_chains() {
+        let at = Address::ZERO;
+        let key = || PrivateKeyError::Digits;
+        let abi = AbiError::DataLength { got: 1 };
+        let errors: [(ChainError, u8); 21] = [
+            (Refusal::Reverted { revert: Box::new(Revert::Empty), gas: None }.into(), 1),
+            (Refusal::Halted { reason: String::new(), gas: 1 }.into(), 1),
+            (PolicyError::NotOffered { name: "router", account: at }.into(), 1),
+            (PolicyError::ForeignConsumer { bound: at, got: at }.into(), 3),
+            (
+                PolicyError::OutputKind { what: "circuit", id: B256::ZERO, source: CircuitError::WithdrawnEmbedding }
+                    .into(),
+                3,
+            ),
+            (abi.into(), 3),
+            (StateError::NoLine { line: 1 }.into(), 3),
+            (StateError::NotPublished { id: U256::ZERO }.into(), 3),
+            (key().into(), 3),
+            (PolicyError::ForeignChain { expected: 1, got: 2 }.into(), 4),
+            (PolicyError::CannotPublish { id: U256::ZERO, reason: String::new() }.into(), 4),
+            (PolicyError::PublishingFee { fee: U256::ONE, max_fee: U256::ZERO }.into(), 4),
+            (PolicyError::RecordTooLong { what: "base", limit: 1, got: 2 }.into(), 4),
+            (PolicyError::GasCost { cost: 2, max_cost: 1 }.into(), 4),
+            (PolicyError::TokenNotAllowed { token: at }.into(), 4),
+            (StateError::NoContract { name: "VerifierRouter", at }.into(), 4),
+            (StateError::Unexpected { what: "a route" }.into(), 4),
+            (NodeError::Answered { method: "eth_call", code: 1, message: String::new() }.into(), 4),
+            (TransactionError::NotTaken { reason: String::new() }.into(), 4),
+            (TransactionError::Replaced { hash: B256::ZERO, account: at, nonce: 1 }.into(), 4),
+            (LockError::NoNonce.into(), 4),
+        ];
+        for (error, code) in errors {
+            let said = error.to_string();
+            assert_eq!(Error::Chain(error).kind().exit_code(), code, "{said}");
+        }
+        assert_eq!(Error::PrivateKey(key()).kind().exit_code(), 3);
+        assert_eq!(Error::Variable { variable: "LORICA_PRIVATE_KEY", source: key() }.kind().exit_code(), 3);
+        assert_eq!(Error::NoPassword { path: PathBuf::new() }.kind().exit_code(), 3);
     }
 }

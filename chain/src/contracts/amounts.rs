@@ -5,7 +5,8 @@ use alloy_primitives::{Address, U256};
 use super::escrow::Escrow;
 use super::models::Models;
 use super::token::Token;
-use crate::chain::{Chain, ChainError};
+use crate::chain::Chain;
+use crate::error::ChainError;
 
 /// Amounts of one account in one token, in the token's smallest unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl LineAmounts {
     /// What a line is owed in a token, which is named by its address.
     ///
     /// # Errors
-    /// [`ChainError`], [`ChainError::NoLine`] if there is no such line.
+    /// [`ChainError`], [`StateError::NoLine`] if there is no such line.
     pub fn of(
         chain: &mut impl Chain,
         models: Models,

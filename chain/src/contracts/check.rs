@@ -9,7 +9,8 @@ use super::router::Router;
 use super::{Contract, Step, create};
 use crate::abi;
 use crate::abi::bindings::LoricaVerifier;
-use crate::chain::{Chain, ChainError};
+use crate::chain::Chain;
+use crate::error::{ChainError, PolicyError, StateError};
 
 /// Addresses of the contracts that check, on one chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,14 +58,14 @@ impl CheckContracts {
     /// Finds the contracts from a router and a circuit that it routes.
     ///
     /// # Errors
-    /// [`ChainError::NoContract`] if nothing is there, [`ChainError::Unexpected`] if the router has no such route,
-    /// [`ChainError::Kind`] if the circuit's kind of output is withdrawn.
+    /// [`StateError::NoContract`] if nothing is there, [`StateError::NoRoute`] if the router has no such route,
+    /// [`PolicyError::OutputKind`] if the circuit's kind of output is withdrawn.
     pub fn find(chain: &mut impl Chain, router: Address, circuit: B256) -> Result<Self, ChainError> {
         let chain_id = chain.id();
         let at = |address| Contract { chain_id, address };
         at(router).expect_code(chain, "VerifierRouter")?;
         let Some(route) = Router(at(router)).route(chain, circuit)? else {
-            return Err(ChainError::Unexpected { what: "the circuit's route" });
+            return Err(StateError::NoRoute { circuit }.into());
         };
         let verifier = at(route.verifier);
         let registry = verifier.view(chain, "the verifier's registry", &LoricaVerifier::registryCall {})?;
@@ -94,7 +95,7 @@ impl CheckContracts {
     }
 
     /// That this is the chain.
-    pub(super) fn expect_chain(&self, chain: &impl Chain) -> Result<(), ChainError> {
+    pub(super) fn expect_chain(&self, chain: &impl Chain) -> Result<(), PolicyError> {
         self.router().0.expect_chain(chain)
     }
 

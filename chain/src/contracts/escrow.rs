@@ -12,7 +12,8 @@ use super::terms::line_number;
 use super::{Contract, Step};
 use crate::abi;
 use crate::abi::bindings::InferenceEscrow::{self, InferenceRequest};
-use crate::chain::{Chain, ChainError, Receipt};
+use crate::chain::{Chain, Receipt};
+use crate::error::{ChainError, PolicyError, StateError};
 
 /// The escrow's name and version in its EIP-712 domain.
 const DOMAIN: (&str, &str) = ("Lorica InferenceEscrow", "1");
@@ -172,18 +173,18 @@ impl Escrow {
     /// so a withdrawn circuit takes nothing that passes here, whatever an escrow of an earlier version has enabled.
     ///
     /// # Errors
-    /// [`ChainError::Kind`] says what is wrong with the request.
-    pub fn expect_offered(self, request: &InferenceRequest) -> Result<(), ChainError> {
+    /// [`PolicyError::OutputKind`] says what is wrong with the request.
+    pub fn expect_offered(self, request: &InferenceRequest) -> Result<(), PolicyError> {
         match OutputKind::from_number(request.kind) {
             Ok(_) => Ok(()),
-            Err(source) => Err(ChainError::Kind { what: "request", id: self.request_id(request), source }),
+            Err(source) => Err(PolicyError::OutputKind { what: "request", id: self.request_id(request), source }),
         }
     }
 
     /// Takes a request on: it cannot be cancelled any more.
     ///
     /// # Errors
-    /// [`ChainError`], [`ChainError::Kind`] for a request of a withdrawn kind of output.
+    /// [`ChainError`], [`PolicyError::OutputKind`] for a request of a withdrawn kind of output.
     pub fn accept(self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<Receipt, ChainError> {
         self.expect_offered(request)?;
         self.contract.send(chain, &InferenceEscrow::acceptCall { request: request.clone() })
@@ -224,11 +225,11 @@ impl Escrow {
     /// Calldata of a batch's settlement.
     ///
     /// # Errors
-    /// [`ChainError::Abi`].
+    /// [`PolicyError::Abi`].
     pub fn settle_data(self, settlement: &Settlement, requests: &[InferenceRequest]) -> Result<Bytes, ChainError> {
         let own = abi::settlement(settlement)?.abi_encode();
         let settlement_ = InferenceEscrow::Settlement::abi_decode(&own)
-            .map_err(|_| ChainError::Unexpected { what: "a settlement's encoding" })?;
+            .map_err(|_| StateError::Unexpected { what: "a settlement's encoding" })?;
         let circuit = B256::from(settlement.circuit);
         // The rest of each request is in the settlement.
         let terms = requests.iter().map(|request| InferenceEscrow::RequestTerms {
@@ -259,11 +260,11 @@ impl Escrow {
         self.contract.expect_chain(chain)?;
         let bound = Address::from(settlement.binding.consumer);
         if bound != self.address() {
-            return Err(ChainError::ForeignConsumer { bound, got: self.address() });
+            return Err(PolicyError::ForeignConsumer { bound, got: self.address() }.into());
         }
         let (expected, got) = (settlement.binding.chain_id, self.contract.chain_id);
         if expected != got {
-            return Err(ChainError::ForeignChain { expected, got });
+            return Err(PolicyError::ForeignChain { expected, got }.into());
         }
         self.router.expect_circuit_offered(chain, settlement.circuit.into())?;
         // A consumer may use all that its requester signed although it used less when the node estimated.
@@ -301,7 +302,7 @@ impl Escrow {
         let lock = self.contract.view(chain, what, &InferenceEscrow::lockOfCall { id })?;
         let result = self.contract.view(chain, what, &InferenceEscrow::resultOfCall { id })?;
         Ok(RequestState {
-            status: Status::from_number(lock.status).ok_or(ChainError::Unexpected { what })?,
+            status: Status::from_number(lock.status).ok_or(StateError::Unexpected { what })?,
             payer: lock.payer,
             fee: U256::from(lock.fee),
             prover: lock.prover,
@@ -315,7 +316,7 @@ impl Escrow {
     /// escrow.
     ///
     /// # Errors
-    /// [`ChainError`], [`ChainError::Kind`] for a circuit of a withdrawn kind of output.
+    /// [`ChainError`], [`PolicyError::OutputKind`] for a circuit of a withdrawn kind of output.
     pub fn enable_circuit(self, chain: &mut impl Chain, circuit: B256) -> Result<Step, ChainError> {
         self.contract.expect_chain(chain)?;
         self.router.expect_circuit_offered(chain, circuit)?;

@@ -7,7 +7,8 @@ use super::terms::{Bounds, Kind};
 use super::{Contract, Step};
 use crate::abi;
 use crate::abi::bindings::VerifierRouter;
-use crate::chain::{Chain, ChainError, Receipt};
+use crate::chain::{Chain, Receipt};
+use crate::error::{ChainError, PolicyError};
 
 /// A contract of a market that has an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +166,7 @@ pub fn offer_ownership(
 /// Takes over contracts that are offered to the account: unless each of them is, or is its own already, nothing is sent.
 ///
 /// # Errors
-/// [`ChainError::NotOffered`], and others.
+/// [`PolicyError::NotOffered`], and others.
 pub fn accept_ownership(chain: &mut impl Chain, market: &Market, contracts: &[Owned]) -> Result<Vec<Step>, ChainError> {
     let account = chain.account();
     let mut offered = Vec::new();
@@ -173,7 +174,7 @@ pub fn accept_ownership(chain: &mut impl Chain, market: &Market, contracts: &[Ow
         let Ownership { owner, offered_to } = of.of(market).ownership(chain)?;
         let is_offered = offered_to == Some(account);
         if !is_offered && owner != account {
-            return Err(ChainError::NotOffered { name: of.name(), account });
+            return Err(PolicyError::NotOffered { name: of.name(), account }.into());
         }
         offered.push((of, is_offered));
     }

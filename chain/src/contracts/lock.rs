@@ -10,7 +10,8 @@ use super::token::{NATIVE, Token};
 use super::{Contract, Step};
 use crate::abi;
 use crate::abi::bindings::InferenceEscrow::{self, InferenceRequest};
-use crate::chain::{Chain, ChainError, Receipt};
+use crate::chain::{Chain, Receipt};
+use crate::error::{ChainError, PolicyError};
 use crate::keys::PrivateKey;
 
 /// What is locked for a request, and on which terms.
@@ -29,7 +30,7 @@ pub struct Locking<'a> {
 /// Locks the account's money for a request, with an approval if the token needs one.
 ///
 /// # Errors
-/// [`ChainError`], [`ChainError::Kind`] for a request of a withdrawn kind of output.
+/// [`ChainError`], [`PolicyError::OutputKind`] for a request of a withdrawn kind of output.
 pub fn lock(chain: &mut impl Chain, escrow: Escrow, locking: Locking) -> Result<Vec<Step>, ChainError> {
     escrow.expect_offered(locking.request)?;
     let token = token_of(chain, escrow, &locking)?;
@@ -61,7 +62,7 @@ pub fn lock_with_permit(
 ) -> Result<Vec<Step>, ChainError> {
     escrow.expect_offered(locking.request)?;
     let Some(token) = token_of(chain, escrow, &locking)? else {
-        return Err(ChainError::Unexpected { what: "a permit for the gas token" });
+        return Err(PolicyError::NativePermit.into());
     };
     let deadline = U256::from(locking.request.deadline);
     let digest = token.permit_digest(chain, escrow.address(), locking.fee, deadline)?;
@@ -88,7 +89,7 @@ fn token_of(chain: &mut impl Chain, escrow: Escrow, locking: &Locking) -> Result
         return Ok(None);
     }
     if !escrow.token_allowed(chain, address)? {
-        return Err(ChainError::Unexpected { what: "the token, which the escrow does not take," });
+        return Err(PolicyError::TokenNotAllowed { token: address }.into());
     }
     Ok(Some(Token(Contract { address, ..escrow.contract })))
 }
@@ -97,8 +98,8 @@ fn locked(escrow: Escrow, request: &InferenceRequest, receipt: Receipt) -> Step 
     Step { what: "lock", id: U256::from_be_bytes(escrow.request_id(request).0), receipt: Some(receipt) }
 }
 
-fn fee(locking: &Locking) -> Result<U96, ChainError> {
-    U96::uint_try_from(locking.fee).map_err(|_| ChainError::Unexpected { what: "a fee of 2^96 or more" })
+fn fee(locking: &Locking) -> Result<U96, PolicyError> {
+    U96::uint_try_from(locking.fee).map_err(|_| PolicyError::FeeTooLarge { fee: locking.fee })
 }
 
 /// Who locks an own request shows nobody a signature by which it could be locked in another way first.

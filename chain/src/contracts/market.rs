@@ -15,7 +15,8 @@ use super::token::{OPEN, Token};
 use super::{Step, create};
 use crate::abi;
 use crate::abi::bindings::{InferenceEscrow, ModelRegistry, OpenToken};
-use crate::chain::{Chain, ChainError};
+use crate::chain::Chain;
+use crate::error::ChainError;
 
 /// Addresses of everything, on one chain. A contract's functions are those of its handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use alloy_sol_types::SolEvent;
 use super::Contract;
 use super::terms::{Bounds, Kind, Shares, line_number};
 use crate::abi::bindings::ModelRegistry;
-use crate::chain::{Chain, ChainError, Receipt};
+use crate::chain::{Chain, Receipt};
+use crate::error::{ChainError, StateError};
 
 /// A line of versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,16 +63,16 @@ impl Models {
     /// A line by its number.
     ///
     /// # Errors
-    /// [`ChainError::NoLine`] if there is none.
+    /// [`StateError::NoLine`] if there is none.
     pub fn line(self, chain: &mut impl Chain, line: u32) -> Result<Line, ChainError> {
         let what = "a line of models";
         let found = self.0.view(chain, what, &ModelRegistry::modelsCall { model: line_number(line)? })?;
         if found.owner.is_zero() {
-            return Err(ChainError::NoLine { line });
+            return Err(StateError::NoLine { line }.into());
         }
         Ok(Line {
             owner: found.owner,
-            kind: Kind::from_number(found.kind).ok_or(ChainError::Unexpected { what })?,
+            kind: Kind::from_number(found.kind).ok_or(StateError::Unexpected { what })?,
             offered_to: (!found.offeredTo.is_zero()).then_some(found.offeredTo),
             pot: found.pot,
         })
@@ -80,17 +81,17 @@ impl Models {
     /// A version by its id.
     ///
     /// # Errors
-    /// [`ChainError::NotPublished`] if there is none.
+    /// [`StateError::NotPublished`] if there is none.
     pub fn version(self, chain: &mut impl Chain, id: U256) -> Result<Version, ChainError> {
         let what = "a version";
         let found = self.0.view(chain, what, &ModelRegistry::versionsCall { id })?;
         if found.serial == 0 {
-            return Err(ChainError::NotPublished { id });
+            return Err(StateError::NotPublished { id }.into());
         }
         let said = self.0.view(chain, what, &ModelRegistry::metadataCall { id })?;
         Ok(Version {
             line: found.model.to::<u32>(),
-            kind: Kind::from_number(found.kind).ok_or(ChainError::Unexpected { what })?,
+            kind: Kind::from_number(found.kind).ok_or(StateError::Unexpected { what })?,
             retired: found.retired,
             shares: Shares {
                 prover: found.prover,
@@ -256,7 +257,7 @@ impl Models {
         // More may have accrued since.
         let logs = receipt.logs.iter().filter(|log| log.address == self.address());
         let mut events = logs.filter_map(|log| ModelRegistry::FeesWithdrawn::decode_log(log).ok());
-        let amount = events.next().ok_or(ChainError::Unexpected { what: "the withdrawal of fees" })?.amount;
+        let amount = events.next().ok_or(StateError::Unexpected { what: "the withdrawal of fees" })?.amount;
         Ok(Some((amount, receipt)))
     }
 }

@@ -15,7 +15,8 @@ use super::terms::{Kind, Shares, line_number};
 use super::token::Token;
 use crate::abi;
 use crate::abi::bindings::{CommitmentRegistry, ModelRegistry};
-use crate::chain::{Chain, ChainError};
+use crate::chain::Chain;
+use crate::error::{ChainError, PolicyError, StateError};
 
 /// How often the latest block is read while a reservation's age is awaited.
 const RESERVATION_POLLS: u32 = 240;
@@ -160,7 +161,7 @@ impl Publisher {
         let permit = ModelRegistry::Permit { deadline: U256::ZERO, v: 0, r: B256::ZERO, s: B256::ZERO };
         let receipt = chain.send(Some(self.models.address()), call(terms, permit))?;
         if self.models.line_of(chain, id)?.is_none() {
-            return Err(ChainError::Unexpected { what: "the published id" });
+            return Err(StateError::Unexpected { what: "the published id" }.into());
         }
         steps.push(Step { what, id, receipt: Some(receipt) });
         Ok(steps)
@@ -169,16 +170,16 @@ impl Publisher {
     /// Whether an id is published and serves the account: an architecture serves everybody, other versions who owns them.
     fn is_own(self, chain: &mut impl Chain, kind: Kind, id: U256) -> Result<bool, ChainError> {
         let version = match self.models.version(chain, id) {
-            Err(ChainError::NotPublished { .. }) => return Ok(false),
+            Err(ChainError::State(StateError::NotPublished { .. })) => return Ok(false),
             found => found?,
         };
         let number = version.line;
         let owner = self.models.line(chain, number)?.owner;
         if version.retired {
-            return Err(cannot(id, format!("it is published in line {number} and retired")));
+            return Err(cannot(id, format!("it is published in line {number} and retired")).into());
         }
         if kind != Kind::Architecture && owner != chain.account() {
-            return Err(cannot(id, format!("it is published already, in line {number} of {owner}")));
+            return Err(cannot(id, format!("it is published already, in line {number} of {owner}")).into());
         }
         Ok(true)
     }
@@ -194,20 +195,22 @@ impl Publisher {
         if let Some(parent) = parent {
             let version = self.models.version(chain, parent)?;
             if version.retired {
-                return Err(cannot(id, format!("its {} {parent:#066x} is retired", version.kind.name())));
+                return Err(cannot(id, format!("its {} {parent:#066x} is retired", version.kind.name())).into());
             }
         }
         if publication.line != 0 {
             let (number, account) = (publication.line, chain.account());
             let line = self.models.line(chain, number)?;
             if line.owner != account {
-                return Err(cannot(id, format!("line {number} is {}'s, not {account}'s", line.owner)));
+                return Err(cannot(id, format!("line {number} is {}'s, not {account}'s", line.owner)).into());
             }
             if line.kind != kind {
-                return Err(cannot(id, format!("line {number} is of kind {}, not {}", line.kind.name(), kind.name())));
+                return Err(
+                    cannot(id, format!("line {number} is of kind {}, not {}", line.kind.name(), kind.name())).into()
+                );
             }
             if let Some(pot) = publication.pot.filter(|pot| *pot != line.pot) {
-                return Err(cannot(id, format!("the pot of line {number} is {}, not {pot}", line.pot)));
+                return Err(cannot(id, format!("the pot of line {number} is {}, not {pot}", line.pot)).into());
             }
         }
         if kind != Kind::Architecture {
@@ -217,11 +220,11 @@ impl Publisher {
         let fee = self.models.publishing_fee(chain, kind)?;
         let has = self.open.balance(chain, chain.account())?;
         if fee > publication.max_fee {
-            return Err(ChainError::Unexpected { what: "the fee for publishing, which is above the allowed one," });
+            return Err(PolicyError::PublishingFee { fee, max_fee: publication.max_fee }.into());
         }
         if fee > has {
             let [fee, has] = [fee, has].map(format_ether);
-            return Err(cannot(id, format!("it costs {fee} OPEN, and the account has {has}")));
+            return Err(cannot(id, format!("it costs {fee} OPEN, and the account has {has}")).into());
         }
         Ok(fee)
     }
@@ -235,8 +238,8 @@ impl Publisher {
     }
 }
 
-fn cannot(id: U256, reason: String) -> ChainError {
-    ChainError::CannotPublish { id, reason }
+fn cannot(id: U256, reason: String) -> PolicyError {
+    PolicyError::CannotPublish { id, reason }
 }
 
 fn points(points: Vec<CommitmentRegistry::Point>) -> Vec<ModelRegistry::Point> {
@@ -251,5 +254,5 @@ fn await_block(chain: &mut impl Chain, earliest: u64) -> Result<(), ChainError> 
         }
         std::thread::sleep(POLL);
     }
-    Err(ChainError::Unexpected { what: "the pace of the chain's blocks" })
+    Err(StateError::SlowBlocks { block: earliest, seconds: (POLL * RESERVATION_POLLS).as_secs() }.into())
 }

@@ -7,26 +7,27 @@ use lorica_verifier::record::MAX_RECORD_POINTS;
 use super::{Contract, Step};
 use crate::abi;
 use crate::abi::bindings::CommitmentRegistry;
-use crate::chain::{Chain, ChainError};
+use crate::chain::Chain;
+use crate::error::{ChainError, PolicyError, StateError};
 
 /// The registry of commitments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registry(pub Contract);
 
 /// That a base and its tables are not too long for the chain: said before anything is sent.
-pub(super) fn expect_base_fits(base: &BaseCommitments) -> Result<(), ChainError> {
+pub(super) fn expect_base_fits(base: &BaseCommitments) -> Result<(), PolicyError> {
     expect_fits("architecture", base.tables.len())?;
     expect_fits("base", base.tiles.len())
 }
 
 /// That an adapter is not too long for the chain.
-pub(super) fn expect_adapter_fits(adapter: &AdapterCommitments) -> Result<(), ChainError> {
+pub(super) fn expect_adapter_fits(adapter: &AdapterCommitments) -> Result<(), PolicyError> {
     expect_fits("adapter", adapter.tiles.len())
 }
 
-fn expect_fits(what: &'static str, got: usize) -> Result<(), ChainError> {
+fn expect_fits(what: &'static str, got: usize) -> Result<(), PolicyError> {
     let limit = MAX_RECORD_POINTS;
-    if got > limit { Err(ChainError::RecordTooLong { what, limit, got }) } else { Ok(()) }
+    if got > limit { Err(PolicyError::RecordTooLong { what, limit, got }) } else { Ok(()) }
 }
 
 impl Registry {
@@ -94,7 +95,7 @@ impl Registry {
         }
         let receipt = chain.send(Some(self.address()), registration)?;
         if !registered(chain)? {
-            return Err(ChainError::Unexpected { what: "the registered id" });
+            return Err(StateError::Unexpected { what: "the registered id" }.into());
         }
         Ok(Step { what, id, receipt: Some(receipt) })
     }

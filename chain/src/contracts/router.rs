@@ -10,7 +10,8 @@ use lorica_settlement::settlement::Settlement;
 use super::{Contract, Step, create};
 use crate::abi;
 use crate::abi::bindings::VerifierRouter;
-use crate::chain::{Chain, ChainError, Receipt};
+use crate::chain::{Chain, Receipt};
+use crate::error::{ChainError, PolicyError, StateError};
 
 /// Most gas that a route gives to a check: the largest batch needs less than 2 million, the largest base 6.6 million more.
 pub const CHECK_GAS: u64 = 12_000_000;
@@ -39,10 +40,10 @@ pub struct Router(pub Contract);
 fn expect_offered(circuit: B256, content: &[u8]) -> Result<(), ChainError> {
     let word = content.get(KEY_OUTPUT_KIND).map(U256::from_be_slice);
     let number = word.and_then(|word| u8::try_from(word).ok());
-    let number = number.ok_or(ChainError::Unexpected { what: "the kind of output of a settlement key" })?;
+    let number = number.ok_or(StateError::Unexpected { what: "the kind of output of a settlement key" })?;
     match OutputKind::from_number(number) {
         Ok(_) => Ok(()),
-        Err(source) => Err(ChainError::Kind { what: "circuit", id: circuit, source }),
+        Err(source) => Err(PolicyError::OutputKind { what: "circuit", id: circuit, source }.into()),
     }
 }
 
@@ -75,7 +76,7 @@ impl Router {
     /// circuit without a route there is nothing to see; the contracts refuse it.
     ///
     /// # Errors
-    /// [`ChainError::Kind`] says what is wrong with the circuit.
+    /// [`PolicyError::OutputKind`] says what is wrong with the circuit.
     pub fn expect_circuit_offered(self, chain: &mut impl Chain, circuit: B256) -> Result<(), ChainError> {
         let Some(route) = self.route(chain, circuit)? else { return Ok(()) };
         let code = chain.code(route.key)?;
@@ -138,13 +139,13 @@ impl Router {
     /// that circuit, base and adapters are those that it means.
     ///
     /// # Errors
-    /// [`ChainError::Reverted`] if the contracts refuse; what was made for another chain or consumer, or by a withdrawn
+    /// [`Refusal::Reverted`] if the contracts refuse; what was made for another chain or consumer, or by a withdrawn
     /// circuit, is refused here.
     pub fn check(self, chain: &mut impl Chain, settlement: &Settlement) -> Result<Receipt, ChainError> {
         self.expect_bound_here(chain, settlement)?;
         let (bound, got) = (Address::from(settlement.binding.consumer), chain.account());
         if bound != got {
-            return Err(ChainError::ForeignConsumer { bound, got });
+            return Err(PolicyError::ForeignConsumer { bound, got }.into());
         }
         self.expect_circuit_offered(chain, settlement.circuit.into())?;
         self.0.send(chain, &abi::check(settlement)?)
@@ -163,9 +164,9 @@ impl Router {
         chain.estimate(self.address(), data)
     }
 
-    fn expect_bound_here(self, chain: &impl Chain, settlement: &Settlement) -> Result<(), ChainError> {
+    fn expect_bound_here(self, chain: &impl Chain, settlement: &Settlement) -> Result<(), PolicyError> {
         self.0.expect_chain(chain)?;
         let (expected, got) = (settlement.binding.chain_id, self.0.chain_id);
-        if expected == got { Ok(()) } else { Err(ChainError::ForeignChain { expected, got }) }
+        if expected == got { Ok(()) } else { Err(PolicyError::ForeignChain { expected, got }) }
     }
 }

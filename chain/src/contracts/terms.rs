@@ -3,7 +3,7 @@
 use alloy_primitives::aliases::U24;
 
 use crate::abi::bindings::ModelRegistry;
-use crate::chain::ChainError;
+use crate::error::PolicyError;
 
 /// What can be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +102,6 @@ impl Shares {
 }
 
 /// A line's number, as the contracts write it.
-pub(super) fn line_number(line: u32) -> Result<U24, ChainError> {
-    U24::try_from(line).map_err(|_| ChainError::Unexpected { what: "a line of models beyond 2^24" })
+pub(super) fn line_number(line: u32) -> Result<U24, PolicyError> {
+    U24::try_from(line).map_err(|_| PolicyError::LineNumber { line })
 }

@@ -7,7 +7,8 @@ use alloy_sol_types::{Eip712Domain, SolStruct};
 
 use super::{Contract, Step};
 use crate::abi::bindings::OpenToken;
-use crate::chain::{Chain, ChainError, Receipt};
+use crate::chain::{Chain, Receipt};
+use crate::error::ChainError;
 
 /// The chain's gas token, where the escrow expects the address of a token.
 pub const NATIVE: Address = Address::ZERO;

@@ -1,8 +1,9 @@
 //! An EVM in memory: Osaka rules, every transaction priced as on a chain.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, TxKind, U256, keccak256};
 use revm::DatabaseRef;
 use revm::context::result::{EVMError, ExecutionResult, Output};
 use revm::context::{BlockEnv, CfgEnv, Context, TxEnv};
@@ -12,7 +13,8 @@ use revm::inspector::{InspectEvm, Inspector};
 use revm::interpreter::{CallInputs, CallOutcome};
 use revm::primitives::hardfork::SpecId;
 
-use crate::chain::{Chain, ChainError, LocatedLog, Receipt, TRANSACTION_GAS, has_topics};
+use crate::chain::{Blocks, Chain, LocatedLog, Receipt, TRANSACTION_GAS, has_topics};
+use crate::error::{ChainError, Refusal, StateError, TransactionError};
 
 /// Gas of a block, of which a transaction may use [`TRANSACTION_GAS`].
 const BLOCK_GAS: u64 = 60_000_000;
@@ -168,7 +170,7 @@ impl EmbeddedChain {
     /// What a message would do.
     ///
     /// # Errors
-    /// [`ChainError::NotTaken`] if it is no transaction.
+    /// [`TransactionError::NotTaken`] if it is no transaction.
     pub fn simulate(&self, message: Message) -> Result<Outcome, ChainError> {
         let transaction = self.transaction(message)?;
         let mut evm = self.context(self.store.clone()).build_mainnet();
@@ -178,7 +180,7 @@ impl EmbeddedChain {
     /// Runs a message as a transaction in a block of its own, whether it succeeds or not.
     ///
     /// # Errors
-    /// [`ChainError::NotTaken`] if it is no transaction.
+    /// [`TransactionError::NotTaken`] if it is no transaction.
     pub fn execute(&mut self, message: Message) -> Result<Outcome, ChainError> {
         self.run(message).map(Outcome::from)
     }
@@ -201,7 +203,7 @@ impl EmbeddedChain {
             self.logs.extend((0..).zip(logs).map(|(index, log)| LocatedLog {
                 log: log.clone(),
                 block,
-                block_hash: None,
+                block_hash: Some(block_hash(block)),
                 transaction: None,
                 index,
             }));
@@ -241,7 +243,7 @@ impl EmbeddedChain {
             .chain_id(Some(self.id))
             .gas_limit(gas)
             .build()
-            .map_err(|error| ChainError::NotTaken { reason: format!("{error:?}") })
+            .map_err(|error| TransactionError::NotTaken { reason: format!("{error:?}") }.into())
     }
 
     /// Runs a transaction and forgets what it changed.
@@ -252,6 +254,22 @@ impl EmbeddedChain {
         let parts = std::mem::take(&mut evm.inspector.parts);
         let parts = parts.into_iter().map(|(at, (calls, gas))| Part { at, calls, gas }).collect();
         Ok(Ran { result, parts })
+    }
+
+    /// Numbers of these blocks.
+    ///
+    /// # Errors
+    /// [`StateError::NoBlock`].
+    pub(super) fn range(&self, blocks: Blocks) -> Result<RangeInclusive<u64>, StateError> {
+        let head = self.block - 1;
+        match blocks {
+            Blocks::From(from) => Ok(from..=head),
+            Blocks::Between(from, to) => Ok(from..=to),
+            Blocks::At(hash) => {
+                let number = (0..=head).find(|&number| block_hash(number) == hash);
+                number.map(|number| number..=number).ok_or(StateError::NoBlock { hash })
+            }
+        }
     }
 
     /// Gas by contract of a call that succeeds, and of the whole transaction.
@@ -265,12 +283,17 @@ impl EmbeddedChain {
     }
 }
 
+/// A block is known by its number alone: nothing reorganises an embedded chain.
+pub(super) fn block_hash(number: u64) -> B256 {
+    keccak256([b"lorica development block".as_slice(), &number.to_be_bytes()].concat())
+}
+
 fn not_taken<E: std::fmt::Debug>(error: EVMError<E>) -> ChainError {
     let reason = match error {
         EVMError::Transaction(reason) => reason.to_string(),
         other => format!("{other:?}"),
     };
-    ChainError::NotTaken { reason }
+    TransactionError::NotTaken { reason }.into()
 }
 
 fn judge(result: ExecutionResult, block: u64) -> Result<(Receipt, Bytes), ChainError> {
@@ -281,10 +304,10 @@ fn judge(result: ExecutionResult, block: u64) -> Result<(Receipt, Bytes), ChainE
                 Output::Call(output) => (output, None),
                 Output::Create(code, created) => (code, created),
             };
-            Ok((Receipt { gas, created, hash: None, block, block_hash: None, logs }, output))
+            Ok((Receipt { gas, created, hash: None, block, block_hash: Some(block_hash(block)), logs }, output))
         }
-        ExecutionResult::Revert { output, .. } => Err(ChainError::reverted(&output, Some(gas))),
-        ExecutionResult::Halt { reason, .. } => Err(ChainError::Halted { reason: format!("{reason:?}"), gas }),
+        ExecutionResult::Revert { output, .. } => Err(Refusal::reverted(&output, Some(gas)).into()),
+        ExecutionResult::Halt { reason, .. } => Err(Refusal::Halted { reason: format!("{reason:?}"), gas }.into()),
     }
 }
 
@@ -333,12 +356,13 @@ impl Chain for EmbeddedChain {
 
     fn logs(
         &mut self,
-        from_block: u64,
+        blocks: Blocks,
         contract: Address,
         topics: &[Option<B256>],
     ) -> Result<Vec<LocatedLog>, ChainError> {
+        let range = self.range(blocks)?;
         let wanted = |found: &&LocatedLog| {
-            found.block >= from_block && found.log.address == contract && has_topics(&found.log, topics)
+            range.contains(&found.block) && found.log.address == contract && has_topics(&found.log, topics)
         };
         Ok(self.logs.iter().filter(wanted).cloned().collect())
     }

@@ -1,7 +1,7 @@
 //! Private keys: where they come from, and what they sign. None is ever shown.
 //!
 //! A key file holds 64 hexadecimal digits, or is a [keystore](super::keystore), known by its content. The password of a
-//! keystore is read from a file or from the environment, never from the command line, which other users can see.
+//! keystore is given as a text, or as a file that has it.
 
 use std::fmt;
 use std::io::Read;
@@ -15,13 +15,6 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::keystore::{self, KeystoreError};
-
-/// Environment variable: a private key of 64 hexadecimal digits.
-pub const KEY_VARIABLE: &str = "LORICA_PRIVATE_KEY";
-/// Environment variable: the password of a keystore.
-pub const PASSWORD_VARIABLE: &str = "LORICA_KEY_PASSWORD";
-/// Environment variable: the file with the password of a keystore.
-pub const PASSWORD_FILE_VARIABLE: &str = "LORICA_KEY_PASSWORD_FILE";
 
 /// Largest file of a key or a password.
 const MAX_FILE_BYTES: u64 = 1 << 16;
@@ -44,7 +37,7 @@ pub enum KeyError {
         got: Address,
     },
     /// A keystore, and no password was given.
-    #[error("a keystore needs its password: a password file, {PASSWORD_VARIABLE} or {PASSWORD_FILE_VARIABLE}")]
+    #[error("a keystore needs its password")]
     NoPassword,
     /// No text, or too long.
     #[error("not a text file of at most {MAX_FILE_BYTES} bytes")]
@@ -60,21 +53,13 @@ pub enum KeyError {
         /// What is wrong with it.
         source: Box<KeyError>,
     },
-    /// In this environment variable.
-    #[error("{variable}: {source}")]
-    Variable {
-        /// Its name.
-        variable: &'static str,
-        /// What is wrong with it.
-        source: Box<KeyError>,
-    },
 }
 
 impl KeyError {
     fn of(path: &Path) -> impl FnOnce(Self) -> Self {
         move |source| match source {
             // It is about another file.
-            Self::File { .. } | Self::Variable { .. } => source,
+            Self::File { .. } => source,
             source => Self::File { path: path.to_owned(), source: Box::new(source) },
         }
     }
@@ -83,35 +68,48 @@ impl KeyError {
     #[must_use]
     pub fn root(&self) -> &Self {
         match self {
-            Self::File { source, .. } | Self::Variable { source, .. } => source.root(),
+            Self::File { source, .. } => source.root(),
             other => other,
         }
     }
 }
 
-/// Where the password of a keystore comes from. Only read if it is needed.
-#[derive(Clone, Debug, Default)]
+/// The password of a keystore. A file is only read if the password is needed.
+#[derive(Clone, Default)]
 pub enum Password {
-    /// From [`PASSWORD_VARIABLE`], or else from the file that [`PASSWORD_FILE_VARIABLE`] names.
+    /// There is none: keystores cannot be opened.
     #[default]
-    Environment,
-    /// From a file, less one line end.
+    None,
+    /// The password itself, wiped from memory when it is dropped.
+    Text(Zeroizing<String>),
+    /// A file that has it, less one line end.
     File(PathBuf),
+}
+
+impl fmt::Debug for Password {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Text(_) => f.write_str("Text(..)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+impl From<String> for Password {
+    fn from(text: String) -> Self {
+        Self::Text(Zeroizing::new(text))
+    }
 }
 
 impl Password {
     fn read(&self) -> Result<Zeroizing<String>, KeyError> {
-        match self {
-            Self::File(path) => Self::from_file(path),
-            Self::Environment => match (variable(PASSWORD_VARIABLE)?, std::env::var_os(PASSWORD_FILE_VARIABLE)) {
-                (Some(password), _) => Ok(password),
-                (None, Some(path)) => Self::from_file(Path::new(&path)),
-                (None, None) => Err(KeyError::NoPassword),
-            },
-        }
-    }
-
-    fn from_file(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+        let path = match self {
+            Self::None => return Err(KeyError::NoPassword),
+            Self::Text(text) => return Ok(text.clone()),
+            Self::File(path) => path,
+        };
         let text = read_text(path).map_err(KeyError::of(path))?;
         let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
         Ok(Zeroizing::new(line.to_owned()))
@@ -132,32 +130,11 @@ fn read_text(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     }
 }
 
-fn variable(name: &'static str) -> Result<Option<Zeroizing<String>>, KeyError> {
-    match std::env::var(name) {
-        Ok(value) => Ok(Some(Zeroizing::new(value))),
-        Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => {
-            Err(KeyError::Variable { variable: name, source: Box::new(KeyError::NotText) })
-        }
-    }
-}
-
 /// A secp256k1 key; never shown, and wiped from memory when it is dropped.
 #[derive(Clone)]
 pub struct PrivateKey(SigningKey);
 
 impl PrivateKey {
-    /// The key of a file, or without a file that of [`KEY_VARIABLE`]; none if there is neither.
-    ///
-    /// # Errors
-    /// [`KeyError`], which names the file or the variable.
-    pub fn find(file: Option<&Path>, password: &Password) -> Result<Option<Self>, KeyError> {
-        match file {
-            Some(file) => Self::read(file, password).map(Some),
-            None => Self::from_environment(),
-        }
-    }
-
     /// The key of a file of 64 hexadecimal digits, or of a keystore.
     ///
     /// # Errors
@@ -170,15 +147,6 @@ impl PrivateKey {
         } else {
             Self::parse(&text).map_err(KeyError::of(file))
         }
-    }
-
-    /// The key of [`KEY_VARIABLE`].
-    ///
-    /// # Errors
-    /// [`KeyError::Variable`].
-    pub fn from_environment() -> Result<Option<Self>, KeyError> {
-        let named = |source| KeyError::Variable { variable: KEY_VARIABLE, source: Box::new(source) };
-        variable(KEY_VARIABLE)?.map(|text| Self::parse(&text).map_err(named)).transpose()
     }
 
     /// Reads 64 hexadecimal digits, with or without `0x`, between white space.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Most for a transaction's gas unless said: one whole gas token.
+/// Most for a transaction's gas unless said, in wei: one whole gas token.
 const MAX_GAS_COST: u128 = 1_000_000_000_000_000_000;
 
 /// Patience with a node and with a chain.
@@ -12,7 +12,7 @@ pub struct Settings {
     /// Blocks from a transaction's own to the latest, both counted, before it is done. If none is said, 3, and 1 on the
     /// chains of development nodes (31337, 1337).
     pub confirmations: Option<u64>,
-    /// For one answer.
+    /// How long one answer may take.
     pub request_time: Duration,
     /// How often a node that is out of reach, overloaded or broken is asked.
     pub attempts: u32,
@@ -22,14 +22,14 @@ pub struct Settings {
     pub poll: Duration,
     /// How long a transaction may be in no block before it is sent with twice the fees.
     pub replace_after: Duration,
-    /// How often that is done.
+    /// How often a transaction is sent with higher fees.
     pub replacements: u32,
     /// How long to wait without a new confirmation before giving up.
     pub inclusion_time: Duration,
     /// Most that a transaction's gas may cost, in wei: the node names the price.
     pub max_gas_cost: u128,
-    /// Folder of the locks that keep programs from taking one nonce; if none is said, `nonces` in Lorica's cache. All
-    /// programs that send from an account must have the same.
+    /// Folder of the locks that keep programs from taking one nonce. All programs that send from an account must have the
+    /// same; without one nothing is sent.
     pub locks: Option<PathBuf>,
 }
 

@@ -7,10 +7,11 @@ pub mod published;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::{CommitmentRegistry, VerifierRouter};
-use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::chain::Chain;
 use lorica_chain::contracts::check::CheckContracts;
 use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::embedded::EmbeddedChain;
+use lorica_chain::error::{ChainError, Refusal};
 use lorica_chain::revert::Revert;
 use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_circuits::families::encoder::Scales;
@@ -254,7 +255,7 @@ impl World {
     pub fn reject_data(&mut self, data: Bytes, most: u64, what: &str) -> Revert {
         let bound = floor(&data).max(intrinsic(&data) + most);
         match self.show(data) {
-            Err(ChainError::Reverted { revert, gas: Some(gas) }) => {
+            Err(ChainError::Refused(Refusal::Reverted { revert, gas: Some(gas) })) => {
                 assert!(gas <= bound, "{what}: {gas} gas");
                 *revert
             }

@@ -2,12 +2,12 @@
 
 use alloy_primitives::{Address, B256, U256};
 use lorica_chain::abi;
-use lorica_chain::chain::ChainError;
 use lorica_chain::contracts::market::{Market, Policy, Roles};
 use lorica_chain::contracts::publish::Publication;
 use lorica_chain::contracts::terms::Shares;
 use lorica_chain::contracts::token::OPEN;
 use lorica_chain::embedded::EmbeddedChain;
+use lorica_chain::error::ChainError;
 use lorica_verifier::key::AdapterCommitments;
 
 use super::{EMBED_2, GUARDIAN, OWNER, Vector, points};

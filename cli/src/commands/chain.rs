@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use lorica_chain::alloy_primitives::{Address, B256};
-use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::chain::Chain;
 use lorica_chain::contracts::Step;
 use lorica_chain::contracts::market::{Market, Policy, Roles};
 use lorica_chain::contracts::publish::Publication;
 use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::contracts::terms::Shares;
 use lorica_chain::embedded::serve::DevelopmentNode;
+use lorica_chain::error::ChainError;
 use lorica_prover::srs::Srs;
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::key::BaseCommitments;

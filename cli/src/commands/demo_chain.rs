@@ -5,7 +5,7 @@ use std::time::Duration;
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Address, B256, Bytes, U256};
-use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::chain::Chain;
 use lorica_chain::contracts::Step;
 use lorica_chain::contracts::amounts::Amounts;
 use lorica_chain::contracts::escrow::{Payment, Settled};
@@ -16,6 +16,7 @@ use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::contracts::terms::Shares;
 use lorica_chain::contracts::token::OPEN;
 use lorica_chain::embedded::EmbeddedChain;
+use lorica_chain::error::{ChainError, StateError};
 use lorica_chain::keys::PrivateKey;
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::shape::OutputKind;
@@ -167,7 +168,7 @@ impl Stage {
         let adapter_id = adapters.first().map_or(Fr::zero(), |adapter| adapter.commitments.id());
         let line = |chain: &mut EmbeddedChain, id: &Fr| -> Result<u32, Error> {
             let line = market.models().line_of(chain, abi::word(id))?;
-            Ok(line.ok_or(ChainError::Unexpected { what: "a published version" })?)
+            Ok(line.ok_or(StateError::Unexpected { what: "a published version" }).map_err(ChainError::from)?)
         };
         let (base_line, adapter_line) = (line(&mut chain, &base_id)?, line(&mut chain, &adapter_id)?);
         let request = InferenceRequest {
@@ -262,7 +263,11 @@ impl Stage {
         let Settled { receipt, payments, .. } =
             out.step("settle and pay on chain", || market.escrow().settle(&mut self.chain, &settled, &requests))?;
         self.note(PROVER, "settle: proof checked, fee divided", receipt.gas);
-        let payment = payments.into_iter().next().ok_or(ChainError::Unexpected { what: "the payment" })?;
+        let payment = payments
+            .into_iter()
+            .next()
+            .ok_or(StateError::Unexpected { what: "the payment" })
+            .map_err(ChainError::from)?;
 
         self.chain.set_account(THIEF.account);
         let again = market.escrow().settle(&mut self.chain, &settled, &requests).map(drop);

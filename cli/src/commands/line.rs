@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use lorica_chain::abi;
 use lorica_chain::alloy_primitives::{Address, U256};
-use lorica_chain::chain::{Chain, ChainError, Receipt};
+use lorica_chain::chain::{Chain, Receipt};
 use lorica_chain::contracts::amounts::LineAmounts;
 use lorica_chain::contracts::market::Market;
 use lorica_chain::contracts::models::Version;
 use lorica_chain::contracts::terms::Shares;
 use lorica_chain::contracts::token::NATIVE;
+use lorica_chain::error::ChainError;
 use serde_json::{Value, json};
 
 use crate::amount;

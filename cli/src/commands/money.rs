@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lorica_chain::alloy_primitives::Address;
-use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::chain::Chain;
 use lorica_chain::contracts::amounts::{Amounts, LineAmounts};
 use lorica_chain::contracts::token::NATIVE;
+use lorica_chain::error::ChainError;
 use serde_json::json;
 
 use super::line::line_of;

@@ -351,7 +351,7 @@ fn status(args: &OneArgs, out: &Output) -> Result<(), Error> {
 fn send(
     args: &SendArgs,
     what: &'static str,
-    act: impl FnOnce(Escrow, &mut RpcChain, &InferenceRequest) -> Result<Receipt, lorica_chain::chain::ChainError>,
+    act: impl FnOnce(Escrow, &mut RpcChain, &InferenceRequest) -> Result<Receipt, lorica_chain::error::ChainError>,
     out: &Output,
 ) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect_as(&args.account)?;

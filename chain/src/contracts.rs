@@ -15,6 +15,7 @@ pub mod market;
 pub mod models;
 pub mod publish;
 pub mod registry;
+pub mod request;
 pub mod router;
 pub mod terms;
 pub mod token;

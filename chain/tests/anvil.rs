@@ -20,6 +20,9 @@ use lorica_chain::embedded::EmbeddedChain;
 use lorica_chain::error::{ChainError, PolicyError, TransactionError};
 use lorica_chain::keys::PrivateKey;
 use lorica_chain::rpc::RpcChain;
+use lorica_chain::rpc::node::Node;
+use lorica_chain::rpc::plan::{Call, Limits, Plan, Version};
+use lorica_chain::rpc::sending::{Outcome, Reception, broadcast, look, pending_nonce, usual_fees};
 use lorica_chain::rpc::settings::Settings;
 use serde_json::json;
 use support::{ALL, CLASSIFY_1, GUARDIAN, Vector, register};
@@ -296,4 +299,57 @@ fn an_account_without_wei_is_told() {
     let mut chain = RpcChain::connect_with(&anvil.url, Some(key), None, settings(locks.path())).unwrap();
     let refused = chain.send(Some(OTHER), Bytes::new()).unwrap_err();
     assert!(!refused.is_refusal() && refused.to_string().to_lowercase().contains("insufficient"), "{refused}");
+}
+
+/// Many nonces in flight, kept as bytes over a restart: sent out of order, one is bumped, and all are mined once.
+#[test]
+#[ignore = "starts anvil, which npm installs"]
+fn stored_transactions_are_finished_after_a_restart() {
+    let anvil = Anvil::start(&["--no-mining"]);
+    let limits = Limits { max_gas_cost: 1_000_000_000_000_000_000 };
+    let key = PrivateKey::parse(KEY).unwrap();
+    let connect = || Node::new(&anvil.url, &Settings::default());
+    let mut stored: Vec<Vec<Bytes>> = Vec::new();
+    {
+        let node = connect();
+        let fees = usual_fees(&node).unwrap();
+        let first = pending_nonce(&node, ACCOUNT).unwrap();
+        for nonce in first..first + 8 {
+            let call =
+                Call { chain_id: 31337, to: Some(OTHER), data: Bytes::new(), value: U256::from(1), gas_limit: 21_000 };
+            let version = Plan::new(call, fees, nonce, limits).unwrap().sign(&key).unwrap();
+            stored.push(vec![version.raw().clone()]);
+        }
+        for row in stored.iter().rev() {
+            let version = Version::from_raw(row[0].clone()).unwrap();
+            assert_eq!(broadcast(&node, &version).unwrap(), Reception::Taken);
+            assert_eq!(broadcast(&node, &version).unwrap(), Reception::Taken, "it is known already");
+        }
+    }
+    let node = connect();
+    let restored =
+        |row: &[Bytes]| -> Vec<Version> { row.iter().map(|raw| Version::from_raw(raw.clone()).unwrap()).collect() };
+    for row in &stored {
+        assert!(matches!(look(&node, &restored(row), 1).unwrap(), Outcome::Pending { .. }));
+    }
+    let dearer = restored(&stored[0])[0].plan().bump(usual_fees(&node).unwrap(), limits).unwrap().sign(&key).unwrap();
+    stored[0].push(dearer.raw().clone());
+    assert_eq!(broadcast(&node, &dearer).unwrap(), Reception::Taken);
+    // The pool is lost, but for the versions' bytes.
+    let hash = json!(dearer.hash().to_string());
+    assert_eq!(anvil.ask("anvil_dropTransaction", &json!([hash])), hash);
+    assert_eq!(look(&node, &restored(&stored[0]), 1).unwrap(), Outcome::Unknown);
+    assert_eq!(broadcast(&node, &dearer).unwrap(), Reception::Taken);
+    anvil.mine(1);
+    for row in &stored {
+        let versions = restored(row);
+        let outcome = look(&node, &versions, 1).unwrap();
+        let Outcome::Mined { receipt, succeeded: true, confirmations: 1 } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(receipt.hash, versions.last().map(Version::hash));
+    }
+    assert_eq!(balance_of_other(&anvil), U256::from(8), "each once");
+    // A version that was replaced is known by its nonce.
+    let replaced = &restored(&stored[0])[..1];
+    assert_eq!(look(&node, replaced, 1).unwrap(), Outcome::NonceUsed { confirmed: true });
+    assert!(matches!(broadcast(&node, &replaced[0]).unwrap(), Reception::Used(_)));
 }

@@ -1,13 +1,13 @@
 //! Every way in which a command can fail, with its exit code.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lorica::amount::AmountError;
 use lorica::error::Kind as LibraryKind;
 use lorica::files::FileError;
 use lorica::input::InputError;
 use lorica::offer::{OfferError, Reason};
-use lorica_chain::chain::ChainError;
+use lorica_chain::error::ChainError;
 use lorica_chain::keys::KeyError as PrivateKeyError;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::shape::MAX_TOKENS;
@@ -96,6 +96,23 @@ pub enum Error {
     /// The private key of an account.
     #[error(transparent)]
     PrivateKey(#[from] PrivateKeyError),
+    /// An environment variable with a private key or a password.
+    #[error("{variable}: {source}")]
+    Variable {
+        /// Its name.
+        variable: &'static str,
+        /// What is wrong with it.
+        source: PrivateKeyError,
+    },
+    /// A keystore without a password.
+    #[error(
+        "{path}: a keystore needs its password: --password-file FILE, or the variable LORICA_KEY_PASSWORD or \
+         LORICA_KEY_PASSWORD_FILE", path = .path.display()
+    )]
+    NoPassword {
+        /// The keystore.
+        path: PathBuf,
+    },
     /// The model could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -198,7 +215,8 @@ impl Error {
             Self::Chain(error) => LibraryKind::of_chain(error).into(),
             Self::Srs(error) => lorica::srs::kind_of(error).into(),
             Self::Fetch(_) => Kind::Environment,
-            Self::Batch(_) | Self::Circuit(_) | Self::SettlementKey(_) | Self::PrivateKey(_) => Kind::Input,
+            Self::Batch(_) | Self::Circuit(_) | Self::SettlementKey(_) => Kind::Input,
+            Self::PrivateKey(_) | Self::Variable { .. } | Self::NoPassword { .. } => Kind::Input,
         }
     }
 
@@ -211,4 +229,56 @@ impl Error {
 /// An amount that the token does not permit, as an error of the command line.
 pub(crate) fn amount_usage(error: AmountError) -> Error {
     Error::Usage(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use lorica_chain::abi::AbiError;
+    use lorica_chain::alloy_primitives::{Address, B256, U256};
+    use lorica_chain::error::{LockError, NodeError, PolicyError, Refusal, StateError, TransactionError};
+    use lorica_chain::revert::Revert;
+
+    use super::*;
+
+    /// Scripts rely on the exit codes of chains' errors.
+    #[test]
+    fn exit_codes_of_chains() {
+        let at = Address::ZERO;
+        let key = || PrivateKeyError::Digits;
+        let abi = AbiError::DataLength { got: 1 };
+        let errors: [(ChainError, u8); 21] = [
+            (Refusal::Reverted { revert: Box::new(Revert::Empty), gas: None }.into(), 1),
+            (Refusal::Halted { reason: String::new(), gas: 1 }.into(), 1),
+            (PolicyError::NotOffered { name: "router", account: at }.into(), 1),
+            (PolicyError::ForeignConsumer { bound: at, got: at }.into(), 3),
+            (
+                PolicyError::OutputKind { what: "circuit", id: B256::ZERO, source: CircuitError::WithdrawnEmbedding }
+                    .into(),
+                3,
+            ),
+            (abi.into(), 3),
+            (StateError::NoLine { line: 1 }.into(), 3),
+            (StateError::NotPublished { id: U256::ZERO }.into(), 3),
+            (key().into(), 3),
+            (PolicyError::ForeignChain { expected: 1, got: 2 }.into(), 4),
+            (PolicyError::CannotPublish { id: U256::ZERO, reason: String::new() }.into(), 4),
+            (PolicyError::PublishingFee { fee: U256::ONE, max_fee: U256::ZERO }.into(), 4),
+            (PolicyError::RecordTooLong { what: "base", limit: 1, got: 2 }.into(), 4),
+            (PolicyError::GasCost { cost: 2, max_cost: 1 }.into(), 4),
+            (PolicyError::TokenNotAllowed { token: at }.into(), 4),
+            (StateError::NoContract { name: "VerifierRouter", at }.into(), 4),
+            (StateError::Unexpected { what: "a route" }.into(), 4),
+            (NodeError::Answered { method: "eth_call", code: 1, message: String::new() }.into(), 4),
+            (TransactionError::NotTaken { reason: String::new() }.into(), 4),
+            (TransactionError::Replaced { hash: B256::ZERO, account: at, nonce: 1 }.into(), 4),
+            (LockError::NoNonce.into(), 4),
+        ];
+        for (error, code) in errors {
+            let said = error.to_string();
+            assert_eq!(Error::Chain(error).kind().exit_code(), code, "{said}");
+        }
+        assert_eq!(Error::PrivateKey(key()).kind().exit_code(), 3);
+        assert_eq!(Error::Variable { variable: "LORICA_PRIVATE_KEY", source: key() }.kind().exit_code(), 3);
+        assert_eq!(Error::NoPassword { path: PathBuf::new() }.kind().exit_code(), 3);
+    }
 }

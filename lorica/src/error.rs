@@ -2,7 +2,7 @@
 
 use std::io;
 
-use lorica_chain::chain::ChainError;
+use lorica_chain::error::{ChainError, PolicyError, StateError};
 
 use crate::check::CheckError;
 use crate::files::FileError;
@@ -41,15 +41,18 @@ impl Kind {
     #[must_use]
     pub fn of_chain(error: &ChainError) -> Self {
         match error {
-            error if error.is_refusal() => Self::Rejected,
-            ChainError::NotOffered { .. } => Self::Rejected,
-            ChainError::ForeignConsumer { .. }
-            | ChainError::Abi(_)
-            | ChainError::Key(_)
-            | ChainError::NoLine { .. }
-            | ChainError::NotPublished { .. }
-            | ChainError::Kind { .. } => Self::Input,
-            _ => Self::Environment,
+            ChainError::Refused(_) | ChainError::Policy(PolicyError::NotOffered { .. }) => Self::Rejected,
+            ChainError::Policy(
+                PolicyError::ForeignConsumer { .. } | PolicyError::OutputKind { .. } | PolicyError::Abi(_),
+            ) => Self::Input,
+            ChainError::State(StateError::NoLine { .. } | StateError::NotPublished { .. }) | ChainError::Key(_) => {
+                Self::Input
+            }
+            ChainError::Node(_)
+            | ChainError::Policy(_)
+            | ChainError::State(_)
+            | ChainError::Transaction(_)
+            | ChainError::Lock(_) => Self::Environment,
         }
     }
 }

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Address, B256, U256};
-use lorica_chain::chain::{Chain, ChainError};
-use lorica_chain::escrow::{State, Status};
-use lorica_chain::market::Market;
+use lorica_chain::chain::Chain;
+use lorica_chain::contracts::market::Market;
+use lorica_chain::contracts::request::{RequestState, Status};
+use lorica_chain::error::ChainError;
 use lorica_settlement::binding::{Binding, BindingError, BoundRequest};
 
 use crate::error::Kind;
@@ -134,7 +135,7 @@ impl OfferError {
 ///
 /// # Errors
 /// The first [`Reason`] against it.
-pub fn assess(policy: &Policy, terms: &InferenceRequest, state: &State, now: u64) -> Result<(), Reason> {
+pub fn assess(policy: &Policy, terms: &InferenceRequest, state: &RequestState, now: u64) -> Result<(), Reason> {
     let Policy { payee, accepted, last_circuit, margin, fees, max_consumer_gas } = policy;
     if !state.status.is_open() {
         return Err(Reason::NotOpen { status: state.status });
@@ -179,7 +180,7 @@ pub fn bind(
     let now = chain.timestamp()?;
     let mut bound = Vec::new();
     for request in requests {
-        let state = market.state(chain, request.id)?;
+        let state = market.escrow().request_state(chain, request.id)?;
         assess(policy, &request.terms, &state, now).map_err(|reason| OfferError::Refused { id: request.id, reason })?;
         bound.push(BoundRequest { id: request.id.0, fee: state.fee.to_be_bytes() });
     }
@@ -214,8 +215,8 @@ mod tests {
         }
     }
 
-    fn accepted(by: Address) -> State {
-        State {
+    fn accepted(by: Address) -> RequestState {
+        RequestState {
             status: Status::Accepted,
             payer: Address::repeat_byte(1),
             fee: U256::from(90),
@@ -239,20 +240,20 @@ mod tests {
             max_consumer_gas: Some(70_000),
         };
         let state = accepted(payee);
-        let verdict = |policy: &Policy, state: &State, now| assess(policy, &terms(), state, now);
+        let verdict = |policy: &Policy, state: &RequestState, now| assess(policy, &terms(), state, now);
         assert_eq!(verdict(&policy, &state, 940), Ok(()));
         assert_eq!(verdict(&policy, &state, 941), Err(Reason::Margin { left: 59, margin: 60 }));
         assert_eq!(verdict(&policy, &state, 1_001), Err(Reason::Late { deadline: 1_000, now: 1_001 }));
         for status in [Status::None, Status::Settled, Status::Refunded, Status::Cancelled, Status::Refused] {
-            assert_eq!(verdict(&policy, &State { status, ..state }, 0), Err(Reason::NotOpen { status }));
+            assert_eq!(verdict(&policy, &RequestState { status, ..state }, 0), Err(Reason::NotOpen { status }));
         }
-        let locked = State { status: Status::Locked, ..state };
+        let locked = RequestState { status: Status::Locked, ..state };
         assert_eq!(verdict(&policy, &locked, 0), Err(Reason::Unaccepted));
         assert_eq!(verdict(&policy, &accepted(Address::repeat_byte(8)), 0), Err(Reason::Unaccepted));
         assert_eq!(verdict(&Policy { accepted: false, ..policy.clone() }, &locked, 0), Ok(()));
-        let few = State { circuits: 1, ..state };
+        let few = RequestState { circuits: 1, ..state };
         assert_eq!(verdict(&policy, &few, 0), Err(Reason::Circuits { trusted: 1, needed: 2 }));
-        let cheap = State { fee: U256::from(89), ..state };
+        let cheap = RequestState { fee: U256::from(89), ..state };
         assert_eq!(verdict(&policy, &cheap, 0), Err(Reason::Fee { fee: U256::from(89), least: U256::from(90) }));
         let open_only = Policy { fees: Some(BTreeMap::from([(Address::ZERO, U256::ZERO)])), ..policy.clone() };
         assert_eq!(verdict(&open_only, &state, 0), Err(Reason::Token { token: terms().token }));

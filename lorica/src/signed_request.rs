@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Address, B256, Bytes, Signature, SignatureError, U256};
-use lorica_chain::chain::{Chain, ChainError};
-use lorica_chain::market::Market;
+use lorica_chain::chain::Chain;
+use lorica_chain::contracts::market::Market;
+use lorica_chain::error::ChainError;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::shape::OutputKind;
 use lorica_quant::import::Tokenizer;
@@ -278,11 +279,11 @@ impl SignedRequest {
             consumerGas: terms.consumer_gas,
             salt: terms.salt.into(),
         };
-        let expected = market.request_id(&terms);
+        let expected = market.escrow().request_id(&terms);
         if expected != id {
             // Both are "embed" in a file: which one it is, its id says.
             let withdrawn = InferenceRequest { kind: WITHDRAWN_EMBEDDING, ..terms.clone() };
-            if terms.kind != OutputKind::Embed.number() || market.request_id(&withdrawn) != id {
+            if terms.kind != OutputKind::Embed.number() || market.escrow().request_id(&withdrawn) != id {
                 return Err(RequestError::Id { id, expected });
             }
             terms = withdrawn;

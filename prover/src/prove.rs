@@ -48,13 +48,22 @@ pub enum ProveError {
     Srs(#[from] SrsError),
     /// The opening.
     #[error(transparent)]
-    Opening(#[from] MercuryError),
+    Opening(MercuryError),
     /// No randomness.
     #[error("the operating system gives no randomness: {0}")]
     Randomness(getrandom::Error),
     /// It was stopped on demand.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl From<MercuryError> for ProveError {
+    fn from(error: MercuryError) -> Self {
+        match error {
+            MercuryError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            error => Self::Opening(error),
+        }
+    }
 }
 
 /// Time of each stage.

@@ -12,12 +12,14 @@ use lorica::registration::expect_tables;
 use lorica::settle::Settler;
 use lorica::srs::INSECURE;
 use lorica_chain::alloy_primitives::{Address, B256};
-use lorica_chain::chain::{Chain, ChainError};
-use lorica_chain::contracts::{CHECK_GAS, Step};
-use lorica_chain::market::{Market, Policy, Roles};
-use lorica_chain::publishing::Publication;
-use lorica_chain::serve::DevelopmentNode;
-use lorica_chain::terms::Shares;
+use lorica_chain::chain::Chain;
+use lorica_chain::contracts::Step;
+use lorica_chain::contracts::market::{Market, Policy, Roles};
+use lorica_chain::contracts::publish::Publication;
+use lorica_chain::contracts::router::CHECK_GAS;
+use lorica_chain::contracts::terms::Shares;
+use lorica_chain::embedded::serve::DevelopmentNode;
+use lorica_chain::error::ChainError;
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::protocol::key::BaseCommitments;
 use serde_json::{Value, json};
@@ -313,7 +315,7 @@ struct Models {
 fn publish(args: &PublishArgs, out: &Output) -> Result<(), Error> {
     let Models { base, adapters } = load_models(&args.base, &args.adapter, args.insecure_dev_srs, out)?;
     let (market, mut chain) = args.market.connect_as(&args.account)?;
-    let pot = market.pot_for(&mut chain, args.line, args.pot)?;
+    let pot = market.publisher().pot_for(&mut chain, args.line, args.pot)?;
     let publication = || -> Result<Publication, Error> {
         Ok(Publication {
             line: args.line,
@@ -322,17 +324,17 @@ fn publish(args: &PublishArgs, out: &Output) -> Result<(), Error> {
             uri: args.uri.clone(),
             licence: args.licence.clone(),
             salt: random_word()?,
-            most: args.max_publishing_fee.units,
+            max_fee: args.max_publishing_fee.units,
         })
     };
     let mut steps = Vec::new();
     if adapters.is_empty() {
         let terms = publication()?;
-        steps.extend(out.step("publish base", || market.publish_base(&mut chain, &base.commitments, &terms))?);
+        steps.extend(out.step("publish base", || market.publisher().base(&mut chain, &base.commitments, &terms))?);
     }
     for adapter in &adapters {
         let terms = publication()?;
-        let publish = || market.publish_adapter(&mut chain, &adapter.commitments, &terms);
+        let publish = || market.publisher().adapter(&mut chain, &adapter.commitments, &terms);
         steps.extend(out.step("publish adapter", publish)?);
     }
     step_lines(&steps, out);
@@ -377,15 +379,18 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
     }
     let mut chain = args.node.connect(Some(args.account.key()?), Some(contracts.chain_id))?;
     contracts.expect_deployed(&mut chain)?;
-    let mut steps = Vec::from(out.step("register base", || contracts.register_base(&mut chain, commitments))?);
+    let mut steps =
+        Vec::from(out.step("register base", || contracts.registry().register_base(&mut chain, commitments))?);
     for adapter in &adapters {
-        steps.push(out.step("register adapter", || contracts.register_adapter(&mut chain, &adapter.commitments))?);
+        steps.push(
+            out.step("register adapter", || contracts.registry().register_adapter(&mut chain, &adapter.commitments))?,
+        );
     }
     for key in &keys {
         steps.extend(out.step("add circuit", || contracts.add_circuit(&mut chain, key, CHECK_GAS))?);
         if let Ok(market) = node::market(&args.contracts) {
             let circuit = B256::from(key.circuit_id());
-            steps.push(out.step("enable circuit", || market.enable_circuit(&mut chain, circuit))?);
+            steps.push(out.step("enable circuit", || market.escrow().enable_circuit(&mut chain, circuit))?);
         }
     }
     step_lines(&steps, out);
@@ -414,7 +419,7 @@ fn freeze(args: &FreezeArgs, out: &Output) -> Result<(), Error> {
     let contracts = node::contracts(&args.contracts)?;
     let mut chain = args.node.connect(Some(args.account.key()?), Some(contracts.chain_id))?;
     contracts.expect_deployed(&mut chain)?;
-    let receipt = out.step("freeze", || contracts.freeze(&mut chain, args.circuit))?;
+    let receipt = out.step("freeze", || contracts.router().freeze(&mut chain, args.circuit))?;
     out.line(format!("circuit {} is frozen for good; {} gas", args.circuit, receipt.gas));
     let content = json!({ "circuit": args.circuit.to_string(), "gas": receipt.gas, "transaction": receipt.hash });
     out.finish("lorica.chain-freeze/1", content);
@@ -431,9 +436,9 @@ fn check(args: &CheckArgs, out: &Output) -> Result<(), Error> {
     contracts.expect_deployed(&mut chain)?;
     let verdict: Result<_, ChainError> = out.step("check", || {
         if sends {
-            contracts.check(&mut chain, &settled).map(|receipt| (receipt.gas, receipt.hash))
+            contracts.router().check(&mut chain, &settled).map(|receipt| (receipt.gas, receipt.hash))
         } else {
-            contracts.look(&mut chain, &settled).map(|gas| (gas, None))
+            contracts.router().simulate_check(&mut chain, &settled).map(|gas| (gas, None))
         }
     });
     let (gas, hash) = verdict.inspect_err(|error| {

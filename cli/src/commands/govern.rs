@@ -5,9 +5,9 @@ use lorica::amount::{self, Amount};
 use lorica_chain::alloy_primitives::Address;
 use lorica_chain::chain::Chain;
 use lorica_chain::contracts::Step;
-use lorica_chain::governance::{Governance, Owned};
-use lorica_chain::terms::Bounds;
-use lorica_chain::terms::Kind;
+use lorica_chain::contracts::govern::{Governance, Owned, accept_ownership, offer_ownership};
+use lorica_chain::contracts::terms::Bounds;
+use lorica_chain::contracts::terms::Kind;
 use serde_json::{Map, Value, json};
 
 use super::chain::{step_json, step_lines};
@@ -244,11 +244,11 @@ fn bounds_json(bounds: Bounds) -> Value {
 
 fn show(args: &ShowArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect(None)?;
-    let set = market.governance(&mut chain)?;
+    let set = Governance::read(&mut chain, &market)?;
     let mut tokens = Vec::new();
     for token in &args.token {
         let token = token.address(&market);
-        tokens.push((token, market.token_allowed(&mut chain, token)?));
+        tokens.push((token, market.escrow().token_allowed(&mut chain, token)?));
     }
     governance_lines(&set, out);
     for (token, allowed) in &tokens {
@@ -290,7 +290,7 @@ fn governance_lines(set: &Governance, out: &Output) {
 fn fee(args: &FeeArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let (kind, fee) = (Kind::from(args.kind), units(args.amount, Token::Open)?);
-    let receipt = out.step("fee", || market.set_publishing_fee(&mut chain, kind, fee))?;
+    let receipt = out.step("fee", || market.models().set_publishing_fee(&mut chain, kind, fee))?;
     let (name, said) = (kind.name(), amount::show(fee));
     out.line(format!("publishing of kind {name} costs {said} OPEN; {}", done(receipt.as_ref())));
     let content = json!({ "kind": name, "fee": fee.to_string() });
@@ -300,13 +300,13 @@ fn fee(args: &FeeArgs, out: &Output) -> Result<(), Error> {
 
 fn bounds(args: &BoundsArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
-    let old = market.bounds(&mut chain)?;
+    let old = market.models().bounds(&mut chain)?;
     let bounds = Bounds {
         min_prover: args.bounds.min_prover.unwrap_or(old.min_prover),
         min_base_owner: args.bounds.min_base_owner.unwrap_or(old.min_base_owner),
         max_contributors: args.bounds.max_contributors.unwrap_or(old.max_contributors),
     };
-    let receipt = out.step("bounds", || market.set_bounds(&mut chain, bounds))?;
+    let receipt = out.step("bounds", || market.models().set_bounds(&mut chain, bounds))?;
     out.line(format!("shares: {}; {}", bounds_text(bounds), done(receipt.as_ref())));
     let content = json!({ "basis_points": bounds_json(bounds) });
     out.finish("lorica.govern-bounds/1", done_json(receipt.as_ref(), content));
@@ -315,7 +315,7 @@ fn bounds(args: &BoundsArgs, out: &Output) -> Result<(), Error> {
 
 fn treasury(args: &TreasuryArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
-    let receipt = out.step("treasury", || market.set_treasury(&mut chain, args.to))?;
+    let receipt = out.step("treasury", || market.models().set_treasury(&mut chain, args.to))?;
     out.line(format!("the treasury is {}; {}", args.to, done(receipt.as_ref())));
     let content = json!({ "treasury": args.to.to_string() });
     out.finish("lorica.govern-treasury/1", done_json(receipt.as_ref(), content));
@@ -324,7 +324,7 @@ fn treasury(args: &TreasuryArgs, out: &Output) -> Result<(), Error> {
 
 fn token(args: &TokenArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
-    let receipt = out.step("token", || market.allow_token(&mut chain, args.token, args.allow))?;
+    let receipt = out.step("token", || market.escrow().allow_token(&mut chain, args.token, args.allow))?;
     let verb = if args.allow { "may" } else { "may not" };
     let name = token_name(args.token, &market);
     out.line(format!("new requests {verb} use the token {name}; {}", done(receipt.as_ref())));
@@ -341,7 +341,7 @@ fn token(args: &TokenArgs, out: &Output) -> Result<(), Error> {
 fn withdraw_fees(args: &WithdrawFeesArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let to = args.to.unwrap_or_else(|| chain.account());
-    let withdrawn = out.step("withdraw fees", || market.withdraw_fees(&mut chain, to))?;
+    let withdrawn = out.step("withdraw fees", || market.models().withdraw_fees(&mut chain, to))?;
     match &withdrawn {
         Some((amount, receipt)) => out.line(format!("{} OPEN to {to}; {} gas", amount::show(*amount), receipt.gas)),
         None => out.line("no fees are to be withdrawn, nothing is sent"),
@@ -362,7 +362,7 @@ fn finish_steps(schema: &str, account: Option<Address>, steps: &[Step], out: &Ou
 fn offer(args: &OfferArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let contracts = owned(&args.contract);
-    let steps = out.step("offer", || market.offer_ownership(&mut chain, &contracts, args.to))?;
+    let steps = out.step("offer", || offer_ownership(&mut chain, &market, &contracts, args.to))?;
     out.line(match args.to {
         Some(to) => format!("offered to {to}:"),
         None => "not on offer:".into(),
@@ -374,7 +374,7 @@ fn offer(args: &OfferArgs, out: &Output) -> Result<(), Error> {
 fn accept(args: &AcceptArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let contracts = owned(&args.contract);
-    let steps = out.step("accept", || market.accept_ownership(&mut chain, &contracts))?;
+    let steps = out.step("accept", || accept_ownership(&mut chain, &market, &contracts))?;
     let account = chain.account();
     out.line(format!("owned by {account}:"));
     finish_steps("lorica.govern-accept/1", Some(account), &steps, out);

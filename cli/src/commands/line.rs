@@ -9,11 +9,13 @@ use lorica::files::FileError;
 use lorica::files::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterKey, BaseKey, MAX_BASE_BYTES, store};
 use lorica_chain::abi;
 use lorica_chain::alloy_primitives::{Address, U256};
-use lorica_chain::chain::{Chain, ChainError, Receipt};
-use lorica_chain::escrow::{ModelAmounts, NATIVE};
-use lorica_chain::lines::Version;
-use lorica_chain::market::Market;
-use lorica_chain::terms::Shares;
+use lorica_chain::chain::{Chain, Receipt};
+use lorica_chain::contracts::amounts::LineAmounts;
+use lorica_chain::contracts::market::Market;
+use lorica_chain::contracts::models::Version;
+use lorica_chain::contracts::terms::Shares;
+use lorica_chain::contracts::token::NATIVE;
+use lorica_chain::error::ChainError;
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -150,7 +152,8 @@ fn model_id(path: &Path) -> Result<U256, Error> {
 /// Line and id of a base or adapter, by its key.
 fn published(market: &Market, chain: &mut impl Chain, path: &Path) -> Result<(u32, U256), Error> {
     let id = model_id(path)?;
-    let line = market.line_of(chain, id)?.ok_or_else(|| Error::refused(path, "it is not published on this chain"))?;
+    let line =
+        market.models().line_of(chain, id)?.ok_or_else(|| Error::refused(path, "it is not published on this chain"))?;
     Ok((line, id))
 }
 
@@ -174,8 +177,9 @@ pub fn run(command: &LineCommand, out: &Output) -> Result<(), Error> {
 }
 
 /// Amounts of OPEN and of the gas token that a line has earned and nobody has withdrawn.
-fn owed(market: &Market, chain: &mut impl Chain, line: u32) -> Result<[(Address, ModelAmounts); 2], ChainError> {
-    let mut of = |token| market.model_amounts(chain, line, token).map(|amounts| (token, amounts));
+fn owed(market: &Market, chain: &mut impl Chain, line: u32) -> Result<[(Address, LineAmounts); 2], ChainError> {
+    let mut of =
+        |token| LineAmounts::of(chain, market.models(), market.escrow(), line, token).map(|amounts| (token, amounts));
     Ok([of(market.open)?, of(NATIVE)?])
 }
 
@@ -225,8 +229,8 @@ fn version_lines(id: U256, version: &Version, out: &Output) {
 fn show(args: &ShowArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect(None)?;
     let (number, id) = args.line.find(&market, &mut chain)?;
-    let line = market.line(&mut chain, number)?;
-    let version = id.map(|id| market.version(&mut chain, id).map(|version| (id, version))).transpose()?;
+    let line = market.models().line(&mut chain, number)?;
+    let version = id.map(|id| market.models().version(&mut chain, id).map(|version| (id, version))).transpose()?;
     let owed = owed(&market, &mut chain, number)?;
     out.line(format!("line {number}: {}", line.kind.name()));
     let nothing = || "nothing".to_owned();
@@ -260,7 +264,7 @@ fn show(args: &ShowArgs, out: &Output) -> Result<(), Error> {
 fn retire(args: &RetireArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let (line, id) = published(&market, &mut chain, &args.model)?;
-    let receipt = out.step("retire", || market.retire(&mut chain, id))?;
+    let receipt = out.step("retire", || market.models().retire(&mut chain, id))?;
     let path = args.model.display();
     out.line(format!("{path} (line {line}) is retired for good; {}", done(receipt.as_ref())));
     let content = json!({ "file": args.model, "line": line, "id": format!("{id:#066x}") });
@@ -271,7 +275,7 @@ fn retire(args: &RetireArgs, out: &Output) -> Result<(), Error> {
 fn offer(args: &OfferArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let (line, _) = args.line.find(&market, &mut chain)?;
-    let receipt = out.step("offer", || market.offer_line(&mut chain, line, args.to))?;
+    let receipt = out.step("offer", || market.models().offer(&mut chain, line, args.to))?;
     let what = match args.to {
         Some(to) => format!("line {line} is offered to {to}"),
         None => format!("line {line} is not on offer"),
@@ -293,7 +297,7 @@ fn offer(args: &OfferArgs, out: &Output) -> Result<(), Error> {
 fn accept(args: &AcceptArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let (line, _) = args.line.find(&market, &mut chain)?;
-    let receipt = out.step("accept", || market.accept_line(&mut chain, line))?;
+    let receipt = out.step("accept", || market.models().accept(&mut chain, line))?;
     let owner = chain.account();
     out.line(format!("line {line} is {owner}'s; {} gas", receipt.gas));
     let content = json!({ "line": line, "owner": owner.to_string() });
@@ -304,7 +308,7 @@ fn accept(args: &AcceptArgs, out: &Output) -> Result<(), Error> {
 fn pot(args: &PotArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let (line, _) = args.line.find(&market, &mut chain)?;
-    let receipt = out.step("pot", || market.set_pot(&mut chain, line, args.to))?;
+    let receipt = out.step("pot", || market.models().set_pot(&mut chain, line, args.to))?;
     out.line(format!("the contributors' pot of line {line} is {}; {}", args.to, done(receipt.as_ref())));
     let content = json!({ "line": line, "pot": args.to.to_string() });
     out.finish("lorica.line-pot/1", done_json(receipt.as_ref(), content));

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use lorica::amount::{self, Amount};
 use lorica_chain::alloy_primitives::Address;
-use lorica_chain::chain::{Chain, ChainError};
-use lorica_chain::escrow::NATIVE;
+use lorica_chain::chain::Chain;
+use lorica_chain::contracts::amounts::{Amounts, LineAmounts};
+use lorica_chain::contracts::token::NATIVE;
+use lorica_chain::error::ChainError;
 use serde_json::json;
 
 use super::line::line_of;
@@ -93,7 +95,7 @@ pub fn balance(args: &BalanceArgs, out: &Output) -> Result<(), Error> {
     for token in tokens {
         let name = token_name(token, &market);
         if let Some(of) = of {
-            let amounts = market.amounts(&mut chain, of, token)?;
+            let amounts = Amounts::of(&mut chain, market.escrow(), market.token(token), of)?;
             out.line(format!(
                 "{of}: {} {name}, and {} to be withdrawn",
                 amount::show(amounts.wallet),
@@ -106,7 +108,7 @@ pub fn balance(args: &BalanceArgs, out: &Output) -> Result<(), Error> {
         }
         for path in &args.model {
             let line = line_of(&market, &mut chain, path)?;
-            let owed = market.model_amounts(&mut chain, line, token)?;
+            let owed = LineAmounts::of(&mut chain, market.models(), market.escrow(), line, token)?;
             let (own, pot) = (amount::show(owed.owed_to_owner), amount::show(owed.owed_to_contributors));
             out.line(format!(
                 "{} (line {line}): {own} {name} for its owner {}, {pot} for the contributors' pot {}",
@@ -134,15 +136,15 @@ pub fn withdraw(args: &WithdrawArgs, out: &Output) -> Result<(), Error> {
     let token = args.token.address(&market);
     let to = args.to.unwrap_or_else(|| chain.account());
     let line = args.model.as_deref().map(|path| line_of(&market, &mut chain, path)).transpose()?;
-    let before = market.amounts(&mut chain, to, token)?.wallet;
+    let before = Amounts::of(&mut chain, market.escrow(), market.token(token), to)?.wallet;
     let receipt = out.step("withdraw", || -> Result<_, ChainError> {
         match line {
-            None => market.withdraw(&mut chain, token, to),
-            Some(line) if args.pot => market.withdraw_pot(&mut chain, line, token, to),
-            Some(line) => market.withdraw_model(&mut chain, line, token, to),
+            None => market.escrow().withdraw(&mut chain, token, to),
+            Some(line) if args.pot => market.escrow().withdraw_pot_share(&mut chain, line, token, to),
+            Some(line) => market.escrow().withdraw_owner_share(&mut chain, line, token, to),
         }
     })?;
-    let after = market.amounts(&mut chain, to, token)?.wallet;
+    let after = Amounts::of(&mut chain, market.escrow(), market.token(token), to)?.wallet;
     let name = token_name(token, &market);
     out.line(format!("{to}: {} {name}, before {}; {} gas", amount::show(after), amount::show(before), receipt.gas));
     out.finish(
@@ -163,7 +165,7 @@ pub fn transfer(args: &TransferArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect_as(&args.account)?;
     let token = args.token.address(&market);
     let units = node::units(args.amount, args.token)?;
-    let receipt = out.step("transfer", || market.transfer(&mut chain, token, args.to, units))?;
+    let receipt = out.step("transfer", || market.token(token).transfer(&mut chain, args.to, units))?;
     let (amount, name) = (amount::show(units), token_name(token, &market));
     out.line(format!("{amount} {name} to {} for {} gas", args.to, receipt.gas));
     out.finish(

@@ -16,9 +16,10 @@ use lorica_chain::abi;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Address, B256, Bytes, U256};
 use lorica_chain::chain::{Chain, Receipt};
-use lorica_chain::escrow::{Settled, State, Status};
-use lorica_chain::locking::Locking;
-use lorica_chain::market::Market;
+use lorica_chain::contracts::escrow::Escrow;
+use lorica_chain::contracts::lock::{self, Locking};
+use lorica_chain::contracts::market::Market;
+use lorica_chain::contracts::request::{RequestState, Settled, Status};
 use lorica_chain::rpc::RpcChain;
 use lorica_circuits::shape::OutputKind;
 use lorica_settlement::settlement::Settlement;
@@ -227,17 +228,17 @@ pub fn run(command: &RequestCommand, out: &Output) -> Result<(), Error> {
         RequestCommand::Sign(args) => sign(args, out),
         RequestCommand::Lock(args) => lock(args, out),
         RequestCommand::Status(args) => status(args, out),
-        RequestCommand::Accept(args) => send(args, "accept", Market::accept, out),
+        RequestCommand::Accept(args) => send(args, "accept", Escrow::accept, out),
         RequestCommand::Bind(args) => bind(args, out),
         RequestCommand::Settle(args) => settle(args, out),
         RequestCommand::Refuse(args) => {
-            let refuse = |market: &Market, chain: &mut RpcChain, request: &InferenceRequest| {
-                market.refuse(chain, request, args.reason, &[])
+            let refuse = |escrow: Escrow, chain: &mut RpcChain, request: &InferenceRequest| {
+                escrow.refuse(chain, request, args.reason, &[])
             };
             send(&args.send, "refuse", refuse, out)
         }
-        RequestCommand::Cancel(args) => send(args, "cancel", Market::cancel, out),
-        RequestCommand::Refund(args) => send(args, "refund", Market::refund, out),
+        RequestCommand::Cancel(args) => send(args, "cancel", Escrow::cancel, out),
+        RequestCommand::Refund(args) => send(args, "refund", Escrow::refund, out),
     }
 }
 
@@ -265,7 +266,7 @@ fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
         consumerGas: if called { args.consumer_gas } else { 0 },
         salt: random_word()?.into(),
     };
-    let id = market.request_id(&terms);
+    let id = market.escrow().request_id(&terms);
     let signature = Bytes::from(key.sign_digest(id)?.as_bytes());
     let request = SignedRequest { terms, id, signature, text: args.text.clone(), salt };
     request.write(&args.out, &market)?;
@@ -300,16 +301,16 @@ fn lock(args: &LockArgs, out: &Output) -> Result<(), Error> {
         None => return Err(Error::Usage("--fee is needed to pay for a request of somebody else".into())),
     };
     terms_lines(&request.terms, &market, out);
-    let circuits = args.circuits.map_or_else(|| market.circuit_count(&mut chain), Ok)?;
+    let circuits = args.circuits.map_or_else(|| market.escrow().circuit_count(&mut chain), Ok)?;
     let locking = Locking { request: &request.terms, fee, circuits, signature: &request.signature };
     let steps = if args.permit {
         if request.terms.token.is_zero() {
             return Err(Error::Usage("--permit is for tokens: the gas token is sent along".into()));
         }
         let key = args.send.account.key()?;
-        out.step("lock", || market.lock_with_permit(&mut chain, locking, &key))?
+        out.step("lock", || lock::lock_with_permit(&mut chain, market.escrow(), locking, &key))?
     } else {
-        out.step("lock", || market.lock(&mut chain, locking))?
+        out.step("lock", || lock::lock(&mut chain, market.escrow(), locking))?
     };
     out.line(format!(
         "LOCKED {} {} for the request {}",
@@ -325,7 +326,7 @@ fn lock(args: &LockArgs, out: &Output) -> Result<(), Error> {
     Ok(())
 }
 
-fn state_json(state: &State) -> Value {
+fn state_json(state: &RequestState) -> Value {
     json!({
         "status": state.status.name(), "payer": state.payer.to_string(), "fee": state.fee.to_string(),
         "prover": state.prover.to_string(), "circuits": state.circuits, "label": state.label.to_string(),
@@ -336,7 +337,7 @@ fn state_json(state: &State) -> Value {
 fn status(args: &OneArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect(None)?;
     let request = SignedRequest::read_even_withdrawn(&args.request, &market, &mut chain)?;
-    let state = market.state(&mut chain, request.id)?;
+    let state = market.escrow().request_state(&mut chain, request.id)?;
     let now = chain.timestamp()?;
     let late = now > request.terms.deadline;
     out.line(format!("request {}: {}", request.id, state.status.name().to_uppercase()));
@@ -369,14 +370,14 @@ fn status(args: &OneArgs, out: &Output) -> Result<(), Error> {
 fn send(
     args: &SendArgs,
     what: &'static str,
-    act: impl FnOnce(&Market, &mut RpcChain, &InferenceRequest) -> Result<Receipt, lorica_chain::chain::ChainError>,
+    act: impl FnOnce(Escrow, &mut RpcChain, &InferenceRequest) -> Result<Receipt, lorica_chain::error::ChainError>,
     out: &Output,
 ) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect_as(&args.account)?;
-    // What is locked for a withdrawn one can be given back; the market refuses to accept it.
+    // What is locked for a withdrawn one can be given back; the escrow's handle refuses to accept it.
     let request = SignedRequest::read_even_withdrawn(&args.request, &market, &mut chain)?;
-    let receipt = out.step(what, || act(&market, &mut chain, &request.terms))?;
-    let state = market.state(&mut chain, request.id)?;
+    let receipt = out.step(what, || act(market.escrow(), &mut chain, &request.terms))?;
+    let state = market.escrow().request_state(&mut chain, request.id)?;
     out.line(format!("request {}: {} for {} gas", request.id, state.status.name().to_uppercase(), receipt.gas));
     let content = joined(
         json!({ "id": request.id.to_string(), "gas": receipt.gas, "transaction": receipt.hash }),
@@ -416,13 +417,13 @@ fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
     let last_circuit = match &args.settlement_key {
         Some(path) => {
             let circuit = B256::from(read_key(path)?.circuit_id());
-            let ordinal = market.circuit_ordinal(&mut chain, circuit)?;
+            let ordinal = market.escrow().circuit_ordinal(&mut chain, circuit)?;
             if ordinal == 0 {
                 return Err(Error::Batch(format!("the circuit {circuit} is not enabled at the escrow")));
             }
             ordinal
         }
-        None => market.circuit_count(&mut chain)?,
+        None => market.escrow().circuit_count(&mut chain)?,
     };
     let policy = Policy { payee: args.payee, accepted: !args.unaccepted, last_circuit, ..Policy::default() };
     let binding = offer::bind(&policy, &market, &mut chain, &requests)?;
@@ -461,7 +462,7 @@ fn settle(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     }
     let terms: Vec<InferenceRequest> = requests.into_iter().map(|request| request.terms).collect();
     let Settled { receipt, payments, skipped } =
-        out.step("settle", || market.settle(&mut chain, &settled, &terms)).inspect_err(|error| {
+        out.step("settle", || market.escrow().settle(&mut chain, &settled, &terms)).inspect_err(|error| {
             if error.is_refusal() {
                 out.line("REJECTED by the contract");
             }

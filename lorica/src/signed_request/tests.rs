@@ -1,6 +1,6 @@
 //! Nothing in a request file may change, be missing, or be said twice.
 
-use lorica_chain::contracts::Contracts;
+use lorica_chain::contracts::check::CheckContracts;
 use lorica_chain::embedded::EmbeddedChain;
 use lorica_chain::keys::PrivateKey;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::*;
 fn market() -> Market {
     let at = Address::repeat_byte;
     let contracts =
-        Contracts { chain_id: 31337, halo2_verifier: at(1), registry: at(2), verifier: at(3), router: at(4) };
+        CheckContracts { chain_id: 31337, halo2_verifier: at(1), registry: at(2), verifier: at(3), router: at(4) };
     Market { contracts, open: at(5), models: at(6), escrow: at(7) }
 }
 
@@ -33,7 +33,7 @@ fn signed_for(market: &Market, key: &PrivateKey, kind: u8) -> SignedRequest {
         consumerGas: 16,
         salt: U256::from(17),
     };
-    let id = market.request_id(&terms);
+    let id = market.escrow().request_id(&terms);
     let signature = Bytes::from(key.sign_digest(id).expect("a signature").as_bytes());
     SignedRequest { terms, id, signature, text: "hello".into(), salt: [3; 31] }
 }
@@ -131,7 +131,7 @@ fn batches_ascend_and_name_no_request_twice() {
     for salt in 0..5u64 {
         let mut request = signed(&market, &key);
         request.terms.salt = U256::from(salt);
-        request.id = market.request_id(&request.terms);
+        request.id = market.escrow().request_id(&request.terms);
         request.signature = Bytes::from(key.sign_digest(request.id).expect("a signature").as_bytes());
         let path = folder.path().join(format!("{salt}.json"));
         request.write(&path, &market).expect("written");
@@ -165,7 +165,7 @@ fn wallets_are_asked_by_the_escrow() {
         (Address::repeat_byte(8), Bytes::new(), false),
     ] {
         request.terms.requester = requester;
-        request.id = market.request_id(&request.terms);
+        request.id = market.escrow().request_id(&request.terms);
         request.signature = signature;
         request.write(&path, &market).expect("written");
         let result = SignedRequest::read(&path, &market, &mut chain);

@@ -16,59 +16,52 @@ use std::time::{Duration, Instant};
 
 use alloy_primitives::Address;
 
-use crate::chain::ChainError;
+use crate::error::LockError;
 
 /// How long another program may hold an account's lock: several times what a broadcast takes.
 const LOCK_TIME: Duration = Duration::from_secs(300);
 /// Between two tries to lock.
 const LOCK_POLL: Duration = Duration::from_millis(20);
 
-/// Nonces of an account on a chain.
+/// The locks of an account's nonces on a chain.
 #[derive(Clone, Debug)]
-pub(crate) struct Nonces {
+pub struct Nonces {
     folder: PathBuf,
 }
 
 /// The account's lock. Ends when dropped.
-pub(crate) struct AccountLock {
+pub struct AccountLock {
     _file: File,
 }
 
 /// A nonce that is taken until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Reservation {
+pub struct Reservation {
+    /// The nonce.
     pub nonce: u64,
     _file: File,
 }
 
-/// The folder of locks: `nonces` in Lorica's cache, or in the folder for temporary files if there is no cache.
-pub(crate) fn default_folder() -> PathBuf {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    variable("LORICA_CACHE")
-        .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("lorica")))
-        .or_else(|| Some(variable("HOME")?.join(".cache/lorica")))
-        .unwrap_or_else(|| std::env::temp_dir().join("lorica"))
-        .join("nonces")
+fn failed(path: &Path) -> impl Fn(io::Error) -> LockError {
+    move |source| LockError::File { path: path.to_owned(), source }
 }
 
-fn failed(path: &Path) -> impl Fn(io::Error) -> ChainError {
-    move |source| ChainError::LockFile { path: path.to_owned(), source }
-}
-
-fn open(path: &Path) -> Result<File, ChainError> {
+fn open(path: &Path) -> Result<File, LockError> {
     File::options().create(true).truncate(false).write(true).open(path).map_err(failed(path))
 }
 
 impl Nonces {
-    pub(crate) fn new(folder: &Path, chain: u64, account: Address) -> Self {
+    /// The locks of an account in a folder that all programs share which send from it.
+    #[must_use]
+    pub fn new(folder: &Path, chain: u64, account: Address) -> Self {
         Self { folder: folder.join(format!("{chain}-{account:#x}")) }
     }
 
     /// Waits for the account's lock.
     ///
     /// # Errors
-    /// [`ChainError::LockFile`], [`ChainError::Locked`].
-    pub(crate) fn lock(&self) -> Result<AccountLock, ChainError> {
+    /// [`LockError::File`], [`LockError::Held`].
+    pub fn lock(&self) -> Result<AccountLock, LockError> {
         fs::create_dir_all(&self.folder).map_err(failed(&self.folder))?;
         let path = self.folder.join("account");
         let file = open(&path)?;
@@ -78,7 +71,7 @@ impl Nonces {
                 Ok(()) => return Ok(AccountLock { _file: file }),
                 Err(TryLockError::Error(source)) => return Err(failed(&path)(source)),
                 Err(TryLockError::WouldBlock) if start.elapsed() > LOCK_TIME => {
-                    return Err(ChainError::Locked { path, seconds: LOCK_TIME.as_secs() });
+                    return Err(LockError::Held { path, seconds: LOCK_TIME.as_secs() });
                 }
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_POLL),
             }
@@ -88,8 +81,8 @@ impl Nonces {
     /// The first nonce from `next` on that no program of this machine has in flight.
     ///
     /// # Errors
-    /// [`ChainError::LockFile`].
-    pub(crate) fn reserve(&self, _: &AccountLock, next: u64) -> Result<Reservation, ChainError> {
+    /// [`LockError::File`], [`LockError::NoNonce`].
+    pub fn reserve(&self, _: &AccountLock, next: u64) -> Result<Reservation, LockError> {
         self.sweep(next)?;
         for nonce in next..=u64::MAX {
             let path = self.folder.join(nonce.to_string());
@@ -100,11 +93,32 @@ impl Nonces {
                 Err(TryLockError::Error(source)) => return Err(failed(&path)(source)),
             }
         }
-        Err(ChainError::NotTaken { reason: "the account has no nonce left".into() })
+        Err(LockError::NoNonce)
+    }
+
+    /// Whether a program of this machine is choosing a nonce or has one in flight. A program that keeps the account's nonces
+    /// by other means must not begin while this is so.
+    ///
+    /// # Errors
+    /// [`LockError::File`].
+    pub fn in_use(&self) -> Result<bool, LockError> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            entries => entries.map_err(failed(&self.folder))?,
+        };
+        for entry in entries {
+            let path = entry.map_err(failed(&self.folder))?.path();
+            match open(&path)?.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(true),
+                Err(TryLockError::Error(source)) => return Err(failed(&path)(source)),
+            }
+        }
+        Ok(false)
     }
 
     /// Removes files of nonces below that nobody holds. Under the account's lock, so that nobody opens them meanwhile.
-    fn sweep(&self, below: u64) -> Result<(), ChainError> {
+    fn sweep(&self, below: u64) -> Result<(), LockError> {
         for entry in fs::read_dir(&self.folder).map_err(failed(&self.folder))?.flatten() {
             let nonce = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
             if nonce.is_some_and(|nonce| nonce < below) && open(&entry.path())?.try_lock().is_ok() {
@@ -137,6 +151,21 @@ mod tests {
         let files = |name: &str| nonces.folder.join(name).exists();
         assert!(!files("5") && files("6") && !files("7"));
         assert_eq!(second.nonce, 6);
+    }
+
+    #[test]
+    fn locks_in_use_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let nonces = Nonces::new(folder.path(), 1, Address::ZERO);
+        assert!(!nonces.in_use().unwrap(), "there is no folder yet");
+        let lock = nonces.lock().unwrap();
+        assert!(nonces.in_use().unwrap(), "a nonce is being chosen");
+        let reservation = nonces.reserve(&lock, 3).unwrap();
+        drop(lock);
+        assert!(nonces.in_use().unwrap(), "a nonce is in flight");
+        assert!(!Nonces::new(folder.path(), 1, Address::repeat_byte(1)).in_use().unwrap(), "another account");
+        drop(reservation);
+        assert!(!nonces.in_use().unwrap(), "files alone mean nothing");
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! JSON-RPC: one question to a node, asked again while the node cannot answer.
+//! A node: one question by JSON-RPC, asked again while the node cannot answer.
 //!
 //! Everything that is asked here may be asked twice: reads change nothing, and a signed transaction is the same one however
 //! often it is sent.
 
 use std::time::{Duration, Instant};
 
-use alloy_primitives::{Address, B256, Bytes, Log, LogData};
+use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256};
 use serde_json::{Value, json};
 
-use crate::chain::ChainError;
-use crate::settings::Settings;
+use super::settings::Settings;
+use crate::chain::TRANSACTION_GAS;
+use crate::error::{ChainError, NodeError, Refusal};
 
 /// JSON-RPC: the method does not exist.
 pub(crate) const NO_SUCH_METHOD: i64 = -32_601;
@@ -24,13 +25,13 @@ const RETRY_TIME: Duration = Duration::from_secs(60);
 
 /// A JSON-RPC error object.
 #[derive(Debug)]
-pub(crate) struct NodeError {
+pub(crate) struct Fault {
     pub code: i64,
     pub message: String,
     pub data: Option<Bytes>,
 }
 
-impl NodeError {
+impl Fault {
     fn read(error: &Value) -> Self {
         // Some nodes wrap the data once more.
         let data = error.get("data").map(|data| data.get("data").unwrap_or(data));
@@ -62,28 +63,28 @@ impl NodeError {
     pub(crate) fn into_error(self, method: &'static str) -> ChainError {
         let Self { code, message, data } = self;
         if code == REVERTED || message.contains("revert") {
-            ChainError::reverted(&data.unwrap_or_default(), None)
+            Refusal::reverted(&data.unwrap_or_default(), None).into()
         } else {
-            ChainError::Node { method, code, message }
+            NodeError::Answered { method, code, message }.into()
         }
     }
 }
 
 /// What a node says: a result or its own error.
-pub(crate) type Answer = Result<Value, NodeError>;
+pub(crate) type Answer = Result<Value, Fault>;
 
 /// One attempt that gave nothing.
 struct Failure {
-    error: ChainError,
+    error: Box<ChainError>,
     /// Whether another attempt may help.
     transient: bool,
     /// The pause that the node asks for.
     pause: Option<Duration>,
 }
 
-/// A node.
+/// A node behind HTTP(S), asked by blocking calls. It may be shared between threads.
 #[derive(Debug)]
-pub(crate) struct Node {
+pub struct Node {
     agent: ureq::Agent,
     url: String,
     attempts: u32,
@@ -99,7 +100,9 @@ fn public_part(url: &str) -> String {
 }
 
 impl Node {
-    pub(crate) fn new(url: &str, settings: &Settings) -> Self {
+    /// A node by its address; nothing is asked yet. Of the settings it takes the patience with one question.
+    #[must_use]
+    pub fn new(url: &str, settings: &Settings) -> Self {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(settings.request_time))
             .http_status_as_error(false)
@@ -113,15 +116,15 @@ impl Node {
     }
 
     fn unreachable(&self, reason: String) -> ChainError {
-        ChainError::Unreachable { url: public_part(&self.url), reason }
+        NodeError::Unreachable { url: public_part(&self.url), reason }.into()
     }
 
     fn attempt(&self, method: &'static str, body: &str) -> Result<Answer, Failure> {
         let broken = |error: ureq::Error| {
             let transient = !matches!(error, ureq::Error::BadUri(_) | ureq::Error::Http(_));
-            Failure { error: self.unreachable(error.to_string()), transient, pause: None }
+            Failure { error: self.unreachable(error.to_string()).into(), transient, pause: None }
         };
-        let malformed = |what| Failure { error: malformed(method, what), transient: false, pause: None };
+        let malformed = |what| Failure { error: malformed(method, what).into(), transient: false, pause: None };
         let mut response = self.agent.post(&self.url).content_type("application/json").send(body).map_err(broken)?;
         let status = response.status();
         let pause = response.headers().get("retry-after").and_then(|seconds| seconds.to_str().ok()?.parse().ok());
@@ -130,14 +133,14 @@ impl Node {
         let answer = serde_json::from_str::<Value>(&text).ok();
         // An error object is an answer, whatever the status beside it.
         let said = answer.as_ref().and_then(|answer| answer.get("error")).filter(|error| !error.is_null());
-        let said = said.map(NodeError::read);
-        let busy = matches!(status.as_u16(), 408 | 429 | 503) || said.as_ref().is_some_and(NodeError::is_busy);
+        let said = said.map(Fault::read);
+        let busy = matches!(status.as_u16(), 408 | 429 | 503) || said.as_ref().is_some_and(Fault::is_busy);
         if busy || (said.is_none() && !status.is_success()) {
             let error = match said {
                 Some(error) => error.into_error(method),
                 None => self.unreachable(format!("HTTP status {status}")),
             };
-            return Err(Failure { error, transient: busy || status.is_server_error(), pause });
+            return Err(Failure { error: error.into(), transient: busy || status.is_server_error(), pause });
         }
         if let Some(error) = said {
             return Ok(Err(error));
@@ -146,11 +149,11 @@ impl Node {
         answer.get_mut("result").map(|result| Ok(result.take())).ok_or_else(|| malformed("no result"))
     }
 
-    /// Asks the node, again if it is out of reach or busy.
+    /// Asks the node, again if it is out of reach or busy. Its own errors are an answer.
     ///
     /// # Errors
-    /// [`ChainError::Unreachable`], [`ChainError::Answer`]; [`ChainError::Node`] if it stays busy.
-    pub(crate) fn ask(&self, method: &'static str, parameters: &Value) -> Result<Answer, ChainError> {
+    /// [`NodeError::Unreachable`], [`NodeError::Malformed`]; [`NodeError::Answered`] if it stays busy.
+    pub(crate) fn exchange(&self, method: &'static str, parameters: &Value) -> Result<Answer, ChainError> {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": parameters }).to_string();
         let start = Instant::now();
         let mut backoff = self.backoff;
@@ -158,7 +161,7 @@ impl Node {
             match self.attempt(method, &body) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) if !failure.transient || attempt >= self.attempts || start.elapsed() > RETRY_TIME => {
-                    return Err(failure.error);
+                    return Err(*failure.error);
                 }
                 Err(failure) => std::thread::sleep(failure.pause.unwrap_or(backoff)),
             }
@@ -167,9 +170,12 @@ impl Node {
         Err(self.unreachable("it was never asked".into()))
     }
 
-    /// [`ask`](Self::ask), with the node's errors among the others.
-    pub(crate) fn request(&self, method: &'static str, parameters: Value) -> Result<Value, ChainError> {
-        self.ask(method, &parameters)?.map_err(|error| error.into_error(method))
+    /// The result of a JSON-RPC method with these parameters, a list.
+    ///
+    /// # Errors
+    /// [`ChainError::Node`], [`ChainError::Refused`] if a contract reverts in a call.
+    pub fn request(&self, method: &'static str, parameters: Value) -> Result<Value, ChainError> {
+        self.exchange(method, &parameters)?.map_err(|error| error.into_error(method))
     }
 
     pub(crate) fn number(&self, method: &'static str, parameters: Value) -> Result<u64, ChainError> {
@@ -184,7 +190,7 @@ impl Node {
 }
 
 pub(crate) fn malformed(method: &'static str, what: &'static str) -> ChainError {
-    ChainError::Answer { method, what }
+    NodeError::Malformed { method, what }.into()
 }
 
 /// A number as JSON-RPC writes it.
@@ -201,6 +207,20 @@ pub(crate) fn small(value: Option<&Value>) -> Option<u64> {
 
 pub(crate) fn parse<T: std::str::FromStr>(value: Option<&Value>) -> Option<T> {
     value?.as_str()?.parse().ok()
+}
+
+/// A call as JSON-RPC writes it.
+pub(crate) fn call_object(from: Address, to: Option<Address>, data: &Bytes, value: U256) -> Value {
+    let mut object = json!({
+        "from": from.to_string(),
+        "data": data.to_string(),
+        "value": format!("{value:#x}"),
+        "gas": format!("{TRANSACTION_GAS:#x}"),
+    });
+    if let (Some(to), Some(object)) = (to, object.as_object_mut()) {
+        object.insert("to".into(), to.to_string().into());
+    }
+    object
 }
 
 /// A log as JSON-RPC writes it.

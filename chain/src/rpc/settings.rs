@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The most that a transaction's gas may cost unless settings say otherwise: one whole gas token.
-const MOST_FOR_GAS: u128 = 1_000_000_000_000_000_000;
+/// The most that a transaction's gas may cost unless settings say otherwise, in wei: one whole gas token.
+const MAX_GAS_COST: u128 = 1_000_000_000_000_000_000;
 
 /// Patience with a node and with a chain.
 #[derive(Clone, Debug)]
@@ -22,14 +22,14 @@ pub struct Settings {
     pub poll: Duration,
     /// How long a transaction may be in no block before it is sent with twice the fees.
     pub replace_after: Duration,
-    /// How often that is done.
+    /// How often a transaction is sent with higher fees.
     pub replacements: u32,
     /// How long to wait without a new confirmation before giving up.
     pub inclusion_time: Duration,
     /// The most that a transaction's gas may cost, in wei. The node names the price.
-    pub most_for_gas: u128,
-    /// Folder of the locks that keep programs from taking one nonce; if none is said, `nonces` in Lorica's cache. All
-    /// programs that send from an account must have the same.
+    pub max_gas_cost: u128,
+    /// Folder of the locks that keep programs from taking one nonce. All programs that send from an account must have the
+    /// same; without one nothing is sent.
     pub locks: Option<PathBuf>,
 }
 
@@ -44,7 +44,7 @@ impl Default for Settings {
             replace_after: Duration::from_secs(60),
             replacements: 3,
             inclusion_time: Duration::from_secs(300),
-            most_for_gas: MOST_FOR_GAS,
+            max_gas_cost: MAX_GAS_COST,
             locks: None,
         }
     }

@@ -3,7 +3,7 @@
 use alloy_primitives::aliases::U24;
 
 use crate::abi::bindings::ModelRegistry;
-use crate::chain::ChainError;
+use crate::error::PolicyError;
 
 /// What can be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl Kind {
     /// Every kind, in the order of the contract's numbers.
     pub const ALL: [Self; 3] = [Self::Architecture, Self::Base, Self::Adapter];
 
-    pub(crate) fn number(self) -> u8 {
+    pub(super) fn number(self) -> u8 {
         match self {
             Self::Architecture => 1,
             Self::Base => 2,
@@ -28,7 +28,7 @@ impl Kind {
         }
     }
 
-    pub(crate) fn from_number(number: u8) -> Option<Self> {
+    pub(super) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.number() == number)
     }
 
@@ -79,7 +79,7 @@ impl Shares {
     pub const DEFAULT: Self = Self { prover: 5_000, adapter_owner: 2_000, base_owner: 1_000, contributors: 2_000 };
 
     /// Refuses shares that do not add up to the whole fee, or are outside of governance's bounds.
-    pub(crate) fn check(self, bounds: Bounds) -> Result<(), String> {
+    pub(super) fn check(self, bounds: Bounds) -> Result<(), String> {
         let Self { prover, adapter_owner, base_owner, contributors } = self;
         let sum: u32 = [prover, adapter_owner, base_owner, contributors].map(u32::from).iter().sum();
         let points = |what: &str, got: u16, limit: &str, bound: u16| {
@@ -101,7 +101,7 @@ impl Shares {
     }
 }
 
-/// A line's number.
-pub(crate) fn line_number(model: u32) -> Result<U24, ChainError> {
-    U24::try_from(model).map_err(|_| ChainError::Unexpected { what: "a line of models beyond 2^24" })
+/// A line's number, as the contracts write it.
+pub(super) fn line_number(line: u32) -> Result<U24, PolicyError> {
+    U24::try_from(line).map_err(|_| PolicyError::LineNumber { line })
 }

@@ -1,23 +1,28 @@
-//! Money: the token, the registry of models and the escrow, beside the contracts that check.
+//! A market: the token OPEN, the registry of models and the escrow, beside the contracts that check. Their addresses, and
+//! their deployment.
 
-use alloy_primitives::{Address, B256, U256};
-use alloy_sol_types::SolCall;
+use alloy_primitives::{Address, U256};
 use serde_json::{Value, json};
 
+use super::check::CheckContracts;
+use super::escrow::Escrow;
+use super::models::Models;
+use super::publish::Publisher;
+use super::registry::Registry;
+use super::router::Router;
+use super::terms::Bounds;
+use super::token::{OPEN, Token};
+use super::{Step, create};
 use crate::abi;
 use crate::abi::bindings::{InferenceEscrow, ModelRegistry, OpenToken};
-use crate::chain::{Chain, ChainError, Receipt};
-use crate::contracts::{Contracts, Step, ask, create};
-use crate::terms::Bounds;
+use crate::chain::Chain;
+use crate::error::ChainError;
 
-/// One OPEN in its smallest unit.
-pub const OPEN: u64 = 1_000_000_000_000_000_000;
-
-/// Addresses of everything.
+/// Addresses of everything, on one chain. A contract's functions are those of its handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Market {
-    /// What checks.
-    pub contracts: Contracts,
+    /// The contracts that check.
+    pub contracts: CheckContracts,
     /// `OpenToken`.
     pub open: Address,
     /// `ModelRegistry`.
@@ -65,7 +70,7 @@ impl Market {
     /// # Errors
     /// [`ChainError`].
     pub fn deploy(chain: &mut impl Chain, roles: Roles, policy: Policy) -> Result<(Self, Vec<Step>), ChainError> {
-        let (contracts, mut steps) = Contracts::deploy_for(chain, roles.owner, roles.guardian)?;
+        let (contracts, mut steps) = CheckContracts::deploy_for(chain, roles.owner, roles.guardian)?;
         let Roles { owner, treasury, holder, .. } = roles;
         let code = abi::init_code(&OpenToken::BYTECODE, &OpenToken::constructorCall { holder });
         let open = create(chain, &mut steps, "OpenToken", code)?;
@@ -85,7 +90,7 @@ impl Market {
         let market = Self { contracts, open, models, escrow };
         if holder == chain.account() {
             // It stays: to lock into an empty balance costs 17,100 gas more.
-            let receipt = Some(market.transfer(chain, open, escrow, U256::ONE)?);
+            let receipt = Some(market.open_token().transfer(chain, escrow, U256::ONE)?);
             steps.push(Step { what: "first unit of OPEN in the escrow", id: U256::ZERO, receipt });
         }
         Ok((market, steps))
@@ -99,46 +104,51 @@ impl Market {
         self.contracts.expect_deployed(chain)?;
         let own = [("OpenToken", self.open), ("ModelRegistry", self.models), ("InferenceEscrow", self.escrow)];
         for (name, at) in own {
-            if chain.code(at)?.is_empty() {
-                return Err(ChainError::NoContract { name, at });
-            }
+            self.contracts.contract(at).expect_code(chain, name)?;
         }
         Ok(())
     }
 
-    /// Sends a call to a contract of this chain.
-    pub(crate) fn send_to(
-        &self,
-        chain: &mut impl Chain,
-        at: Address,
-        call: &impl SolCall,
-    ) -> Result<Receipt, ChainError> {
-        self.contracts.expect_chain(chain)?;
-        chain.send(Some(at), abi::encode(call))
+    /// The registry of commitments.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        self.contracts.registry()
     }
 
-    /// Lets a routed circuit settle requests that are locked from now on, unless it may already.
-    ///
-    /// # Errors
-    /// [`ChainError`], [`ChainError::Kind`] for a circuit of a withdrawn kind of output.
-    pub fn enable_circuit(&self, chain: &mut impl Chain, circuit: B256) -> Result<Step, ChainError> {
-        self.contracts.expect_chain(chain)?;
-        self.contracts.expect_circuit_offered(chain, circuit)?;
-        let receipt = if self.circuit_ordinal(chain, circuit)? == 0 {
-            Some(self.send_to(chain, self.escrow, &InferenceEscrow::enableCircuitCall { circuit })?)
-        } else {
-            None
-        };
-        Ok(Step { what: "circuit enabled", id: circuit.into(), receipt })
+    /// The router, which checks settlements.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.contracts.router()
     }
 
-    /// Whether an id is published, and in which line.
-    ///
-    /// # Errors
-    /// [`ChainError`].
-    pub fn line_of(&self, chain: &mut impl Chain, id: U256) -> Result<Option<u32>, ChainError> {
-        let line = ask(chain, self.models, "a version", &ModelRegistry::modelOfCall { id })?;
-        Ok((!line.is_zero()).then(|| line.to::<u32>()))
+    /// The registry of models.
+    #[must_use]
+    pub fn models(&self) -> Models {
+        Models(self.contracts.contract(self.models))
+    }
+
+    /// The escrow.
+    #[must_use]
+    pub fn escrow(&self) -> Escrow {
+        Escrow { contract: self.contracts.contract(self.escrow), router: self.router() }
+    }
+
+    /// OPEN.
+    #[must_use]
+    pub fn open_token(&self) -> Token {
+        self.token(self.open)
+    }
+
+    /// A token of the chain by its address; [`NATIVE`](super::token::NATIVE) is the gas token.
+    #[must_use]
+    pub fn token(&self, address: Address) -> Token {
+        Token(self.contracts.contract(address))
+    }
+
+    /// What publishes models: the registry of models, and OPEN for its fees.
+    #[must_use]
+    pub fn publisher(&self) -> Publisher {
+        Publisher { models: self.models(), open: self.open_token() }
     }
 
     /// The addresses as JSON.
@@ -157,7 +167,7 @@ impl Market {
     pub fn from_json(value: &Value) -> Option<Self> {
         let address = |name: &str| value.get(name)?.as_str()?.parse().ok();
         Some(Self {
-            contracts: Contracts::from_json(value)?,
+            contracts: CheckContracts::from_json(value)?,
             open: address("open_token")?,
             models: address("model_registry")?,
             escrow: address("escrow")?,

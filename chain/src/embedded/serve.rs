@@ -10,11 +10,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use alloy_consensus::transaction::SignerRecoverable;
 use alloy_consensus::{Transaction, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718;
-use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Log, U256};
 use serde_json::{Value, json};
 
-use crate::chain::{Chain, ChainError, TRANSACTION_GAS};
-use crate::embedded::{EmbeddedChain, Message, Outcome};
+use super::evm::{EmbeddedChain, Message, Outcome, block_hash};
+use crate::chain::{Blocks, Chain, TRANSACTION_GAS};
+use crate::error::{ChainError, NodeError};
 
 /// Largest request: calldata of a settlement is some kilobytes.
 const MAX_REQUEST_BYTES: u64 = 1 << 20;
@@ -30,13 +31,13 @@ const UNKNOWN: i64 = -32_601;
 const MALFORMED: i64 = -32_700;
 
 /// A JSON-RPC error: code, message, data.
-type Refusal = (i64, String, Option<Bytes>);
+type Fault = (i64, String, Option<Bytes>);
 
-fn invalid(what: &str) -> Refusal {
+fn invalid(what: &str) -> Fault {
     (INVALID, format!("{what} is missing or malformed"), None)
 }
 
-fn not_taken(error: ChainError) -> Refusal {
+fn not_taken(error: impl std::fmt::Display) -> Fault {
     (REJECTED, error.to_string(), None)
 }
 
@@ -70,9 +71,9 @@ impl DevelopmentNode {
     /// Answers requests to an address such as `127.0.0.1:8545`, for ever.
     ///
     /// # Errors
-    /// [`ChainError::Unreachable`] if the address cannot be listened at.
+    /// [`NodeError::Listen`] if the address cannot be listened at.
     pub fn serve(mut self, address: &str, ready: impl FnOnce(String)) -> Result<(), ChainError> {
-        let refuse = |reason: String| ChainError::Unreachable { url: address.to_owned(), reason };
+        let refuse = |reason: String| NodeError::Listen { address: address.to_owned(), reason };
         let server = tiny_http::Server::http(address).map_err(|error| refuse(error.to_string()))?;
         ready(server.server_addr().to_string());
         for mut request in server.incoming_requests() {
@@ -110,11 +111,11 @@ impl DevelopmentNode {
         self.chain.advance_to(now);
         match self.call(method, parameters) {
             Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
-            Err(refusal) => error_of(&id, refusal),
+            Err(fault) => error_of(&id, fault),
         }
     }
 
-    fn call(&mut self, method: &str, parameters: &Value) -> Result<Value, Refusal> {
+    fn call(&mut self, method: &str, parameters: &Value) -> Result<Value, Fault> {
         let text = |index: usize| parameters.get(index).and_then(Value::as_str);
         let address = || text(0).and_then(|text| text.parse::<Address>().ok()).ok_or_else(|| invalid("the address"));
         let hash = || text(0).and_then(|text| text.parse::<B256>().ok()).ok_or_else(|| invalid("the hash"));
@@ -154,7 +155,7 @@ impl DevelopmentNode {
         self.chain.block_number().unwrap_or(0)
     }
 
-    fn number(&mut self, tag: &str) -> Result<u64, Refusal> {
+    fn number(&mut self, tag: &str) -> Result<u64, Fault> {
         match tag {
             "latest" | "pending" | "safe" | "finalized" => Ok(self.head()),
             "earliest" => Ok(0),
@@ -165,7 +166,7 @@ impl DevelopmentNode {
         }
     }
 
-    fn block(&mut self, tag: &str) -> Result<Value, Refusal> {
+    fn block(&mut self, tag: &str) -> Result<Value, Fault> {
         let number = self.number(tag)?;
         if number > self.head() {
             return Ok(Value::Null);
@@ -177,7 +178,7 @@ impl DevelopmentNode {
         }))
     }
 
-    fn simulate(&self, call: Option<&Value>) -> Result<Outcome, Refusal> {
+    fn simulate(&self, call: Option<&Value>) -> Result<Outcome, Fault> {
         let call = call.ok_or_else(|| invalid("the call"))?;
         let field = |name: &str| call.get(name).and_then(Value::as_str);
         let to = field("to").map(|to| to.parse().map_err(|_| invalid("to"))).transpose()?;
@@ -189,7 +190,7 @@ impl DevelopmentNode {
         if outcome.succeeded { Ok(outcome) } else { Err((REVERTED, "execution reverted".into(), Some(outcome.output))) }
     }
 
-    fn send(&mut self, raw: &[u8]) -> Result<B256, Refusal> {
+    fn send(&mut self, raw: &[u8]) -> Result<B256, Fault> {
         let envelope = TxEnvelope::decode_2718(&mut &*raw).map_err(|_| invalid("the transaction"))?;
         let hash = *envelope.tx_hash();
         if self.places.contains_key(&hash) {
@@ -235,11 +236,17 @@ impl DevelopmentNode {
         })
     }
 
-    fn logs(&mut self, filter: Option<&Value>) -> Result<Value, Refusal> {
+    fn logs(&mut self, filter: Option<&Value>) -> Result<Value, Fault> {
         let filter = filter.ok_or_else(|| invalid("the filter"))?;
         let field = |name: &str| filter.get(name).and_then(Value::as_str);
-        let from = self.number(field("fromBlock").unwrap_or("earliest"))?;
-        let to = self.number(field("toBlock").unwrap_or("latest"))?;
+        let blocks = match field("blockHash") {
+            Some(hash) => Blocks::At(hash.parse().map_err(|_| invalid("the block's hash"))?),
+            None => Blocks::Between(
+                self.number(field("fromBlock").unwrap_or("earliest"))?,
+                self.number(field("toBlock").unwrap_or("latest"))?,
+            ),
+        };
+        let range = self.chain.range(blocks).map_err(not_taken)?;
         let address: Option<Address> =
             field("address").map(|address| address.parse().map_err(|_| invalid("the address"))).transpose()?;
         let mut topics = Vec::new();
@@ -248,7 +255,7 @@ impl DevelopmentNode {
             topics.push(topic.transpose()?);
         }
         let mut found = Vec::new();
-        for mined in self.mined.iter().filter(|mined| (from..=to).contains(&mined.block)) {
+        for mined in self.mined.iter().filter(|mined| range.contains(&mined.block)) {
             for (index, log) in (0..).zip(&mined.outcome.logs) {
                 if address.is_none_or(|address| address == log.address) && crate::chain::has_topics(log, &topics) {
                     found.push(located(mined, index, log));
@@ -259,11 +266,6 @@ impl DevelopmentNode {
     }
 }
 
-/// Blocks are known by their number.
-fn block_hash(number: u64) -> B256 {
-    keccak256([b"lorica development block".as_slice(), &number.to_be_bytes()].concat())
-}
-
 fn located(mined: &Mined, index: u64, log: &Log) -> Value {
     json!({
         "address": log.address, "topics": log.topics(), "data": log.data.data, "blockNumber": hexadecimal(mined.block),
@@ -272,7 +274,7 @@ fn located(mined: &Mined, index: u64, log: &Log) -> Value {
     })
 }
 
-fn error_of(id: &Value, (code, message, data): Refusal) -> Value {
+fn error_of(id: &Value, (code, message, data): Fault) -> Value {
     let mut error = json!({ "code": code, "message": message });
     if let Some(data) = data {
         error["data"] = data.to_string().into();

@@ -74,7 +74,7 @@ pub enum Error {
     Usage(String),
     /// What the library refuses, with the flag that would change it.
     #[error("{0}{hint}", hint = hint(.0))]
-    Library(lorica::Error),
+    Library(Box<lorica::Error>),
     /// Files that do not belong together.
     #[error("{0}")]
     Batch(String),
@@ -120,7 +120,7 @@ pub enum Error {
 
 impl<E: IntoLibrary> From<E> for Error {
     fn from(error: E) -> Self {
-        Self::Library(error.into_library())
+        Self::Library(Box::new(error.into_library()))
     }
 }
 

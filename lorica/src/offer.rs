@@ -67,7 +67,7 @@ pub enum Reason {
         payee: Address,
     },
     /// The payee has not accepted it.
-    #[error("has not been accepted by the payee")]
+    #[error("is one that the payee has not accepted")]
     Unaccepted,
     /// Its lock does not trust the circuit that will settle it.
     #[error("trusts the escrow's first {trusted} circuits, not number {needed}")]

@@ -190,7 +190,7 @@ fn only_the_treasury_withdraws_fees() {
     let (amount, _) = market.models().withdraw_fees(chain, OTHER).unwrap().unwrap();
     assert_eq!(amount, open(210));
     assert_eq!(Amounts::of(chain, market.escrow(), market.open_token(), OTHER).unwrap().wallet, amount);
-    assert_eq!(Governance::read(chain, &market).unwrap().accrued_fees, U256::ZERO);
+    assert_eq!(Governance::read(chain, market).unwrap().accrued_fees, U256::ZERO);
     needless(chain, |chain| market.models().withdraw_fees(chain, OTHER).map(|paid| paid.map(|(_, receipt)| receipt)));
 }
 

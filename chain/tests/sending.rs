@@ -332,7 +332,7 @@ fn a_failure_is_explained() {
         let ledger = Ledger::default();
         let version = version(5);
         ledger.change(|state| state.mine(&version, 9));
-        let Ok(Outcome::Mined { receipt, .. }) = look(&ledger.connect(), &[version.clone()], 1) else {
+        let Ok(Outcome::Mined { receipt, .. }) = look(&ledger.connect(), std::slice::from_ref(&version), 1) else {
             panic!("mined")
         };
         let node = connect(move |method, parameters| {

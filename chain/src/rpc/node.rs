@@ -75,7 +75,7 @@ pub(crate) type Answer = Result<Value, Fault>;
 
 /// One attempt that gave nothing.
 struct Failure {
-    error: ChainError,
+    error: Box<ChainError>,
     /// Whether another attempt may help.
     transient: bool,
     /// The pause that the node asks for.
@@ -122,9 +122,9 @@ impl Node {
     fn attempt(&self, method: &'static str, body: &str) -> Result<Answer, Failure> {
         let broken = |error: ureq::Error| {
             let transient = !matches!(error, ureq::Error::BadUri(_) | ureq::Error::Http(_));
-            Failure { error: self.unreachable(error.to_string()), transient, pause: None }
+            Failure { error: self.unreachable(error.to_string()).into(), transient, pause: None }
         };
-        let malformed = |what| Failure { error: malformed(method, what), transient: false, pause: None };
+        let malformed = |what| Failure { error: malformed(method, what).into(), transient: false, pause: None };
         let mut response = self.agent.post(&self.url).content_type("application/json").send(body).map_err(broken)?;
         let status = response.status();
         let pause = response.headers().get("retry-after").and_then(|seconds| seconds.to_str().ok()?.parse().ok());
@@ -140,7 +140,7 @@ impl Node {
                 Some(error) => error.into_error(method),
                 None => self.unreachable(format!("HTTP status {status}")),
             };
-            return Err(Failure { error, transient: busy || status.is_server_error(), pause });
+            return Err(Failure { error: error.into(), transient: busy || status.is_server_error(), pause });
         }
         if let Some(error) = said {
             return Ok(Err(error));
@@ -161,7 +161,7 @@ impl Node {
             match self.attempt(method, &body) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) if !failure.transient || attempt >= self.attempts || start.elapsed() > RETRY_TIME => {
-                    return Err(failure.error);
+                    return Err(*failure.error);
                 }
                 Err(failure) => std::thread::sleep(failure.pause.unwrap_or(backoff)),
             }

@@ -238,7 +238,6 @@ mod quantity {
     use serde::{Deserialize, Deserializer, Serializer, de};
     use serde_json::Value;
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     pub(super) fn serialize<S: Serializer>(wei: &u128, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&format!("{wei:#x}"))
     }

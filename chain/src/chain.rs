@@ -62,7 +62,7 @@ pub trait Chain {
     /// Sends a transaction with wei and awaits it: a call, or the creation of a contract if `to` is none.
     ///
     /// # Errors
-    /// [`ChainError`], [`Refusal::Reverted`] if the contract refuses.
+    /// [`ChainError`], [`ChainError::Refused`] if the contract refuses.
     fn send_value(&mut self, to: Option<Address>, data: Bytes, value: U256) -> Result<Receipt, ChainError>;
 
     /// [`send_value`](Self::send_value) with so much more gas than the estimate, for calls that may take more then.

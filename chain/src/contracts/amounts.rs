@@ -45,7 +45,7 @@ impl LineAmounts {
     /// What a line is owed in a token, which is named by its address.
     ///
     /// # Errors
-    /// [`ChainError`], [`StateError::NoLine`] if there is no such line.
+    /// [`ChainError`], [`StateError::NoLine`](crate::error::StateError::NoLine) if there is no such line.
     pub fn of(
         chain: &mut impl Chain,
         models: Models,

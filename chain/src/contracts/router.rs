@@ -139,7 +139,7 @@ impl Router {
     /// that circuit, base and adapters are those that it means.
     ///
     /// # Errors
-    /// [`Refusal::Reverted`] if the contracts refuse; what was made for another chain or consumer, or by a withdrawn
+    /// [`ChainError::Refused`] if the contracts refuse; what was made for another chain or consumer, or by a withdrawn
     /// circuit, is refused here.
     pub fn check(self, chain: &mut impl Chain, settlement: &Settlement) -> Result<Receipt, ChainError> {
         self.expect_bound_here(chain, settlement)?;

@@ -57,13 +57,17 @@ impl Nonces {
         Self { folder: folder.join(format!("{chain}-{account:#x}")) }
     }
 
+    fn account_file(&self) -> PathBuf {
+        self.folder.join("account")
+    }
+
     /// Waits for the account's lock.
     ///
     /// # Errors
     /// [`LockError::File`], [`LockError::Held`].
     pub fn lock(&self) -> Result<AccountLock, LockError> {
         fs::create_dir_all(&self.folder).map_err(failed(&self.folder))?;
-        let path = self.folder.join("account");
+        let path = self.account_file();
         let file = open(&path)?;
         let start = Instant::now();
         loop {
@@ -102,16 +106,27 @@ impl Nonces {
     /// # Errors
     /// [`LockError::File`].
     pub fn in_use(&self) -> Result<bool, LockError> {
-        let entries = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            entries => entries.map_err(failed(&self.folder))?,
+        if !self.folder.exists() {
+            return Ok(false);
+        }
+        let is_held = |path: &Path| {
+            let file = open(path)?;
+            match file.try_lock() {
+                Ok(()) => Ok((file, false)),
+                Err(TryLockError::WouldBlock) => Ok((file, true)),
+                Err(TryLockError::Error(source)) => Err(failed(path)(source)),
+            }
         };
-        for entry in entries {
+        // Held to the end: a program that chose a nonce meanwhile would pass over those that are looked at.
+        let account = self.account_file();
+        let (_account, held) = is_held(&account)?;
+        if held {
+            return Ok(true);
+        }
+        for entry in fs::read_dir(&self.folder).map_err(failed(&self.folder))? {
             let path = entry.map_err(failed(&self.folder))?.path();
-            match open(&path)?.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(true),
-                Err(TryLockError::Error(source)) => return Err(failed(&path)(source)),
+            if path != account && is_held(&path)?.1 {
+                return Ok(true);
             }
         }
         Ok(false)

@@ -1,5 +1,5 @@
-//! Three checks of the same settlement proofs and keys: the contract's, halo2-axiom's, snark-verifier's. They accept the
-//! same proofs; and on false ones, contract and snark-verifier still arrive at the same two points.
+//! Four checks of the same settlement proofs and keys: our own, the contract's, halo2-axiom's, snark-verifier's. They accept
+//! the same proofs; and on false ones, all but halo2-axiom still arrive at the same two points.
 
 #[path = "../../settlement/tests/support/oracle.rs"]
 mod oracle;
@@ -12,12 +12,14 @@ use lorica_chain::chain::Chain;
 use lorica_chain::embedded::EmbeddedChain;
 use lorica_chain::error::{ChainError, Refusal};
 use lorica_circuits::bn254::{
-    Bn256, CurveAffine, Field, Fq, Fq2, Fr, G1Affine, G2Affine, PrimeCurveAffine, PrimeField,
+    Bn256, Curve, CurveAffine, Field, Fq, Fq2, Fr, G1Affine, G2Affine, PrimeCurveAffine, PrimeField,
 };
 use lorica_settlement::circuit::{RESERVED, SettlementCircuit};
 use lorica_settlement::gates::FIXED;
 use lorica_settlement::transcript::{Challenge, KeccakTranscript};
-use lorica_verifier::protocol::group::development_trapdoor;
+use lorica_settlement_check::halo2;
+use lorica_settlement_check::key::CircuitKey;
+use lorica_verifier::protocol::group::{VerifierKey, development_trapdoor};
 use lorica_verifier::protocol::keccak::{decode_point, decode_scalar, encode_point, encode_scalar};
 use oracle::{Oracle, parameters};
 use serde_json::Value;
@@ -78,6 +80,12 @@ impl Key {
         G2Affine::from_xy(Fq2 { c0: x0, c1: x1 }, Fq2 { c0: y0, c1: y1 }).unwrap()
     }
 
+    /// Our own key, which makes its digest anew too.
+    fn own(&self) -> CircuitKey {
+        let (fixed, permutation) = (|i| self.commitment(i), |i| self.commitment(FIXED + i));
+        CircuitKey::new(self.log_rows(), std::array::from_fn(fixed), std::array::from_fn(permutation)).unwrap()
+    }
+
     /// halo2's key, which takes columns and gates from the circuit and makes its digest anew.
     fn halo2(&self) -> VerifyingKey<G1Affine> {
         let mut bytes = vec![2];
@@ -89,12 +97,13 @@ impl Key {
     }
 }
 
-/// A proof, its public words, and the key that all three checks have.
+/// A proof, its public words, and the key that all checks have.
 struct Subject {
     chain: EmbeddedChain,
     contract: Address,
     key: Key,
     data: Address,
+    own: CircuitKey,
     halo2: VerifyingKey<G1Affine>,
     oracle: Oracle,
     words: Vec<Fr>,
@@ -116,11 +125,11 @@ impl Subject {
         let mut deploy = |code| chain.send(None, code).unwrap().created.unwrap();
         let contract = deploy(abi::deploy_halo2_verifier());
         let data = deploy(abi::data_contract(&key.0).unwrap());
-        let halo2 = key.halo2();
+        let (own, halo2) = (key.own(), key.halo2());
         let mut oracle = Oracle::new(&halo2, key.tau_g2(), words.len());
         // The contract takes the digest from the key; it need not be the commitments' in a forged one.
         oracle.protocol.transcript_initial_state = Some(key.scalar(KEY_TRANSCRIPT));
-        Self { chain, contract, key, data, halo2, oracle, words, proof }
+        Self { chain, contract, key, data, own, halo2, oracle, words, proof }
     }
 
     /// The contract's points; none if it reverts.
@@ -148,7 +157,15 @@ impl Subject {
         Some([point(left_x, left_y), point(right_x, right_y)])
     }
 
-    /// As [`lorica_settlement`] checks, but for lengths.
+    /// Our points; none if the proof cannot be read. The number of words is the settlement key's to know.
+    fn own(&self, words: &[Fr], proof: &[u8]) -> Option<[G1Affine; 2]> {
+        if words.len() != self.words.len() {
+            return None;
+        }
+        halo2::accumulate(&self.own, words, proof).ok().map(|points| points.map(|point| point.to_affine()))
+    }
+
+    /// As halo2-axiom checks.
     fn halo2_accepts(&self, words: &[Fr], proof: &[u8]) -> bool {
         let params = parameters(self.key.log_rows(), self.key.tau_g2());
         verify_proof::<KZGCommitmentScheme<Bn256>, VerifierSHPLONK<'_, Bn256>, Challenge, _, _>(
@@ -171,10 +188,14 @@ impl Subject {
         holds
     }
 
-    /// The same of all three checks.
+    /// The same of all four checks.
     fn accepted(&mut self, words: &[Fr], proof: &[u8], what: &str) -> bool {
         let holds = self.agreed(words, proof, what);
         assert_eq!(self.halo2_accepts(words, proof), holds, "{what}: halo2-axiom");
+        assert_eq!(self.own(words, proof), self.contract(words, proof), "{what}: our own points");
+        let srs = VerifierKey::new(G2Affine::generator(), self.key.tau_g2());
+        let own = words.len() == self.words.len() && halo2::check(&self.own, &srs, words, proof).is_ok();
+        assert_eq!(own, holds, "{what}: our own check");
         holds
     }
 
@@ -199,6 +220,7 @@ fn true_proofs_are_accepted() {
         // The length of a proof is for us to check: the others stop reading, the contract does not take it.
         let longer = [&proof[..], &[0]].concat();
         assert!(subject.oracle.check(&words, &longer).is_ok() && subject.contract(&words, &longer).is_none());
+        assert_eq!(subject.own(&words, &longer), None);
     }
 }
 
@@ -232,6 +254,7 @@ fn no_word_of_a_proof_may_change() {
             assert_eq!(subject.contract(&words, &proof), None, "{name}: point {first} at infinity");
             assert!(subject.oracle.accumulate(&words, &proof).is_ok() && subject.oracle.check(&words, &proof).is_err());
             assert!(!subject.halo2_accepts(&words, &proof), "{name}: point {first} at infinity");
+            assert_eq!(subject.own(&words, &proof), subject.oracle.accumulate(&words, &proof).ok());
         }
         // Other scalars, and the same with another encoding.
         let order = abi::word(&-Fr::ONE) + U256::from(1);
@@ -276,8 +299,11 @@ fn no_public_word_may_change() {
 #[test]
 fn keys_are_the_same() {
     for name in VECTORS {
-        let Subject { key, halo2, oracle, words, .. } = Subject::read(name);
+        let Subject { key, own, halo2, oracle, words, .. } = Subject::read(name);
         assert_eq!(key.scalar(KEY_TRANSCRIPT), halo2.transcript_repr(), "{name}: digest");
+        assert_eq!(key.scalar(KEY_TRANSCRIPT), *own.transcript_word(), "{name}: our own digest");
+        assert_eq!(own.to_bytes(), halo2.to_bytes(SerdeFormat::RawBytes), "{name}: bytes");
+        assert_eq!(CircuitKey::from_bytes(&own.to_bytes()).as_ref(), Ok(&own), "{name}: bytes");
         let domain = &oracle.protocol.domain;
         let last = domain.gen_inv.pow([RESERVED as u64]);
         let expected = [Fr::from(domain.k as u64), domain.n_inv, domain.r#gen, last, Fr::from(words.len() as u64)];

@@ -9,6 +9,8 @@ pub const MIN_TOKENS: usize = 16;
 pub const MAX_TOKENS: usize = 256;
 /// Labels of a classification head; those that an adapter lacks never win.
 pub const LABELS: usize = 16;
+/// A logit is an integer times 2^-30.
+pub const LOGIT_EXPONENT: i32 = 30;
 /// Largest batch.
 pub const MAX_REQUESTS: usize = 16;
 /// Powers of the SRS beyond 2^τ: room for blinding.

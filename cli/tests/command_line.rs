@@ -593,7 +593,7 @@ fn settlement_keys_that_lie_are_not_registered() {
     let Shape { requests, tokens, log_tile, .. } = key.circuit_shape().shape;
     let shape = Shape { requests, tokens, log_tile, output: OutputKind::Embed };
     let of = CircuitShape { shape, ..key.circuit_shape().clone() };
-    let relabelled = VerifyingKey::new(of, *key.tau_g2(), key.halo2().clone()).unwrap();
+    let relabelled = VerifyingKey::new(of, *key.tau_g2(), key.circuit().clone()).unwrap();
     WORLD.write("relabelled.vk", relabelled.encode());
 
     let at = format!("{node} --contracts lies.json --key-file d1.key --base base.vk");

@@ -10,7 +10,7 @@ use lorica_cells::watch::{Cancelled, Watch};
 use lorica_circuits::bn254::Fr;
 use lorica_settlement::binding::Binding;
 use lorica_settlement::key::{KeyError, Powers, ProvingKey};
-use lorica_settlement::settlement::{MakeError, Settlement, SettlementError, admit};
+use lorica_settlement::settlement::{MakeError, Settlement, SettlementError, admit, make};
 use lorica_settlement::statement::CircuitShape;
 use lorica_verifier::protocol::keccak::encode_scalar;
 use lorica_verifier::protocol::key::AdapterCommitments;
@@ -169,7 +169,7 @@ impl Settler {
         self.srs.expect_of(commitments)?;
         let mut steps = Steps::new(watch);
         let key = self.key_in(&CircuitShape::of(commitments, proof.statement.shape), &mut steps)?;
-        let make = || Ok::<_, SettlerError>(Settlement::make(&key, &srs, commitments, adapters, binding, proof)?);
+        let make = || Ok::<_, SettlerError>(make(&key, &srs, commitments, adapters, binding, proof)?);
         let settlement = steps.run("settle", make)?;
         let check = || Ok::<_, SettlerError>(settlement.check(key.verifying(), commitments, adapters)?);
         steps.run("self-check", check)?;

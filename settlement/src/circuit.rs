@@ -7,8 +7,7 @@ use lorica_circuits::bn254::{Field, Fr};
 use crate::gates::Gates;
 use crate::rows::Rows;
 
-/// Rows at the end of the columns that halo2 fills with randomness, and the one before them.
-pub const RESERVED: usize = 6;
+pub use lorica_settlement_check::gates::RESERVED;
 
 /// A circuit with the values of one run.
 #[derive(Clone, Debug)]

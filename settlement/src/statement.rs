@@ -4,32 +4,19 @@
 
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::error::CircuitError;
-use lorica_circuits::families::encoder::Architecture;
 use lorica_circuits::layout::Layout;
-use lorica_circuits::shape::Shape;
 use lorica_verifier::protocol::arithmetic::Arithmetic;
 use lorica_verifier::protocol::determined::{Determined, determined};
 use lorica_verifier::protocol::field::{FieldError, Messages, field_part, proof_transcript};
 use lorica_verifier::protocol::statement::{Inputs, shape_words};
 
+pub use lorica_settlement_check::CircuitShape;
+use lorica_settlement_check::header::Header;
+use lorica_settlement_check::words::Words;
+
 use crate::circuit::SettlementCircuit;
-use crate::header::Header;
 use crate::rows::Rows;
 use crate::trace::Tracer;
-use crate::words::Words;
-
-/// What fixes a settlement key: architecture, shape, and the words that they are absorbed as.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CircuitShape {
-    /// The architecture.
-    pub architecture: Architecture,
-    /// Requests, tokens, τ and kind of output.
-    pub shape: Shape,
-    /// Digest of architecture, τ, SRS and tables.
-    pub architecture_digest: Fr,
-    /// Digest of the SRS.
-    pub srs: Fr,
-}
 
 /// A compiled [`CircuitShape`].
 #[derive(Debug)]

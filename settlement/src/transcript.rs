@@ -1,7 +1,4 @@
-//! halo2's transcript as the contract computes it: Keccak-256 over big-endian words.
-//!
-//! Scalars are one word, points two (x, y). A challenge is the digest, modulo r, of all that came since the last one,
-//! which starts with the last digest; a lone digest gets the byte 1 behind it, so that two challenges in a row differ.
+//! The transcript of [`lorica_settlement_check::transcript`] as halo2 asks for it, over a stream of proof bytes.
 
 use std::io::{self, Read, Write};
 
@@ -9,19 +6,20 @@ use halo2_base::halo2_proofs::transcript::{
     EncodedChallenge, Transcript, TranscriptRead, TranscriptReadBuffer, TranscriptWrite, TranscriptWriterBuffer,
 };
 use lorica_circuits::bn254::{Fr, G1Affine};
+use lorica_settlement_check::transcript::KeccakTranscript as Absorbed;
 use lorica_verifier::protocol::keccak::{
-    POINT_BYTES, WORD_BYTES, decode_point, decode_scalar, encode_point, encode_scalar, keccak, reduce,
+    POINT_BYTES, WORD_BYTES, decode_point, decode_scalar, encode_point, encode_scalar,
 };
 
-/// A digest as a challenge.
+/// A challenge as halo2 takes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Challenge(Fr);
 
 impl EncodedChallenge<G1Affine> for Challenge {
-    type Input = [u8; WORD_BYTES];
+    type Input = Fr;
 
-    fn new(digest: &[u8; WORD_BYTES]) -> Self {
-        Self(reduce(*digest))
+    fn new(challenge: &Fr) -> Self {
+        Self(*challenge)
     }
 
     fn get_scalar(&self) -> Fr {
@@ -32,34 +30,29 @@ impl EncodedChallenge<G1Affine> for Challenge {
 /// The transcript over a stream of proof bytes, read or written.
 #[derive(Clone, Debug)]
 pub struct KeccakTranscript<S> {
-    buffer: Vec<u8>,
+    absorbed: Absorbed,
     stream: S,
 }
 
 impl<S> KeccakTranscript<S> {
     /// An empty transcript.
     pub fn new(stream: S) -> Self {
-        Self { buffer: Vec::new(), stream }
+        Self { absorbed: Absorbed::default(), stream }
     }
 }
 
 impl<S> Transcript<G1Affine, Challenge> for KeccakTranscript<S> {
     fn squeeze_challenge(&mut self) -> Challenge {
-        if self.buffer.len() == WORD_BYTES {
-            self.buffer.push(1);
-        }
-        let digest = keccak(&self.buffer);
-        self.buffer = digest.to_vec();
-        Challenge::new(&digest)
+        Challenge::new(&self.absorbed.challenge())
     }
 
     fn common_point(&mut self, point: G1Affine) -> io::Result<()> {
-        self.buffer.extend(encode_point(&point));
+        self.absorbed.point(&point);
         Ok(())
     }
 
     fn common_scalar(&mut self, scalar: Fr) -> io::Result<()> {
-        self.buffer.extend(encode_scalar(&scalar));
+        self.absorbed.scalar(&scalar);
         Ok(())
     }
 }

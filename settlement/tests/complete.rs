@@ -30,7 +30,7 @@ fn a_true_proof_settles_and_no_word_may_change() {
     settled.check(&decoded, &world.key, &world.keys()).unwrap();
 
     let words = settled.words(key.verifying(), world.key.scales_word()).to_vec();
-    let oracle = Oracle::new(key.verifying().halo2(), *key.verifying().tau_g2(), key.verifying().words());
+    let oracle = Oracle::new(key.halo2(), *key.verifying().tau_g2(), key.verifying().words());
     oracle.check(&words, &settled.proof).unwrap();
     for index in 0..words.len() {
         let mut words = words.clone();

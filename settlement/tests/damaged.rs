@@ -4,8 +4,9 @@ mod support;
 
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::shape::{OutputKind, Shape};
-use lorica_settlement::key::{KeyError, VerifyingKey};
+use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::statement::CircuitShape;
+use lorica_settlement_check::KeyError;
 use lorica_verifier::files::codec::{CodecError, Writer};
 use lorica_verifier::protocol::key::write_architecture;
 use support::{LOG_TILE, SRS, World, world};

@@ -95,7 +95,7 @@ fn honest_proofs_do_not_settle_under_a_relabelled_key() {
         let settled = settle(&world, &honest, &binding, &proof).unwrap();
         let relabel = |shape: Shape| {
             let of = CircuitShape::of(&world.key, shape);
-            VerifyingKey::new(of, *honest.verifying().tau_g2(), honest.verifying().halo2().clone()).unwrap()
+            VerifyingKey::new(of, *honest.verifying().tau_g2(), honest.verifying().circuit().clone()).unwrap()
         };
         let same = relabel(proof.statement.shape);
         settled.check(&same, &world.key, &world.keys()).expect("the honest label");

@@ -4,6 +4,7 @@
 
 mod ezkl;
 mod fuzz;
+mod page;
 mod quickstart;
 
 use std::env;
@@ -25,6 +26,10 @@ cargo xtask <task>
   bench   times and sizes of real proofs; with --enforce fails beyond the limits; with --ezkl compares with EZKL,
           which pip installs into the cache
   oracle  the opening against nova-snark's: a build of its own, some minutes
+  verifier-page
+          the verifier as one HTML file: target/verifier-page/index.html
+  wasm    [file ..]: that page in a headless Chromium, with honest and forged files, or with these (needs node and
+          Chromium, which apt installs where it can)
   fuzz    <target> [seconds]: fuzzes a decoder (needs cargo-fuzz and a C++ compiler)
 ";
 
@@ -101,6 +106,8 @@ fn main() -> ExitCode {
             run_all(&[("cargo", arguments)])
         }
         "quickstart" => quickstart::run(&root()),
+        "verifier-page" => page::page().is_some(),
+        "wasm" => page::test(rest),
         "fuzz" => fuzz::fuzz(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

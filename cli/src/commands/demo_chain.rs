@@ -27,7 +27,7 @@ use lorica_circuits::bn254::Fr;
 use lorica_circuits::shape::OutputKind;
 use lorica_settlement::binding::{Binding, BoundRequest};
 use lorica_settlement::key::ProvingKey;
-use lorica_settlement::settlement::Settlement;
+use lorica_settlement::settlement::{Settlement, make};
 use lorica_verifier::protocol::key::AdapterCommitments;
 use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::{Value, json};
@@ -235,8 +235,8 @@ impl Stage {
         let commitments: Vec<AdapterCommitments> = adapters.iter().map(|key| key.commitments.clone()).collect();
         let own = &base.commitments;
         let binding = self.binding();
-        let settled = out
-            .step("settle", || Settlement::make(&self.key, &base.verifier_key(), own, &commitments, &binding, proof))?;
+        let settled =
+            out.step("settle", || make(&self.key, &base.verifier_key(), own, &commitments, &binding, proof))?;
         out.step("check off chain", || settled.check(self.key.verifying(), own, &commitments))
             .map_err(CheckError::from)?;
 

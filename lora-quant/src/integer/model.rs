@@ -17,7 +17,7 @@ pub const WEIGHT_BITS: u32 = 31;
 /// log2 of the exclusive bound of a bias.
 pub const BIAS_BITS: u32 = 46;
 /// Scale exponent of logits.
-pub const LOGIT_EXPONENT: i32 = 30;
+pub use lorica_circuits::shape::LOGIT_EXPONENT;
 /// Bias of a label that the adapter lacks.
 pub const ABSENT_LABEL: i64 = -(1 << 45);
 

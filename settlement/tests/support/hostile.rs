@@ -7,7 +7,7 @@ use halo2_base::halo2_proofs::poly::kzg::multiopen::ProverSHPLONK;
 use halo2_base::halo2_proofs::transcript::TranscriptWriterBuffer;
 use lorica_circuits::bn254::{Fr, G1Affine, G2Affine};
 use lorica_settlement::circuit::SettlementCircuit;
-use lorica_settlement::key::{Powers, VerifyingKey};
+use lorica_settlement::key::{Powers, VerifyingKey, circuit_key};
 use lorica_settlement::lagrange::lagrange_basis;
 use lorica_settlement::rows::Rows;
 use lorica_settlement::settlement::Settlement;
@@ -41,7 +41,7 @@ impl Gateless {
         let any = ParamsKZG::<Bn256>::setup(1, OsRng);
         let params = any.from_parts(k, own, Some(lagrange), G2Affine::generator(), powers.tau_g2);
         let halo2 = keygen_vk_custom(&params, &circuit, false).unwrap();
-        let key = VerifyingKey::new(of.clone(), powers.tau_g2, halo2.clone()).unwrap();
+        let key = VerifyingKey::new(of.clone(), powers.tau_g2, circuit_key(&halo2).unwrap()).unwrap();
         let halo2 = keygen_pk(&params, halo2, &circuit).unwrap();
         Self { key, params, halo2 }
     }

@@ -14,7 +14,7 @@ use lorica_prover::srs::Srs;
 use lorica_quant::integer::synthetic::SMALL;
 use lorica_settlement::binding::{Binding, BoundRequest};
 use lorica_settlement::key::{Powers, ProvingKey};
-use lorica_settlement::settlement::{MakeError, Settlement};
+use lorica_settlement::settlement::{MakeError, Settlement, make};
 use lorica_settlement::statement::CircuitShape;
 use lorica_verifier::protocol::keccak::digest_points;
 use lorica_verifier::protocol::proof::InferenceProof;
@@ -75,5 +75,5 @@ pub fn settle(
     binding: &Binding,
     proof: &InferenceProof,
 ) -> Result<Settlement, MakeError> {
-    Settlement::make(key, &SRS.verifier_key(), &world.key, &world.keys(), binding, proof)
+    make(key, &SRS.verifier_key(), &world.key, &world.keys(), binding, proof)
 }

@@ -1,7 +1,5 @@
 //! The public words of a settlement proof, in the order of the instance column.
 
-#![deny(clippy::indexing_slicing, clippy::as_conversions, clippy::unwrap_used, clippy::expect_used)]
-
 use lorica_verifier::protocol::field::Outcome;
 use lorica_verifier::protocol::statement::{Inputs, RequestWords};
 

@@ -11,8 +11,6 @@
 //! layout word are a collision of Keccak-256 modulo r. The words bind a key's header to the circuit whose commitments stand
 //! beside it; that these commitments are of the honest circuit only making the key again shows.
 
-#![deny(clippy::indexing_slicing, clippy::as_conversions, clippy::unwrap_used, clippy::expect_used)]
-
 use lorica_circuits::bn254::{Fr, PrimeField};
 use lorica_circuits::layout::Layout;
 use lorica_circuits::region::Region;
@@ -20,7 +18,7 @@ use lorica_circuits::shape::Shape;
 use lorica_verifier::files::codec::Writer;
 use lorica_verifier::protocol::keccak::keccak_bytes;
 
-use crate::statement::CircuitShape;
+use crate::shape::CircuitShape;
 
 /// The two words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

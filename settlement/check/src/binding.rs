@@ -1,7 +1,5 @@
 //! What a settlement is bound to on chain: one statement word, which the contract recomputes.
 
-#![deny(clippy::indexing_slicing, clippy::as_conversions, clippy::unwrap_used, clippy::expect_used)]
-
 use lorica_circuits::bn254::Fr;
 use lorica_verifier::files::codec::{CodecError, Reader, Writer};
 use lorica_verifier::protocol::keccak::keccak_bytes;

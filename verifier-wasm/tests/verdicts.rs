@@ -4,7 +4,7 @@
 mod cases;
 
 use cases::{Verdict, cases, input};
-use lorica_circuits::bn254::{G2Affine, PrimeCurveAffine};
+use lorica_circuits::bn254::G2Affine;
 use lorica_verifier::{AdapterKey, BaseKey, InferenceProof, verify};
 use lorica_verifier_wasm::check::run;
 use lorica_verifier_wasm::report::{INSECURE, proof_report};

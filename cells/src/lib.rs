@@ -18,6 +18,7 @@
 
 mod cell;
 mod columns;
+pub mod watch;
 
 use std::ops::Range;
 

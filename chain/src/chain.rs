@@ -1,13 +1,8 @@
-//! What is asked of a chain, and how it can fail.
-
-use std::path::PathBuf;
+//! What is asked of a chain.
 
 use alloy_primitives::{Address, B256, Bytes, Log, U256};
-use lorica_circuits::error::CircuitError;
 
-use crate::abi::AbiError;
-use crate::keys::KeyError;
-use crate::revert::Revert;
+use crate::error::ChainError;
 
 /// Most gas of a transaction (EIP-7825).
 pub const TRANSACTION_GAS: u64 = 16_777_216;
@@ -23,7 +18,7 @@ pub struct Receipt {
     pub hash: Option<B256>,
     /// Its block.
     pub block: u64,
-    /// Its block's hash, on a real chain.
+    /// Its block's hash.
     pub block_hash: Option<B256>,
     /// What its contracts logged, in their order.
     pub logs: Vec<Log>,
@@ -36,12 +31,24 @@ pub struct LocatedLog {
     pub log: Log,
     /// Its block.
     pub block: u64,
-    /// Its block's hash, on a real chain.
+    /// Its block's hash.
     pub block_hash: Option<B256>,
     /// Its transaction's hash, on a real chain.
     pub transaction: Option<B256>,
     /// Its place among the block's logs.
     pub index: u64,
+}
+
+/// Blocks whose logs are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocks {
+    /// From the block with this number to the latest.
+    From(u64),
+    /// From one number to another, both included. What lies beyond the latest block is the chain's to answer.
+    Between(u64, u64),
+    /// The block with this hash. That the chain does not have it is an error, where a number may be another block's after a
+    /// reorganisation, or unknown to the one of several nodes that answers.
+    At(B256),
 }
 
 /// A chain, with an account on it that sends transactions.
@@ -55,7 +62,7 @@ pub trait Chain {
     /// Sends a transaction with wei and awaits it: a call, or the creation of a contract if `to` is none.
     ///
     /// # Errors
-    /// [`ChainError`], [`ChainError::Reverted`] if the contract refuses.
+    /// [`ChainError`], [`ChainError::Refused`] if the contract refuses.
     fn send_value(&mut self, to: Option<Address>, data: Bytes, value: U256) -> Result<Receipt, ChainError>;
 
     /// [`send_value`](Self::send_value) with so much more gas than the estimate, for calls that may take more then.
@@ -132,14 +139,13 @@ pub trait Chain {
     /// [`ChainError`].
     fn timestamp(&mut self) -> Result<u64, ChainError>;
 
-    /// Logs of a contract from this block to the latest, oldest first. Each topic that is named must be the log's at its
-    /// place.
+    /// Logs of a contract in these blocks, oldest first. Each topic that is named must be the log's at its place.
     ///
     /// # Errors
     /// [`ChainError`].
     fn logs(
         &mut self,
-        from_block: u64,
+        blocks: Blocks,
         contract: Address,
         topics: &[Option<B256>],
     ) -> Result<Vec<LocatedLog>, ChainError>;
@@ -149,209 +155,4 @@ pub trait Chain {
 pub(crate) fn has_topics(log: &Log, named: &[Option<B256>]) -> bool {
     named.len() <= log.topics().len()
         && named.iter().zip(log.topics()).all(|(named, topic)| named.is_none_or(|named| named == *topic))
-}
-
-/// Why something did not happen on a chain.
-#[derive(Debug, thiserror::Error)]
-pub enum ChainError {
-    /// A contract refuses.
-    #[error("refused by the contract: {revert}")]
-    Reverted {
-        /// What it said.
-        revert: Box<Revert>,
-        /// Gas that it cost, if a transaction was made.
-        gas: Option<u64>,
-    },
-    /// Execution ended without the contract's word.
-    #[error("execution ended after {gas} gas: {reason}")]
-    Halted {
-        /// The machine's reason.
-        reason: String,
-        /// Gas that it cost.
-        gas: u64,
-    },
-    /// The chain does not take the transaction.
-    #[error("the chain does not take the transaction: {reason}")]
-    NotTaken {
-        /// Its reason.
-        reason: String,
-    },
-    /// Another chain than the one meant.
-    #[error("this is chain {got}, not chain {expected}")]
-    ForeignChain {
-        /// The one meant.
-        expected: u64,
-        /// The one asked.
-        got: u64,
-    },
-    /// Only the consumer of a binding may act on it.
-    #[error("the settlement is bound to the consumer {bound}, not to {got}")]
-    ForeignConsumer {
-        /// Of the binding.
-        bound: Address,
-        /// Who would send.
-        got: Address,
-    },
-    /// Nothing is deployed there.
-    #[error("no contract at {at}, where the {name} should be")]
-    NoContract {
-        /// The contract's name.
-        name: &'static str,
-        /// The address.
-        at: Address,
-    },
-    /// No line of models has this number.
-    #[error("there is no line {line} of models on this chain")]
-    NoLine {
-        /// The number.
-        line: u32,
-    },
-    /// No published version has this id.
-    #[error("version {id:#066x} is not published on this chain")]
-    NotPublished {
-        /// The id.
-        id: U256,
-    },
-    /// The registry of models would not take it.
-    #[error("{id:#066x} cannot be published: {reason}")]
-    CannotPublish {
-        /// The id.
-        id: U256,
-        /// Why.
-        reason: String,
-    },
-    /// A record that no contract takes in one transaction.
-    #[error("the record of this {what} has {got} points, the chain takes at most {limit}")]
-    RecordTooLong {
-        /// The kind of record.
-        what: &'static str,
-        /// Most points.
-        limit: usize,
-        /// Its points.
-        got: usize,
-    },
-    /// Only who is offered a contract can accept it.
-    #[error("the ownership of the contract {name:?} is not offered to {account}")]
-    NotOffered {
-        /// The contract's name.
-        name: &'static str,
-        /// Who would accept.
-        account: Address,
-    },
-    /// A circuit or a request is of a kind of output that is withdrawn, or of none.
-    #[error("{what} {id}: {source}")]
-    Kind {
-        /// Circuit or request.
-        what: &'static str,
-        /// Its id.
-        id: B256,
-        /// What is wrong with its kind.
-        source: CircuitError,
-    },
-    /// A contract answers something else than its kind does.
-    #[error("{what} is not as it should be")]
-    Unexpected {
-        /// What was asked.
-        what: &'static str,
-    },
-    /// A value has no place in the ABI.
-    #[error(transparent)]
-    Abi(#[from] AbiError),
-    /// The node cannot be reached.
-    #[error("{url}: {reason}")]
-    Unreachable {
-        /// Its address.
-        url: String,
-        /// What happened.
-        reason: String,
-    },
-    /// The node answers with an error.
-    #[error("{method}: the node answers {code}: {message}")]
-    Node {
-        /// The call.
-        method: &'static str,
-        /// JSON-RPC's code.
-        code: i64,
-        /// The node's words.
-        message: String,
-    },
-    /// The node's answer makes no sense.
-    #[error("{method}: the node's answer is malformed: {what}")]
-    Answer {
-        /// The call.
-        method: &'static str,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// A transaction was sent but is not confirmed yet. It may still be mined.
-    #[error("transaction {hash} has {confirmations} of {wanted} confirmations, and no more came for {seconds} seconds")]
-    Pending {
-        /// Its hash.
-        hash: B256,
-        /// How long none was added.
-        seconds: u64,
-        /// Confirmations that it had; none if it is in no block.
-        confirmations: u64,
-        /// Confirmations to wait for.
-        wanted: u64,
-    },
-    /// A transaction was sent, but the node does not tell what became of it. It may be mined or not.
-    #[error("transaction {hash} was sent, and what became of it is unknown: {source}")]
-    Unanswered {
-        /// Its hash.
-        hash: B256,
-        /// What is in the way.
-        source: Box<ChainError>,
-    },
-    /// Another transaction of the account has the nonce.
-    #[error("transaction {hash} will never be mined: another one of {account} has its nonce {nonce}")]
-    Replaced {
-        /// Its hash.
-        hash: B256,
-        /// The account.
-        account: Address,
-        /// The nonce.
-        nonce: u64,
-    },
-    /// The files that keep two programs from taking one nonce.
-    #[error("the account's lock {}: {source}", path.display())]
-    LockFile {
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: std::io::Error,
-    },
-    /// Another program sends from the account, and does not end.
-    #[error("another program has held the account's lock {} for {seconds} seconds", path.display())]
-    Locked {
-        /// The file.
-        path: PathBuf,
-        /// How long it was awaited.
-        seconds: u64,
-    },
-    /// The private key.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-}
-
-impl ChainError {
-    pub(crate) fn reverted(data: &[u8], gas: Option<u64>) -> Self {
-        Self::Reverted { revert: Box::new(Revert::decode(data)), gas }
-    }
-
-    /// Whether a contract refused, rather than something being in the way.
-    #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Reverted { .. } | Self::Halted { .. })
-    }
-
-    /// Gas that was paid for nothing, if a transaction was made.
-    #[must_use]
-    pub fn gas(&self) -> Option<u64> {
-        match self {
-            Self::Reverted { gas, .. } => *gas,
-            Self::Halted { gas, .. } => Some(*gas),
-            _ => None,
-        }
-    }
 }

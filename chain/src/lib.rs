@@ -1,20 +1,23 @@
 //! Lorica's contracts from Rust: their ABI and bytecode, an EVM in memory, and chains behind JSON-RPC.
 //!
 //! * [`abi`]: calldata and init code; the types come from `verifier-contracts/artifacts`.
-//! * [`chain`]: what is asked of a [`Chain`](chain::Chain), and how it fails.
-//! * [`contracts`]: deployment, registration and checks, on any chain.
-//! * [`market`], [`escrow`]: models and money; [`lines`], [`governance`]: what their owners may do.
-//! * [`embedded`]: an EVM of one's own, with Osaka rules and real prices.
-//! * [`serve`]: the embedded chain as a development node.
-//! * [`rpc`]: a node. Blocking; keys stay here.
-//! * [`keys`], [`keystore`]: private keys from files and from the environment.
+//! * [`chain`]: what is asked of a [`Chain`](chain::Chain); [`error`]: how that can fail.
+//! * [`contracts`]: a handle for each contract, their deployment, and what is done with several of them.
+//! * [`embedded`]: an EVM of one's own, with Osaka rules and real prices, and a development node around it.
+//! * [`rpc`]: a node. Blocking; keys stay here. Transactions in one call, or step by step.
+//! * [`keys`]: private keys and keystores.
 //! * [`revert`]: what a contract says when it refuses.
+//!
+//! Nothing is read from the environment, and nothing is written but the files of locks: keys, passwords and folders are
+//! values that the program passes in.
 //!
 //! The owner of a circuit's router deploys and registers; a consumer checks:
 //!
 //! ```
-//! use lorica_chain::chain::{Chain, ChainError};
-//! use lorica_chain::contracts::{CHECK_GAS, Contracts};
+//! use lorica_chain::chain::Chain;
+//! use lorica_chain::contracts::check::CheckContracts;
+//! use lorica_chain::contracts::router::CHECK_GAS;
+//! use lorica_chain::error::ChainError;
 //! use lorica_settlement::key::VerifyingKey;
 //! use lorica_settlement::settlement::Settlement;
 //! use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
@@ -24,38 +27,50 @@
 //!     key: &VerifyingKey,
 //!     base: &BaseCommitments,
 //!     adapter: &AdapterCommitments,
-//! ) -> Result<Contracts, ChainError> {
+//! ) -> Result<CheckContracts, ChainError> {
 //!     let guardian = chain.account();
-//!     let (contracts, steps) = Contracts::deploy(chain, guardian)?;
+//!     let (contracts, steps) = CheckContracts::deploy(chain, guardian)?;
 //!     for step in steps {
 //!         println!("{}: {} gas", step.what, step.gas());
 //!     }
-//!     contracts.register_base(chain, base)?;
-//!     contracts.register_adapter(chain, adapter)?;
+//!     contracts.registry().register_base(chain, base)?;
+//!     contracts.registry().register_adapter(chain, adapter)?;
 //!     contracts.add_circuit(chain, key, CHECK_GAS)?;
 //!     Ok(contracts)
 //! }
 //!
 //! // The account of the chain must be the consumer that the settlement is bound to.
-//! fn act(chain: &mut impl Chain, contracts: &Contracts, settlement: &Settlement) -> Result<u64, ChainError> {
-//!     Ok(contracts.check(chain, settlement)?.gas)
+//! fn act(chain: &mut impl Chain, contracts: &CheckContracts, settlement: &Settlement) -> Result<u64, ChainError> {
+//!     Ok(contracts.router().check(chain, settlement)?.gas)
 //! }
 //!
 //! // In memory:
 //! use lorica_chain::alloy_primitives::Address;
 //! use lorica_chain::embedded::EmbeddedChain;
 //! let mut chain = EmbeddedChain::new(31337, Address::repeat_byte(0x0e));
-//! let (contracts, _) = Contracts::deploy(&mut chain, Address::repeat_byte(0x6d))?;
+//! let (contracts, _) = CheckContracts::deploy(&mut chain, Address::repeat_byte(0x6d))?;
 //! contracts.expect_deployed(&mut chain)?;
 //!
 //! // Behind a node; what was deployed is found again by its addresses:
 //! use lorica_chain::keys::{Password, PrivateKey};
+//! use std::path::{Path, PathBuf};
+//! use lorica_chain::error::StateError;
 //! use lorica_chain::rpc::RpcChain;
-//! fn connect(url: &str, key_file: &std::path::Path, deployed: &serde_json::Value) -> Result<(), ChainError> {
-//!     let contracts = Contracts::from_json(deployed).ok_or(ChainError::Unexpected { what: "the file of addresses" })?;
-//!     let key = PrivateKey::read(key_file, &Password::Environment)?;
-//!     let mut chain = RpcChain::connect(url, Some(key), Some(contracts.chain_id))?;
-//!     contracts.expect_deployed(&mut chain)
+//! use lorica_chain::rpc::settings::Settings;
+//! fn connect(
+//!     url: &str,
+//!     key_file: &Path,
+//!     password: Password,
+//!     locks: PathBuf,
+//!     deployed: &serde_json::Value,
+//! ) -> Result<RpcChain, ChainError> {
+//!     let contracts = CheckContracts::from_json(deployed).ok_or(StateError::Unexpected { what: "the file of addresses" })?;
+//!     let key = PrivateKey::read(key_file, &password)?;
+//!     // All programs that send from the account must name the same folder.
+//!     let settings = Settings { locks: Some(locks), ..Settings::default() };
+//!     let mut chain = RpcChain::connect_with(url, Some(key), Some(contracts.chain_id), settings)?;
+//!     contracts.expect_deployed(&mut chain)?;
+//!     Ok(chain)
 //! }
 //! # Ok::<(), ChainError>(())
 //! ```
@@ -66,21 +81,9 @@ pub mod abi;
 pub mod chain;
 pub mod contracts;
 pub mod embedded;
-pub mod escrow;
-pub mod governance;
+pub mod error;
 pub mod keys;
-pub mod keystore;
-pub mod lines;
-pub mod locking;
-pub mod market;
-mod node;
-mod nonces;
-pub mod publishing;
 pub mod revert;
 pub mod rpc;
-mod sending;
-pub mod serve;
-pub mod settings;
-pub mod terms;
 
 pub use alloy_primitives;

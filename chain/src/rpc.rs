@@ -1,20 +1,28 @@
 //! Chains behind JSON-RPC.
 //!
-//! Blocking, over HTTP or HTTPS; transactions are of EIP-1559's type, signed here: the node never sees the key. Several
-//! programs may send from one account; reorganisations, lost transactions and nodes that are out of reach for a while are
-//! lived through.
+//! Blocking, over HTTP or HTTPS; transactions are of EIP-1559's type, signed here: the node never sees the key.
+//! [`RpcChain`] sends one transaction after the other and awaits each: several programs may send from one account, and
+//! reorganisations, lost transactions and nodes that are out of reach for a while are lived through. A service that keeps
+//! its transactions in a database, and has many in flight, takes the steps of [`plan`] and [`sending`] alone.
 
-use alloy_consensus::TxEip1559;
-use alloy_eips::eip2930::AccessList;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+mod blocking;
+pub mod node;
+pub mod nonces;
+pub mod plan;
+pub mod sending;
+pub mod settings;
+
+use alloy_primitives::{Address, B256, Bytes, U256};
 use serde_json::{Value, json};
 
-use crate::chain::{Chain, ChainError, LocatedLog, Receipt, TRANSACTION_GAS};
+use self::blocking::Sender;
+use self::node::{Node, call_object, log, malformed, parse, small};
+use self::nonces::Nonces;
+use self::plan::Call;
+use self::settings::Settings;
+use crate::chain::{Blocks, Chain, LocatedLog, Receipt, TRANSACTION_GAS};
+use crate::error::{ChainError, PolicyError};
 use crate::keys::PrivateKey;
-use crate::node::{Node, log, malformed, parse, small};
-use crate::nonces::{Nonces, default_folder};
-use crate::sending::{Mined, Sender};
-use crate::settings::Settings;
 
 /// Chains of development nodes, which make a block when there is a transaction.
 const DEVELOPMENT_CHAINS: [u64; 2] = [31337, 1337];
@@ -31,15 +39,16 @@ pub struct RpcChain {
 }
 
 impl RpcChain {
-    /// Connects to a node, with a key if transactions are to be sent.
+    /// Connects to a node with the usual settings. They name no folder of locks, so nothing is sent: an account's key only
+    /// says as whom contracts are called.
     ///
     /// # Errors
-    /// [`ChainError::ForeignChain`] if `expected` is named and another chain answers.
+    /// [`PolicyError::ForeignChain`] if `expected` is named and another chain answers.
     pub fn connect(url: &str, key: Option<PrivateKey>, expected: Option<u64>) -> Result<Self, ChainError> {
         Self::connect_with(url, key, expected, Settings::default())
     }
 
-    /// [`connect`](Self::connect) with other patience.
+    /// Connects to a node, with a key and [`Settings::locks`] if transactions are to be sent.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -52,9 +61,15 @@ impl RpcChain {
         let node = Node::new(url, &settings);
         let id = node.number("eth_chainId", json!([]))?;
         match expected {
-            Some(expected) if expected != id => Err(ChainError::ForeignChain { expected, got: id }),
+            Some(expected) if expected != id => Err(PolicyError::ForeignChain { expected, got: id }.into()),
             _ => Ok(Self { node, id, key, settings }),
         }
+    }
+
+    /// The node.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
     }
 
     /// Confirmations that are awaited.
@@ -64,67 +79,64 @@ impl RpcChain {
         self.settings.confirmations.unwrap_or(usual).max(1)
     }
 
-    fn call_object(&self, to: Option<Address>, data: &Bytes, value: U256) -> Value {
-        let mut object = json!({
-            "from": self.account().to_string(),
-            "data": data.to_string(),
-            "value": format!("{value:#x}"),
-            "gas": format!("{TRANSACTION_GAS:#x}"),
-        });
-        if let (Some(to), Some(object)) = (to, object.as_object_mut()) {
-            object.insert("to".into(), to.to_string().into());
-        }
-        object
+    /// A call as the account's.
+    fn own_call(&self, to: Option<Address>, data: &Bytes, value: U256) -> Value {
+        call_object(self.account(), to, data, value)
     }
 
     fn gas(&self, to: Option<Address>, data: &Bytes, value: U256) -> Result<u64, ChainError> {
-        let gas = self.node.number("eth_estimateGas", json!([self.call_object(to, data, value)]))?;
-        if gas <= TRANSACTION_GAS {
-            Ok(gas)
-        } else {
-            Err(ChainError::NotTaken { reason: format!("it needs {gas} gas, of at most {TRANSACTION_GAS}") })
-        }
+        let gas = self.node.number("eth_estimateGas", json!([self.own_call(to, data, value)]))?;
+        let limit = TRANSACTION_GAS;
+        if gas <= limit { Ok(gas) } else { Err(PolicyError::GasLimit { gas, limit }.into()) }
     }
 
-    /// Why a transaction in a block did not succeed. A receipt does not say; the same call on the block's state may.
-    fn failure(&self, to: Option<Address>, data: &Bytes, value: U256, mined: &Mined) -> ChainError {
-        let gas = mined.receipt.gas;
-        let block = format!("{:#x}", mined.receipt.block);
-        match self.node.request("eth_call", json!([self.call_object(to, data, value), block])) {
-            Err(ChainError::Reverted { revert, .. }) => ChainError::Reverted { revert, gas: Some(gas) },
-            _ if gas >= mined.limit => ChainError::Halted { reason: "out of gas".into(), gas },
-            _ => ChainError::reverted(&[], Some(gas)),
-        }
-    }
-
-    /// Logs of a range of blocks; none if the node finds the range too long.
-    fn logs_of(
-        &self,
-        (from, to): (u64, u64),
-        contract: Address,
-        topics: &[Value],
-    ) -> Result<Option<Value>, ChainError> {
+    /// Logs of a range of blocks, oldest first. A range that is too long for the node is asked for by halves.
+    fn logs_between(&self, from: u64, to: u64, filter: &Value) -> Result<Vec<LocatedLog>, ChainError> {
         let method = "eth_getLogs";
-        let filter = json!([{
-            "fromBlock": format!("{from:#x}"), "toBlock": format!("{to:#x}"),
-            "address": contract.to_string(), "topics": topics,
-        }]);
-        match self.node.ask(method, &filter)? {
-            Ok(logs) => Ok(Some(logs)),
-            Err(error) if error.is_too_much() && from < to => Ok(None),
-            Err(error) => Err(error.into_error(method)),
+        // The last is the next.
+        let mut ranges = vec![(from, to)];
+        let mut found = Vec::new();
+        while let Some((from, to)) = ranges.pop().filter(|(from, to)| from <= to) {
+            let mut filter = filter.clone();
+            filter["fromBlock"] = format!("{from:#x}").into();
+            filter["toBlock"] = format!("{to:#x}").into();
+            match self.node.exchange(method, &json!([filter]))? {
+                Ok(logs) => found.extend(located(method, &logs)?),
+                Err(fault) if fault.is_too_much() && from < to => {
+                    let middle = from + (to - from) / 2;
+                    ranges.extend([(middle + 1, to), (from, middle)]);
+                }
+                Err(fault) => return Err(fault.into_error(method)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Logs of the block with this hash (EIP-234).
+    fn logs_at(&self, hash: B256, mut filter: Value) -> Result<Vec<LocatedLog>, ChainError> {
+        let method = "eth_getLogs";
+        filter["blockHash"] = hash.to_string().into();
+        let found = located(method, &self.node.request(method, json!([filter]))?)?;
+        if found.iter().all(|log| log.block_hash == Some(hash)) {
+            Ok(found)
+        } else {
+            Err(malformed(method, "a log of another block"))
         }
     }
 }
 
-fn located(method: &'static str, entry: &Value) -> Result<LocatedLog, ChainError> {
-    Ok(LocatedLog {
-        log: log(method, entry)?,
-        block: small(entry.get("blockNumber")).ok_or_else(|| malformed(method, "a log without a block"))?,
-        block_hash: parse(entry.get("blockHash")),
-        transaction: parse(entry.get("transactionHash")),
-        index: small(entry.get("logIndex")).ok_or_else(|| malformed(method, "a log without a place"))?,
-    })
+/// A list of logs as JSON-RPC writes them.
+fn located(method: &'static str, logs: &Value) -> Result<Vec<LocatedLog>, ChainError> {
+    let read = |entry: &Value| {
+        Ok(LocatedLog {
+            log: log(method, entry)?,
+            block: small(entry.get("blockNumber")).ok_or_else(|| malformed(method, "a log without a block"))?,
+            block_hash: parse(entry.get("blockHash")),
+            transaction: parse(entry.get("transactionHash")),
+            index: small(entry.get("logIndex")).ok_or_else(|| malformed(method, "a log without a place"))?,
+        })
+    };
+    logs.as_array().ok_or_else(|| malformed(method, "not a list"))?.iter().map(read).collect()
 }
 
 impl Chain for RpcChain {
@@ -148,33 +160,23 @@ impl Chain for RpcChain {
         value: U256,
         more: u64,
     ) -> Result<Receipt, ChainError> {
-        let Some(key) = &self.key else {
-            return Err(ChainError::NotTaken { reason: "no key to sign it with".into() });
-        };
+        let key = self.key.as_ref().ok_or(PolicyError::NoKey)?;
+        let locks = self.settings.locks.as_deref().ok_or(PolicyError::NoLocks)?;
         let estimate = self.gas(to, &data, value)?;
-        let locks = self.settings.locks.clone().unwrap_or_else(default_folder);
         let sender = Sender {
             node: &self.node,
             key,
-            nonces: &Nonces::new(&locks, self.id, key.account()),
+            nonces: &Nonces::new(locks, self.id, key.account()),
             settings: &self.settings,
             confirmations: self.confirmations(),
         };
-        let mined = sender.send(TxEip1559 {
-            chain_id: self.id,
-            // The state may differ a little in the block.
-            gas_limit: TRANSACTION_GAS.min((estimate + estimate / 4).saturating_add(more)),
-            to: to.map_or(TxKind::Create, TxKind::Call),
-            value,
-            access_list: AccessList::default(),
-            input: data.clone(),
-            ..TxEip1559::default()
-        })?;
-        if mined.succeeded { Ok(mined.receipt) } else { Err(self.failure(to, &data, value, &mined)) }
+        // The state may differ a little in the block.
+        let gas_limit = TRANSACTION_GAS.min((estimate + estimate / 4).saturating_add(more));
+        sender.send(Call { chain_id: self.id, to, data, value, gas_limit })
     }
 
     fn call_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<Bytes, ChainError> {
-        self.node.bytes("eth_call", json!([self.call_object(Some(to), &data, value), "latest"]))
+        self.node.bytes("eth_call", json!([self.own_call(Some(to), &data, value), "latest"]))
     }
 
     fn estimate_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<u64, ChainError> {
@@ -203,30 +205,22 @@ impl Chain for RpcChain {
         small(block.get("timestamp")).ok_or_else(|| malformed(method, "no time"))
     }
 
-    /// A range that is too long for the node is asked for by halves.
     fn logs(
         &mut self,
-        from_block: u64,
+        blocks: Blocks,
         contract: Address,
         topics: &[Option<B256>],
     ) -> Result<Vec<LocatedLog>, ChainError> {
-        let method = "eth_getLogs";
         let topics: Vec<Value> =
             topics.iter().map(|topic| topic.map_or(Value::Null, |t| t.to_string().into())).collect();
-        let head = self.block_number()?;
-        // The last is the next.
-        let mut ranges = vec![(from_block, head)];
-        let mut found = Vec::new();
-        while let Some((from, to)) = ranges.pop().filter(|(from, to)| from <= to) {
-            let Some(logs) = self.logs_of((from, to), contract, &topics)? else {
-                let middle = from + (to - from) / 2;
-                ranges.extend([(middle + 1, to), (from, middle)]);
-                continue;
-            };
-            for entry in logs.as_array().ok_or_else(|| malformed(method, "not a list"))? {
-                found.push(located(method, entry)?);
+        let filter = json!({ "address": contract.to_string(), "topics": topics });
+        match blocks {
+            Blocks::From(from) => {
+                let head = self.block_number()?;
+                self.logs_between(from, head, &filter)
             }
+            Blocks::Between(from, to) => self.logs_between(from, to, &filter),
+            Blocks::At(hash) => self.logs_at(hash, filter),
         }
-        Ok(found)
     }
 }

@@ -7,9 +7,11 @@ use std::collections::HashMap;
 use alloy_primitives::{Address, B256, Bytes, U256, address};
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::CommitmentRegistry;
-use lorica_chain::chain::{Chain, ChainError, TRANSACTION_GAS};
-use lorica_chain::contracts::{CHECK_GAS, Contracts};
+use lorica_chain::chain::{Chain, TRANSACTION_GAS};
+use lorica_chain::contracts::check::CheckContracts;
+use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::embedded::EmbeddedChain;
+use lorica_chain::error::{ChainError, PolicyError, StateError, TransactionError};
 use lorica_chain::revert::Revert;
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::protocol::key::AdapterCommitments;
@@ -21,7 +23,7 @@ use support::{
 #[test]
 fn real_settlements_are_accepted() {
     let mut chain = EmbeddedChain::new(Vector::read(ALL[0]).chain_id(), OWNER);
-    let (contracts, steps) = Contracts::deploy(&mut chain, GUARDIAN).unwrap();
+    let (contracts, steps) = CheckContracts::deploy(&mut chain, GUARDIAN).unwrap();
     for step in steps {
         println!("{:<28} {:>9} gas", step.what, step.gas());
     }
@@ -33,14 +35,14 @@ fn real_settlements_are_accepted() {
         for step in contracts.add_key(&mut chain, &vector.bytes("key"), CHECK_GAS).unwrap() {
             println!("{:<28} {:>9} gas", step.what, step.gas());
         }
-        let route = contracts.route(&mut chain, vector.circuit()).unwrap().unwrap();
+        let route = contracts.router().route(&mut chain, vector.circuit()).unwrap().unwrap();
         assert_eq!((route.verifier, route.gas_cap, route.frozen), (contracts.verifier, CHECK_GAS, false));
 
         chain.set_account(vector.consumer());
         let settlement = vector.settlement();
         assert_eq!(Settlement::decode(&settlement.encode()).unwrap(), settlement);
-        let receipt = contracts.check(&mut chain, &settlement).unwrap();
-        let looked = contracts.look(&mut chain, &settlement).unwrap();
+        let receipt = contracts.router().check(&mut chain, &settlement).unwrap();
+        let looked = contracts.router().simulate_check(&mut chain, &settlement).unwrap();
         assert!(looked.abs_diff(receipt.gas) < 2_000, "{looked} and {}", receipt.gas);
 
         let data = abi::encode(&abi::check(&settlement).unwrap());
@@ -76,20 +78,23 @@ fn a_foreign_settlement_is_refused_before_it_costs_gas() {
     let mut world = World::new(CLASSIFY_1);
     let settlement = world.vector.settlement();
     world.chain.set_account(OWNER);
-    let error = world.contracts.check(&mut world.chain, &settlement).unwrap_err();
-    assert!(matches!(error, ChainError::ForeignConsumer { .. }), "{error}");
-    assert!(world.contracts.look(&mut world.chain, &settlement).is_ok(), "anyone may look");
+    let error = world.contracts.router().check(&mut world.chain, &settlement).unwrap_err();
+    assert!(matches!(error, ChainError::Policy(PolicyError::ForeignConsumer { .. })), "{error}");
+    assert!(world.contracts.router().simulate_check(&mut world.chain, &settlement).is_ok(), "anyone may look");
 
     let mut other = World::on_chain(CLASSIFY_1, Some(1));
-    let error = other.contracts.check(&mut other.chain, &settlement).unwrap_err();
-    assert!(matches!(error, ChainError::ForeignChain { expected: 31337, got: 1 }), "{error}");
-    let error = world.contracts.check(&mut other.chain, &settlement).unwrap_err();
-    assert!(matches!(error, ChainError::ForeignChain { expected: 31337, got: 1 }), "{error}");
+    let error = other.contracts.router().check(&mut other.chain, &settlement).unwrap_err();
+    assert!(matches!(error, ChainError::Policy(PolicyError::ForeignChain { expected: 31337, got: 1 })), "{error}");
+    let error = world.contracts.router().check(&mut other.chain, &settlement).unwrap_err();
+    assert!(matches!(error, ChainError::Policy(PolicyError::ForeignChain { expected: 31337, got: 1 })), "{error}");
 
     let mut short = settlement;
     short.answers.clear();
     world.chain.set_account(world.vector.consumer());
-    assert!(matches!(world.contracts.check(&mut world.chain, &short), Err(ChainError::Abi(_))));
+    assert!(matches!(
+        world.contracts.router().check(&mut world.chain, &short),
+        Err(ChainError::Policy(PolicyError::Abi(_)))
+    ));
 }
 
 /// Registration from Lorica's keys gives their ids, and is not done twice.
@@ -104,24 +109,24 @@ fn keys_are_registered_under_their_ids() {
     let adapter = AdapterCommitments { base: base.id(), version: None, tiles: points(tiles) };
 
     let mut chain = EmbeddedChain::new(31337, OWNER);
-    let (contracts, _) = Contracts::deploy(&mut chain, GUARDIAN).unwrap();
-    let error = contracts.register_adapter(&mut chain, &adapter).unwrap_err();
+    let (contracts, _) = CheckContracts::deploy(&mut chain, GUARDIAN).unwrap();
+    let error = contracts.registry().register_adapter(&mut chain, &adapter).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!("refused by the contract: base {:#066x} is not registered", abi::word(&base.id()))
     );
-    let steps = contracts.register_base(&mut chain, &base).unwrap();
+    let steps = contracts.registry().register_base(&mut chain, &base).unwrap();
     assert_eq!(steps[0].id, vector.word("architecture"));
     assert_eq!(steps[1].id, abi::word(&base.id()));
-    let step = contracts.register_adapter(&mut chain, &adapter).unwrap();
+    let step = contracts.registry().register_adapter(&mut chain, &adapter).unwrap();
     assert_eq!(step.id, abi::word(&adapter.id()));
     for step in steps.iter().chain([&step]) {
         println!("{:<28} {:>9} gas", step.what, step.gas());
         assert!(step.gas() > 0);
     }
-    let again = contracts.register_base(&mut chain, &base).unwrap();
+    let again = contracts.registry().register_base(&mut chain, &base).unwrap();
     assert!(again.iter().all(|step| step.receipt.is_none()));
-    assert_eq!(contracts.register_adapter(&mut chain, &adapter).unwrap().receipt, None);
+    assert_eq!(contracts.registry().register_adapter(&mut chain, &adapter).unwrap().receipt, None);
     let twice = chain.send(Some(contracts.registry), abi::encode(&abi::register_adapter(&adapter))).unwrap_err();
     assert!(twice.to_string().contains("is registered already"), "{twice}");
 }
@@ -137,17 +142,17 @@ fn records_that_are_too_long_are_not_sent() {
     let height = chain.block_number().unwrap();
     let of_base = "the record of this base has 1025 points, the chain takes at most 1024";
     let of_adapter = "the record of this adapter has 2000 points, the chain takes at most 1024";
-    assert_eq!(market.contracts.register_base(&mut chain, &base).unwrap_err().to_string(), of_base);
-    assert_eq!(market.contracts.register_adapter(&mut chain, &adapter).unwrap_err().to_string(), of_adapter);
+    assert_eq!(market.contracts.registry().register_base(&mut chain, &base).unwrap_err().to_string(), of_base);
+    assert_eq!(market.contracts.registry().register_adapter(&mut chain, &adapter).unwrap_err().to_string(), of_adapter);
     let terms = published::terms(0, "too long");
-    assert_eq!(market.publish_base(&mut chain, &base, &terms).unwrap_err().to_string(), of_base);
-    assert_eq!(market.publish_adapter(&mut chain, &adapter, &terms).unwrap_err().to_string(), of_adapter);
+    assert_eq!(market.publisher().base(&mut chain, &base, &terms).unwrap_err().to_string(), of_base);
+    assert_eq!(market.publisher().adapter(&mut chain, &adapter, &terms).unwrap_err().to_string(), of_adapter);
     assert_eq!(chain.block_number().unwrap(), height);
     let vector = vector.base();
     base.tiles = vector.tiles;
     base.tables = vec![base.tiles[0]; 1025];
     let of_tables = "the record of this architecture has 1025 points, the chain takes at most 1024";
-    assert_eq!(market.contracts.register_base(&mut chain, &base).unwrap_err().to_string(), of_tables);
+    assert_eq!(market.contracts.registry().register_base(&mut chain, &base).unwrap_err().to_string(), of_tables);
 }
 
 /// A base of 4·10^9 cells at τ = 22: 954 points in one transaction, as the chain itself counts its gas.
@@ -156,10 +161,10 @@ fn a_large_base_is_registered_in_one_transaction() {
     let vector = Vector::read(EMBED_2);
     let mut base = vector.base();
     let mut chain = EmbeddedChain::new(31337, OWNER);
-    let (contracts, _) = Contracts::deploy(&mut chain, GUARDIAN).unwrap();
+    let (contracts, _) = CheckContracts::deploy(&mut chain, GUARDIAN).unwrap();
     for count in [382, 383, 954, 1024] {
         base.tiles = (0..count).map(|i| base.tiles[i % base.tiles.len()]).collect();
-        let [_, step] = contracts.register_base(&mut chain, &base).unwrap();
+        let [_, step] = contracts.registry().register_base(&mut chain, &base).unwrap();
         assert_eq!(step.id, abi::word(&base.id()));
         println!("{count} points: {} gas", step.gas());
         assert!(step.gas() > 0 && step.gas() < TRANSACTION_GAS, "{}", step.gas());
@@ -191,7 +196,7 @@ fn routes_are_the_owners() {
     let other = Vector::read(CLASSIFY_1).bytes("key");
     let error = contracts.add_key(&mut chain, &other, CHECK_GAS).unwrap_err();
     assert!(error.to_string().ends_with("is not the owner"), "{error}");
-    let error = contracts.freeze(&mut chain, vector.circuit()).unwrap_err();
+    let error = contracts.router().freeze(&mut chain, vector.circuit()).unwrap_err();
     assert!(error.to_string().ends_with("is neither guardian nor owner"), "{error}");
     chain.set_account(OWNER);
     let error = contracts.add_key(&mut chain, &other, TRANSACTION_GAS + 1).unwrap_err();
@@ -199,8 +204,8 @@ fn routes_are_the_owners() {
     let again = contracts.add_key(&mut chain, &vector.bytes("key"), CHECK_GAS).unwrap();
     assert!(again.iter().all(|step| step.receipt.is_none()));
     chain.set_account(GUARDIAN);
-    contracts.freeze(&mut chain, vector.circuit()).unwrap();
-    assert!(contracts.route(&mut chain, vector.circuit()).unwrap().unwrap().frozen);
+    contracts.router().freeze(&mut chain, vector.circuit()).unwrap();
+    assert!(contracts.router().route(&mut chain, vector.circuit()).unwrap().unwrap().frozen);
 }
 
 #[test]
@@ -212,22 +217,22 @@ fn transactions_are_priced_as_on_a_chain() {
     assert_eq!(receipt.gas, floor(&data));
     chain.set_gas_limit(TRANSACTION_GAS + 1);
     let error = chain.send(Some(somebody), Bytes::new()).unwrap_err();
-    assert!(matches!(error, ChainError::NotTaken { .. }), "{error}");
+    assert!(matches!(error, ChainError::Transaction(TransactionError::NotTaken { .. })), "{error}");
     chain.set_gas_limit(floor(&data) - 1);
     let error = chain.send(Some(somebody), data).unwrap_err();
-    assert!(matches!(error, ChainError::NotTaken { .. }), "{error}");
+    assert!(matches!(error, ChainError::Transaction(TransactionError::NotTaken { .. })), "{error}");
 }
 
 #[test]
 fn contracts_are_found_again() {
     let World { mut chain, contracts, vector } = World::new(EMBED_2);
-    assert_eq!(Contracts::from_json(&contracts.to_json()), Some(contracts));
-    assert_eq!(Contracts::find(&mut chain, contracts.router, vector.circuit()).unwrap(), contracts);
-    assert!(Contracts::find(&mut chain, contracts.router, B256::ZERO).is_err());
-    assert!(Contracts::find(&mut chain, OWNER, vector.circuit()).is_err());
-    let wrong = Contracts { verifier: OWNER, ..contracts };
+    assert_eq!(CheckContracts::from_json(&contracts.to_json()), Some(contracts));
+    assert_eq!(CheckContracts::find(&mut chain, contracts.router, vector.circuit()).unwrap(), contracts);
+    assert!(CheckContracts::find(&mut chain, contracts.router, B256::ZERO).is_err());
+    assert!(CheckContracts::find(&mut chain, OWNER, vector.circuit()).is_err());
+    let wrong = CheckContracts { verifier: OWNER, ..contracts };
     let error = wrong.expect_deployed(&mut chain).unwrap_err();
-    assert!(matches!(error, ChainError::NoContract { name: "LoricaVerifier", .. }), "{error}");
+    assert!(matches!(error, ChainError::State(StateError::NoContract { name: "LoricaVerifier", .. })), "{error}");
 }
 
 #[test]

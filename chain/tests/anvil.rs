@@ -10,15 +10,20 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use alloy_primitives::{Address, Bytes, U256, address};
+use alloy_primitives::{Address, B256, Bytes, U256, address};
 use anvil_node::{Anvil, KEY, wait};
 use lorica_chain::abi;
-use lorica_chain::chain::{Chain, ChainError, Receipt};
-use lorica_chain::contracts::{CHECK_GAS, Contracts};
+use lorica_chain::chain::{Blocks, Chain, Receipt};
+use lorica_chain::contracts::check::CheckContracts;
+use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::embedded::EmbeddedChain;
+use lorica_chain::error::{ChainError, PolicyError, TransactionError};
 use lorica_chain::keys::PrivateKey;
 use lorica_chain::rpc::RpcChain;
-use lorica_chain::settings::Settings;
+use lorica_chain::rpc::node::Node;
+use lorica_chain::rpc::plan::{Call, Limits, Plan, Version};
+use lorica_chain::rpc::sending::{Outcome, Reception, broadcast, look, pending_nonce, usual_fees};
+use lorica_chain::rpc::settings::Settings;
 use serde_json::json;
 use support::{ALL, CLASSIFY_1, GUARDIAN, Vector, register};
 
@@ -39,8 +44,8 @@ fn a_node_does_as_the_embedded_chain() {
     let locks = tempfile::tempdir().unwrap();
     let mut chain = anvil.connect(settings(locks.path()));
     let mut embedded = EmbeddedChain::new(31337, ACCOUNT);
-    let (contracts, steps) = Contracts::deploy(&mut chain, GUARDIAN).unwrap();
-    let (twin, twins) = Contracts::deploy(&mut embedded, GUARDIAN).unwrap();
+    let (contracts, steps) = CheckContracts::deploy(&mut chain, GUARDIAN).unwrap();
+    let (twin, twins) = CheckContracts::deploy(&mut embedded, GUARDIAN).unwrap();
     assert_eq!(contracts, twin, "addresses follow from account and nonce");
     for (step, twin) in steps.iter().zip(&twins) {
         assert_eq!((step.what, step.gas()), (twin.what, twin.gas()));
@@ -56,13 +61,13 @@ fn a_node_does_as_the_embedded_chain() {
             assert_eq!((step.what, step.gas()), (twin.what, twin.gas()));
         }
         let settlement = vector.settlement();
-        let estimate = contracts.look(&mut chain, &settlement).unwrap();
+        let estimate = contracts.router().simulate_check(&mut chain, &settlement).unwrap();
         let data = abi::encode(&abi::check_for(&settlement).unwrap());
         let gas = chain.send(Some(contracts.router), data.clone()).unwrap().gas;
         assert_eq!(gas, embedded.send(Some(contracts.router), data).unwrap().gas);
         println!("{name}: {gas} gas on both, estimated {estimate}");
-        let refused = contracts.check(&mut chain, &settlement).unwrap_err();
-        assert!(matches!(refused, ChainError::ForeignConsumer { .. }), "{refused}");
+        let refused = contracts.router().check(&mut chain, &settlement).unwrap_err();
+        assert!(matches!(refused, ChainError::Policy(PolicyError::ForeignConsumer { .. })), "{refused}");
     }
     let mut forged = abi::check_for(&Vector::read(CLASSIFY_1).settlement()).unwrap();
     forged.settlement.requests[0].label += U256::from(1);
@@ -71,7 +76,7 @@ fn a_node_does_as_the_embedded_chain() {
 
     assert_eq!(chain.block_number().unwrap(), embedded.block_number().unwrap());
     let of = |chain: &mut dyn Chain, from| {
-        let logs = chain.logs(from, contracts.registry, &[]).unwrap();
+        let logs = chain.logs(Blocks::From(from), contracts.registry, &[]).unwrap();
         logs.into_iter().map(|log| (log.block, log.index, log.log)).collect::<Vec<_>>()
     };
     let logs = of(&mut chain, 0);
@@ -79,7 +84,14 @@ fn a_node_does_as_the_embedded_chain() {
     assert_eq!(logs, of(&mut embedded, 0));
     let (middle, topic) = (logs[1].0 + 1, logs[0].2.topics()[0]);
     assert_eq!(of(&mut chain, middle), of(&mut embedded, middle));
-    assert!(chain.logs(0, contracts.registry, &[None, Some(topic)]).unwrap().is_empty());
+    assert!(chain.logs(Blocks::From(0), contracts.registry, &[None, Some(topic)]).unwrap().is_empty());
+    let located = chain.logs(Blocks::From(0), contracts.registry, &[]).unwrap();
+    let (number, hash) = (located[0].block, located[0].block_hash.unwrap());
+    let of_block: Vec<_> = located.iter().filter(|log| log.block == number).cloned().collect();
+    for blocks in [Blocks::At(hash), Blocks::Between(number, number)] {
+        assert_eq!(chain.logs(blocks, contracts.registry, &[]).unwrap(), of_block);
+    }
+    assert!(chain.logs(Blocks::At(B256::repeat_byte(1)), contracts.registry, &[]).is_err());
     embedded.fund(ACCOUNT, U256::from(9));
     for chain in [&mut chain as &mut dyn Chain, &mut embedded] {
         assert_eq!(chain.send_value(Some(OTHER), Bytes::new(), U256::from(5)).unwrap().gas, 21_000);
@@ -93,7 +105,7 @@ fn a_node_does_as_the_embedded_chain() {
 fn another_chain_is_refused() {
     let anvil = Anvil::start(&["--chain-id", "5"]);
     let refused = RpcChain::connect(&anvil.url, None, Some(31337)).unwrap_err();
-    assert!(matches!(refused, ChainError::ForeignChain { expected: 31337, got: 5 }), "{refused}");
+    assert!(matches!(refused, ChainError::Policy(PolicyError::ForeignChain { expected: 31337, got: 5 })), "{refused}");
 }
 
 /// Sends what one of several sends: a wei at a time.
@@ -270,7 +282,10 @@ fn another_transaction_in_its_place_is_told() {
         },
     )
     .unwrap_err();
-    assert!(matches!(refused, ChainError::Replaced { account: ACCOUNT, nonce: 0, .. }), "{refused}");
+    assert!(
+        matches!(refused, ChainError::Transaction(TransactionError::Replaced { account: ACCOUNT, nonce: 0, .. })),
+        "{refused}"
+    );
     assert_eq!(balance_of_other(&anvil), U256::ZERO);
 }
 
@@ -284,4 +299,63 @@ fn an_account_without_wei_is_told() {
     let mut chain = RpcChain::connect_with(&anvil.url, Some(key), None, settings(locks.path())).unwrap();
     let refused = chain.send(Some(OTHER), Bytes::new()).unwrap_err();
     assert!(!refused.is_refusal() && refused.to_string().to_lowercase().contains("insufficient"), "{refused}");
+}
+
+/// Many nonces in flight, kept as bytes over a restart: sent out of order, one is bumped, and all are mined once.
+#[test]
+#[ignore = "starts anvil, which npm installs"]
+fn stored_transactions_are_finished_after_a_restart() {
+    let anvil = Anvil::start(&["--no-mining"]);
+    let limits = Limits { max_gas_cost: 1_000_000_000_000_000_000 };
+    let key = PrivateKey::parse(KEY).unwrap();
+    let connect = || Node::new(&anvil.url, &Settings::default());
+    let mut stored: Vec<Vec<Bytes>> = Vec::new();
+    {
+        let node = connect();
+        let fees = usual_fees(&node).unwrap();
+        let first = pending_nonce(&node, ACCOUNT).unwrap();
+        for nonce in first..first + 8 {
+            let call =
+                Call { chain_id: 31337, to: Some(OTHER), data: Bytes::new(), value: U256::from(1), gas_limit: 21_000 };
+            let version = Plan::new(call, fees, nonce, limits).unwrap().sign(&key).unwrap();
+            stored.push(vec![version.raw().clone()]);
+        }
+        for row in stored.iter().rev() {
+            let version = Version::from_raw(row[0].clone()).unwrap();
+            assert_eq!(broadcast(&node, &version).unwrap(), Reception::Taken);
+            assert_eq!(broadcast(&node, &version).unwrap(), Reception::Taken, "it is known already");
+        }
+    }
+    let node = connect();
+    let restored =
+        |row: &[Bytes]| -> Vec<Version> { row.iter().map(|raw| Version::from_raw(raw.clone()).unwrap()).collect() };
+    for row in &stored {
+        assert!(matches!(look(&node, &restored(row), 1).unwrap(), Outcome::Pending { .. }));
+    }
+    let dearer = restored(&stored[0])[0].plan().bump(usual_fees(&node).unwrap(), limits).unwrap().sign(&key).unwrap();
+    stored[0].push(dearer.raw().clone());
+    assert_eq!(broadcast(&node, &dearer).unwrap(), Reception::Taken);
+    // The node loses a transaction.
+    let hash = json!(dearer.hash().to_string());
+    assert_eq!(anvil.ask("anvil_dropTransaction", &json!([hash])), hash);
+    assert_eq!(look(&node, &restored(&stored[0]), 1).unwrap(), Outcome::Unknown);
+    // anvil drops what follows as well: all that it lost is sent again.
+    for row in &stored {
+        let versions = restored(row);
+        if look(&node, &versions, 1).unwrap() == Outcome::Unknown {
+            assert_eq!(broadcast(&node, versions.last().unwrap()).unwrap(), Reception::Taken);
+        }
+    }
+    anvil.mine(1);
+    for row in &stored {
+        let versions = restored(row);
+        let outcome = look(&node, &versions, 1).unwrap();
+        let Outcome::Mined { receipt, succeeded: true, confirmations: 1 } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(receipt.hash, versions.last().map(Version::hash));
+    }
+    assert_eq!(balance_of_other(&anvil), U256::from(8), "each once");
+    // A version that was replaced is known by its nonce.
+    let replaced = &restored(&stored[0])[..1];
+    assert_eq!(look(&node, replaced, 1).unwrap(), Outcome::NonceUsed { confirmed: true });
+    assert!(matches!(broadcast(&node, &replaced[0]).unwrap(), Reception::Used(_)));
 }

@@ -1,8 +1,9 @@
 //! The chain in memory: wei, time and logs.
 
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
-use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::chain::{Blocks, Chain};
 use lorica_chain::embedded::{EmbeddedChain, GENESIS_TIME};
+use lorica_chain::error::{ChainError, StateError, TransactionError};
 
 const OWNER: Address = Address::repeat_byte(0x0e);
 const OTHER: Address = Address::repeat_byte(0x07);
@@ -32,7 +33,7 @@ fn word(number: u64) -> Bytes {
 fn wei_moves() {
     let mut chain = EmbeddedChain::new(1, OWNER);
     let refused = chain.send_value(Some(OTHER), Bytes::new(), U256::from(3)).unwrap_err();
-    assert!(matches!(refused, ChainError::NotTaken { .. }), "{refused}");
+    assert!(matches!(refused, ChainError::Transaction(TransactionError::NotTaken { .. })), "{refused}");
     assert_eq!(chain.block_number().unwrap(), 0, "what is not taken is in no block");
     chain.fund(OWNER, U256::from(4));
     chain.fund(OWNER, U256::from(6));
@@ -79,7 +80,7 @@ fn logs_are_those_of_what_succeeded() {
     chain.call(clock, word(3)).unwrap();
     chain.send(Some(clock), word(2)).unwrap();
     let blocks = |chain: &mut EmbeddedChain, from, topics: &[Option<B256>]| -> Vec<u64> {
-        chain.logs(from, clock, topics).unwrap().iter().map(|log| log.block).collect()
+        chain.logs(Blocks::From(from), clock, topics).unwrap().iter().map(|log| log.block).collect()
     };
     assert_eq!(blocks(&mut chain, 0, &[]), [3, 6]);
     assert_eq!(blocks(&mut chain, 4, &[]), [6]);
@@ -87,5 +88,15 @@ fn logs_are_those_of_what_succeeded() {
     assert_eq!(blocks(&mut chain, 0, &[None, Some(topics[1])]), [3]);
     assert_eq!(blocks(&mut chain, 0, &[Some(topics[1])]), [0; 0]);
     assert_eq!(blocks(&mut chain, 0, &[None, None, None]), [0; 0], "more topics than the log has");
-    assert_eq!(chain.logs(0, clock, &[]).unwrap()[0].log, first.logs[0]);
+    let all = chain.logs(Blocks::From(0), clock, &[]).unwrap();
+    assert_eq!((&all[0].log, all[0].block_hash), (&first.logs[0], first.block_hash));
+    let mut of =
+        |blocks: Blocks| -> Vec<u64> { chain.logs(blocks, clock, &[]).unwrap().iter().map(|log| log.block).collect() };
+    assert_eq!(of(Blocks::Between(3, 6)), [3, 6]);
+    assert_eq!(of(Blocks::Between(4, 5)), [0; 0]);
+    assert_eq!(of(Blocks::Between(0, 3)), [3]);
+    assert_eq!(of(Blocks::At(first.block_hash.unwrap())), [3]);
+    let hash = B256::repeat_byte(1);
+    let unknown = chain.logs(Blocks::At(hash), clock, &[]).unwrap_err();
+    assert!(matches!(unknown, ChainError::State(StateError::NoBlock { hash: of }) if of == hash), "{unknown}");
 }

@@ -5,8 +5,9 @@ mod support;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::VerifierRouter::{self, Point, Request};
-use lorica_chain::chain::{Chain, ChainError};
-use lorica_chain::contracts::CHECK_GAS;
+use lorica_chain::chain::Chain;
+use lorica_chain::contracts::router::CHECK_GAS;
+use lorica_chain::error::{ChainError, Refusal};
 use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_verifier::protocol::keccak::{decode_point, encode_point};
 use support::{ALL, CHEAP, CLASSIFY_1, CLASSIFY_3, EMBED_2, GUARDIAN, OWNER, Vector, World, intrinsic, order};
@@ -105,7 +106,7 @@ fn unknown_and_frozen_circuits_are_rejected() {
     assert_eq!(revert.to_string(), "the circuit takes 1 to 1 requests, got 2");
 
     world.chain.set_account(GUARDIAN);
-    world.contracts.freeze(&mut world.chain, world.vector.circuit()).unwrap();
+    world.contracts.router().freeze(&mut world.chain, world.vector.circuit()).unwrap();
     world.chain.set_account(world.vector.consumer());
     let revert = world.reject_cheaply(&honest, "frozen");
     assert_eq!(revert.to_string(), format!("circuit {} is frozen", world.vector.circuit()));
@@ -286,7 +287,9 @@ fn random_flips_are_rejected() {
             forged[bit / 8] ^= 1 << (bit % 8);
             let cost = intrinsic(&forged);
             match world.show(forged.into()) {
-                Err(ChainError::Reverted { gas: Some(gas), .. }) => dearest = dearest.max(gas.saturating_sub(cost)),
+                Err(ChainError::Refused(Refusal::Reverted { gas: Some(gas), .. })) => {
+                    dearest = dearest.max(gas.saturating_sub(cost))
+                }
                 other => panic!("{name}, bit {bit}: {other:?}"),
             }
         }
@@ -330,7 +333,7 @@ fn too_little_gas_is_no_acceptance() {
     let call = abi::encode(&VerifierRouter::checkCall { circuit, settlement: honest });
     let most = intrinsic(&call) + 200_000 + CHEAP;
     match chain.send(Some(contracts.router), call) {
-        Err(ChainError::Reverted { gas: Some(gas), .. }) => assert!(gas < most, "{gas}"),
+        Err(ChainError::Refused(Refusal::Reverted { gas: Some(gas), .. })) => assert!(gas < most, "{gas}"),
         other => panic!("{other:?}"),
     }
 }

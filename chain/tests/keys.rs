@@ -1,11 +1,10 @@
 //! Where private keys come from.
 
 use std::path::Path;
-use std::process::Command;
 
 use alloy_primitives::{Address, address};
-use lorica_chain::keys::{KEY_VARIABLE, KeyError, PASSWORD_FILE_VARIABLE, PASSWORD_VARIABLE, Password, PrivateKey};
-use lorica_chain::keystore::KeystoreError;
+use lorica_chain::keys::keystore::KeystoreError;
+use lorica_chain::keys::{KeyError, Password, PrivateKey};
 
 const KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const ACCOUNT: Address = address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
@@ -69,46 +68,18 @@ fn files_are_known_by_their_content() {
     }
 }
 
-/// Says what the environment gives. Without the test below it has nothing to say.
+/// A text is taken as it is; without a password there is no key, and no password is ever shown.
 #[test]
-fn in_an_environment() {
-    let Some(wanted) = std::env::var_os("LORICA_TEST_KEYS") else { return };
-    let file = std::env::var_os("LORICA_TEST_FILE");
-    let found = PrivateKey::find(file.as_deref().map(Path::new), &Password::Environment);
-    let found = match found {
-        Ok(key) => key.map_or("none".into(), |key| key.account().to_string()),
-        Err(error) => error.to_string(),
-    };
-    assert_eq!(found, wanted.to_str().unwrap());
-}
-
-#[test]
-fn the_environment_gives_keys_and_passwords() {
+fn passwords_are_values() {
     let folder = tempfile::tempdir().unwrap();
-    let (keystore, password) = (folder.path().join("keystore"), folder.path().join("password"));
-    std::fs::write(&keystore, KEYSTORE).unwrap();
-    std::fs::write(&password, PASSWORD).unwrap();
-    let (keystore, password) = (keystore.to_str().unwrap(), password.to_str().unwrap());
-    let expect = |wanted: &str, variables: &[(&str, &str)]| {
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "in_an_environment"]).env("LORICA_TEST_KEYS", wanted);
-        for name in [KEY_VARIABLE, PASSWORD_VARIABLE, PASSWORD_FILE_VARIABLE] {
-            child.env_remove(name);
-        }
-        let output = child.envs(variables.iter().copied()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    };
-    let file = ("LORICA_TEST_FILE", keystore);
-    let (account, stored) = (ACCOUNT.to_string(), STORED.to_string());
-    expect("none", &[]);
-    expect(&account, &[(KEY_VARIABLE, KEY)]);
-    expect(
-        "LORICA_PRIVATE_KEY: a private key has 64 hexadecimal digits and is below the curve's order",
-        &[(KEY_VARIABLE, "0x12")],
-    );
-    expect(&stored, &[file, (KEY_VARIABLE, KEY), (PASSWORD_VARIABLE, PASSWORD)]);
-    expect(&stored, &[file, (PASSWORD_FILE_VARIABLE, password)]);
-    expect(&stored, &[file, (PASSWORD_VARIABLE, PASSWORD), (PASSWORD_FILE_VARIABLE, keystore)]);
-    expect(&format!("{keystore}: wrong password for the keystore"), &[file, (PASSWORD_VARIABLE, "")]);
-    expect(&format!("{keystore}: {}", KeyError::NoPassword), &[file]);
+    let path = folder.path().join("keystore");
+    std::fs::write(&path, KEYSTORE).unwrap();
+    let text = Password::from(PASSWORD.to_owned());
+    assert_eq!(format!("{text:?} {:?}", Password::default()), "Text(..) None");
+    assert_eq!(PrivateKey::read(&path, &text).unwrap().account(), STORED);
+    let refused = PrivateKey::read(&path, &Password::from(format!("{PASSWORD}\n"))).unwrap_err();
+    assert!(matches!(refused.root(), KeyError::Keystore(KeystoreError::Password)), "{refused}");
+    let refused = PrivateKey::read(&path, &Password::None).unwrap_err();
+    assert_eq!(refused.to_string(), format!("{}: a keystore needs its password", path.display()));
+    assert!(matches!(refused.root(), KeyError::NoPassword));
 }

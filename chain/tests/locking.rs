@@ -4,11 +4,15 @@ mod support;
 
 use alloy_primitives::{Address, U256};
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
-use lorica_chain::chain::{Chain, ChainError};
-use lorica_chain::contracts::{CHECK_GAS, Step};
-use lorica_chain::escrow::{NATIVE, Status};
+use lorica_chain::chain::Chain;
+use lorica_chain::contracts::Step;
+use lorica_chain::contracts::amounts::Amounts;
+use lorica_chain::contracts::lock::{Locking, lock, lock_with_permit};
+use lorica_chain::contracts::request::Status;
+use lorica_chain::contracts::router::CHECK_GAS;
+use lorica_chain::contracts::token::NATIVE;
+use lorica_chain::error::ChainError;
 use lorica_chain::keys::PrivateKey;
-use lorica_chain::locking::Locking;
 use lorica_circuits::shape::OutputKind;
 use support::OWNER;
 use support::published::{PUBLISHER, Published, open, refused};
@@ -28,10 +32,10 @@ impl World {
         let (content, circuit) = (published.vector.bytes("key"), published.vector.circuit());
         let (chain, market) = published.as_account(OWNER);
         market.contracts.add_key(chain, &content, CHECK_GAS).unwrap();
-        market.enable_circuit(chain, circuit).unwrap();
+        market.escrow().enable_circuit(chain, circuit).unwrap();
         let (chain, market) = published.as_account(PUBLISHER);
         for account in [key.account(), relayer.account()] {
-            market.transfer(chain, market.open, account, open(100)).unwrap();
+            market.open_token().transfer(chain, account, open(100)).unwrap();
         }
         Self { published, key, relayer }
     }
@@ -54,13 +58,13 @@ impl World {
     }
 
     fn signature(&self, request: &InferenceRequest) -> Vec<u8> {
-        self.key.sign_digest(self.published.market.request_id(request)).unwrap().as_bytes().to_vec()
+        self.key.sign_digest(self.published.market.escrow().request_id(request)).unwrap().as_bytes().to_vec()
     }
 
     /// Locks by permit as one of both.
     fn permit(&mut self, by: &PrivateKey, locking: Locking) -> Result<Vec<Step>, ChainError> {
         let (chain, market) = self.published.as_account(by.account());
-        market.lock_with_permit(chain, locking, by)
+        lock_with_permit(chain, market.escrow(), locking, by)
     }
 }
 
@@ -74,12 +78,12 @@ fn a_permit_saves_the_approval() {
         let steps = world.permit(&by, locking).unwrap();
         assert_eq!(steps.iter().map(|step| step.what).collect::<Vec<_>>(), ["lock"]);
         let (chain, market) = world.published.as_account(by.account());
-        let state = market.state(chain, market.request_id(&request)).unwrap();
+        let state = market.escrow().request_state(chain, market.escrow().request_id(&request)).unwrap();
         assert_eq!((state.status, state.payer, state.fee), (Status::Locked, by.account(), open(2)));
         assert_eq!(state.circuits, 1);
     }
     let (chain, market) = world.published.as_account(PUBLISHER);
-    let wallet = |chain: &mut _, of| market.amounts(chain, of, market.open).unwrap().wallet;
+    let wallet = |chain: &mut _, of| Amounts::of(chain, market.escrow(), market.open_token(), of).unwrap().wallet;
     assert_eq!(wallet(chain, market.escrow), open(6));
     assert_eq!(wallet(chain, world.relayer.account()), open(98));
 }
@@ -92,14 +96,14 @@ fn a_permit_of_another_key_gives_nothing() {
     // The requester's account with the relayer's key: the permit is not the account's.
     let key = world.relayer.clone();
     let (chain, market) = world.published.as_account(world.key.account());
-    refused(market.lock_with_permit(chain, locking, &key), "may spend 0 of the token");
+    refused(lock_with_permit(chain, market.escrow(), locking, &key), "may spend 0 of the token");
     let native = InferenceRequest { token: NATIVE, ..request.clone() };
-    let error = market.lock_with_permit(chain, Locking { request: &native, ..locking }, &key).unwrap_err();
+    let error = lock_with_permit(chain, market.escrow(), Locking { request: &native, ..locking }, &key).unwrap_err();
     assert!(error.to_string().contains("gas token"), "{error}");
     let foreign = InferenceRequest { token: market.models, ..request.clone() };
-    let error = market.lock_with_permit(chain, Locking { request: &foreign, ..locking }, &key).unwrap_err();
+    let error = lock_with_permit(chain, market.escrow(), Locking { request: &foreign, ..locking }, &key).unwrap_err();
     assert!(error.to_string().contains("does not take"), "{error}");
-    let steps = market.lock(chain, locking).unwrap();
+    let steps = lock(chain, market.escrow(), locking).unwrap();
     assert_eq!(steps.iter().map(|step| step.what).collect::<Vec<_>>(), ["approval", "lock"]);
 }
 
@@ -108,12 +112,13 @@ fn a_lock_names_circuits_that_there_are() {
     let mut world = World::new();
     let request = world.request(1);
     let (chain, market) = world.published.as_account(world.key.account());
-    assert_eq!(market.circuit_count(chain).unwrap(), 1);
+    assert_eq!(market.escrow().circuit_count(chain).unwrap(), 1);
     for circuits in [0, 2, u16::MAX] {
         let locking = Locking { request: &request, fee: open(2), circuits, signature: &[] };
-        refused(market.lock(chain, locking), &format!("{circuits} circuits are trusted and 1 are enabled"));
+        refused(lock(chain, market.escrow(), locking), &format!("{circuits} circuits are trusted and 1 are enabled"));
     }
     let most = U256::from(1) << 96;
-    let error = market.lock(chain, Locking { request: &request, fee: most, circuits: 1, signature: &[] }).unwrap_err();
+    let error = lock(chain, market.escrow(), Locking { request: &request, fee: most, circuits: 1, signature: &[] })
+        .unwrap_err();
     assert!(error.to_string().contains("2^96"), "{error}");
 }

@@ -10,10 +10,11 @@ use alloy_consensus::{Transaction, TxEnvelope};
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256, Bytes, Log, address, hex, keccak256};
 use fake::{Reply, error, fault, hash, node, ordinary, reply, result, settings};
-use lorica_chain::chain::{Chain, ChainError, Receipt};
+use lorica_chain::chain::{Blocks, Chain, Receipt};
+use lorica_chain::error::{ChainError, NodeError, PolicyError, Refusal, TransactionError};
 use lorica_chain::keys::PrivateKey;
 use lorica_chain::rpc::RpcChain;
-use lorica_chain::settings::Settings;
+use lorica_chain::rpc::settings::Settings;
 use serde_json::{Value, json};
 
 /// The first account of every development node.
@@ -49,12 +50,18 @@ fn answers_are_understood() {
     assert_eq!(once(result(&json!("0x0102"))).unwrap(), Bytes::from([1, 2]));
     for senseless in ["7", "[]", "\"0x1\"", "\"0xg0\"", "null"] {
         let answer = once(result(&serde_json::from_str(senseless).unwrap()));
-        assert!(matches!(answer, Err(ChainError::Answer { method: "eth_call", .. })), "{senseless}: {answer:?}");
+        assert!(
+            matches!(answer, Err(ChainError::Node(NodeError::Malformed { method: "eth_call", .. }))),
+            "{senseless}: {answer:?}"
+        );
     }
     for senseless in ["no JSON", "{}", "[]", "7", "", "{\"error\":null}"] {
-        assert!(matches!(once(reply("200 OK", senseless)), Err(ChainError::Answer { .. })), "{senseless}");
+        assert!(
+            matches!(once(reply("200 OK", senseless)), Err(ChainError::Node(NodeError::Malformed { .. }))),
+            "{senseless}"
+        );
     }
-    assert!(matches!(once(reply("404 Not Found", "{}")), Err(ChainError::Unreachable { .. })));
+    assert!(matches!(once(reply("404 Not Found", "{}")), Err(ChainError::Node(NodeError::Unreachable { .. }))));
     let refused = once(error(-32000, "no such state")).unwrap_err();
     assert_eq!(refused.to_string(), "eth_call: the node answers -32000: no such state");
     // ProofInvalid(), as different nodes wrap it.
@@ -66,7 +73,7 @@ fn answers_are_understood() {
         assert!(refused.is_refusal());
     }
     assert!(once(fault(&json!({ "code": 3, "data": "0xzz" }))).unwrap_err().is_refusal());
-    assert!(matches!(once(fault(&json!("odd"))), Err(ChainError::Node { code: 0, .. })));
+    assert!(matches!(once(fault(&json!("odd"))), Err(ChainError::Node(NodeError::Answered { code: 0, .. }))));
 }
 
 #[test]
@@ -85,7 +92,10 @@ fn a_node_that_is_busy_or_away_is_asked_again() {
     for trouble in passing {
         let (answer, asked) = called(vec![trouble.clone()]);
         assert_eq!(asked, 3, "{trouble:?}");
-        assert!(matches!(answer, Err(ChainError::Unreachable { .. } | ChainError::Node { .. })), "{answer:?}");
+        assert!(
+            matches!(answer, Err(ChainError::Node(NodeError::Unreachable { .. } | NodeError::Answered { .. }))),
+            "{answer:?}"
+        );
     }
 }
 
@@ -96,13 +106,13 @@ fn another_chain_is_refused() {
         RpcChain::connect(&url, None, expected)
     };
     let refused = connect(json!("0x2"), Some(1)).unwrap_err();
-    assert!(matches!(refused, ChainError::ForeignChain { expected: 1, got: 2 }), "{refused}");
+    assert!(matches!(refused, ChainError::Policy(PolicyError::ForeignChain { expected: 1, got: 2 })), "{refused}");
     assert_eq!(connect(json!("0x2"), None).unwrap().id(), 2);
-    assert!(matches!(connect(json!("0x10000000000000000"), None), Err(ChainError::Answer { .. })));
-    assert!(matches!(connect(json!(2), None), Err(ChainError::Answer { .. })));
+    assert!(matches!(connect(json!("0x10000000000000000"), None), Err(ChainError::Node(NodeError::Malformed { .. }))));
+    assert!(matches!(connect(json!(2), None), Err(ChainError::Node(NodeError::Malformed { .. }))));
     let settings = settings(Path::new("unused"));
     let refused = RpcChain::connect_with("http://127.0.0.1:1/secret", None, None, settings).unwrap_err();
-    assert!(matches!(refused, ChainError::Unreachable { .. }), "{refused}");
+    assert!(matches!(refused, ChainError::Node(NodeError::Unreachable { .. })), "{refused}");
     assert!(!refused.to_string().contains("secret"), "{refused}");
 }
 
@@ -118,11 +128,15 @@ fn confirmations_are_the_chains_unless_said() {
 }
 
 #[test]
-fn without_a_key_nothing_is_sent() {
-    let url = node(|method, _| ordinary(method));
-    let mut chain = RpcChain::connect(&url, None, None).unwrap();
+fn without_a_key_and_locks_nothing_is_sent() {
+    let chain_url = node(|method, _| ordinary(method));
+    let mut chain = RpcChain::connect(&chain_url, None, None).unwrap();
     let refused = chain.send(Some(ACCOUNT), Bytes::new()).unwrap_err();
-    assert_eq!(refused.to_string(), "the chain does not take the transaction: no key to sign it with");
+    assert!(matches!(refused, ChainError::Policy(PolicyError::NoKey)), "{refused}");
+    let key = PrivateKey::parse(KEY).unwrap();
+    let mut chain = RpcChain::connect(&chain_url, Some(key), None).unwrap();
+    let refused = chain.send(Some(ACCOUNT), Bytes::new()).unwrap_err();
+    assert!(matches!(refused, ChainError::Policy(PolicyError::NoLocks)), "{refused}");
 }
 
 /// What a node has seen.
@@ -210,10 +224,12 @@ fn failures_say_why_and_what_they_cost() {
     };
     let data = hex::encode_prefixed(&keccak256("ProofInvalid()")[..4]);
     let refused = fails(fault(&json!({ "code": 3, "message": "execution reverted", "data": data })));
-    assert!(matches!(&refused, ChainError::Reverted { gas: Some(0x1234), revert } if revert.is_false_proof()));
+    assert!(
+        matches!(&refused, ChainError::Refused(Refusal::Reverted { gas: Some(0x1234), revert }) if revert.is_false_proof())
+    );
     assert_eq!(refused.gas(), Some(0x1234));
     let refused = fails(result(&json!("0x")));
-    assert!(matches!(refused, ChainError::Reverted { gas: Some(0x1234), .. }));
+    assert!(matches!(refused, ChainError::Refused(Refusal::Reverted { gas: Some(0x1234), .. })));
 }
 
 #[test]
@@ -237,9 +253,11 @@ fn malformed_receipts_are_no_receipts() {
             })
         });
         let refused = sent.unwrap_err();
-        assert!(
-            matches!(&refused, ChainError::Unanswered { source, .. } if matches!(**source, ChainError::Answer { .. }))
-        );
+        assert!(matches!(
+            &refused,
+            ChainError::Transaction(TransactionError::Unanswered { source, .. })
+                if matches!(**source, ChainError::Node(NodeError::Malformed { .. }))
+        ));
     }
 }
 
@@ -262,7 +280,10 @@ fn confirmations_are_awaited() {
         |settings| (settings.confirmations, settings.inclusion_time) = (Some(3), Duration::from_millis(200)),
         |method, _, _| (method == "eth_getTransactionReceipt").then(|| receipt("0x1", 1)),
     );
-    assert!(matches!(sent, Err(ChainError::Pending { confirmations: 1, wanted: 3, .. })), "{sent:?}");
+    assert!(
+        matches!(sent, Err(ChainError::Transaction(TransactionError::Pending { confirmations: 1, wanted: 3, .. }))),
+        "{sent:?}"
+    );
 }
 
 /// A receipt of a block that is not the chain's does not count; what the chain has lost is sent again as it was.
@@ -314,7 +335,10 @@ fn another_transaction_in_its_place_is_told() {
     let hash = *seen.transactions()[0].tx_hash();
     let refused = sent.unwrap_err();
     assert!(
-        matches!(refused, ChainError::Replaced { hash: of, account: ACCOUNT, nonce: 5 } if of == hash),
+        matches!(
+            refused,
+            ChainError::Transaction(TransactionError::Replaced { hash: of, account: ACCOUNT, nonce: 5 }) if of == hash
+        ),
         "{refused}"
     );
 }
@@ -360,7 +384,7 @@ fn a_refused_nonce_is_not_followed_by_another() {
             "eth_sendRawTransaction" => Some(error(-32000, words)),
             _ => done(method),
         });
-        let Err(ChainError::NotTaken { reason }) = sent else { panic!("{sent:?}") };
+        let Err(ChainError::Transaction(TransactionError::NotTaken { reason })) = sent else { panic!("{sent:?}") };
         assert!(reason.contains(words) && reason.contains(&seen.transactions()[0].tx_hash().to_string()), "{reason}");
         assert_eq!(seen.nonces(), [0]);
     }
@@ -392,8 +416,12 @@ fn a_node_cannot_name_any_price() {
         ("eth_getBlockByNumber", json!({ "baseFeePerGas": "0xffffffffffffffffffffffffffffffff" })),
     ] {
         let (sent, seen) = send(move |asked, _, _| (asked == method).then(|| result(&price)));
-        let Err(ChainError::NotTaken { reason }) = sent else { panic!("{sent:?}") };
-        assert!(reason.contains("could cost"), "{reason}");
+        let refused = sent.unwrap_err();
+        assert!(
+            matches!(refused, ChainError::Policy(PolicyError::GasCost { max_cost: 1_000_000_000_000_000_000, .. })),
+            "{refused}"
+        );
+        assert!(refused.to_string().contains("could cost"), "{refused}");
         assert!(seen.raw().is_empty(), "{method}");
     }
 }
@@ -413,7 +441,10 @@ fn an_unknown_end_is_said_to_be_unknown() {
     // No answer to the broadcast.
     let (sent, seen) = send(|method, _, _| (method == "eth_sendRawTransaction").then_some(None));
     let hash = *seen.transactions()[0].tx_hash();
-    assert!(matches!(sent, Err(ChainError::Unanswered { hash: of, .. }) if of == hash), "{sent:?}");
+    assert!(
+        matches!(sent, Err(ChainError::Transaction(TransactionError::Unanswered { hash: of, .. })) if of == hash),
+        "{sent:?}"
+    );
     assert_eq!(seen.raw().len(), 3);
     // Out of reach afterwards, but not for long.
     let mut looks = 0;
@@ -427,10 +458,13 @@ fn an_unknown_end_is_said_to_be_unknown() {
         |settings| settings.inclusion_time = Duration::from_millis(100),
         |method, _, _| (method == "eth_getTransactionReceipt").then_some(None),
     );
-    assert!(matches!(sent, Err(ChainError::Unanswered { .. })), "{sent:?}");
+    assert!(matches!(sent, Err(ChainError::Transaction(TransactionError::Unanswered { .. }))), "{sent:?}");
     // In no block.
     let (sent, _) = send_with(|settings| settings.inclusion_time = Duration::from_millis(100), |_, _, _| None);
-    assert!(matches!(sent, Err(ChainError::Pending { confirmations: 0, wanted: 1, .. })), "{sent:?}");
+    assert!(
+        matches!(sent, Err(ChainError::Transaction(TransactionError::Pending { confirmations: 0, wanted: 1, .. }))),
+        "{sent:?}"
+    );
 }
 
 #[test]
@@ -457,8 +491,44 @@ fn long_ranges_of_logs_are_asked_by_parts() {
     });
     let mut chain = RpcChain::connect_with(&url, None, None, settings(Path::new("unused"))).unwrap();
     let topics = [None, Some(B256::repeat_byte(1))];
-    let blocks: Vec<u64> = chain.logs(3, ACCOUNT, &topics).unwrap().iter().map(|log| log.block).collect();
+    let blocks: Vec<u64> = chain.logs(Blocks::From(3), ACCOUNT, &topics).unwrap().iter().map(|log| log.block).collect();
     assert!(blocks.iter().copied().eq(3..=100), "{blocks:?}");
-    assert!(chain.logs(101, ACCOUNT, &topics).unwrap().is_empty());
+    assert!(chain.logs(Blocks::From(101), ACCOUNT, &topics).unwrap().is_empty());
     assert_eq!((chain.timestamp().unwrap(), chain.block_number().unwrap()), (100, 100));
+    // The head is not asked for.
+    let blocks = chain.logs(Blocks::Between(90, 120), ACCOUNT, &topics).unwrap().into_iter().map(|log| log.block);
+    assert!(blocks.eq(90..=120));
+    assert!(chain.logs(Blocks::Between(4, 3), ACCOUNT, &topics).unwrap().is_empty());
+}
+
+/// A block that the node does not have is an error, and so is a log of another block.
+#[test]
+fn logs_of_one_block_are_asked_by_its_hash() {
+    let logs = |answer: Reply| {
+        let url = node(move |method, parameters| match method {
+            "eth_getLogs" => {
+                let filter = &parameters[0];
+                assert_eq!((&filter["blockHash"], &filter["topics"]), (&hash(9), &json!([hash(1)])));
+                assert!(filter.get("fromBlock").is_none() && filter.get("toBlock").is_none(), "{filter}");
+                answer.clone()
+            }
+            _ => ordinary(method),
+        });
+        let mut chain = RpcChain::connect_with(&url, None, None, settings(Path::new("unused"))).unwrap();
+        chain.logs(Blocks::At(B256::repeat_byte(9)), ACCOUNT, &[Some(B256::repeat_byte(1))])
+    };
+    let log = |of: u8| {
+        result(&json!([{
+            "address": ACCOUNT.to_string(), "topics": [hash(1)], "data": "0x", "logIndex": "0x2",
+            "blockNumber": "0x7", "blockHash": hash(of), "transactionHash": hash(8),
+        }]))
+    };
+    let found = logs(log(9)).unwrap();
+    assert_eq!((found.len(), found[0].block, found[0].index), (1, 7, 2));
+    assert_eq!(found[0].block_hash, Some(B256::repeat_byte(9)));
+    assert!(logs(result(&json!([]))).unwrap().is_empty());
+    let refused = logs(log(8)).unwrap_err();
+    assert!(matches!(refused, ChainError::Node(NodeError::Malformed { .. })), "{refused}");
+    let refused = logs(error(-32000, "unknown block")).unwrap_err();
+    assert!(matches!(refused, ChainError::Node(NodeError::Answered { .. })), "{refused}");
 }

@@ -3,14 +3,16 @@
 mod support;
 
 use alloy_primitives::{Address, Bytes, U256};
-use lorica_chain::chain::{Chain, ChainError, Receipt};
+use lorica_chain::chain::{Chain, Receipt};
+use lorica_chain::contracts::amounts::Amounts;
+use lorica_chain::contracts::govern::{Governance, Owned, Ownership, accept_ownership, offer_ownership};
+use lorica_chain::contracts::market::Policy;
+use lorica_chain::contracts::models::{Line, Version};
+use lorica_chain::contracts::terms::Bounds;
+use lorica_chain::contracts::terms::Kind;
+use lorica_chain::contracts::terms::Shares;
 use lorica_chain::embedded::EmbeddedChain;
-use lorica_chain::governance::{Owned, Ownership};
-use lorica_chain::lines::{Line, Version};
-use lorica_chain::market::Policy;
-use lorica_chain::terms::Bounds;
-use lorica_chain::terms::Kind;
-use lorica_chain::terms::Shares;
+use lorica_chain::error::{ChainError, PolicyError, StateError};
 use support::published::{POT, PUBLISHER, Published, TREASURY, deploy, open, refused};
 use support::{GUARDIAN, OWNER};
 
@@ -33,7 +35,7 @@ fn needless(chain: &mut EmbeddedChain, act: impl FnOnce(&mut EmbeddedChain) -> R
 fn lines_and_versions_are_known() {
     let Published { mut chain, market, base, adapter, .. } = Published::new();
     for (number, kind) in (1..).zip(Kind::ALL) {
-        let line = market.line(&mut chain, number).unwrap();
+        let line = market.models().line(&mut chain, number).unwrap();
         assert_eq!(line, Line { owner: PUBLISHER, kind, offered_to: None, pot: POT });
     }
     let of_base = Version {
@@ -44,15 +46,19 @@ fn lines_and_versions_are_known() {
         uri: "of the base".into(),
         licence: "MIT".into(),
     };
-    assert_eq!(market.version(&mut chain, base).unwrap(), of_base);
+    assert_eq!(market.models().version(&mut chain, base).unwrap(), of_base);
     let of_adapter = Version { line: 3, kind: Kind::Adapter, uri: "of the adapter".into(), ..of_base };
-    assert_eq!(market.version(&mut chain, adapter).unwrap(), of_adapter);
+    assert_eq!(market.models().version(&mut chain, adapter).unwrap(), of_adapter);
     for line in [0, 4, NOWHERE] {
-        assert!(matches!(market.line(&mut chain, line), Err(ChainError::NoLine { line: got }) if got == line));
+        assert!(
+            matches!(market.models().line(&mut chain, line), Err(ChainError::State(StateError::NoLine { line: got })) if got == line)
+        );
     }
-    assert!(market.line(&mut chain, 1 << 24).is_err(), "beyond what the contract counts");
+    assert!(market.models().line(&mut chain, 1 << 24).is_err(), "beyond what the contract counts");
     let id = adapter + U256::from(1);
-    assert!(matches!(market.version(&mut chain, id), Err(ChainError::NotPublished { id: got }) if got == id));
+    assert!(
+        matches!(market.models().version(&mut chain, id), Err(ChainError::State(StateError::NotPublished { id: got })) if got == id)
+    );
 }
 
 #[test]
@@ -60,16 +66,19 @@ fn only_its_owner_retires_a_version() {
     let mut world = Published::new();
     let id = world.adapter;
     let (chain, market) = world.as_account(OTHER);
-    refused(market.retire(chain, id), "does not own line 3");
+    refused(market.models().retire(chain, id), "does not own line 3");
     let (chain, market) = world.as_account(OWNER);
-    refused(market.retire(chain, id), "does not own line 3");
+    refused(market.models().retire(chain, id), "does not own line 3");
     let (chain, market) = world.as_account(PUBLISHER);
-    assert!(matches!(market.retire(chain, U256::from(7)), Err(ChainError::NotPublished { .. })));
-    sent(market.retire(chain, id));
-    assert!(market.version(chain, id).unwrap().retired);
-    needless(chain, |chain| market.retire(chain, id));
+    assert!(matches!(
+        market.models().retire(chain, U256::from(7)),
+        Err(ChainError::State(StateError::NotPublished { .. }))
+    ));
+    sent(market.models().retire(chain, id));
+    assert!(market.models().version(chain, id).unwrap().retired);
+    needless(chain, |chain| market.models().retire(chain, id));
     let base = world.base;
-    assert!(!world.market.version(&mut world.chain, base).unwrap().retired, "another version");
+    assert!(!world.market.models().version(&mut world.chain, base).unwrap().retired, "another version");
 }
 
 #[test]
@@ -77,33 +86,36 @@ fn a_line_is_handed_on_in_two_steps() {
     let mut world = Published::new();
     let base = world.base;
     let (chain, market) = world.as_account(OTHER);
-    refused(market.offer_line(chain, 2, Some(OTHER)), "does not own line 2");
-    refused(market.accept_line(chain, 2), "is not offered to");
-    assert!(matches!(market.accept_line(chain, NOWHERE), Err(ChainError::NoLine { .. })));
+    refused(market.models().offer(chain, 2, Some(OTHER)), "does not own line 2");
+    refused(market.models().accept(chain, 2), "is not offered to");
+    assert!(matches!(market.models().accept(chain, NOWHERE), Err(ChainError::State(StateError::NoLine { .. }))));
     let (chain, market) = world.as_account(PUBLISHER);
-    assert!(matches!(market.offer_line(chain, NOWHERE, Some(OTHER)), Err(ChainError::NoLine { .. })));
-    needless(chain, |chain| market.offer_line(chain, 2, None));
-    sent(market.offer_line(chain, 2, Some(OTHER)));
-    needless(chain, |chain| market.offer_line(chain, 2, Some(OTHER)));
-    assert_eq!(market.line(chain, 2).unwrap().offered_to, Some(OTHER));
-    sent(market.offer_line(chain, 2, None));
-    assert_eq!(market.line(chain, 2).unwrap().offered_to, None);
+    assert!(matches!(
+        market.models().offer(chain, NOWHERE, Some(OTHER)),
+        Err(ChainError::State(StateError::NoLine { .. }))
+    ));
+    needless(chain, |chain| market.models().offer(chain, 2, None));
+    sent(market.models().offer(chain, 2, Some(OTHER)));
+    needless(chain, |chain| market.models().offer(chain, 2, Some(OTHER)));
+    assert_eq!(market.models().line(chain, 2).unwrap().offered_to, Some(OTHER));
+    sent(market.models().offer(chain, 2, None));
+    assert_eq!(market.models().line(chain, 2).unwrap().offered_to, None);
     let (chain, market) = world.as_account(OTHER);
-    refused(market.accept_line(chain, 2), "is not offered to");
+    refused(market.models().accept(chain, 2), "is not offered to");
     let (chain, market) = world.as_account(PUBLISHER);
-    sent(market.offer_line(chain, 2, Some(OTHER)));
-    refused(market.accept_line(chain, 2), "is not offered to");
+    sent(market.models().offer(chain, 2, Some(OTHER)));
+    refused(market.models().accept(chain, 2), "is not offered to");
     let (chain, market) = world.as_account(OTHER);
-    refused(market.accept_line(chain, 3), "is not offered to");
-    market.accept_line(chain, 2).unwrap();
-    let line = market.line(chain, 2).unwrap();
+    refused(market.models().accept(chain, 3), "is not offered to");
+    market.models().accept(chain, 2).unwrap();
+    let line = market.models().line(chain, 2).unwrap();
     assert_eq!((line.owner, line.offered_to, line.pot), (OTHER, None, POT));
-    assert_eq!(market.line(chain, 3).unwrap().owner, PUBLISHER, "another line");
+    assert_eq!(market.models().line(chain, 3).unwrap().owner, PUBLISHER, "another line");
     // Its rights go with it.
     let (chain, market) = world.as_account(PUBLISHER);
-    refused(market.retire(chain, base), "does not own line 2");
+    refused(market.models().retire(chain, base), "does not own line 2");
     let (chain, market) = world.as_account(OTHER);
-    sent(market.retire(chain, base));
+    sent(market.models().retire(chain, base));
 }
 
 #[test]
@@ -111,21 +123,24 @@ fn only_the_pot_names_another_pot() {
     let mut world = Published::new();
     for account in [PUBLISHER, OWNER, OTHER] {
         let (chain, market) = world.as_account(account);
-        refused(market.set_pot(chain, 3, OTHER), "is not the contributors' pot of line 3");
+        refused(market.models().set_pot(chain, 3, OTHER), "is not the contributors' pot of line 3");
     }
     let (chain, market) = world.as_account(POT);
-    refused(market.set_pot(chain, 3, Address::ZERO), "cannot be the zero address");
-    assert!(matches!(market.set_pot(chain, NOWHERE, OTHER), Err(ChainError::NoLine { .. })));
-    needless(chain, |chain| market.set_pot(chain, 3, POT));
-    sent(market.set_pot(chain, 3, OTHER));
-    assert_eq!([2, 3].map(|line| market.line(chain, line).unwrap().pot), [POT, OTHER]);
-    refused(market.set_pot(chain, 3, POT), "is not the contributors' pot of line 3");
+    refused(market.models().set_pot(chain, 3, Address::ZERO), "cannot be the zero address");
+    assert!(matches!(
+        market.models().set_pot(chain, NOWHERE, OTHER),
+        Err(ChainError::State(StateError::NoLine { .. }))
+    ));
+    needless(chain, |chain| market.models().set_pot(chain, 3, POT));
+    sent(market.models().set_pot(chain, 3, OTHER));
+    assert_eq!([2, 3].map(|line| market.models().line(chain, line).unwrap().pot), [POT, OTHER]);
+    refused(market.models().set_pot(chain, 3, POT), "is not the contributors' pot of line 3");
 }
 
 #[test]
 fn governance_is_known() {
     let Published { mut chain, market, .. } = Published::new();
-    let set = market.governance(&mut chain).unwrap();
+    let set = Governance::read(&mut chain, &market).unwrap();
     assert_eq!((set.fees, set.bounds), (Policy::default().fees, Policy::default().bounds));
     assert_eq!((set.treasury, set.accrued_fees, set.guardian, set.circuits), (TREASURY, open(210), GUARDIAN, 0));
     assert_eq!(set.ownerships, [Ownership { owner: OWNER, offered_to: None }; 3]);
@@ -137,26 +152,29 @@ fn only_the_owner_sets_fees_bounds_and_treasury() {
     let chain = &mut chain;
     let bounds = Bounds { min_prover: 4_000, min_base_owner: 300, max_contributors: 2_000 };
     chain.set_account(OTHER);
-    refused(market.set_publishing_fee(chain, Kind::Base, open(1)), "is not the owner");
-    refused(market.set_bounds(chain, bounds), "is not the owner");
-    refused(market.set_treasury(chain, OTHER), "is not the owner");
+    refused(market.models().set_publishing_fee(chain, Kind::Base, open(1)), "is not the owner");
+    refused(market.models().set_bounds(chain, bounds), "is not the owner");
+    refused(market.models().set_treasury(chain, OTHER), "is not the owner");
     chain.set_account(TREASURY);
-    refused(market.set_treasury(chain, OTHER), "is not the owner");
+    refused(market.models().set_treasury(chain, OTHER), "is not the owner");
     chain.set_account(OWNER);
-    let old = market.governance(chain).unwrap();
+    let old = Governance::read(chain, &market).unwrap();
     for (kind, fee) in Kind::ALL.into_iter().zip(old.fees) {
-        needless(chain, |chain| market.set_publishing_fee(chain, kind, fee));
+        needless(chain, |chain| market.models().set_publishing_fee(chain, kind, fee));
     }
-    refused(market.set_publishing_fee(chain, Kind::Base, open(100_000) + U256::from(1)), "a deployment fee is");
-    sent(market.set_publishing_fee(chain, Kind::Adapter, open(100_000)));
-    sent(market.set_publishing_fee(chain, Kind::Base, U256::ZERO));
-    needless(chain, |chain| market.set_bounds(chain, old.bounds));
-    refused(market.set_bounds(chain, Bounds { min_prover: 999, ..bounds }), "outside their limits");
-    sent(market.set_bounds(chain, bounds));
-    needless(chain, |chain| market.set_treasury(chain, TREASURY));
-    refused(market.set_treasury(chain, Address::ZERO), "the treasury cannot be the zero address");
-    sent(market.set_treasury(chain, OTHER));
-    let set = market.governance(chain).unwrap();
+    refused(
+        market.models().set_publishing_fee(chain, Kind::Base, open(100_000) + U256::from(1)),
+        "a deployment fee is",
+    );
+    sent(market.models().set_publishing_fee(chain, Kind::Adapter, open(100_000)));
+    sent(market.models().set_publishing_fee(chain, Kind::Base, U256::ZERO));
+    needless(chain, |chain| market.models().set_bounds(chain, old.bounds));
+    refused(market.models().set_bounds(chain, Bounds { min_prover: 999, ..bounds }), "outside their limits");
+    sent(market.models().set_bounds(chain, bounds));
+    needless(chain, |chain| market.models().set_treasury(chain, TREASURY));
+    refused(market.models().set_treasury(chain, Address::ZERO), "the treasury cannot be the zero address");
+    sent(market.models().set_treasury(chain, OTHER));
+    let set = Governance::read(chain, &market).unwrap();
     assert_eq!(set.fees, [old.fees[0], U256::ZERO, open(100_000)]);
     assert_eq!((set.bounds, set.treasury), (bounds, OTHER));
 }
@@ -166,14 +184,14 @@ fn only_the_treasury_withdraws_fees() {
     let mut world = Published::new();
     for account in [OWNER, PUBLISHER, OTHER] {
         let (chain, market) = world.as_account(account);
-        refused(market.withdraw_fees(chain, account), "is not the treasury");
+        refused(market.models().withdraw_fees(chain, account), "is not the treasury");
     }
     let (chain, market) = world.as_account(TREASURY);
-    let (amount, _) = market.withdraw_fees(chain, OTHER).unwrap().unwrap();
+    let (amount, _) = market.models().withdraw_fees(chain, OTHER).unwrap().unwrap();
     assert_eq!(amount, open(210));
-    assert_eq!(market.amounts(chain, OTHER, market.open).unwrap().wallet, amount);
-    assert_eq!(market.governance(chain).unwrap().accrued_fees, U256::ZERO);
-    needless(chain, |chain| market.withdraw_fees(chain, OTHER).map(|paid| paid.map(|(_, receipt)| receipt)));
+    assert_eq!(Amounts::of(chain, market.escrow(), market.open_token(), OTHER).unwrap().wallet, amount);
+    assert_eq!(Governance::read(chain, market).unwrap().accrued_fees, U256::ZERO);
+    needless(chain, |chain| market.models().withdraw_fees(chain, OTHER).map(|paid| paid.map(|(_, receipt)| receipt)));
 }
 
 #[test]
@@ -183,66 +201,69 @@ fn only_the_owner_allows_tokens() {
     // Any contract will do; none is called.
     let token = market.models;
     chain.set_account(OTHER);
-    refused(market.allow_token(chain, token, true), "is not the owner");
+    refused(market.escrow().allow_token(chain, token, true), "is not the owner");
     chain.set_account(OWNER);
-    refused(market.allow_token(chain, OTHER, true), "has no code");
+    refused(market.escrow().allow_token(chain, OTHER, true), "has no code");
     for fixed in [market.open, Address::ZERO] {
-        needless(chain, |chain| market.allow_token(chain, fixed, true));
-        refused(market.allow_token(chain, fixed, false), "is allowed for good");
+        needless(chain, |chain| market.escrow().allow_token(chain, fixed, true));
+        refused(market.escrow().allow_token(chain, fixed, false), "is allowed for good");
     }
-    needless(chain, |chain| market.allow_token(chain, token, false));
-    sent(market.allow_token(chain, token, true));
-    assert!(market.token_allowed(chain, token).unwrap());
-    needless(chain, |chain| market.allow_token(chain, token, true));
-    sent(market.allow_token(chain, token, false));
-    assert!(!market.token_allowed(chain, token).unwrap());
+    needless(chain, |chain| market.escrow().allow_token(chain, token, false));
+    sent(market.escrow().allow_token(chain, token, true));
+    assert!(market.escrow().token_allowed(chain, token).unwrap());
+    needless(chain, |chain| market.escrow().allow_token(chain, token, true));
+    sent(market.escrow().allow_token(chain, token, false));
+    assert!(!market.escrow().token_allowed(chain, token).unwrap());
 }
 
 #[test]
 fn contracts_are_handed_on_in_two_steps_and_all_or_none() {
     let (mut chain, market) = deploy();
     let chain = &mut chain;
-    let owners = |chain: &mut EmbeddedChain| Owned::ALL.map(|of| market.ownership(chain, of).unwrap());
+    let owners = |chain: &mut EmbeddedChain| Owned::ALL.map(|of| of.of(&market).ownership(chain).unwrap());
     let own = |owner| Ownership { owner, offered_to: None };
     let done = |steps: Vec<lorica_chain::contracts::Step>| -> Vec<(&str, bool)> {
         steps.into_iter().map(|step| (step.what, step.receipt.is_some())).collect()
     };
     chain.set_account(OTHER);
-    refused(market.offer_ownership(chain, &Owned::ALL, Some(OTHER)), "is not the owner");
-    let error = market.accept_ownership(chain, &Owned::ALL).unwrap_err();
-    assert!(matches!(error, ChainError::NotOffered { name: "router", account: OTHER }), "{error}");
+    refused(offer_ownership(chain, &market, &Owned::ALL, Some(OTHER)), "is not the owner");
+    let error = accept_ownership(chain, &market, &Owned::ALL).unwrap_err();
+    assert!(matches!(error, ChainError::Policy(PolicyError::NotOffered { name: "router", account: OTHER })), "{error}");
     chain.set_account(OWNER);
-    let steps = market.offer_ownership(chain, &[Owned::Models], Some(OTHER)).unwrap();
+    let steps = offer_ownership(chain, &market, &[Owned::Models], Some(OTHER)).unwrap();
     assert_eq!(done(steps), [("models", true)]);
     // Two are not offered: none is accepted.
     chain.set_account(OTHER);
     let block = chain.block_number().unwrap();
-    assert!(matches!(market.accept_ownership(chain, &Owned::ALL), Err(ChainError::NotOffered { .. })));
+    assert!(matches!(
+        accept_ownership(chain, &market, &Owned::ALL),
+        Err(ChainError::Policy(PolicyError::NotOffered { .. }))
+    ));
     assert_eq!(chain.block_number().unwrap(), block);
-    let steps = market.accept_ownership(chain, &[Owned::Models]).unwrap();
+    let steps = accept_ownership(chain, &market, &[Owned::Models]).unwrap();
     assert_eq!(done(steps), [("models", true)]);
     assert_eq!(owners(chain), [own(OWNER), own(OTHER), own(OWNER)]);
-    sent(market.set_publishing_fee(chain, Kind::Base, U256::ZERO));
+    sent(market.models().set_publishing_fee(chain, Kind::Base, U256::ZERO));
     // One is not his any more: none is offered.
     chain.set_account(OWNER);
     let block = chain.block_number().unwrap();
-    refused(market.offer_ownership(chain, &Owned::ALL, Some(OTHER)), "is not the owner");
+    refused(offer_ownership(chain, &market, &Owned::ALL, Some(OTHER)), "is not the owner");
     assert_eq!((chain.block_number().unwrap(), owners(chain)[0]), (block, own(OWNER)));
-    refused(market.set_publishing_fee(chain, Kind::Base, open(1)), "is not the owner");
+    refused(market.models().set_publishing_fee(chain, Kind::Base, open(1)), "is not the owner");
     let two = [Owned::Router, Owned::Escrow];
-    market.offer_ownership(chain, &[Owned::Router], Some(OTHER)).unwrap();
-    let steps = market.offer_ownership(chain, &two, Some(OTHER)).unwrap();
+    offer_ownership(chain, &market, &[Owned::Router], Some(OTHER)).unwrap();
+    let steps = offer_ownership(chain, &market, &two, Some(OTHER)).unwrap();
     assert_eq!(done(steps), [("router", false), ("escrow", true)]);
-    market.offer_ownership(chain, &[Owned::Escrow], None).unwrap();
+    offer_ownership(chain, &market, &[Owned::Escrow], None).unwrap();
     assert_eq!(owners(chain)[0].offered_to, Some(OTHER));
     assert_eq!(owners(chain)[2], own(OWNER));
     chain.set_account(OTHER);
     assert!(matches!(
-        market.accept_ownership(chain, &[Owned::Escrow]),
-        Err(ChainError::NotOffered { name: "escrow", .. })
+        accept_ownership(chain, &market, &[Owned::Escrow]),
+        Err(ChainError::Policy(PolicyError::NotOffered { name: "escrow", .. }))
     ));
     // What is his already stays so.
-    let steps = market.accept_ownership(chain, &[Owned::Router, Owned::Models]).unwrap();
+    let steps = accept_ownership(chain, &market, &[Owned::Router, Owned::Models]).unwrap();
     assert_eq!(done(steps), [("router", true), ("models", false)]);
     assert_eq!(owners(chain), [own(OTHER), own(OTHER), own(OWNER)]);
 }
@@ -253,6 +274,6 @@ fn another_chain_is_refused() {
     let (_, market) = deploy();
     let mut other = EmbeddedChain::new(1, OWNER);
     other.send(Some(OTHER), Bytes::new()).unwrap();
-    let error = market.offer_ownership(&mut other, &Owned::ALL, Some(OTHER)).unwrap_err();
-    assert!(matches!(error, ChainError::ForeignChain { expected: 31337, got: 1 }), "{error}");
+    let error = offer_ownership(&mut other, &market, &Owned::ALL, Some(OTHER)).unwrap_err();
+    assert!(matches!(error, ChainError::Policy(PolicyError::ForeignChain { expected: 31337, got: 1 })), "{error}");
 }

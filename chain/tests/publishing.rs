@@ -3,11 +3,12 @@
 mod support;
 
 use alloy_primitives::{Address, U256};
-use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::chain::Chain;
 use lorica_chain::contracts::Step;
-use lorica_chain::publishing::Publication;
-use lorica_chain::terms::Kind;
-use lorica_chain::terms::Shares;
+use lorica_chain::contracts::publish::Publication;
+use lorica_chain::contracts::terms::Kind;
+use lorica_chain::contracts::terms::Shares;
+use lorica_chain::error::ChainError;
 use support::published::{POT, PUBLISHER, Published, adapter, open, refused, terms};
 use support::{EMBED_2, OWNER, Vector};
 
@@ -18,7 +19,7 @@ fn unsent(world: &mut Published, account: Address, index: usize, publication: &P
     let adapter = adapter(&Vector::read(EMBED_2), index);
     let (chain, market) = world.as_account(account);
     let block = chain.block_number().unwrap();
-    let error = market.publish_adapter(chain, &adapter, publication).unwrap_err();
+    let error = market.publisher().adapter(chain, &adapter, publication).unwrap_err();
     assert!(error.to_string().contains(words), "{error}");
     assert_eq!(chain.block_number().unwrap(), block, "{words}: something was sent");
 }
@@ -32,16 +33,16 @@ fn an_own_publication_is_there_already() {
     let mut world = Published::new();
     let (base, adapter) = (world.vector.base(), adapter(&world.vector, 0));
     let (chain, market) = world.as_account(PUBLISHER);
-    assert_eq!(published(&market.publish_base(chain, &base, &terms(3, "")).unwrap()), [false, false]);
-    assert_eq!(published(&market.publish_adapter(chain, &adapter, &terms(3, "")).unwrap()), [false]);
+    assert_eq!(published(&market.publisher().base(chain, &base, &terms(3, "")).unwrap()), [false, false]);
+    assert_eq!(published(&market.publisher().adapter(chain, &adapter, &terms(3, "")).unwrap()), [false]);
     // Somebody else's architecture serves everybody; a base or adapter that another has published does not.
     let (chain, market) = world.as_account(OTHER);
-    let error = market.publish_base(chain, &base, &terms(4, "")).unwrap_err();
+    let error = market.publisher().base(chain, &base, &terms(4, "")).unwrap_err();
     assert!(error.to_string().contains("already, in line 2 of 0x9b9B"), "{error}");
     unsent(&mut world, OTHER, 0, &terms(4, ""), "already, in line 3 of 0x9b9B");
     let (chain, market) = world.as_account(PUBLISHER);
     let id = lorica_chain::abi::word(&adapter.id());
-    market.retire(chain, id).unwrap();
+    market.models().retire(chain, id).unwrap();
     unsent(&mut world, PUBLISHER, 0, &terms(5, ""), "in line 3 and retired");
 }
 
@@ -53,18 +54,21 @@ fn a_line_is_its_owners_and_keeps_its_kind_and_pot() {
     unsent(&mut world, PUBLISHER, 1, &on(2, None), "line 2 is of kind base, not adapter");
     unsent(&mut world, PUBLISHER, 1, &on(3, Some(OTHER)), "the pot of line 3 is");
     let (chain, market) = world.as_account(PUBLISHER);
-    market.transfer(chain, market.open, OTHER, open(1_000)).unwrap();
+    market.open_token().transfer(chain, OTHER, open(1_000)).unwrap();
     unsent(&mut world, OTHER, 1, &on(3, None), "line 3 is 0x9b9B");
     // The pot is the line's, whatever it is by now.
     let (chain, market) = world.as_account(POT);
-    market.set_pot(chain, 3, OTHER).unwrap();
+    market.models().set_pot(chain, 3, OTHER).unwrap();
     let (vector, second) = (Vector::read(EMBED_2), 1);
     let (chain, market) = world.as_account(PUBLISHER);
-    assert_eq!(market.pot_for(chain, 3, None).unwrap(), OTHER);
-    let steps = market.publish_adapter(chain, &adapter(&vector, second), &on(3, None)).unwrap();
+    assert_eq!(market.publisher().pot_for(chain, 3, None).unwrap(), OTHER);
+    let steps = market.publisher().adapter(chain, &adapter(&vector, second), &on(3, None)).unwrap();
     assert_eq!(published(&steps), [true, true, true]);
     let id = lorica_chain::abi::word(&adapter(&vector, second).id());
-    assert_eq!((market.version(chain, id).unwrap().line, market.line(chain, 3).unwrap().pot), (3, OTHER));
+    assert_eq!(
+        (market.models().version(chain, id).unwrap().line, market.models().line(chain, 3).unwrap().pot),
+        (3, OTHER)
+    );
 }
 
 #[test]
@@ -80,21 +84,21 @@ fn shares_fee_and_base_are_looked_at_first() {
         (shares(2_999, 5_001, 1_000, 1_000), "at least 3000"),
         (shares(5_000, 4_000, 199, 801), "at least 200"),
         (shares(3_000, 1_000, 999, 5_001), "at most 5000"),
-        (Publication { most: open(10) - U256::from(1), ..terms(7, "") }, "above the allowed one"),
+        (Publication { max_fee: open(10) - U256::from(1), ..terms(7, "") }, "more than the 9.99"),
     ] {
         unsent(&mut world, PUBLISHER, 1, &publication, words);
     }
     let (chain, market) = world.as_account(PUBLISHER);
-    market.transfer(chain, market.open, OTHER, open(10) - U256::from(1)).unwrap();
+    market.open_token().transfer(chain, OTHER, open(10) - U256::from(1)).unwrap();
     unsent(&mut world, OTHER, 1, &terms(8, ""), "costs 10.0");
     let base = world.base;
     let (chain, market) = world.as_account(PUBLISHER);
-    market.retire(chain, base).unwrap();
+    market.models().retire(chain, base).unwrap();
     unsent(&mut world, PUBLISHER, 1, &terms(9, ""), "its base 0x");
     // What the bounds are now counts: the registry says the same.
     let (chain, market) = world.as_account(OWNER);
-    assert_eq!(market.publishing_fee(chain, Kind::Adapter).unwrap(), open(10));
-    let error: Result<(), ChainError> = market.retire(chain, base).map(drop);
+    assert_eq!(market.models().publishing_fee(chain, Kind::Adapter).unwrap(), open(10));
+    let error: Result<(), ChainError> = market.models().retire(chain, base).map(drop);
     assert!(error.is_ok(), "retired already");
-    refused(market.accept_line(chain, 2), "is not offered to");
+    refused(market.models().accept(chain, 2), "is not offered to");
 }

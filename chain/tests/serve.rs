@@ -5,12 +5,17 @@ use std::sync::mpsc;
 use alloy_primitives::{Address, B256, Bytes, U256, address};
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::OpenToken;
-use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::chain::{Blocks, Chain};
+use lorica_chain::contracts::amounts::Amounts;
+use lorica_chain::contracts::market::{Market, Policy, Roles};
+use lorica_chain::contracts::token::OPEN;
+use lorica_chain::embedded::serve::DevelopmentNode;
+use lorica_chain::error::{ChainError, PolicyError};
 use lorica_chain::keys::PrivateKey;
-use lorica_chain::market::{Market, OPEN, Policy, Roles};
 use lorica_chain::rpc::RpcChain;
-use lorica_chain::serve::DevelopmentNode;
+use lorica_chain::rpc::settings::Settings;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 const CHAIN_ID: u64 = 31337;
 const FRIEND: Address = address!("0x00000000000000000000000000000000000000f1");
@@ -24,38 +29,48 @@ fn start() -> String {
     receiver.recv().expect("a node")
 }
 
-fn connect(url: &str, key: u8) -> RpcChain {
+/// A folder of locks, and the chain with it.
+fn connect(url: &str, key: u8) -> (TempDir, RpcChain) {
     let key = PrivateKey::parse(&hex::encode([key; 32])).expect("a key");
-    RpcChain::connect(url, Some(key), Some(CHAIN_ID)).expect("a chain")
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { locks: Some(folder.path().to_owned()), ..Settings::default() };
+    let chain = RpcChain::connect_with(url, Some(key), Some(CHAIN_ID), settings).expect("a chain");
+    (folder, chain)
 }
 
 #[test]
 fn contracts_are_deployed_and_tokens_move() {
     let url = start();
-    let mut chain = connect(&url, 1);
+    let (_locks, mut chain) = connect(&url, 1);
     let own = chain.account();
     let roles = Roles { owner: own, guardian: own, treasury: own, holder: own };
     let (market, steps) = Market::deploy(&mut chain, roles, Policy::default()).expect("deployed");
     let (unit, contracts) = steps.split_last().expect("steps");
     assert!(contracts.iter().all(|step| step.gas() > 500_000));
     assert!(unit.gas() < 100_000);
-    assert_eq!(market.amounts(&mut chain, market.escrow, market.open).expect("known").wallet, U256::ONE);
+    assert_eq!(
+        Amounts::of(&mut chain, market.escrow(), market.open_token(), market.escrow).expect("known").wallet,
+        U256::ONE
+    );
     market.expect_deployed(&mut chain).expect("there");
     let amount = U256::from(3) * U256::from(OPEN);
-    let receipt = market.transfer(&mut chain, market.open, FRIEND, amount).expect("sent");
-    assert_eq!(market.amounts(&mut chain, FRIEND, market.open).expect("known").wallet, amount);
-    let logs = chain.logs(0, market.open, &[]).expect("logs");
+    let receipt = market.open_token().transfer(&mut chain, FRIEND, amount).expect("sent");
+    assert_eq!(Amounts::of(&mut chain, market.escrow(), market.open_token(), FRIEND).expect("known").wallet, amount);
+    let logs = chain.logs(Blocks::From(0), market.open, &[]).expect("logs");
     // The mint of the supply, the escrow's unit, and the transfer.
     assert_eq!(logs.len(), 3);
     assert_eq!((logs[2].block, logs[2].transaction), (receipt.block, receipt.hash));
     assert_eq!(receipt.logs.len(), 1);
+    let of_block = chain.logs(Blocks::At(receipt.block_hash.expect("known")), market.open, &[]).expect("logs");
+    assert_eq!(of_block, logs[2..]);
+    assert!(chain.logs(Blocks::At(B256::repeat_byte(1)), market.open, &[]).is_err());
 
     // What a contract refuses is known before it is sent, in its words.
-    let mut poor = connect(&url, 2);
-    let refused = market.transfer(&mut poor, market.open, FRIEND, amount).expect_err("no balance");
+    let (_poor_locks, mut poor) = connect(&url, 2);
+    let refused = market.open_token().transfer(&mut poor, FRIEND, amount).expect_err("no balance");
     assert!(refused.is_refusal() && refused.to_string().contains("has 0 of the token"), "{refused}");
     // Nor are there wei in this chain.
-    assert!(market.transfer(&mut poor, Address::ZERO, FRIEND, U256::ONE).is_err());
+    assert!(market.token(Address::ZERO).transfer(&mut poor, FRIEND, U256::ONE).is_err());
     assert_eq!(poor.balance(FRIEND).expect("known"), U256::ZERO);
 }
 
@@ -105,7 +120,7 @@ fn a_reverted_transaction_is_mined_and_says_so() {
 #[test]
 fn nonces_and_chains_are_checked() {
     let url = start();
-    let mut chain = connect(&url, 3);
+    let (_locks, mut chain) = connect(&url, 3);
     let data: Bytes = abi::encode(&OpenToken::totalSupplyCall {});
     for _ in 0..3 {
         chain.send(Some(FRIEND), data.clone()).expect("sent");
@@ -113,5 +128,5 @@ fn nonces_and_chains_are_checked() {
     assert_eq!(chain.block_number().expect("known"), 3);
     let key = PrivateKey::parse(&hex::encode([3; 32])).expect("a key");
     let foreign = RpcChain::connect(&url, Some(key), Some(1)).expect_err("another chain");
-    assert!(matches!(foreign, ChainError::ForeignChain { expected: 1, got: CHAIN_ID }));
+    assert!(matches!(foreign, ChainError::Policy(PolicyError::ForeignChain { expected: 1, got: CHAIN_ID })));
 }

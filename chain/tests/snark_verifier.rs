@@ -8,8 +8,9 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolCall;
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::Halo2Verifier::accumulateCall;
-use lorica_chain::chain::{Chain, ChainError};
+use lorica_chain::chain::Chain;
 use lorica_chain::embedded::EmbeddedChain;
+use lorica_chain::error::{ChainError, Refusal};
 use lorica_circuits::bn254::{
     Bn256, Curve, CurveAffine, Field, Fq, Fq2, Fr, G1Affine, G2Affine, PrimeCurveAffine, PrimeField,
 };
@@ -141,7 +142,7 @@ impl Subject {
         };
         let output = match self.chain.call(self.contract, abi::encode(&call)) {
             Ok(output) => output,
-            Err(error @ ChainError::Reverted { .. }) => {
+            Err(error @ ChainError::Refused(Refusal::Reverted { .. })) => {
                 assert!(!error.to_string().contains("out of gas"), "{error}");
                 return None;
             }

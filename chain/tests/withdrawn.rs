@@ -8,13 +8,15 @@ use alloy_sol_types::SolCall;
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::InferenceEscrow::{self, InferenceRequest};
 use lorica_chain::abi::bindings::VerifierRouter;
-use lorica_chain::chain::{Chain, ChainError};
-use lorica_chain::contracts::{CHECK_GAS, Contracts};
+use lorica_chain::chain::Chain;
+use lorica_chain::contracts::check::CheckContracts;
+use lorica_chain::contracts::lock::{Locking, lock, lock_with_permit};
+use lorica_chain::contracts::market::Market;
+use lorica_chain::contracts::router::CHECK_GAS;
+use lorica_chain::contracts::token::NATIVE;
 use lorica_chain::embedded::EmbeddedChain;
-use lorica_chain::escrow::NATIVE;
+use lorica_chain::error::{ChainError, PolicyError};
 use lorica_chain::keys::PrivateKey;
-use lorica_chain::locking::Locking;
-use lorica_chain::market::Market;
 use lorica_circuits::error::CircuitError;
 use lorica_settlement::settlement::Settlement;
 use support::published::{deploy, refused};
@@ -26,7 +28,8 @@ const KIND: usize = 0x1df;
 /// That the client refuses it for its kind.
 fn withdrawn<T: std::fmt::Debug>(result: Result<T, ChainError>, what: &str) {
     let error = result.unwrap_err();
-    let typed = matches!(error, ChainError::Kind { source: CircuitError::WithdrawnEmbedding, .. });
+    let typed =
+        matches!(error, ChainError::Policy(PolicyError::OutputKind { source: CircuitError::WithdrawnEmbedding, .. }));
     assert!(typed && error.to_string().contains("withdrawn"), "{what}: {error}");
 }
 
@@ -48,7 +51,7 @@ impl World {
         content[KIND] = 0;
         let circuit = abi::circuit_id(&content);
         let key = chain.send(None, abi::data_contract(&content).unwrap()).unwrap().created.unwrap();
-        let Contracts { router, verifier, .. } = market.contracts;
+        let CheckContracts { router, verifier, .. } = market.contracts;
         let add = VerifierRouter::addCall { circuit, verifier, key, gasCap: CHECK_GAS };
         chain.send(Some(router), abi::encode(&add)).unwrap();
         let settlement = Settlement { circuit: circuit.0, ..vector.settlement() };
@@ -67,12 +70,12 @@ fn circuits_are_neither_added_nor_enabled_nor_found() {
     let World { market, circuit, content, .. } = &world;
     let (market, circuit, content, chain) = (*market, *circuit, content.clone(), &mut world.chain);
     withdrawn(market.contracts.add_key(chain, &content, CHECK_GAS), "add");
-    withdrawn(Contracts::find(chain, market.contracts.router, circuit), "find");
-    withdrawn(market.enable_circuit(chain, circuit), "enable");
-    assert_eq!(market.circuit_count(chain).unwrap(), 0);
+    withdrawn(CheckContracts::find(chain, market.contracts.router, circuit), "find");
+    withdrawn(market.escrow().enable_circuit(chain, circuit), "enable");
+    assert_eq!(market.escrow().circuit_count(chain).unwrap(), 0);
     refused(world.send(market.escrow, &InferenceEscrow::enableCircuitCall { circuit }), "are withdrawn");
     // Of a circuit without a route the contract speaks.
-    refused(market.enable_circuit(&mut world.chain, B256::ZERO), "no route");
+    refused(market.escrow().enable_circuit(&mut world.chain, B256::ZERO), "no route");
 }
 
 #[test]
@@ -81,13 +84,13 @@ fn settlements_are_neither_looked_at_nor_sent() {
     let consumer = Address::from(world.settlement.binding.consumer);
     world.chain.set_account(consumer);
     let (market, settlement, chain) = (world.market, world.settlement.clone(), &mut world.chain);
-    withdrawn(market.contracts.check(chain, &settlement), "check");
-    withdrawn(market.contracts.look(chain, &settlement), "look");
+    withdrawn(market.contracts.router().check(chain, &settlement), "check");
+    withdrawn(market.contracts.router().simulate_check(chain, &settlement), "look");
     refused(world.send(market.contracts.router, &abi::check(&settlement).unwrap()), "not offered");
 
     let mut for_escrow = settlement;
     for_escrow.binding.consumer = market.escrow.into_array();
-    withdrawn(market.settle(&mut world.chain, &for_escrow, &[]), "settle");
+    withdrawn(market.escrow().settle(&mut world.chain, &for_escrow, &[]), "settle");
 }
 
 #[test]
@@ -109,12 +112,12 @@ fn requests_are_neither_locked_nor_accepted() {
         salt: U256::ZERO,
     };
     let locking = Locking { request: &request, fee: request.maxFee, circuits: 1, signature: &[] };
-    withdrawn(market.lock(&mut chain, locking), "lock");
-    withdrawn(market.lock_with_permit(&mut chain, locking, &key), "lock with a permit");
-    withdrawn(market.accept(&mut chain, &request), "accept");
+    withdrawn(lock(&mut chain, market.escrow(), locking), "lock");
+    withdrawn(lock_with_permit(&mut chain, market.escrow(), locking, &key), "lock with a permit");
+    withdrawn(market.escrow().accept(&mut chain, &request), "accept");
     // What an escrow of an earlier version has locked can be taken back.
-    refused(market.cancel(&mut chain, &request), "was never locked");
-    refused(market.refund(&mut chain, &request), "was never locked");
+    refused(market.escrow().cancel(&mut chain, &request), "was never locked");
+    refused(market.escrow().refund(&mut chain, &request), "was never locked");
     for (kind, words) in [(0, "are withdrawn"), (3, "1 classify, 2 embed, got 3")] {
         let request = InferenceRequest { kind, ..request.clone() };
         let fee = request.maxFee.to();

@@ -40,7 +40,7 @@ impl core::fmt::Debug for Column {
     }
 }
 
-/// A lookup table. The identifier enters every leaf, so tables cannot be crossed (protocol section 3).
+/// A lookup table. The identifier enters every leaf, so tables cannot be crossed (`docs/protocol/soundness.md`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Table {
     id: u8,

@@ -2,7 +2,7 @@
 //!
 //! A [`Form`] is `Σ_terms coefficient · Π factors · ⟨weights, column⟩`; each index of the column is weighted by `eq` with
 //! the point of a *logical* axis, or by a short public vector. Evaluated at the points of a relation it is one claim
-//! (protocol section 1). Prover and verifier read the same forms.
+//! (`docs/protocol/README.md`). Prover and verifier read the same forms.
 
 use crate::axis::Axis;
 use crate::column::{Column, ColumnSpec};

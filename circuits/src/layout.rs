@@ -9,7 +9,7 @@
 //! whatever the batch. Addresses that no column owns are never given weight by a claim.
 //!
 //! The witness region starts with the columns that are looked up (and the multiplicities): their address relative to
-//! the region's start *is* their leaf index in the lookup argument (protocol section 3).
+//! the region's start *is* their leaf index in the lookup argument (`docs/protocol/soundness.md`).
 
 use std::collections::BTreeMap;
 

@@ -125,9 +125,9 @@ fn registered_regions_do_not_depend_on_the_batch() {
     }
 }
 
-/// Protocol section 8: about 23 tiles for MiniLM's base at τ = 20.
+/// MiniLM's base occupies 23 tiles at τ = 20: as many points stand in its registered record.
 #[test]
-fn minilm_has_the_tiles_that_the_design_counts() {
+fn minilm_has_as_many_tiles_as_the_registry_stores() {
     let shape = Shape { requests: 1, tokens: 32, log_tile: 20, output: OutputKind::Classify };
     let layout = minilm().layout(&shape).expect("a layout");
     assert_eq!(layout.occupied(Region::BASE).iter().filter(|&&o| o).count(), 23);

@@ -5,21 +5,23 @@
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lorica_circuits::bn254::Fr;
-use lorica_cli::commands::adapter::load_adapter;
-use lorica_cli::commands::model::{calibration_texts, weights_digest};
-use lorica_cli::commands::verify::check;
+use lorica::Fr;
+use lorica::check::check_inference;
+use lorica::files::AdapterKey;
+use lorica::import::{ModelImportError, calibration_texts, load_adapter, weights_digest};
+use lorica::input::{InputError, encode};
+use lorica::prover::{Job, LoadedAdapter, MinimumShape, Prover};
+use lorica::registration::{register_adapter, register_base};
+use lorica::srs::SrsPolicy;
+use lorica::watch::Unwatched;
 use lorica_cli::error::Error;
-use lorica_cli::files::AdapterKey;
 use lorica_cli::model_fetch::{cache_dir, fetch_minilm};
 use lorica_cli::output::{Output, peak_memory, size, time};
-use lorica_cli::prover::{Job, LoadedAdapter, Prover, Room};
-use lorica_cli::registration::{register_adapter, register_base};
-use lorica_cli::srs_source::cached_dev;
+use lorica_cli::srs_args::development;
 use lorica_quant::integer::calibrate;
-use lorica_verifier::protocol::proof::InferenceProof;
 
 /// Limits of one shape: seconds per request, bytes of memory.
 struct Limit {
@@ -66,10 +68,10 @@ fn bench(enforce: bool, quick: bool) -> Result<Vec<String>, Error> {
     let out = Output::new(false);
     let model = fetch_minilm(&cache_dir()?)?;
     let encoder = lorica_quant::import::FloatEncoder::load(&model)?;
-    let tokenizer = encoder.tokenizer()?;
-    let encode = |text: &String| tokenizer.encode(text).map_err(|source| Error::Text { request: 0, source });
+    let tokenizer = encoder.tokenizer().map_err(InputError::Tokenizer)?;
+    let encode = |text: &String| encode(&tokenizer, 0, text);
     let texts = calibration_texts(None)?.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-    let base = calibrate(&encoder, &texts, 16)?;
+    let base = calibrate(&encoder, &texts, 16).map_err(ModelImportError::Quantise)?;
     drop(encoder);
     let source = weights_digest(&model)?;
     // A text of any length, from real ones.
@@ -80,7 +82,7 @@ fn bench(enforce: bool, quick: bool) -> Result<Vec<String>, Error> {
     };
     let mut broken = Vec::new();
     for tau in [18, 20] {
-        let srs = cached_dev(tau, &out)?;
+        let srs = Arc::new(development(tau, &out)?);
         let start = Instant::now();
         let file = register_base(&srs, base.clone(), tau, source)?;
         println!("tau {tau}: base registered in {}", time(start.elapsed()));
@@ -93,7 +95,7 @@ fn bench(enforce: bool, quick: bool) -> Result<Vec<String>, Error> {
             println!("tau {tau}: {name} registered in {}", time(start.elapsed()));
         }
         let keys: Vec<AdapterKey> = adapters.iter().map(|adapter| adapter.key.clone()).collect();
-        let prover = Prover::new(file)?;
+        let prover = Prover::new(srs.clone(), file)?;
         let adapters = adapters.into_iter().map(|file| prover.load_adapter(file)).collect::<Result<Vec<_>, _>>()?;
         println!("requests tokens      prove  per request   check      proof     memory");
         let mut shapes = vec![(1, LIMIT_TOKENS), (16, LIMIT_TOKENS)];
@@ -103,7 +105,7 @@ fn bench(enforce: bool, quick: bool) -> Result<Vec<String>, Error> {
         for (requests, tokens) in shapes {
             let runs = if requests == 1 { 3 } else { 1 };
             let measured = (0..runs)
-                .map(|_| measure(&srs, &prover, &adapters, &keys, &text(tokens), requests))
+                .map(|_| measure(&prover, &adapters, &keys, &text(tokens), requests))
                 .collect::<Result<Vec<_>, _>>()?;
             let Some(best) = measured.into_iter().min_by_key(|measured| measured.prove) else { continue };
             println!(
@@ -154,7 +156,6 @@ fn beyond(tau: u32, requests: usize, tokens: usize, measured: &Measured) -> Vec<
 }
 
 fn measure(
-    srs: &lorica_prover::srs::Srs,
     prover: &Prover,
     adapters: &[LoadedAdapter],
     keys: &[AdapterKey],
@@ -167,12 +168,11 @@ fn measure(
         .map(|i| Job { ids: ids.to_vec(), adapter: adapters.get(i % adapters.len()), salt: [i as u8; 31] })
         .collect();
     let start = Instant::now();
-    let proven = prover.prove(srs, &jobs, Room::default(), Fr::zero())?;
+    let proven = prover.prove(&jobs, MinimumShape::default(), Fr::zero(), &Unwatched)?;
     let prove = start.elapsed();
     let memory = peak_memory().unwrap_or(0);
     let bytes = proven.proof.encode();
     let start = Instant::now();
-    let proof = InferenceProof::decode(&bytes).map_err(Error::MalformedProof)?;
-    check(&prover.key, keys, Fr::zero(), &proof)?;
+    check_inference(prover.key(), keys, Fr::zero(), &bytes, SrsPolicy::DevelopmentForTests)?;
     Ok(Measured { phases: proven.phases, prove, check: start.elapsed(), bytes: bytes.len(), memory })
 }

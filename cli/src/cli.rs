@@ -12,16 +12,21 @@ use crate::commands::{
 use crate::error::Error;
 use crate::output::{Output, start_log};
 
-/// Prove quantised LoRA inference of a transformer, and check the proof.
+/// Prove that a registered transformer and LoRA adapter gave an answer, check such proofs, and have them paid on a chain
 ///
-/// Exit codes: 0 ok, 1 proof or statement rejected, 2 usage, 3 input refused, 4 environment.
+/// From a model to a proof: `model import`, `adapter import`, `prove`, `verify`. From a proof to a payment: `chain deploy`,
+/// `chain publish`, `chain register`, `request sign`, `request lock`, `request accept`, `request bind`, `prove`, `settle`,
+/// `request settle`, `withdraw`. The project's docs/quickstart.md runs all of them.
+///
+/// Exit codes: 0 done, 1 a proof, a settlement or a transaction was rejected, 2 the command line is wrong, 3 an input was
+/// refused, 4 the environment failed (disk, network, node, missing program).
 #[derive(Debug, Parser)]
 #[command(name = "lorica", version, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
-    /// Print one JSON object as the last line of stdout
+    /// Print the result as one JSON object, the last line of stdout
     #[arg(long, global = true)]
     pub json: bool,
-    /// What to do
+    /// The command to run
     #[command(subcommand)]
     pub command: Command,
 }
@@ -29,46 +34,72 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show everything once: fetch, import, prove, verify, and forgeries that are rejected
+    /// Run everything once on this machine: import, prove, verify, settle, pay, and forgeries that are rejected
+    ///
+    /// Fetches the model all-MiniLM-L6-v2 with pip if it is not cached (84 MB), imports it and two adapters, publishes them on a
+    /// chain in memory, locks a fee, proves one answer, settles it and pays. It uses the development SRS, so its proofs
+    /// convince nobody.
     Demo(demo::DemoArgs),
-    /// Base models
+    /// Base models: fetch, import, check
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// LoRA adapters
+    /// LoRA adapters: import
     #[command(subcommand)]
     Adapter(adapter::AdapterCommand),
-    /// Structured reference strings
+    /// Structured reference strings (SRS), the public parameters of commitments: make one for tests, import a ceremony's
     #[command(subcommand)]
     Srs(srs::SrsCommand),
-    /// Run the integer model on a text, without a proof
+    /// Run the integer model on a text and print the answer, without a proof
+    ///
+    /// The answer is a label if the adapter has a classification head, and an embedding otherwise.
     Infer(infer::InferArgs),
-    /// Prove a batch of inferences
+    /// Run the integer model on one text or a batch of up to 16, and write a proof of the answers
+    ///
+    /// All requests of a batch have the same base and the same kind of output. The proof shows token ids and salts: it is not
+    /// zero-knowledge. Give it only to those who may read the texts. A proof that is to be settled on a chain needs --binding,
+    /// and a shape (--slots, --tokens, --embed) for which the chain has a circuit.
     Prove(prove::ProveArgs),
-    /// Prove to a contract, in zero knowledge, that a proof is accepted
+    /// Make a settlement out of an inference proof: a zero-knowledge proof that a contract can check
+    ///
+    /// The settlement hides the texts. It holds for one chain, contract, payee, and list of request ids and fees, the ones that
+    /// the inference proof was bound to. This command sends nothing: `lorica request settle` hands the settlement to the escrow.
+    /// The first settlement of a shape makes its key, which is cached.
     Settle(settle::SettleArgs),
-    /// Make the settlement key of an architecture and shape, and say its circuit id
+    /// Make the settlement key of an architecture and a shape, and print its circuit id
+    ///
+    /// With one SRS the key comes out the same for every model of the architecture and for everybody who makes it. So anyone can
+    /// make it again and compare its circuit id with the one that a chain trusts. A key file from a stranger may hold a circuit
+    /// that accepts anything.
     SettlementKey(settlement_key::SettlementKeyArgs),
-    /// The contracts on a chain: deploy, register, publish, check
+    /// The contracts on a chain: deploy them, publish models, register circuits, check a settlement, freeze a circuit
     #[command(subcommand)]
     Chain(chain::ChainCommand),
-    /// Requests for inferences on a chain: sign, lock, prove, be paid
+    /// Paid requests on a chain: sign one, lock its fee, accept it, bind a proof to it, be paid; or end it without a proof
     #[command(subcommand)]
     Request(request::RequestCommand),
-    /// Lines of published models: show, retire, hand on
+    /// Lines of published models: show, retire a version, hand on (a line is a published model with all its versions)
     #[command(subcommand)]
     Line(line::LineCommand),
-    /// What governance may set
+    /// Settings that governance may change: show and set fees, bounds of shares, treasury, tokens, owners
     #[command(subcommand)]
     Govern(govern::GovernCommand),
-    /// Say what an account has and is owed, on a chain
+    /// Print what an account has, and what the escrow owes to it and to the owners of models
+    ///
+    /// Names OPEN and the chain's gas token, or the one token of --token.
     Balance(money::BalanceArgs),
-    /// Fetch what the escrow owes
+    /// Withdraw what the escrow owes to the account
+    ///
+    /// The escrow never pays out by itself. Without --model this withdraws what the account is owed as a prover or as a payer.
+    /// With --model it withdraws the share of the owner of that model's line, and with --pot the contributors' share.
     Withdraw(money::WithdrawArgs),
     /// Send tokens to another account
     Transfer(money::TransferArgs),
-    /// Check a proof or a settlement; no weights and no SRS file are needed
+    /// Check a proof or a settlement with key files alone: no weights and no SRS file are needed
+    ///
+    /// Compare the base id and the adapter ids that it prints with the registered ones: the check trusts the key files. Exits
+    /// with 1 if the proof is rejected, or is about another text, request or context than the given one.
     Verify(verify::VerifyArgs),
-    /// Say what a file is
+    /// Print what a Lorica file is and what it holds; nothing is checked against a chain
     Inspect(inspect::InspectArgs),
 }
 

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::time::{Duration, Instant};
 
+use lorica::answer::printable;
+use lorica::watch::Watch;
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
@@ -48,10 +50,7 @@ impl Output {
 
     /// Runs a step: shown on a terminal while it lasts, and timed.
     pub fn step<T>(&self, name: &str, run: impl FnOnce() -> T) -> T {
-        if self.terminal {
-            let _ = write!(stderr(), "\r\x1b[2K{name} ...");
-            let _ = stderr().flush();
-        }
+        self.steps().step(name);
         let start = Instant::now();
         let result = run();
         self.phases.borrow_mut().push((name.to_owned(), start.elapsed()));
@@ -59,11 +58,16 @@ impl Output {
         result
     }
 
-    /// Times that a step measured inside itself, in its place.
-    pub fn split_last(&self, parts: impl IntoIterator<Item = (String, Duration)>) {
-        let mut phases = self.phases.borrow_mut();
-        phases.pop();
-        phases.extend(parts);
+    /// Who shows the steps of a long computation on a terminal.
+    #[must_use]
+    pub fn steps(&self) -> Steps {
+        Steps { terminal: self.terminal }
+    }
+
+    /// The steps of a computation that timed them itself.
+    pub fn add_phases(&self, phases: impl IntoIterator<Item = (String, Duration)>) {
+        self.clear();
+        self.phases.borrow_mut().extend(phases);
     }
 
     /// The steps so far with their times; they are forgotten.
@@ -104,18 +108,34 @@ impl Output {
     }
 }
 
+/// Shows on a terminal which step of a computation runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps {
+    terminal: bool,
+}
+
+impl Steps {
+    /// Shows a step in place of the one before.
+    pub fn step(&self, name: &str) {
+        if self.terminal {
+            let _ = write!(stderr(), "\r\x1b[2K{name} ...");
+            let _ = stderr().flush();
+        }
+    }
+}
+
+impl Watch for Steps {
+    fn step(&self, name: &'static str) {
+        Self::step(self, name);
+    }
+}
+
 /// Logs on stderr: warnings, or what `LORICA_LOG` asks for. Texts and salts are never logged.
 pub fn start_log() {
     let filter = EnvFilter::try_from_env("LORICA_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(stderr().is_terminal());
     // Only fails if a log is there already, which is fine.
     let _ = log.try_init();
-}
-
-/// Foreign words (label names, paths inside messages) without control characters that could steer a terminal.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// The fields of both objects in one.

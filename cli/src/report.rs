@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
+use lorica::amount;
 use lorica_chain::alloy_primitives::{B256, U256};
 
-use crate::amount;
 use crate::commands::demo_chain::{Balance, OnChain};
 use crate::output::{size, time};
 

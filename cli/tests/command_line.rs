@@ -7,16 +7,16 @@ mod support;
 use std::sync::{LazyLock, mpsc};
 
 use hostile::Gateless;
+use lorica::files::read_base_key;
+use lorica::signed_request::SignedRequest;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Bytes, keccak256};
+use lorica_chain::contracts::market::Market;
 use lorica_chain::embedded::EmbeddedChain;
+use lorica_chain::embedded::serve::DevelopmentNode;
 use lorica_chain::keys::PrivateKey;
-use lorica_chain::market::Market;
-use lorica_chain::serve::DevelopmentNode;
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::shape::{OutputKind, Shape};
-use lorica_cli::files::{BaseKey, BaseKeyFile};
-use lorica_cli::signed_request::SignedRequest;
 use lorica_prover::srs::Srs;
 use lorica_settlement::key::{Powers, VerifyingKey};
 use lorica_settlement::settlement::Settlement;
@@ -579,7 +579,7 @@ fn settlement_keys_that_lie_are_not_registered() {
     let srs = Srs::read(&WORLD.path("dev.srs")).unwrap();
     let powers = Powers { g1: srs.g1(), tau_g2: *srs.tau_g2(), digest: srs.digest_word() };
     let gateless = Gateless::new(key.circuit_shape(), key.words(), &powers);
-    let base = BaseKey::load(&WORLD.path("base.vk")).unwrap().commitments;
+    let base = read_base_key(&WORLD.path("base.vk")).unwrap().commitments;
     let settled = Settlement::decode(&WORLD.read("true.settlement")).unwrap();
     let forged = gateless.settle(&settled, base.scales_word(), |s| s.answers[0].words.label += Fr::one());
     WORLD.write("gateless.vk", gateless.key.encode());
@@ -620,7 +620,7 @@ fn bases_with_other_tables_are_refused() {
     assert_eq!((&checked["schema"], &checked["insecure_srs"]), (&json!("lorica.model.check/1"), &json!(true)));
     WORLD.line(&format!("{check} base.lorica")).expect(0);
 
-    let mut base = BaseKey::load(&WORLD.path("base.vk")).unwrap();
+    let mut base = read_base_key(&WORLD.path("base.vk")).unwrap();
     let last = base.commitments.tables.len() - 1;
     base.commitments.tables.swap(0, last);
     WORLD.write("tables.vk", base.encode());
@@ -677,7 +677,7 @@ fn requests_that_would_not_be_paid_are_not_bound() {
     let (market, key) = (Market::from_json(&deployed).unwrap(), PrivateKey::parse(&"c2".repeat(32)).unwrap());
     let mut elsewhere = EmbeddedChain::new(31337, key.account());
     let few = SignedRequest::read(&WORLD.path("few.json"), &market, &mut elsewhere).unwrap();
-    let id = market.request_id(&InferenceRequest { kind: 0, ..few.terms });
+    let id = market.escrow().request_id(&InferenceRequest { kind: 0, ..few.terms });
     let mut old: Value = serde_json::from_slice(&WORLD.read("few.json")).unwrap();
     (old["id"], old["signature"]) = (json!(id), json!(Bytes::from(key.sign_digest(id).unwrap().as_bytes())));
     WORLD.write("old.json", old.to_string());

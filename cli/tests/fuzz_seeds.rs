@@ -5,8 +5,8 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lorica::files::{AdapterFile, BaseFile};
 use lorica_cells::Columns;
-use lorica_cli::files::{AdapterFile, BaseFile};
 use support::{Lorica, SRS, folders};
 
 /// The 2^7 powers of a ceremony as raw halo2 parameters: both forms hold points alike. The Lagrange basis is not read.

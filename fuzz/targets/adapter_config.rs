@@ -4,10 +4,10 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use lorica::files::BaseFile;
+use lorica::import::load_adapter;
 use lorica_fuzz::{Folder, seed};
 use lorica_quant::integer::BaseModel;
-use lorica_cli::commands::adapter::load_adapter;
-use lorica_cli::files::BaseFile;
 
 static BASE: LazyLock<BaseModel> =
     LazyLock::new(|| BaseFile::decode(&seed("base_model", "whole")).expect("a valid seed").model);

@@ -4,8 +4,8 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use lorica::files::AdapterFile;
 use lorica_fuzz::{seed, with_keccak};
-use lorica_cli::files::AdapterFile;
 use lorica_verifier::BaseKey;
 
 static BASE: LazyLock<BaseKey> = LazyLock::new(|| BaseKey::decode(&seed("base_key", "base")).expect("a valid seed"));

@@ -4,10 +4,10 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use lorica::files::BaseFile;
+use lorica::import::load_adapter;
 use lorica_fuzz::{Folder, seed};
 use lorica_quant::integer::BaseModel;
-use lorica_cli::commands::adapter::load_adapter;
-use lorica_cli::files::BaseFile;
 
 static WORLD: LazyLock<(Folder, BaseModel)> = LazyLock::new(|| {
     let folder = Folder::new();

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use lorica::files::BaseFile;
 use lorica_fuzz::with_keccak;
-use lorica_cli::files::BaseFile;
 use lorica_verifier::BaseKey;
 
 fuzz_target!(|data: &[u8]| {

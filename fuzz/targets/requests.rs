@@ -4,8 +4,8 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
+use lorica::input::{parse_context, parse_salt, read_labelled, read_requests};
 use lorica_fuzz::Folder;
-use lorica_cli::requests::{parse_context, parse_salt, read_labelled, read_requests};
 
 static FOLDER: LazyLock<Folder> = LazyLock::new(Folder::new);
 

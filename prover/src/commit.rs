@@ -1,7 +1,8 @@
 //! Commitments to tiles: small integers in the first 2^τ coefficients, field elements where blinding or a mask is wanted.
 
+use lorica_cells::watch::{Unwatched, Watch};
 use lorica_cells::{Cell, Slice};
-use lorica_circuits::bn254::{Curve, Fr, G1, G1Affine, PrimeCurveAffine};
+use lorica_circuits::bn254::{Curve, Fr, G1, G1Affine, Group, PrimeCurveAffine};
 use rayon::prelude::*;
 
 use crate::msm::{commit_parts, msm};
@@ -28,6 +29,11 @@ impl<'a> Tile<'a> {
 /// # Errors
 /// [`SrsError::TooSmall`] if a tile has a coefficient beyond the SRS.
 pub fn commit_tiles(srs: &Srs, tiles: &[Tile<'_>]) -> Result<Vec<G1Affine>, SrsError> {
+    commit_watched(srs, tiles, &Unwatched)
+}
+
+/// [`commit_tiles`], which leaves out what is left when it is cancelled: the caller checks afterwards.
+pub(crate) fn commit_watched(srs: &Srs, tiles: &[Tile<'_>], watch: &dyn Watch) -> Result<Vec<G1Affine>, SrsError> {
     for tile in tiles {
         let highest = tile.field_coefficients.iter().map(|(index, _)| index + 1).max().unwrap_or(0);
         srs.check_size(tile.parts.iter().map(|(start, cells)| start + cells.len()).fold(highest, usize::max))?;
@@ -35,6 +41,9 @@ pub fn commit_tiles(srs: &Srs, tiles: &[Tile<'_>]) -> Result<Vec<G1Affine>, SrsE
     let sums: Vec<G1> = tiles
         .par_iter()
         .map(|tile| {
+            if watch.is_cancelled() {
+                return G1::identity();
+            }
             let (bases, scalars): (Vec<G1Affine>, Vec<Fr>) =
                 tile.field_coefficients.iter().map(|(index, value)| (srs.g1()[*index], *value)).unzip();
             commit_parts(srs.g1(), &tile.parts) + msm(&scalars, &bases)

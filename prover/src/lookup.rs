@@ -10,6 +10,7 @@ mod packed;
 
 use rayon::prelude::*;
 
+use lorica_cells::watch::{Cancelled, Watch};
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
@@ -21,6 +22,7 @@ use self::leaves::{Leaves, Scratch};
 use self::packed::{Fold, Fraction, Node, Sums};
 use crate::cells::Cells;
 use crate::lanes::{LANES, Lanes};
+use crate::prove::ProveError;
 
 /// Levels of a subtree between its leaves and its root.
 const LEVELS: usize = 11;
@@ -282,7 +284,11 @@ impl<'c, V: Lanes> Tree<'c, V> {
         rounds.finish(nodes)
     }
 
-    fn prove(mut self, transcript: &mut Transcript<Native>) -> (LookupMessages<Fr>, LeafClaim<Fr>) {
+    fn prove(
+        mut self,
+        transcript: &mut Transcript<Native>,
+        watch: &dyn Watch,
+    ) -> Result<(LookupMessages<Fr>, LeafClaim<Fr>), Cancelled> {
         let a = &mut Native;
         let top = self.upper.pop().unwrap_or_default();
         let ((p0, q0), (p1, q1)) = (fraction(&top, 0), fraction(&top, 1));
@@ -293,6 +299,7 @@ impl<'c, V: Lanes> Tree<'c, V> {
         let mut deeper = Vec::new();
         let mut messages = Vec::new();
         for level in (0..UPPER + self.upper.len()).rev() {
+            watch.check()?;
             let [p0, p1, q0, q1] = children;
             let (p, q) = (p0 + (p1 - p0) * fold, q0 + (q1 - q0) * fold);
             let mut point = vec![fold];
@@ -315,29 +322,30 @@ impl<'c, V: Lanes> Tree<'c, V> {
         let mut point = vec![fold];
         point.append(&mut deeper);
         let claim = LeafClaim { point, p: p0 + (p1 - p0) * fold, q: q0 + (q1 - q0) * fold };
-        (LookupMessages { root, layers: messages }, claim)
+        Ok((LookupMessages { root, layers: messages }, claim))
     }
 }
 
 /// Proves the lookups of all committed cells.
 ///
 /// # Errors
-/// If the layout lacks a column.
+/// If the layout lacks a column, or the proof is cancelled.
 pub fn prove_tree(
     transcript: &mut Transcript<Native>,
     layout: &Layout,
     cells: &Cells,
     challenges: &LeafChallenges<Fr>,
-) -> Result<(LookupMessages<Fr>, LeafClaim<Fr>), CircuitError> {
+    watch: &dyn Watch,
+) -> Result<(LookupMessages<Fr>, LeafClaim<Fr>), ProveError> {
     let depth = layout.leaf_bits() as usize;
     if depth < LEVELS + 4 {
         // Never so: the 16-bit range table alone has more entries.
-        return Err(CircuitError::Compile { what: format!("a tree of 2^{depth} leaves") });
+        return Err(CircuitError::Compile { what: format!("a tree of 2^{depth} leaves") }.into());
     }
     let leaves = Leaves::new(layout, cells, challenges)?;
     #[cfg(target_arch = "x86_64")]
     if crate::lanes::ifma::is_available() {
-        return Ok(Tree::<crate::lanes::ifma::Ifma>::new(leaves, depth).prove(transcript));
+        return Ok(Tree::<crate::lanes::ifma::Ifma>::new(leaves, depth).prove(transcript, watch)?);
     }
-    Ok(Tree::<crate::lanes::portable::Portable>::new(leaves, depth).prove(transcript))
+    Ok(Tree::<crate::lanes::portable::Portable>::new(leaves, depth).prove(transcript, watch)?)
 }

@@ -11,6 +11,7 @@ mod polynomial;
 #[cfg(test)]
 mod tests;
 
+use lorica_cells::watch::{Cancelled, Unwatched, Watch};
 use lorica_circuits::bn254::{Field, Fr, G1, G1Affine};
 use lorica_verifier::protocol::arithmetic::Native;
 use lorica_verifier::protocol::keccak::digest_points;
@@ -49,6 +50,9 @@ pub enum MercuryError {
     /// Challenges coincide: probability below 2^-250.
     #[error("challenges coincide")]
     Degenerate,
+    /// It was stopped on demand.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
 }
 
 /// The multilinear polynomial with these evaluations (missing ones are zero) at a point, lowest bit first.
@@ -83,7 +87,22 @@ pub fn open(
     value: &Fr,
     transcript: &mut Transcript<Native>,
 ) -> Result<MercuryProof, MercuryError> {
-    open_with(srs, coefficients, point, value, transcript, &mut Honest)
+    open_watched(srs, coefficients, point, value, transcript, &Unwatched)
+}
+
+/// [`open`], which can be stopped before each commitment.
+///
+/// # Errors
+/// As [`open`], or [`MercuryError::Cancelled`].
+pub(crate) fn open_watched(
+    srs: &Srs,
+    coefficients: &[Fr],
+    point: &[Fr],
+    value: &Fr,
+    transcript: &mut Transcript<Native>,
+    watch: &dyn Watch,
+) -> Result<MercuryProof, MercuryError> {
+    open_with(srs, coefficients, point, value, transcript, &mut Watched(watch))
 }
 
 /// Where a dishonest prover departs from the protocol. Every message can be edited before it is committed to; what comes
@@ -96,13 +115,21 @@ trait Deviation {
     fn value_is_checked(&self) -> bool {
         false
     }
+    /// Asked before each commitment.
+    fn check(&self) -> Result<(), Cancelled> {
+        Ok(())
+    }
 }
 
-struct Honest;
+/// The honest prover, who may be stopped.
+struct Watched<'w>(&'w dyn Watch);
 
-impl Deviation for Honest {
+impl Deviation for Watched<'_> {
     fn value_is_checked(&self) -> bool {
         true
+    }
+    fn check(&self) -> Result<(), Cancelled> {
+        self.0.check()
     }
 }
 
@@ -133,12 +160,14 @@ fn open_with(
     }
     deviation.rows(&mut h);
     transcript.absorb(a, "mercury value", value);
+    deviation.check()?;
     let [h_point] = commit(srs, [&h]);
     transcript.absorb(a, "mercury D(h)", &digest_points(&[h_point]));
     let alpha = transcript.challenge(a, "mercury alpha");
 
     let (mut q, mut g) = divide_by_binomial(coefficients, columns, &alpha);
     deviation.divided(alpha, &mut q, &mut g);
+    deviation.check()?;
     let [q_point, g_point] = commit(srs, [&q, &g]);
     transcript.absorb(a, "mercury D(q,g)", &digest_points(&[q_point, g_point]));
     let gamma = transcript.challenge(a, "mercury gamma");
@@ -148,6 +177,7 @@ fn open_with(
     d.resize(columns, Fr::ZERO);
     d.reverse();
     deviation.inner_products(gamma, &mut s, &mut d);
+    deviation.check()?;
     let [s_point, d_point] = commit(srs, [&s, &d]);
     transcript.absorb(a, "mercury D(s,d)", &digest_points(&[s_point, d_point]));
     let zeta = transcript.challenge(a, "mercury zeta");
@@ -167,6 +197,7 @@ fn open_with(
     let mut opened = coefficients.to_vec();
     opened.par_iter_mut().zip(&q).for_each(|(f, q)| *f -= factor * q);
     let quot = divide_by_root(&opened, &zeta);
+    deviation.check()?;
     let [quot_point] = commit(srs, [&quot]);
     for evaluation in evaluations.as_array() {
         transcript.absorb(a, "mercury evaluation", evaluation);
@@ -201,6 +232,7 @@ fn open_with(
     // (X − ζ)(ζX − 1)(X − α) = ζ (X − ζ)(X − 1/ζ)(X − α)
     let mut w = [zeta, zeta_inverse, alpha].iter().fold(sum, |sum, root| divide_by_root(&sum, root));
     w.iter_mut().for_each(|coefficient| *coefficient *= zeta_inverse);
+    deviation.check()?;
     let [w_point] = commit(srs, [&w]);
     transcript.absorb(a, "mercury D(W)", &digest_points(&[w_point]));
     let z = transcript.challenge(a, "mercury z");
@@ -212,6 +244,7 @@ fn open_with(
     {
         add_scaled(&mut last, polynomial, weight);
     }
+    deviation.check()?;
     let [w_prime_point] = commit(srs, [&divide_by_root(&last, &z)]);
 
     Ok(MercuryProof {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lorica_cells::Columns;
+use lorica_cells::watch::{Cancelled, Unwatched, Watch};
 use lorica_circuits::bn254::{Field, Fr, FromUniformBytes, G1Affine};
 use lorica_circuits::column::Column;
 use lorica_circuits::error::CircuitError;
@@ -22,9 +23,9 @@ use lorica_verifier::protocol::verify::{VerifyError, inputs};
 use lorica_verifier::protocol::weight::{Points, RequestBits, Weights};
 
 use crate::cells::{Cells, Placed};
-use crate::commit::{Tile, commit_tiles};
+use crate::commit::{Tile, commit_tiles, commit_watched};
 use crate::lookup::prove_tree;
-use crate::mercury::{MercuryError, open};
+use crate::mercury::{MercuryError, open_watched};
 use crate::operand::{Reader, Text};
 use crate::reduction::{OpenClaim, combine_tiles, inspect_claim, reduce};
 use crate::relation::{Tables, prove_relations};
@@ -47,10 +48,22 @@ pub enum ProveError {
     Srs(#[from] SrsError),
     /// The opening.
     #[error(transparent)]
-    Opening(#[from] MercuryError),
+    Opening(MercuryError),
     /// No randomness.
     #[error("the operating system gives no randomness: {0}")]
     Randomness(getrandom::Error),
+    /// It was stopped on demand.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl From<MercuryError> for ProveError {
+    fn from(error: MercuryError) -> Self {
+        match error {
+            MercuryError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            error => Self::Opening(error),
+        }
+    }
 }
 
 /// Time of each stage.
@@ -67,7 +80,7 @@ pub fn random_scalar() -> Result<Fr, ProveError> {
 }
 
 /// Where the mask tile has its coefficients: an 8 x 8 grid of rows and columns of Mercury's matrix, none in row 0
-/// (protocol section 7).
+/// (`docs/protocol/settlement.md`, Hiding).
 pub(crate) fn mask_cells(log_tile: u32) -> Vec<usize> {
     let columns = 1usize << log_tile.div_ceil(2);
     (1..=8).flat_map(|row| (0..8).map(move |column| row * columns + column)).collect()
@@ -122,15 +135,30 @@ pub fn prove(
     batch: &Batch,
     statement: &Statement,
 ) -> Result<(InferenceProof, Phases), ProveError> {
+    prove_watched(srs, base, batch, statement, &Unwatched)
+}
+
+/// [`prove`], which names each stage when it begins, and can be stopped within the stages.
+///
+/// # Errors
+/// As [`prove`], or [`ProveError::Cancelled`].
+pub fn prove_watched(
+    srs: &Srs,
+    base: &BaseCommitments,
+    batch: &Batch,
+    statement: &Statement,
+    watch: &dyn Watch,
+) -> Result<(InferenceProof, Phases), ProveError> {
     let mut phases = Phases::new();
     let layout = &base.architecture.layout(&statement.shape)?;
+    watch.step("witness");
     let started = Instant::now();
     let cells = cells(layout, batch)?;
     phases.push(("witness", started.elapsed()));
     let texts = texts(layout, statement);
     let inputs = |witness, salt| Ok(inputs(layout, base, statement, witness, salt)?);
     let ProgramProof { prover_salt, witness, messages, opening } =
-        prove_program(srs, layout, &cells, texts, inputs, &mut phases)?;
+        prove_program(srs, layout, &cells, texts, inputs, &mut phases, watch)?;
     Ok((InferenceProof { statement: statement.clone(), prover_salt, witness, messages, opening }, phases))
 }
 
@@ -147,6 +175,30 @@ pub struct ProgramProof {
     pub opening: MercuryProof,
 }
 
+/// The stages of a proof: each is timed, and who watches hears of it.
+struct Stages<'s> {
+    phases: &'s mut Phases,
+    watch: &'s dyn Watch,
+    now: Option<(&'static str, Instant)>,
+}
+
+impl Stages<'_> {
+    /// Ends the stage before and begins the next, unless the proof is to stop.
+    fn begin(&mut self, name: &'static str) -> Result<(), Cancelled> {
+        self.end();
+        self.watch.check()?;
+        self.watch.step(name);
+        self.now = Some((name, Instant::now()));
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        if let Some((name, since)) = self.now.take() {
+            self.phases.push((name, since.elapsed()));
+        }
+    }
+}
+
 /// Proves a program. `inputs` makes the statement's scalars from the digest of the witness' commitments and the prover's
 /// salt; `texts` are those of all requests of the shape; the time of each stage is added to `phases`.
 ///
@@ -159,12 +211,10 @@ pub fn prove_program(
     texts: Vec<Text>,
     inputs: impl FnOnce(Fr, Fr) -> Result<Inputs<Fr>, ProveError>,
     phases: &mut Phases,
+    watch: &dyn Watch,
 ) -> Result<ProgramProof, ProveError> {
-    let mut clock = Instant::now();
-    let mut lap = |name: &'static str| {
-        phases.push((name, clock.elapsed()));
-        clock = Instant::now();
-    };
+    let mut stage = Stages { phases, watch, now: None };
+    stage.begin("commit")?;
     let a = &mut Native;
     let log_tile = layout.shape.log_tile;
 
@@ -180,8 +230,7 @@ pub fn prove_program(
     let mut tiles: Vec<Tile<'_>> =
         blinded.map(|(index, blinding)| tile(&cells.witness, index, size, blinding)).collect();
     tiles.push(Tile { parts: Vec::new(), field_coefficients: &mask });
-    let commitments = commit_tiles(srs, &tiles)?;
-    lap("commit");
+    let commitments = commit_watched(srs, &tiles, watch)?;
 
     let prover_salt = random_scalar()?;
     let inputs = inputs(digest_points(&commitments), prover_salt)?;
@@ -189,16 +238,17 @@ pub fn prove_program(
     let bound = absorb(a, &mut transcript, layout, &inputs)?;
     let leaf = leaf_challenges(a, &mut transcript);
     let outer = outer_points(a, &mut transcript, layout);
+    stage.begin("lookups")?;
 
     // (3) Lookups, relations, reduction.
-    let (lookup, tree) = prove_tree(&mut transcript, layout, cells, &leaf)?;
-    lap("lookups");
+    let (lookup, tree) = prove_tree(&mut transcript, layout, cells, &leaf, watch)?;
+    stage.begin("relations")?;
     let reader = Reader { layout, cells, scales: inputs.scales.clone(), texts };
     let weights = Weights { layout, scales: inputs.scales.clone(), requests: bound.bits };
     let shape = message_shape(layout);
     let publics = publics(&weights, &inputs, &outer)?;
-    let own = prove_relations(&mut transcript, &reader, &publics, &outer, shape.rounds)?;
-    lap("relations");
+    let own = prove_relations(&mut transcript, &reader, &publics, &outer, shape.rounds, watch)?;
+    stage.begin("reduction")?;
     let (multiplicities, values) = leaf_terms(layout, &Fr::ONE, &leaf.b);
     let mut claims: Vec<OpenClaim<'_>> =
         own.claims.iter().map(|(form, points, _)| OpenClaim::Form(form, points.clone())).collect();
@@ -206,8 +256,8 @@ pub fn prove_program(
     claims.push(OpenClaim::Leaves(values));
     let mu = transcript.challenge(a, "reduction combine");
     let combine = powers(a, &mu, claims.len());
-    let reduced = reduce(&mut transcript, &reader, &claims, &combine, &tree.point, &mask)?;
-    lap("reduction");
+    let reduced = reduce(&mut transcript, &reader, &claims, &combine, &tree.point, &mask, watch)?;
+    stage.begin("combine tiles")?;
 
     // (4) to (9) The opening.
     let (low, high) = reduced.point.split_at(log_tile as usize);
@@ -220,9 +270,9 @@ pub fn prove_program(
         extra += eq[first_witness + index] * blinding[0].1;
     }
     combined.push(extra);
-    lap("combine tiles");
-    let opening = open(srs, &combined, low, &value, &mut transcript)?;
-    lap("opening");
+    stage.begin("opening")?;
+    let opening = open_watched(srs, &combined, low, &value, &mut transcript, watch)?;
+    stage.end();
 
     let messages = Messages {
         lookup,
@@ -306,12 +356,12 @@ pub fn broken_claims(base: &BaseCommitments, batch: &Batch, statement: &Statemen
     let bound = absorb(a, &mut transcript, layout, &inputs)?;
     let leaf = leaf_challenges(a, &mut transcript);
     let outer = outer_points(a, &mut transcript, layout);
-    let (_, tree) = prove_tree(&mut transcript, layout, &cells, &leaf)?;
+    let (_, tree) = prove_tree(&mut transcript, layout, &cells, &leaf, &Unwatched)?;
     let reader = reader(layout, &cells, base, statement);
     let weights = weights(layout, base, bound.bits);
     let publics = publics(&weights, &inputs, &outer)?;
     let rounds = message_shape(layout).rounds;
-    let own = prove_relations(&mut transcript, &reader, &publics, &outer, rounds)?;
+    let own = prove_relations(&mut transcript, &reader, &publics, &outer, rounds, &Unwatched)?;
     let leaves = leaf_claims(a, layout, &leaf, &tree)?;
     let rho = transcript.challenges(a, "test point", layout.address_bits() as usize);
     let mut address = AddressPoint::new(rho.clone());

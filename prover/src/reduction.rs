@@ -1,7 +1,7 @@
 //! The prover of the reduction of all claims to one point of the address space.
 //!
-//! `Σ_claims μ^i·⟨w_i, T⟩` over up to 2^26 small integers T, in two passes (design section 7). An address is (hi, lo) with
-//! [`LOW`] bits in lo. Every weight is a sum of **atoms** `u(hi)·v(lo)`:
+//! `Σ_claims μ^i·⟨w_i, T⟩` over the small integers T of the address space, in two passes: the integers are never expanded to
+//! field elements. An address is (hi, lo) with [`LOW`] bits in lo. Every weight is a sum of **atoms** `u(hi)·v(lo)`:
 //!
 //! 1. per atom, `g(lo) = Σ_hi u(hi)·T(hi, lo)` by small multiply-accumulate; then LOW rounds of sumcheck over
 //!    `Σ_atoms Σ_lo v(lo)·g(lo)`;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use lorica_cells::Slice;
+use lorica_cells::watch::Watch;
 use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::error::CircuitError;
@@ -25,6 +26,7 @@ use lorica_verifier::protocol::weight::{LeafTerm, Points};
 use crate::lanes::SMALL_TERMS;
 use crate::lookup::eq_low_first;
 use crate::operand::Reader;
+use crate::prove::ProveError;
 use crate::wide::rows::{ROW, sum_rows, sums_within};
 
 /// Bits of lo: those of a channel block of 128, so that masks do not lie across the split there.
@@ -338,16 +340,21 @@ pub(crate) fn reduce(
     combine: &[Fr],
     leaf_point: &[Fr],
     mask: &[(usize, Fr)],
-) -> Result<Reduced, CircuitError> {
+    watch: &dyn Watch,
+) -> Result<Reduced, ProveError> {
     let layout = reader.layout;
     let mut atoms = Vec::new();
     for (claim, power) in claims.iter().zip(combine) {
         claim_atoms(reader, claim, leaf_point, *power, &mut atoms)?;
     }
+    watch.check()?;
     // Pass 1.
     let mut partial: Vec<(Vec<Fr>, Vec<Fr>)> = atoms
         .par_iter()
         .map(|atom| {
+            if watch.is_cancelled() {
+                return (vec![Fr::ZERO; ROW], atom.low.to_vec());
+            }
             let sums = atom
                 .high
                 .par_chunks(SMALL_TERMS)
@@ -365,6 +372,7 @@ pub(crate) fn reduce(
     let mut messages = Vec::new();
     let mut point = Vec::new();
     for _ in 0..LOW {
+        watch.check()?;
         let mut message = [Fr::ZERO; 2];
         for (g, v) in &partial {
             for (g, v) in g.chunks(2).zip(v.chunks(2)) {
@@ -405,6 +413,7 @@ pub(crate) fn reduce(
         }
     }
     for _ in 0..high_bits {
+        watch.check()?;
         let message = (values.par_chunks(2), weights.par_chunks(2))
             .into_par_iter()
             .with_min_len(1 << 11)

@@ -4,6 +4,7 @@ mod product;
 
 use rayon::prelude::*;
 
+use lorica_cells::watch::Watch;
 use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
 use lorica_circuits::error::CircuitError;
@@ -18,6 +19,7 @@ use lorica_verifier::protocol::weight::Points;
 use self::product::Sumcheck;
 use crate::lanes::Lanes;
 use crate::operand::Reader;
+use crate::prove::ProveError;
 
 const CHUNK: usize = 1 << 11;
 
@@ -109,12 +111,13 @@ pub(crate) fn prove_relations<'r>(
     publics: &[Fr],
     outer: &Points<'r, Fr>,
     rounds: usize,
-) -> Result<RelationMessages<'r>, CircuitError> {
+    watch: &dyn Watch,
+) -> Result<RelationMessages<'r>, ProveError> {
     #[cfg(target_arch = "x86_64")]
     if crate::lanes::ifma::is_available() {
-        return prove_with::<crate::lanes::ifma::Ifma>(transcript, reader, publics, outer, rounds);
+        return prove_with::<crate::lanes::ifma::Ifma>(transcript, reader, publics, outer, rounds, watch);
     }
-    prove_with::<crate::lanes::portable::Portable>(transcript, reader, publics, outer, rounds)
+    prove_with::<crate::lanes::portable::Portable>(transcript, reader, publics, outer, rounds, watch)
 }
 
 fn prove_with<'r, V: Lanes>(
@@ -123,7 +126,8 @@ fn prove_with<'r, V: Lanes>(
     publics: &[Fr],
     outer: &Points<'r, Fr>,
     rounds: usize,
-) -> Result<RelationMessages<'r>, CircuitError> {
+    watch: &dyn Watch,
+) -> Result<RelationMessages<'r>, ProveError> {
     let a = &mut Native;
     let layout = reader.layout;
     let mut claims: Vec<FormClaim<'r>> = Vec::new();
@@ -136,6 +140,7 @@ fn prove_with<'r, V: Lanes>(
         }
         let mut total = Fr::ZERO;
         for product in &relation.products {
+            watch.check()?;
             let own = Tables::new(reader, product, outer)?;
             let sum = own.sum();
             total += integer(product.coefficient) * sum;
@@ -161,6 +166,7 @@ fn prove_with<'r, V: Lanes>(
     let mut messages = Vec::with_capacity(rounds);
     let mut challenges = Vec::with_capacity(rounds);
     for round in 0..rounds {
+        watch.check()?;
         let mut coefficients = [Fr::ZERO; 3];
         for ((own, sum), (weight, skipped)) in tables.iter().zip(&weights) {
             if round < *skipped {

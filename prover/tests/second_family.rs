@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use lorica_cells::Columns;
+use lorica_cells::watch::Unwatched;
 use lorica_circuits::axis::{Axis, AxisSpec};
 use lorica_circuits::blocks::equal;
 use lorica_circuits::bn254::{Field, Fr, G1Affine};
@@ -191,7 +192,7 @@ impl World {
     fn prove(&self) -> ProgramProof {
         let texts = vec![Text { length: 2, ids: vec![0; TOKENS] }; self.layout.shape.requests];
         let inputs = |witness, salt| Ok(self.inputs(witness, salt));
-        prove_program(&SRS, &self.layout, &self.cells, texts, inputs, &mut Phases::new()).expect("a proof")
+        prove_program(&SRS, &self.layout, &self.cells, texts, inputs, &mut Phases::new(), &Unwatched).expect("a proof")
     }
 
     fn verify(&self, proof: &ProgramProof) -> Result<(), Box<dyn std::error::Error>> {

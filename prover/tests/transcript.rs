@@ -184,8 +184,8 @@ fn the_tape_depends_on_the_shape_only() {
     assert_ne!(native, tape_of(&[(5, Some(0))], true));
 }
 
-/// Whoever guesses a text cannot confirm it from the public words (protocol section 7): two proofs of one witness share no
-/// word that the prover makes, and another input salt changes both digests.
+/// Whoever guesses a text cannot confirm it from the public words (`docs/protocol/settlement.md`): two proofs of one
+/// witness share no word that the prover makes, and another input salt changes both digests.
 #[test]
 fn two_proofs_of_one_text_share_no_prover_made_word() {
     let world = World::new(SMALL, 45, 1);

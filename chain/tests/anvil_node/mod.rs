@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lorica_chain::keys::PrivateKey;
 use lorica_chain::rpc::RpcChain;
-use lorica_chain::settings::Settings;
+use lorica_chain::rpc::settings::Settings;
 use serde_json::{Value, json};
 
 /// The first account of every development node.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use lorica_chain::settings::Settings;
+use lorica_chain::rpc::settings::Settings;
 use serde_json::{Value, json};
 
 /// Status line (with further headers) and body; none closes the connection without an answer.
@@ -84,7 +84,7 @@ pub fn node(mut handler: impl FnMut(&str, &Value) -> Reply + Send + 'static) -> 
 /// For tests: no pauses to speak of, and a folder of locks of their own.
 pub fn settings(locks: &Path) -> Settings {
     Settings {
-        most_for_gas: 1_000_000_000_000_000_000,
+        max_gas_cost: 1_000_000_000_000_000_000,
         confirmations: Some(1),
         request_time: Duration::from_secs(10),
         attempts: 3,

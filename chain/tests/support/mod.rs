@@ -7,9 +7,11 @@ pub mod published;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::{CommitmentRegistry, VerifierRouter};
-use lorica_chain::chain::{Chain, ChainError};
-use lorica_chain::contracts::{CHECK_GAS, Contracts};
+use lorica_chain::chain::Chain;
+use lorica_chain::contracts::check::CheckContracts;
+use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::embedded::EmbeddedChain;
+use lorica_chain::error::{ChainError, Refusal};
 use lorica_chain::revert::Revert;
 use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_circuits::families::encoder::Scales;
@@ -161,7 +163,7 @@ pub fn order() -> U256 {
 }
 
 /// Registers what a vector refers to, unless it is registered.
-pub fn register(chain: &mut impl Chain, contracts: &Contracts, vector: &Vector) {
+pub fn register(chain: &mut impl Chain, contracts: &CheckContracts, vector: &Vector) {
     let mut send = |getter: Bytes, call: Bytes| {
         let known = !U256::from_be_slice(&chain.call(contracts.registry, getter.clone()).expect("a getter")).is_zero();
         if !known {
@@ -206,7 +208,7 @@ pub fn register(chain: &mut impl Chain, contracts: &Contracts, vector: &Vector) 
 /// A chain on which a vector's settlement is accepted.
 pub struct World {
     pub chain: EmbeddedChain,
-    pub contracts: Contracts,
+    pub contracts: CheckContracts,
     pub vector: Vector,
 }
 
@@ -221,7 +223,7 @@ impl World {
 
     pub fn of(vector: Vector, id: Option<u64>) -> Self {
         let mut chain = EmbeddedChain::new(id.unwrap_or(vector.chain_id()), OWNER);
-        let (contracts, _) = Contracts::deploy(&mut chain, GUARDIAN).expect("deployed");
+        let (contracts, _) = CheckContracts::deploy(&mut chain, GUARDIAN).expect("deployed");
         register(&mut chain, &contracts, &vector);
         contracts.add_key(&mut chain, &vector.bytes("key"), CHECK_GAS).expect("a route");
         chain.set_account(vector.consumer());
@@ -253,7 +255,7 @@ impl World {
     pub fn reject_data(&mut self, data: Bytes, most: u64, what: &str) -> Revert {
         let bound = floor(&data).max(intrinsic(&data) + most);
         match self.show(data) {
-            Err(ChainError::Reverted { revert, gas: Some(gas) }) => {
+            Err(ChainError::Refused(Refusal::Reverted { revert, gas: Some(gas) })) => {
                 assert!(gas <= bound, "{what}: {gas} gas");
                 *revert
             }

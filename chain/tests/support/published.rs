@@ -2,11 +2,12 @@
 
 use alloy_primitives::{Address, B256, U256};
 use lorica_chain::abi;
-use lorica_chain::chain::ChainError;
+use lorica_chain::contracts::market::{Market, Policy, Roles};
+use lorica_chain::contracts::publish::Publication;
+use lorica_chain::contracts::terms::Shares;
+use lorica_chain::contracts::token::OPEN;
 use lorica_chain::embedded::EmbeddedChain;
-use lorica_chain::market::{Market, OPEN, Policy, Roles};
-use lorica_chain::publishing::Publication;
-use lorica_chain::terms::Shares;
+use lorica_chain::error::ChainError;
 use lorica_verifier::protocol::key::AdapterCommitments;
 
 use super::{EMBED_2, GUARDIAN, OWNER, Vector, points};
@@ -34,7 +35,7 @@ pub fn terms(salt: u8, uri: &str) -> Publication {
         uri: uri.into(),
         licence: "MIT".into(),
         salt: B256::repeat_byte(salt),
-        most: U256::MAX,
+        max_fee: U256::MAX,
     }
 }
 
@@ -53,8 +54,8 @@ impl Published {
         let vector = Vector::read(EMBED_2);
         let (base, adapter) = (vector.base(), adapter(&vector, 0));
         chain.set_account(PUBLISHER);
-        market.publish_base(&mut chain, &base, &terms(1, "of the base")).unwrap();
-        market.publish_adapter(&mut chain, &adapter, &terms(2, "of the adapter")).unwrap();
+        market.publisher().base(&mut chain, &base, &terms(1, "of the base")).unwrap();
+        market.publisher().adapter(&mut chain, &adapter, &terms(2, "of the adapter")).unwrap();
         let (base, adapter) = (abi::word(&base.id()), abi::word(&adapter.id()));
         Self { chain, market, vector, base, adapter }
     }

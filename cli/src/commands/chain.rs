@@ -3,54 +3,79 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use lorica::amount::{self, Amount};
+use lorica::binding;
+use lorica::check::CheckError;
+use lorica::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, read_adapter_key, read_base_key, store};
+use lorica::input::random_word;
+use lorica::registration::expect_tables;
+use lorica::settle::Settler;
+use lorica::srs::INSECURE;
 use lorica_chain::alloy_primitives::{Address, B256};
-use lorica_chain::chain::{Chain, ChainError};
-use lorica_chain::contracts::{CHECK_GAS, Step};
-use lorica_chain::market::{Market, Policy, Roles};
-use lorica_chain::publishing::Publication;
-use lorica_chain::serve::DevelopmentNode;
-use lorica_chain::terms::Shares;
-use lorica_prover::srs::Srs;
+use lorica_chain::chain::Chain;
+use lorica_chain::contracts::Step;
+use lorica_chain::contracts::market::{Market, Policy, Roles};
+use lorica_chain::contracts::publish::Publication;
+use lorica_chain::contracts::router::CHECK_GAS;
+use lorica_chain::contracts::terms::Shares;
+use lorica_chain::embedded::serve::DevelopmentNode;
+use lorica_chain::error::ChainError;
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::protocol::key::BaseCommitments;
 use serde_json::{Value, json};
 
+use super::settlement_key::settler;
 use super::verify_settlement::{answer_lines, answers_json, read_key};
-use crate::amount::{self, Amount};
-use crate::binding;
 use crate::error::Error;
-use crate::files::{AdapterKey, AdapterKeyFile, BaseKey, BaseKeyFile, MAX_SETTLEMENT_BYTES, store};
 use crate::node::{self, AccountArgs, MarketArgs, NodeArgs};
 use crate::output::Output;
-use crate::registration::expect_tables;
-use crate::requests::random_word;
-use crate::settlement_key::cached;
-use crate::srs_source::{INSECURE, SrsArgs};
+use crate::srs_args::SrsArgs;
+use crate::srs_args::policy;
 
 /// What to do with the contracts.
 #[derive(Debug, Subcommand)]
 pub enum ChainCommand {
-    /// Run a chain in memory behind JSON-RPC, to try things on: nothing is kept
+    /// Run a chain in memory behind JSON-RPC, for trials: nothing is kept when it ends
+    ///
+    /// It stands in for a development node such as anvil. Gas has no price there, so every account can send. Runs until it is
+    /// stopped.
     Serve(ServeArgs),
-    /// Deploy the contracts and write the file of their addresses
+    /// Deploy the contracts and write their addresses into a file
+    ///
+    /// The account becomes owner of router, registry of models and escrow: governance. Every other command reads the file by
+    /// --contracts or LORICA_CONTRACTS.
     Deploy(DeployArgs),
-    /// Register a base, adapters and settlement keys, each unless it is registered
+    /// Register a base, adapters and settlement keys on a chain, without an owner or a fee
+    ///
+    /// Adds the circuits of the settlement keys to the router and enables them at the escrow; only the router's owner may do so.
+    /// Registers commitments only: a model that requests are to be paid for needs `lorica chain publish`. What is registered
+    /// already is left as it is.
     Register(RegisterArgs),
-    /// Publish a base and adapters as their owner, for OPEN, so that requests can name them; each unless it is published
+    /// Publish a base or adapters, so that requests can name them and their owner is paid
+    ///
+    /// The account becomes the owner and pays the publishing fee in OPEN for each model. Without --adapter it publishes the base
+    /// with its architecture; with --adapter it publishes the adapters only. Each publication takes two steps: it reserves the id,
+    /// waits some blocks and then publishes. What is published already is left as it is.
     Publish(PublishArgs),
-    /// Stop a circuit for good, as guardian or owner of the router
+    /// Stop a circuit for good: no settlement of it is accepted any more
+    ///
+    /// Only the guardian or the owner of the router may do so. A request that no other trusted circuit settles can be refunded
+    /// after its deadline (`lorica request refund`).
     Freeze(FreezeArgs),
-    /// Check a settlement: a transaction of its consumer, or without a key file a call that costs nothing
+    /// Have the contract check a settlement, without paying anything
+    ///
+    /// With an account it sends a transaction; the account must be the consumer that the settlement is bound to. Without an
+    /// account it only calls the contract, which costs nothing and changes nothing.
     Check(CheckArgs),
 }
 
 /// Arguments of `chain serve`.
 #[derive(Args, Debug)]
 pub struct ServeArgs {
-    /// Where to listen; port 0 takes a free one
+    /// Address and port to listen on; port 0 takes a free port, which is printed
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8545")]
     pub listen: String,
-    /// The chain's id
+    /// Id of the chain
     #[arg(long, default_value_t = 31337)]
     pub chain_id: u64,
 }
@@ -59,28 +84,28 @@ pub struct ServeArgs {
 #[derive(Args, Debug)]
 pub struct DeployArgs {
     #[command(flatten)]
-    /// The node
+    /// How the node is reached.
     pub node: NodeArgs,
     #[command(flatten)]
-    /// Who owns the contracts
+    /// The account that deploys and then owns the contracts.
     pub account: AccountArgs,
-    /// Who may stop circuits besides the owner; the account itself if absent
+    /// Account that may freeze circuits besides the owner. If absent: the deploying account
     #[arg(long, value_name = "ADDRESS")]
     pub guardian: Option<Address>,
-    /// Who receives the fees for publishing; the account itself if absent
+    /// Account that may withdraw the fees for publishing. If absent: the deploying account
     #[arg(long, value_name = "ADDRESS")]
     pub treasury: Option<Address>,
-    /// Blocks between reserving and publishing a model: who holds back a publication for so long can steal it. 50 if absent,
-    /// 1 on a development node's chain
+    /// Least number of blocks between the two steps of a publication. Somebody who can hold back a publication for so long
+    /// can steal it. If absent: 50, and 1 on a development chain (31337, 1337)
     #[arg(long, value_name = "BLOCKS")]
     pub reservation_blocks: Option<u64>,
-    /// The chain that is meant; any if absent
+    /// Refuse to deploy if the node's chain has another id than this. If absent: any chain
     #[arg(long, value_name = "ID")]
     pub chain_id: Option<u64>,
-    /// Who receives the supply of OPEN; the account itself if absent
+    /// Account that receives the whole supply of OPEN. If absent: the deploying account
     #[arg(long, value_name = "ADDRESS")]
     pub holder: Option<Address>,
-    /// The file of addresses to write
+    /// File to write the contracts' addresses to
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
 }
@@ -89,29 +114,29 @@ pub struct DeployArgs {
 #[derive(Args, Debug)]
 pub struct RegisterArgs {
     #[command(flatten)]
-    /// The node
+    /// How the node is reached.
     pub node: NodeArgs,
     #[command(flatten)]
-    /// Who registers
+    /// The account that sends the transactions.
     pub account: AccountArgs,
-    /// The file of addresses
+    /// File with the contracts' addresses, as `lorica chain deploy` writes it
     #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
     pub contracts: PathBuf,
-    /// The base's key
+    /// Key of the base (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// Keys of adapters
+    /// Keys of adapters of that base (.vk; .lorica files will do)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
-    /// Settlement keys, which only the router's owner may add. Each is made again with the SRS and compared, unless --circuit
-    /// names its circuit
+    /// Settlement keys whose circuits are to be added; only the router's owner may add them. Each key is made again with the SRS
+    /// and compared, unless --circuit names its circuit
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub settlement_key: Vec<PathBuf>,
-    /// Instead of making keys again: the circuit of each, an id that you have from whom you trust
+    /// Circuit ids that you have from a source that you trust. The keys are then compared with these, and not made again
     #[arg(long, value_name = "ID", num_args = 1.., requires = "settlement_key")]
     pub circuit: Vec<B256>,
     #[command(flatten)]
-    /// The SRS
+    /// The SRS with which settlement keys are made again.
     pub srs: SrsArgs,
 }
 
@@ -119,43 +144,45 @@ pub struct RegisterArgs {
 #[derive(Args, Debug)]
 pub struct PublishArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Who will own what is published
+    /// The account that pays the fee and owns what is published.
     pub account: AccountArgs,
-    /// The base's key: published with its architecture if no adapter is named
+    /// Key of the base (.vk; a .lorica file will do). The base is published, with its architecture, if no adapter is named
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// Keys of adapters, whose base is published
+    /// Keys of adapters to publish (.vk; .lorica files will do); their base must be published already
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
-    /// Who may withdraw the contributors' share; the line's pot, or the account itself for a new line, if absent
+    /// Account that may withdraw the contributors' share, the contributors' pot. If absent: the pot of the line, and for a new line
+    /// the publishing account
     #[arg(long, value_name = "ADDRESS")]
     pub pot: Option<Address>,
-    /// Percent of a fee for prover, adapter owner, base owner and contributors
+    /// How a request's fee is divided, in percent: prover, adapter owner, base owner, contributors. It never changes for this
+    /// version
     #[arg(long, value_name = "P/A/B/C", default_value = "50/20/10/20", value_parser = parse_shares)]
     pub shares: Shares,
-    /// The line that this version continues; 0 begins a new one
+    /// Number of the line that gets this version; 0 begins a new line
     #[arg(long, default_value_t = 0)]
     pub line: u32,
-    /// Most OPEN for each publication
+    /// The most OPEN to pay as the fee of one publication
     #[arg(long, value_name = "AMOUNT", default_value = "1000", value_parser = amount::parse)]
     pub max_publishing_fee: Amount,
-    /// Where the metadata is
+    /// URI of the model's metadata, kept with the version
     #[arg(long, default_value = "")]
     pub uri: String,
-    /// SPDX expression of the licence
+    /// Licence of the model as an SPDX expression, kept with the version
     #[arg(long, default_value = "")]
     pub licence: String,
-    /// Permit what was made with the development SRS, whose trapdoor is public
+    /// Allow models that were imported with the development SRS, with which anyone can forge proofs: for tests only
     #[arg(long)]
     pub insecure_dev_srs: bool,
 }
 
 /// Four percentages, with up to two decimals, that add up to 100.
 fn parse_shares(text: &str) -> Result<Shares, String> {
-    let parsed: Result<Vec<u16>, String> = text.split('/').map(amount::parse_percent).collect();
+    let parsed: Result<Vec<u16>, _> = text.split('/').map(amount::parse_percent).collect();
     match parsed.as_deref() {
         Ok(&[prover, adapter_owner, base_owner, contributors])
             if [prover, adapter_owner, base_owner, contributors].iter().map(|&share| u32::from(share)).sum::<u32>()
@@ -171,18 +198,18 @@ fn parse_shares(text: &str) -> Result<Shares, String> {
 #[derive(Args, Debug)]
 pub struct FreezeArgs {
     #[command(flatten)]
-    /// The node
+    /// How the node is reached.
     pub node: NodeArgs,
     #[command(flatten)]
-    /// Guardian or owner
+    /// The account of the guardian or of the router's owner.
     pub account: AccountArgs,
-    /// The file of addresses
+    /// File with the contracts' addresses, as `lorica chain deploy` writes it
     #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
     pub contracts: PathBuf,
-    /// The circuit's id
+    /// Id of the circuit, as `lorica settlement-key` and `lorica inspect` print it
     #[arg(long, value_name = "ID")]
     pub circuit: B256,
-    /// Confirm: it cannot be undone, and requests that only this circuit could settle end in refunds
+    /// Confirm that you mean it: a frozen circuit stays frozen, and requests that only it could settle end in refunds
     #[arg(long, required = true)]
     pub for_good: bool,
 }
@@ -191,15 +218,15 @@ pub struct FreezeArgs {
 #[derive(Args, Debug)]
 pub struct CheckArgs {
     #[command(flatten)]
-    /// The node
+    /// How the node is reached.
     pub node: NodeArgs,
     #[command(flatten)]
-    /// The consumer; without a key the check is only called
+    /// The consumer's account; without one the check is a call and no transaction.
     pub account: AccountArgs,
-    /// The file of addresses
+    /// File with the contracts' addresses, as `lorica chain deploy` writes it
     #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
     pub contracts: PathBuf,
-    /// The settlement
+    /// The settlement to check, as `lorica settle` writes it
     #[arg(long, value_name = "FILE")]
     pub settlement: PathBuf,
 }
@@ -271,14 +298,12 @@ fn deploy(args: &DeployArgs, out: &Output) -> Result<(), Error> {
 /// Loads a base and adapters of it, if their SRS is permitted.
 fn load_models(base: &Path, adapters: &[PathBuf], insecure_dev_srs: bool, out: &Output) -> Result<Models, Error> {
     let path = base;
-    let base = BaseKey::load(path)?;
+    let base = read_base_key(path)?;
     if base.verifier_key().is_insecure() {
-        if !insecure_dev_srs {
-            return Err(Error::InsecureSrs { what: path.display().to_string() });
-        }
+        policy(insecure_dev_srs).permit(true, || path.display().to_string())?;
         out.warn(INSECURE);
     }
-    let adapters = adapters.iter().map(|path| AdapterKey::load_for(path, &base)).collect::<Result<_, _>>()?;
+    let adapters = adapters.iter().map(|path| read_adapter_key(path, &base)).collect::<Result<_, _>>()?;
     Ok(Models { base, adapters })
 }
 
@@ -290,7 +315,7 @@ struct Models {
 fn publish(args: &PublishArgs, out: &Output) -> Result<(), Error> {
     let Models { base, adapters } = load_models(&args.base, &args.adapter, args.insecure_dev_srs, out)?;
     let (market, mut chain) = args.market.connect_as(&args.account)?;
-    let pot = market.pot_for(&mut chain, args.line, args.pot)?;
+    let pot = market.publisher().pot_for(&mut chain, args.line, args.pot)?;
     let publication = || -> Result<Publication, Error> {
         Ok(Publication {
             line: args.line,
@@ -299,17 +324,17 @@ fn publish(args: &PublishArgs, out: &Output) -> Result<(), Error> {
             uri: args.uri.clone(),
             licence: args.licence.clone(),
             salt: random_word()?,
-            most: args.max_publishing_fee.units,
+            max_fee: args.max_publishing_fee.units,
         })
     };
     let mut steps = Vec::new();
     if adapters.is_empty() {
         let terms = publication()?;
-        steps.extend(out.step("publish base", || market.publish_base(&mut chain, &base.commitments, &terms))?);
+        steps.extend(out.step("publish base", || market.publisher().base(&mut chain, &base.commitments, &terms))?);
     }
     for adapter in &adapters {
         let terms = publication()?;
-        let publish = || market.publish_adapter(&mut chain, &adapter.commitments, &terms);
+        let publish = || market.publisher().adapter(&mut chain, &adapter.commitments, &terms);
         steps.extend(out.step("publish adapter", publish)?);
     }
     step_lines(&steps, out);
@@ -325,19 +350,19 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
     let insecure = base.verifier_key().is_insecure();
     let commitments = &base.commitments;
     let mut keys = Vec::new();
-    let srs = made_again(args, commitments, out)?;
+    let settler = made_again(args, commitments, out)?;
     for path in &args.settlement_key {
         let key = read_key(path)?;
         let of = key.circuit_shape();
         if of.architecture_digest != commitments.architecture_digest() || *key.tau_g2() != commitments.tau_g2 {
-            let reason = "the settlement key is for another architecture or SRS than the base's".to_owned();
-            return Err(Error::Refused { path: path.clone(), reason });
+            let reason = "the settlement key is for another architecture or SRS than the base's";
+            return Err(Error::refused(path, reason));
         }
         let circuit = B256::from(key.circuit_id());
-        let refused = |reason| Err(Error::Refused { path: path.clone(), reason });
-        match &srs {
-            Some(srs) => {
-                let own = B256::from(cached(of, srs, out)?.verifying().circuit_id());
+        let refused = |reason: String| Err(Error::refused(path, reason));
+        match &settler {
+            Some(settler) => {
+                let own = B256::from(settler.key(of, &out.steps())?.verifying().circuit_id());
                 if own != circuit {
                     return refused(format!(
                         "its circuit is {circuit}, but the key of this shape, made again, has {own}: whoever made the file \
@@ -354,15 +379,18 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
     }
     let mut chain = args.node.connect(Some(args.account.key()?), Some(contracts.chain_id))?;
     contracts.expect_deployed(&mut chain)?;
-    let mut steps = Vec::from(out.step("register base", || contracts.register_base(&mut chain, commitments))?);
+    let mut steps =
+        Vec::from(out.step("register base", || contracts.registry().register_base(&mut chain, commitments))?);
     for adapter in &adapters {
-        steps.push(out.step("register adapter", || contracts.register_adapter(&mut chain, &adapter.commitments))?);
+        steps.push(
+            out.step("register adapter", || contracts.registry().register_adapter(&mut chain, &adapter.commitments))?,
+        );
     }
     for key in &keys {
         steps.extend(out.step("add circuit", || contracts.add_circuit(&mut chain, key, CHECK_GAS))?);
         if let Ok(market) = node::market(&args.contracts) {
             let circuit = B256::from(key.circuit_id());
-            steps.push(out.step("enable circuit", || market.enable_circuit(&mut chain, circuit))?);
+            steps.push(out.step("enable circuit", || market.escrow().enable_circuit(&mut chain, circuit))?);
         }
     }
     step_lines(&steps, out);
@@ -371,9 +399,9 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
     Ok(())
 }
 
-/// The SRS with which settlement keys are made again, after the base's tables; none if no key is added, or if their circuits
-/// are named.
-fn made_again(args: &RegisterArgs, base: &BaseCommitments, out: &Output) -> Result<Option<Srs>, Error> {
+/// Loads the SRS, makes the base's tables again with it, and gives what makes settlement keys again. No SRS is loaded if no
+/// settlement key is given, or if --circuit names the circuits.
+fn made_again(args: &RegisterArgs, base: &BaseCommitments, out: &Output) -> Result<Option<Settler>, Error> {
     if args.settlement_key.is_empty() || !args.circuit.is_empty() {
         return Ok(None);
     }
@@ -383,15 +411,15 @@ fn made_again(args: &RegisterArgs, base: &BaseCommitments, out: &Output) -> Resu
         return Err(Error::Usage(reason.into()));
     }
     let srs = args.srs.load(base.log_tile, out)?;
-    out.step("make tables again", || expect_tables(&srs, base, &args.srs.name()))?;
-    Ok(Some(srs))
+    out.step("make tables again", || expect_tables(&srs, base))?;
+    Ok(Some(settler(srs)?))
 }
 
 fn freeze(args: &FreezeArgs, out: &Output) -> Result<(), Error> {
     let contracts = node::contracts(&args.contracts)?;
     let mut chain = args.node.connect(Some(args.account.key()?), Some(contracts.chain_id))?;
     contracts.expect_deployed(&mut chain)?;
-    let receipt = out.step("freeze", || contracts.freeze(&mut chain, args.circuit))?;
+    let receipt = out.step("freeze", || contracts.router().freeze(&mut chain, args.circuit))?;
     out.line(format!("circuit {} is frozen for good; {} gas", args.circuit, receipt.gas));
     let content = json!({ "circuit": args.circuit.to_string(), "gas": receipt.gas, "transaction": receipt.hash });
     out.finish("lorica.chain-freeze/1", content);
@@ -401,16 +429,16 @@ fn freeze(args: &FreezeArgs, out: &Output) -> Result<(), Error> {
 fn check(args: &CheckArgs, out: &Output) -> Result<(), Error> {
     let contracts = node::contracts(&args.contracts)?;
     let bytes = store::read(&args.settlement, MAX_SETTLEMENT_BYTES)?;
-    let settled = Settlement::decode(&bytes).map_err(Error::MalformedSettlement)?;
+    let settled = Settlement::decode(&bytes).map_err(CheckError::MalformedSettlement)?;
     let key = args.account.find()?;
     let sends = key.is_some();
     let mut chain = args.node.connect(key, Some(contracts.chain_id))?;
     contracts.expect_deployed(&mut chain)?;
     let verdict: Result<_, ChainError> = out.step("check", || {
         if sends {
-            contracts.check(&mut chain, &settled).map(|receipt| (receipt.gas, receipt.hash))
+            contracts.router().check(&mut chain, &settled).map(|receipt| (receipt.gas, receipt.hash))
         } else {
-            contracts.look(&mut chain, &settled).map(|gas| (gas, None))
+            contracts.router().simulate_check(&mut chain, &settled).map(|gas| (gas, None))
         }
     });
     let (gas, hash) = verdict.inspect_err(|error| {

@@ -1,9 +1,18 @@
 //! `lorica demo`: the whole way once, on a real model, from import to a contract's verdict, and forgeries that are rejected.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use lorica::answer::Answer;
+use lorica::check::{Accepted, CheckError, check_inference};
+use lorica::files::{AdapterFile, AdapterKey, BaseKey, FileError, store};
+use lorica::import::{ImportSizes, Imported, calibration_texts, import_base, load_adapter};
+use lorica::input::{encode, input_word, random_salt, tokenizer};
+use lorica::prover::{Job, MinimumShape, Prover};
+use lorica::registration::register_adapter;
+use lorica::srs::{AcceptedSrs, INSECURE, SrsPolicy};
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::shape::OutputKind;
 use lorica_quant::integer::BaseModel;
@@ -12,39 +21,32 @@ use lorica_verifier::protocol::keccak::keccak;
 use lorica_verifier::protocol::proof::{InferenceProof, Output as Published};
 use serde_json::{Value, json};
 
-use super::adapter::load_adapter;
 use super::demo_chain::Stage;
-use super::model::{ImportSizes, Imported, calibration_texts, import_model, parse_tau, quality_json};
-use super::verify::check;
+use super::model::{parse_tau, quality_json};
+use super::settlement_key::settler;
 use super::{shape_json, shape_text, short, word};
-use crate::answer::Answer;
 use crate::error::Error;
-use crate::files::{AdapterFile, AdapterKey, BaseKeyFile, store};
 use crate::model_fetch::{cache_dir, fetch_minilm};
 use crate::output::{Output, milliseconds, peak_memory, phases_json, size, time};
-use crate::prover::{Job, Prover, Room};
-use crate::registration::register_adapter;
 use crate::report::{Facts, chain_digests, page};
-use crate::requests::{encode, input_word, random_salt};
-use crate::settlement_key::cached;
-use crate::srs_source::{INSECURE, cached_dev};
+use crate::srs_args::development;
 
 /// Arguments of `demo`.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
-    /// log2 of the cells in a tile: 18, 20 or 22
+    /// Size of a tile: 2^TAU cells, TAU being 18, 20 or 22. Smaller tiles prove faster, and cost more gas to settle
     #[arg(long, default_value_t = 20, value_parser = parse_tau)]
     pub tau: u32,
-    /// The text to classify
+    /// Text to classify; its tokens decide the shape of the proof
     #[arg(long, allow_hyphen_values = true, default_value = TEXT)]
     pub text: String,
-    /// Folder of fixtures to take the adapters from; built-in copies otherwise
+    /// The project's fixtures folder, to take the adapters from. If absent, built-in copies serve
     #[arg(long, value_name = "DIR")]
     pub fixtures: Option<PathBuf>,
-    /// The report of the run to write, as HTML
+    /// HTML page to write about the run
     #[arg(long, value_name = "FILE", default_value = "lorica-demo.html")]
     pub report: PathBuf,
-    /// Folder to leave the files in
+    /// Folder to leave base, adapters and proof in. If absent, they are not kept
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
 }
@@ -96,9 +98,11 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     let start = Instant::now();
     out.warn(INSECURE);
     let model = out.step("fetch model", || fetch_minilm(&cache_dir()?))?;
-    let srs = cached_dev(args.tau, out)?;
+    let srs = Arc::new(development(args.tau, out)?);
     let sizes = ImportSizes { tau: args.tau, ..ImportSizes::default() };
-    let Imported { file: base, quality, encoder } = import_model(&model, &calibration_texts(None)?, sizes, &srs, out)?;
+    let Imported { file: base, quality, encoder, phases } =
+        import_base(&model, &calibration_texts(None)?, sizes, &srs, &out.steps())?;
+    out.add_phases(phases);
     drop(encoder);
     let adapters = out.step("import two adapters", || {
         ADAPTERS
@@ -110,7 +114,7 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     let key_bytes = base.key.encode().len();
     let adapter_key_bytes = adapters.first().map_or(0, |adapter| adapter.key.encode().len());
     if let Some(folder) = &args.keep {
-        std::fs::create_dir_all(folder).map_err(Error::writing(folder))?;
+        std::fs::create_dir_all(folder).map_err(FileError::writing(folder))?;
         base.store(&folder.join("base.lorica"))?;
         for (adapter, own) in adapters.iter().zip(&ADAPTERS) {
             adapter.store(&folder.join(own.name).with_extension("lorica"))?;
@@ -118,24 +122,24 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     }
     let registration = out.take_phases();
 
-    let ids = encode(&base.key.tokenizer()?, 0, &args.text)?;
-    let prover = out.step("lay out", || Prover::new(base))?;
+    let ids = encode(&tokenizer(&base.key)?, 0, &args.text)?;
+    let prover = out.step("lay out", || Prover::new(srs.clone(), base))?;
     let keys: Vec<AdapterKey> = adapters.iter().map(|adapter| adapter.key.clone()).collect();
     let mut adapters = adapters.into_iter();
     let adapter = adapters.next().map(|file| prover.load_adapter(file)).transpose()?;
     drop(adapters);
     out.take_phases();
     let salt = random_salt()?;
-    let architecture = &prover.key.commitments.architecture;
+    let architecture = &prover.key().commitments.architecture;
     let shape = architecture.shape(1, ids.len(), args.tau, OutputKind::Classify)?;
     let input = input_word(&salt, &ids, architecture.max_tokens);
-    let key = cached(&CircuitShape::of(&prover.key.commitments, shape), &srs, out)?;
-    let stage = out.step("publish and lock", || Stage::new(&prover.key, &keys, &input, key))?;
+    let key = settler(srs)?.key(&CircuitShape::of(&prover.key().commitments, shape), &out.steps())?;
+    let stage = out.step("publish and lock", || Stage::new(prover.key(), &keys, &input, key))?;
     let context = stage.binding().context();
     let on_chain_before = out.take_phases();
     let jobs = [Job { ids: ids.clone(), adapter: adapter.as_ref(), salt }];
-    let proven = out.step("prove", || prover.prove(&srs, &jobs, Room::default(), context))?;
-    out.split_last(proven.phases);
+    let proven = prover.prove(&jobs, MinimumShape::default(), context, &out.steps())?;
+    out.add_phases(proven.phases);
     let proving = out.take_phases();
     let bytes = proven.proof.encode();
     if let Some(folder) = &args.keep {
@@ -143,22 +147,20 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     }
 
     let verification = Instant::now();
-    let proof = InferenceProof::decode(&bytes).map_err(Error::MalformedProof)?;
-    let words = check(&prover.key, &keys, context, &proof)?;
+    // The demo has warned of the development SRS.
+    let check = |bytes: &[u8]| check_inference(prover.key(), &keys, context, bytes, SrsPolicy::DevelopmentForTests);
+    let Accepted { proof, words } = check(&bytes)?;
     let verified = verification.elapsed();
-    let verdict = |bytes: &[u8]| -> Result<(), Error> {
-        let proof = InferenceProof::decode(bytes).map_err(Error::MalformedProof)?;
-        check(&prover.key, &keys, context, &proof).map(drop)
-    };
+    let verdict = |bytes: &[u8]| check(bytes).map(drop);
     let forgeries = out.step("forge", || forge(&bytes, &proof, &keys, verdict));
     out.take_phases();
-    let mut on_chain = stage.settle(&prover.key, &keys, &proof, out)?;
+    let mut on_chain = stage.settle(prover.key(), &keys, &proof, out)?;
     on_chain.phases.splice(0..0, on_chain_before);
 
     let sizes = Sizes { base: base_bytes, base_key: key_bytes, adapter_key: adapter_key_bytes, proof: bytes.len() };
     let labels = keys.first().map_or(&[][..], |key| &key.labels);
     let output = proof.statement.requests.first().map(|request| &request.output);
-    let answer = output.map(|output| Answer::new(output, labels, ids.len(), prover.key.output_exponent));
+    let answer = output.map(|output| Answer::new(output, labels, ids.len(), prover.key().output_exponent));
     let times = Times { registration, proving, verified, total: start.elapsed() };
     table(args, &proof, answer.as_ref(), &quality, &times, &sizes, &forgeries, out);
     on_chain.print(out);
@@ -209,7 +211,7 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     let accepted = forgeries.iter().find(|forgery| forgery.verdict.is_none()).map(|forgery| forgery.name);
     match accepted.or(on_chain.accepted_forgery()) {
         None => Ok(()),
-        Some(name) => Err(Error::Mismatch(format!("a forgery was accepted: {name}"))),
+        Some(name) => Err(Error::Forgery(name)),
     }
 }
 
@@ -236,21 +238,21 @@ impl Times {
 fn import_adapter(
     own: &Embedded,
     fixtures: Option<&Path>,
-    srs: &lorica_prover::srs::Srs,
-    key: &crate::files::BaseKey,
+    srs: &AcceptedSrs,
+    key: &BaseKey,
     model: &BaseModel,
 ) -> Result<AdapterFile, Error> {
     let (_, integer) = match fixtures {
         Some(fixtures) => load_adapter(&fixtures.join("adapters").join(own.name), model)?,
         None => {
-            let folder = tempfile::tempdir().map_err(Error::writing(&std::env::temp_dir()))?;
+            let folder = tempfile::tempdir().map_err(FileError::writing(&std::env::temp_dir()))?;
             for (name, bytes) in own.files {
                 store::write(&folder.path().join(name), bytes)?;
             }
             load_adapter(folder.path(), model)?
         }
     };
-    register_adapter(srs, key, integer)
+    Ok(register_adapter(srs, key, integer)?)
 }
 
 /// Changes the honest proof in ways that a cheating server might try.
@@ -258,7 +260,7 @@ fn forge(
     bytes: &[u8],
     proof: &InferenceProof,
     keys: &[AdapterKey],
-    verdict: impl Fn(&[u8]) -> Result<(), Error>,
+    verdict: impl Fn(&[u8]) -> Result<(), CheckError>,
 ) -> Vec<Forgery> {
     let edit = |name, edit: &dyn Fn(&mut InferenceProof)| {
         let mut forged = proof.clone();
@@ -315,7 +317,7 @@ fn table(
 ) {
     let rule = || out.line("-".repeat(92));
     let tokens = proof.statement.requests.first().map_or(0, |request| request.ids.len());
-    out.line(format!("text      {} tokens: {}", tokens, crate::output::printable(&args.text)));
+    out.line(format!("text      {} tokens: {}", tokens, lorica::answer::printable(&args.text)));
     out.line(format!("answer    {}", answer.map(Answer::text).unwrap_or_default()));
     out.line(format!("base      {} (all-MiniLM-L6-v2)", short(&proof.statement.base)));
     out.line(format!("shape     {}", shape_text(&proof.statement.shape)));

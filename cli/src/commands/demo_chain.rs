@@ -1,19 +1,28 @@
 //! The demo's chain, an EVM in memory: models are published, a request is locked, its proof is settled, and OPEN is paid.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use lorica::amount;
+use lorica::check::CheckError;
+use lorica::files::{AdapterKey, BaseKey};
+use lorica::input::random_word;
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Address, B256, Bytes, U256};
-use lorica_chain::chain::{Chain, ChainError};
-use lorica_chain::contracts::{CHECK_GAS, Step};
+use lorica_chain::chain::Chain;
+use lorica_chain::contracts::Step;
+use lorica_chain::contracts::amounts::Amounts;
+use lorica_chain::contracts::lock::{Locking, lock};
+use lorica_chain::contracts::market::{Market, Policy, Roles};
+use lorica_chain::contracts::publish::Publication;
+use lorica_chain::contracts::request::{Payment, Settled};
+use lorica_chain::contracts::router::CHECK_GAS;
+use lorica_chain::contracts::terms::Shares;
+use lorica_chain::contracts::token::OPEN;
 use lorica_chain::embedded::EmbeddedChain;
-use lorica_chain::escrow::{Payment, Settled};
+use lorica_chain::error::{ChainError, StateError};
 use lorica_chain::keys::PrivateKey;
-use lorica_chain::locking::Locking;
-use lorica_chain::market::{Market, OPEN, Policy, Roles};
-use lorica_chain::publishing::Publication;
-use lorica_chain::terms::Shares;
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::shape::OutputKind;
 use lorica_settlement::binding::{Binding, BoundRequest};
@@ -23,27 +32,24 @@ use lorica_verifier::protocol::key::AdapterCommitments;
 use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::{Value, json};
 
-use crate::amount;
 use crate::error::Error;
-use crate::files::{AdapterKey, BaseKey};
 use crate::output::{Output, phases_json, size, time};
-use crate::requests::random_word;
 
-/// The chain that anvil imitates too.
+/// The chain's id: anvil's default.
 const CHAIN_ID: u64 = 31337;
-/// What the requester pays, in OPEN.
+/// The fee that the requester locks, in OPEN.
 const FEE: u64 = 10;
-/// What everybody starts with, in OPEN.
+/// OPEN that each party has at the start.
 const PURSE: u64 = 1_000;
-/// Seconds until the requester may have the money back.
+/// Seconds from the lock to the request's deadline.
 const PATIENCE: u64 = 3_600;
 
-/// Who takes part.
+/// A party of the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Party {
-    /// For people.
+    /// The name that is printed.
     pub(crate) name: &'static str,
-    /// On the chain.
+    /// The account on the chain.
     pub(crate) account: Address,
 }
 
@@ -66,7 +72,7 @@ pub(crate) struct Stage {
     base_line: u32,
     adapter_line: u32,
     before: Vec<(Party, U256)>,
-    key: ProvingKey,
+    key: Arc<ProvingKey>,
 }
 
 /// What happened.
@@ -114,7 +120,7 @@ impl Stage {
         base: &BaseKey,
         adapters: &[AdapterKey],
         input_digest: &Fr,
-        key: ProvingKey,
+        key: Arc<ProvingKey>,
     ) -> Result<Self, Error> {
         let mut chain = EmbeddedChain::new(CHAIN_ID, GOVERNANCE.account);
         let roles = Roles {
@@ -134,11 +140,11 @@ impl Stage {
             note(GOVERNANCE, vec![step]);
         }
         let circuit = B256::from(key.verifying().circuit_id());
-        note(GOVERNANCE, vec![market.enable_circuit(&mut chain, circuit)?]);
+        note(GOVERNANCE, vec![market.escrow().enable_circuit(&mut chain, circuit)?]);
         let signer = PrivateKey::parse(&hex::encode(random_word()?)).map_err(Error::from)?;
         let requester = Party { name: "requester", account: signer.account() };
         for party in [BASE_OWNER, ADAPTER_OWNER, requester] {
-            market.transfer(&mut chain, market.open, party.account, open(PURSE))?;
+            market.open_token().transfer(&mut chain, party.account, open(PURSE))?;
         }
 
         let publication = |uri: &str, licence: &str| -> Result<Publication, Error> {
@@ -149,22 +155,22 @@ impl Stage {
                 uri: uri.into(),
                 licence: licence.into(),
                 salt: random_word()?,
-                most: open(PURSE),
+                max_fee: open(PURSE),
             })
         };
         chain.set_account(BASE_OWNER.account);
         let terms = publication("hf:sentence-transformers/all-MiniLM-L6-v2", "Apache-2.0")?;
-        note(BASE_OWNER, market.publish_base(&mut chain, &base.commitments, &terms)?);
+        note(BASE_OWNER, market.publisher().base(&mut chain, &base.commitments, &terms)?);
         chain.set_account(ADAPTER_OWNER.account);
         for adapter in adapters {
             let terms = publication("lorica:demo-adapter", "MIT OR Apache-2.0")?;
-            note(ADAPTER_OWNER, market.publish_adapter(&mut chain, &adapter.commitments, &terms)?);
+            note(ADAPTER_OWNER, market.publisher().adapter(&mut chain, &adapter.commitments, &terms)?);
         }
         let base_id = base.commitments.id();
         let adapter_id = adapters.first().map_or(Fr::zero(), |adapter| adapter.commitments.id());
         let line = |chain: &mut EmbeddedChain, id: &Fr| -> Result<u32, Error> {
-            let line = market.line_of(chain, abi::word(id))?;
-            Ok(line.ok_or(ChainError::Unexpected { what: "a published version" })?)
+            let line = market.models().line_of(chain, abi::word(id))?;
+            Ok(line.ok_or(StateError::Unexpected { what: "a published version" }).map_err(ChainError::from)?)
         };
         let (base_line, adapter_line) = (line(&mut chain, &base_id)?, line(&mut chain, &adapter_id)?);
         let request = InferenceRequest {
@@ -183,24 +189,25 @@ impl Stage {
         };
         let before = Self::wallets(&market, &mut chain, requester)?;
         // A relayer could lock it: the signature says what the requester agreed to.
-        let id = market.request_id(&request);
+        let id = market.escrow().request_id(&request);
         let signature = signer.sign_digest(id).map_err(Error::from)?.as_bytes();
         chain.set_account(requester.account);
-        let circuits = market.circuit_count(&mut chain)?;
+        let circuits = market.escrow().circuit_count(&mut chain)?;
         let locking = Locking { request: &request, fee: request.maxFee, circuits, signature: &signature };
-        note(requester, market.lock(&mut chain, locking)?);
+        note(requester, lock(&mut chain, market.escrow(), locking)?);
         Ok(Self { chain, market, steps: all, request, requester, base_line, adapter_line, before, key })
     }
 
     fn wallets(market: &Market, chain: &mut EmbeddedChain, requester: Party) -> Result<Vec<(Party, U256)>, Error> {
         let parties = [requester, PROVER, ADAPTER_OWNER, BASE_OWNER, CONTRIBUTORS, THIEF];
-        let of = |party: Party| Ok((party, market.amounts(chain, party.account, market.open)?.wallet));
+        let of =
+            |party: Party| Ok((party, Amounts::of(chain, market.escrow(), market.open_token(), party.account)?.wallet));
         parties.map(of).into_iter().collect()
     }
 
     /// What the proof is to be bound to: the escrow, the prover as payee, the request and its fee.
     pub(crate) fn binding(&self) -> Binding {
-        let id = self.market.request_id(&self.request);
+        let id = self.market.escrow().request_id(&self.request);
         let request = BoundRequest { id: id.0, fee: self.request.maxFee.to_be_bytes() };
         Binding {
             chain_id: CHAIN_ID,
@@ -230,7 +237,8 @@ impl Stage {
         let binding = self.binding();
         let settled =
             out.step("settle", || make(&self.key, &base.verifier_key(), own, &commitments, &binding, proof))?;
-        out.step("check off chain", || settled.check(self.key.verifying(), own, &commitments))?;
+        out.step("check off chain", || settled.check(self.key.verifying(), own, &commitments))
+            .map_err(CheckError::from)?;
 
         let (market, requests) = (self.market, [self.request.clone()]);
         // While the fee is locked, and there is something to steal.
@@ -246,27 +254,34 @@ impl Stage {
         for (name, edit) in edits {
             let mut forged = settled.clone();
             edit(&mut forged);
-            let verdict = market.settle(&mut self.chain, &forged, &requests).map(drop);
+            let verdict = market.escrow().settle(&mut self.chain, &forged, &requests).map(drop);
             thefts.push(Theft::judged(name, verdict));
         }
-        let early = market.refund(&mut self.chain, &self.request).map(drop);
+        let early = market.escrow().refund(&mut self.chain, &self.request).map(drop);
         thefts.push(Theft::judged("a refund before the deadline", early));
 
-        let data = market.settle_data(&settled, &requests)?;
+        let data = market.escrow().settle_data(&settled, &requests)?;
         let (parts, calldata) = self.parts(&data)?;
         self.chain.set_account(PROVER.account);
         let Settled { receipt, payments, .. } =
-            out.step("settle and pay on chain", || market.settle(&mut self.chain, &settled, &requests))?;
+            out.step("settle and pay on chain", || market.escrow().settle(&mut self.chain, &settled, &requests))?;
         self.note(PROVER, "settle: proof checked, fee divided", receipt.gas);
-        let payment = payments.into_iter().next().ok_or(ChainError::Unexpected { what: "the payment" })?;
+        let payment = payments
+            .into_iter()
+            .next()
+            .ok_or(StateError::Unexpected { what: "the payment" })
+            .map_err(ChainError::from)?;
 
         self.chain.set_account(THIEF.account);
-        let again = market.settle(&mut self.chain, &settled, &requests).map(drop);
+        let again = market.escrow().settle(&mut self.chain, &settled, &requests).map(drop);
         thefts.push(Theft::judged("the same proof once more", again));
         self.chain.advance(PATIENCE + 1);
-        let late = market.refund(&mut self.chain, &self.request).map(drop);
+        let late = market.escrow().refund(&mut self.chain, &self.request).map(drop);
         thefts.push(Theft::judged("a refund of what is settled", late));
-        let stolen = market.withdraw_model(&mut self.chain, self.adapter_line, market.open, THIEF.account).map(drop);
+        let stolen = market
+            .escrow()
+            .withdraw_owner_share(&mut self.chain, self.adapter_line, market.open, THIEF.account)
+            .map(drop);
         thefts.push(Theft::judged("the adapter owner's share", stolen));
         self.withdraw_all()?;
 
@@ -281,7 +296,7 @@ impl Stage {
             settlement: settled.encode().len(),
             log_rows: self.key.verifying().log_rows(),
             thefts,
-            request: market.request_id(&self.request),
+            request: market.escrow().request_id(&self.request),
             terms: self.request,
             circuit: settled.circuit,
             payment,
@@ -301,13 +316,22 @@ impl Stage {
         let chain = &mut self.chain;
         let mut gas = Vec::new();
         chain.set_account(PROVER.account);
-        gas.push((PROVER, market.withdraw(chain, open, PROVER.account)?.gas));
+        gas.push((PROVER, market.escrow().withdraw(chain, open, PROVER.account)?.gas));
         chain.set_account(ADAPTER_OWNER.account);
-        gas.push((ADAPTER_OWNER, market.withdraw_model(chain, self.adapter_line, open, ADAPTER_OWNER.account)?.gas));
+        gas.push((
+            ADAPTER_OWNER,
+            market.escrow().withdraw_owner_share(chain, self.adapter_line, open, ADAPTER_OWNER.account)?.gas,
+        ));
         chain.set_account(BASE_OWNER.account);
-        gas.push((BASE_OWNER, market.withdraw_model(chain, self.base_line, open, BASE_OWNER.account)?.gas));
+        gas.push((
+            BASE_OWNER,
+            market.escrow().withdraw_owner_share(chain, self.base_line, open, BASE_OWNER.account)?.gas,
+        ));
         chain.set_account(CONTRIBUTORS.account);
-        gas.push((CONTRIBUTORS, market.withdraw_pot(chain, self.adapter_line, open, CONTRIBUTORS.account)?.gas));
+        gas.push((
+            CONTRIBUTORS,
+            market.escrow().withdraw_pot_share(chain, self.adapter_line, open, CONTRIBUTORS.account)?.gas,
+        ));
         for (party, gas) in gas {
             self.note(party, "withdraw", gas);
         }

@@ -1,39 +1,50 @@
 //! `lorica govern`: what governance may set, and who governs.
 
 use clap::{Args, Subcommand, ValueEnum};
+use lorica::amount::{self, Amount};
 use lorica_chain::alloy_primitives::Address;
 use lorica_chain::chain::Chain;
 use lorica_chain::contracts::Step;
-use lorica_chain::governance::{Governance, Owned};
-use lorica_chain::terms::Bounds;
-use lorica_chain::terms::Kind;
+use lorica_chain::contracts::govern::{Governance, Owned, accept_ownership, offer_ownership};
+use lorica_chain::contracts::terms::Bounds;
+use lorica_chain::contracts::terms::Kind;
 use serde_json::{Map, Value, json};
 
 use super::chain::{step_json, step_lines};
 use super::line::{done, done_json};
-use crate::amount::{self, Amount};
 use crate::error::Error;
 use crate::node::{MarketArgs, SenderArgs, Token, parse_account, parse_token, token_name, units};
 use crate::output::Output;
 
-/// What to set.
+/// What to do with the settings.
 #[derive(Debug, Subcommand)]
 pub enum GovernCommand {
-    /// Say what is set, and who may set it
+    /// Print all settings and who may change them
     Show(ShowArgs),
-    /// Set what publishing costs, as owner of the registry of models
+    /// Set what publishing a model costs; only the owner of the registry of models may
     Fee(FeeArgs),
-    /// Set the bounds of shares, as owner of the registry of models, for what is published from now on
+    /// Set how far publishers may divide fees; only the owner of the registry of models may
+    ///
+    /// The bounds hold for versions that are published from now on. Published versions keep their shares. A bound that is not
+    /// named stays as it is.
     Bounds(BoundsArgs),
-    /// Name another treasury, as owner of the registry of models. Fees that are not withdrawn go with it
+    /// Name another treasury; only the owner of the registry of models may
+    ///
+    /// The treasury is the account that withdraws the fees for publishing. The new one also gets the fees that the old one has
+    /// not withdrawn.
     Treasury(TreasuryArgs),
-    /// Allow a token for new requests, or disallow it, as owner of the escrow
+    /// Allow or disallow a token for new requests; only the owner of the escrow may
+    ///
+    /// OPEN and the chain's gas token are always allowed. Never allow a token whose balances change by themselves. What is
+    /// locked or owed already is not touched.
     Token(TokenArgs),
-    /// Fetch the fees for publishing, as the treasury
+    /// Withdraw the fees for publishing; only the treasury may
     WithdrawFees(WithdrawFeesArgs),
-    /// Offer the contracts to who may then accept them, as their owner
+    /// Offer the ownership of contracts to another account; only their owner may
+    ///
+    /// The ownership passes when that account runs `lorica govern accept`. Until then the offer can be withdrawn.
     Offer(OfferArgs),
-    /// Take over contracts that are offered to the account
+    /// Accept the ownership of contracts that was offered to the account
     Accept(AcceptArgs),
 }
 
@@ -41,14 +52,14 @@ pub enum GovernCommand {
 #[derive(Args, Debug)]
 pub struct ShowArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
-    /// Whether new requests may use these: open, native, or a token's address
+    /// Also say whether new requests may pay in these tokens: open, native (the gas token), or a token's address
     #[arg(long, num_args = 1.., value_parser = parse_token)]
     pub token: Vec<Token>,
 }
 
-/// What is published, on the command line.
+/// A kind of model that can be published, as the command line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KindName {
     /// An architecture
@@ -73,12 +84,12 @@ impl From<KindName> for Kind {
 #[derive(Args, Debug)]
 pub struct FeeArgs {
     #[command(flatten)]
-    /// The owner
+    /// The node, the contracts, and the account of the registry's owner.
     pub by: SenderArgs,
-    /// Of what
+    /// What the fee is for
     #[arg(long)]
     pub kind: KindName,
-    /// OPEN, 100,000 at most
+    /// The fee in OPEN, 100,000 at most
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
     pub amount: Amount,
 }
@@ -87,10 +98,10 @@ pub struct FeeArgs {
 #[derive(Args, Debug)]
 pub struct BoundsArgs {
     #[command(flatten)]
-    /// The owner
+    /// The node, the contracts, and the account of the registry's owner.
     pub by: SenderArgs,
     #[command(flatten)]
-    /// What
+    /// The bounds to set.
     pub bounds: NewBounds,
 }
 
@@ -98,13 +109,13 @@ pub struct BoundsArgs {
 #[derive(Args, Clone, Copy, Debug)]
 #[group(required = true, multiple = true)]
 pub struct NewBounds {
-    /// Least share of a prover, 10 to 80 percent; as it is if absent
+    /// The least percent of a fee that goes to the prover, 10 to 80
     #[arg(long, value_name = "PERCENT", value_parser = amount::parse_percent)]
     pub min_prover: Option<u16>,
-    /// Least share of a base's owner, 0 to 10 percent; as it is if absent
+    /// The least percent of a fee that goes to the base's owner, 0 to 10
     #[arg(long, value_name = "PERCENT", value_parser = amount::parse_percent)]
     pub min_base_owner: Option<u16>,
-    /// Most for contributors, 10 to 100 percent; as it is if absent
+    /// The most percent of a fee that may go to contributors, 10 to 100
     #[arg(long, value_name = "PERCENT", value_parser = amount::parse_percent)]
     pub max_contributors: Option<u16>,
 }
@@ -113,9 +124,9 @@ pub struct NewBounds {
 #[derive(Args, Debug)]
 pub struct TreasuryArgs {
     #[command(flatten)]
-    /// The owner
+    /// The node, the contracts, and the account of the registry's owner.
     pub by: SenderArgs,
-    /// The treasury from now on
+    /// Account that becomes the treasury
     #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub to: Address,
 }
@@ -124,15 +135,15 @@ pub struct TreasuryArgs {
 #[derive(Args, Debug)]
 pub struct TokenArgs {
     #[command(flatten)]
-    /// The owner
+    /// The node, the contracts, and the account of the escrow's owner.
     pub by: SenderArgs,
-    /// The token
+    /// Address of the token's contract
     #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub token: Address,
-    /// New requests may use it
+    /// Allow new requests to pay in it
     #[arg(long, required_unless_present = "disallow")]
     pub allow: bool,
-    /// New requests may not use it
+    /// Refuse new requests that pay in it
     #[arg(long, conflicts_with = "allow")]
     pub disallow: bool,
 }
@@ -141,9 +152,9 @@ pub struct TokenArgs {
 #[derive(Args, Debug)]
 pub struct WithdrawFeesArgs {
     #[command(flatten)]
-    /// The treasury
+    /// The node, the contracts, and the account of the treasury.
     pub by: SenderArgs,
-    /// Where to; the account itself if absent
+    /// Account that receives the OPEN. If absent: the treasury itself
     #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub to: Option<Address>,
 }
@@ -151,11 +162,11 @@ pub struct WithdrawFeesArgs {
 /// A contract with an owner, on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ContractName {
-    /// Adds circuits and freezes them
+    /// The router: its owner adds and freezes circuits
     Router,
-    /// Sets fees, bounds and the treasury
+    /// The registry of models: its owner sets publishing fees, bounds of shares and the treasury
     Models,
-    /// Allows tokens
+    /// The escrow: its owner allows tokens
     Escrow,
 }
 
@@ -169,7 +180,7 @@ impl From<ContractName> for Owned {
     }
 }
 
-/// Contracts; all if none is named.
+/// The contracts that are named, or all three.
 fn owned(names: &[ContractName]) -> Vec<Owned> {
     let named = |of: &Owned| names.is_empty() || names.iter().any(|&name| Owned::from(name) == *of);
     Owned::ALL.into_iter().filter(named).collect()
@@ -179,15 +190,15 @@ fn owned(names: &[ContractName]) -> Vec<Owned> {
 #[derive(Args, Debug)]
 pub struct OfferArgs {
     #[command(flatten)]
-    /// The owner
+    /// The node, the contracts, and the account of the contracts' owner.
     pub by: SenderArgs,
-    /// To whom
+    /// Account that may accept the ownership
     #[arg(long, value_name = "ADDRESS", required_unless_present = "withdraw_offer", value_parser = parse_account)]
     pub to: Option<Address>,
-    /// Withdraw the offer
+    /// Withdraw an offer instead of making one
     #[arg(long, conflicts_with = "to")]
     pub withdraw_offer: bool,
-    /// Which; all three if absent
+    /// The contracts to offer. If absent: all three
     #[arg(long, num_args = 1..)]
     pub contract: Vec<ContractName>,
 }
@@ -196,9 +207,9 @@ pub struct OfferArgs {
 #[derive(Args, Debug)]
 pub struct AcceptArgs {
     #[command(flatten)]
-    /// To whom they are offered
+    /// The node, the contracts, and the account of the one that they are offered to.
     pub by: SenderArgs,
-    /// Which; all three if absent
+    /// The contracts to accept. If absent: all three
     #[arg(long, num_args = 1..)]
     pub contract: Vec<ContractName>,
 }
@@ -233,11 +244,11 @@ fn bounds_json(bounds: Bounds) -> Value {
 
 fn show(args: &ShowArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect(None)?;
-    let set = market.governance(&mut chain)?;
+    let set = Governance::read(&mut chain, &market)?;
     let mut tokens = Vec::new();
     for token in &args.token {
         let token = token.address(&market);
-        tokens.push((token, market.token_allowed(&mut chain, token)?));
+        tokens.push((token, market.escrow().token_allowed(&mut chain, token)?));
     }
     governance_lines(&set, out);
     for (token, allowed) in &tokens {
@@ -279,7 +290,7 @@ fn governance_lines(set: &Governance, out: &Output) {
 fn fee(args: &FeeArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let (kind, fee) = (Kind::from(args.kind), units(args.amount, Token::Open)?);
-    let receipt = out.step("fee", || market.set_publishing_fee(&mut chain, kind, fee))?;
+    let receipt = out.step("fee", || market.models().set_publishing_fee(&mut chain, kind, fee))?;
     let (name, said) = (kind.name(), amount::show(fee));
     out.line(format!("publishing of kind {name} costs {said} OPEN; {}", done(receipt.as_ref())));
     let content = json!({ "kind": name, "fee": fee.to_string() });
@@ -289,13 +300,13 @@ fn fee(args: &FeeArgs, out: &Output) -> Result<(), Error> {
 
 fn bounds(args: &BoundsArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
-    let old = market.bounds(&mut chain)?;
+    let old = market.models().bounds(&mut chain)?;
     let bounds = Bounds {
         min_prover: args.bounds.min_prover.unwrap_or(old.min_prover),
         min_base_owner: args.bounds.min_base_owner.unwrap_or(old.min_base_owner),
         max_contributors: args.bounds.max_contributors.unwrap_or(old.max_contributors),
     };
-    let receipt = out.step("bounds", || market.set_bounds(&mut chain, bounds))?;
+    let receipt = out.step("bounds", || market.models().set_bounds(&mut chain, bounds))?;
     out.line(format!("shares: {}; {}", bounds_text(bounds), done(receipt.as_ref())));
     let content = json!({ "basis_points": bounds_json(bounds) });
     out.finish("lorica.govern-bounds/1", done_json(receipt.as_ref(), content));
@@ -304,7 +315,7 @@ fn bounds(args: &BoundsArgs, out: &Output) -> Result<(), Error> {
 
 fn treasury(args: &TreasuryArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
-    let receipt = out.step("treasury", || market.set_treasury(&mut chain, args.to))?;
+    let receipt = out.step("treasury", || market.models().set_treasury(&mut chain, args.to))?;
     out.line(format!("the treasury is {}; {}", args.to, done(receipt.as_ref())));
     let content = json!({ "treasury": args.to.to_string() });
     out.finish("lorica.govern-treasury/1", done_json(receipt.as_ref(), content));
@@ -313,7 +324,7 @@ fn treasury(args: &TreasuryArgs, out: &Output) -> Result<(), Error> {
 
 fn token(args: &TokenArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
-    let receipt = out.step("token", || market.allow_token(&mut chain, args.token, args.allow))?;
+    let receipt = out.step("token", || market.escrow().allow_token(&mut chain, args.token, args.allow))?;
     let verb = if args.allow { "may" } else { "may not" };
     let name = token_name(args.token, &market);
     out.line(format!("new requests {verb} use the token {name}; {}", done(receipt.as_ref())));
@@ -330,7 +341,7 @@ fn token(args: &TokenArgs, out: &Output) -> Result<(), Error> {
 fn withdraw_fees(args: &WithdrawFeesArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let to = args.to.unwrap_or_else(|| chain.account());
-    let withdrawn = out.step("withdraw fees", || market.withdraw_fees(&mut chain, to))?;
+    let withdrawn = out.step("withdraw fees", || market.models().withdraw_fees(&mut chain, to))?;
     match &withdrawn {
         Some((amount, receipt)) => out.line(format!("{} OPEN to {to}; {} gas", amount::show(*amount), receipt.gas)),
         None => out.line("no fees are to be withdrawn, nothing is sent"),
@@ -351,7 +362,7 @@ fn finish_steps(schema: &str, account: Option<Address>, steps: &[Step], out: &Ou
 fn offer(args: &OfferArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let contracts = owned(&args.contract);
-    let steps = out.step("offer", || market.offer_ownership(&mut chain, &contracts, args.to))?;
+    let steps = out.step("offer", || offer_ownership(&mut chain, &market, &contracts, args.to))?;
     out.line(match args.to {
         Some(to) => format!("offered to {to}:"),
         None => "not on offer:".into(),
@@ -363,7 +374,7 @@ fn offer(args: &OfferArgs, out: &Output) -> Result<(), Error> {
 fn accept(args: &AcceptArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let contracts = owned(&args.contract);
-    let steps = out.step("accept", || market.accept_ownership(&mut chain, &contracts))?;
+    let steps = out.step("accept", || accept_ownership(&mut chain, &market, &contracts))?;
     let account = chain.account();
     out.line(format!("owned by {account}:"));
     finish_steps("lorica.govern-accept/1", Some(account), &steps, out);

@@ -4,28 +4,27 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use lorica_quant::integer::{Executor, RequestOutput};
-use lorica_verifier::protocol::proof::Output as Published;
+use lorica::answer::{Answer, kind_name, kind_of};
+use lorica::files::{AdapterFile, BaseFile};
+use lorica::input::{encode, tokenizer};
+use lorica::prover::published;
+use lorica_quant::integer::Executor;
 use serde_json::json;
 
-use super::model::kind_of;
-use super::{kind_name, word};
-use crate::answer::Answer;
+use super::word;
 use crate::error::Error;
-use crate::files::{AdapterFile, BaseFile, BaseKeyFile};
 use crate::output::{Output, joined, phases_json};
-use crate::requests::encode;
 
 /// Arguments of `infer`.
 #[derive(Args, Debug)]
 pub struct InferArgs {
-    /// The base
+    /// The imported base (.lorica)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// An adapter of the base
+    /// An imported adapter (.lorica) of that base; without one the answer is the base's embedding
     #[arg(long, value_name = "FILE")]
     pub adapter: Option<PathBuf>,
-    /// The text
+    /// The text to run the model on
     #[arg(long, allow_hyphen_values = true)]
     pub text: String,
 }
@@ -37,16 +36,11 @@ pub struct InferArgs {
 pub fn run(args: &InferArgs, out: &Output) -> Result<(), Error> {
     let BaseFile { key, model, .. } = out.step("load base", || BaseFile::load(&args.base))?;
     let adapter = args.adapter.as_deref().map(|path| AdapterFile::load(path, &key)).transpose()?;
-    let ids = encode(&key.tokenizer()?, 0, &args.text)?;
+    let ids = encode(&tokenizer(&key)?, 0, &args.text)?;
     let executor = out.step("validate", || Executor::new(Arc::new(model)))?;
     let kind = kind_of(adapter.as_ref().is_some_and(|adapter| adapter.key.has_head));
     let output = out.step("execute", || executor.infer(&ids, adapter.as_ref().map(|a| &a.model), kind))?;
-    let published = match output {
-        RequestOutput::Embed { sums, .. } => Published::Embed { sums },
-        RequestOutput::Classify { logits, label } => {
-            Published::Classify { logits: logits.to_vec(), label: u8::try_from(label).unwrap_or(u8::MAX) }
-        }
-    };
+    let published = published(&output);
     let labels = adapter.as_ref().map_or(&[][..], |adapter| &adapter.key.labels);
     let answer = Answer::new(&published, labels, ids.len(), key.output_exponent);
     out.line(format!("{} tokens; {}", ids.len(), answer.text()));

@@ -5,28 +5,30 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use lorica::answer::kind_of;
+use lorica::answer::printable;
+use lorica::files::FileError;
+use lorica::files::{
+    ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterFile, AdapterKey, BASE_KEY_MAGIC, BASE_MAGIC, BaseFile, BaseKey,
+    MAX_ADAPTER_BYTES, MAX_BASE_BYTES, MAX_KEY_BYTES, MAX_PROOF_BYTES, MAX_SETTLEMENT_BYTES, PROOF_MAGIC,
+    SETTLEMENT_KEY_MAGIC, SETTLEMENT_MAGIC, SRS_MAGIC, store,
+};
+use lorica::srs::INSECURE;
 use lorica_circuits::bn254::Fr;
 use lorica_prover::srs::Srs;
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::{Map, Value, json};
 
-use super::model::kind_of;
 use super::verify_settlement::{answers_json, read_key};
 use super::{architecture_json, kind_name, shape_json, word};
 use crate::error::Error;
-use crate::files::{
-    ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterFile, AdapterKey, BASE_KEY_MAGIC, BASE_MAGIC, BaseFile, BaseKey,
-    MAX_ADAPTER_BYTES, MAX_BASE_BYTES, MAX_KEY_BYTES, MAX_PROOF_BYTES, MAX_SETTLEMENT_BYTES, PROOF_MAGIC,
-    SETTLEMENT_KEY_MAGIC, SETTLEMENT_MAGIC, SRS_MAGIC, store,
-};
-use crate::output::{Output, printable};
-use crate::srs_source::INSECURE;
+use crate::output::Output;
 
 /// Arguments of `inspect`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// A base, adapter, key, proof, settlement or SRS
+    /// The file: a base, an adapter, a key of either, a proof, a settlement, a settlement key or an SRS
     pub file: PathBuf,
 }
 
@@ -37,8 +39,8 @@ pub struct InspectArgs {
 pub fn run(args: &InspectArgs, out: &Output) -> Result<(), Error> {
     let path = &args.file;
     let mut magic = [0u8; 8];
-    let refused = |_| Error::Refused { path: path.clone(), reason: "not one of Lorica's files".into() };
-    File::open(path).map_err(Error::reading(path))?.read_exact(&mut magic).map_err(refused)?;
+    let foreign = || Error::refused(path, "not one of Lorica's files");
+    File::open(path).map_err(FileError::reading(path))?.read_exact(&mut magic).map_err(|_| foreign())?;
     let mut content = match &magic {
         BASE_MAGIC => base(path)?,
         BASE_KEY_MAGIC => base_key(path, out)?,
@@ -48,9 +50,9 @@ pub fn run(args: &InspectArgs, out: &Output) -> Result<(), Error> {
         SETTLEMENT_MAGIC => settlement(path)?,
         SETTLEMENT_KEY_MAGIC => settlement_key(path)?,
         SRS_MAGIC => srs(path)?,
-        _ => return Err(Error::Refused { path: path.clone(), reason: "not one of Lorica's files".into() }),
+        _ => return Err(foreign()),
     };
-    let bytes = std::fs::metadata(path).map_err(Error::reading(path))?.len();
+    let bytes = std::fs::metadata(path).map_err(FileError::reading(path))?.len();
     if let Value::Object(content) = &mut content {
         if content.get("insecure_srs") == Some(&Value::Bool(true)) {
             out.warn(INSECURE);
@@ -125,19 +127,19 @@ fn with(kind: &str, version: u16, bytes: &[u8], fields: Map<String, Value>) -> V
 
 fn base(path: &Path) -> Result<Value, Error> {
     let bytes = store::read(path, MAX_BASE_BYTES)?;
-    let file = BaseFile::decode(&bytes).map_err(Error::file(path))?;
-    file.key.commitments.validate().map_err(|source| Error::Key { path: path.into(), source })?;
+    let file = BaseFile::decode(&bytes).map_err(FileError::malformed(path))?;
+    file.key.commitments.validate().map_err(|source| FileError::Key { path: path.into(), source })?;
     let mut fields = base_fields(&file.key);
     fields.insert("source_sha256".into(), hex::encode(file.source).into());
     fields.insert("cells".into(), file.model.columns.cells().into());
-    Ok(with("base", crate::files::VERSION, &bytes, fields))
+    Ok(with("base", lorica::files::VERSION, &bytes, fields))
 }
 
 fn base_key(path: &Path, _out: &Output) -> Result<Value, Error> {
     let bytes = store::read(path, MAX_KEY_BYTES)?;
-    let key = BaseKey::decode(&bytes).map_err(Error::file(path))?;
-    key.commitments.validate().map_err(|source| Error::Key { path: path.into(), source })?;
-    Ok(with("base key", crate::files::VERSION, &bytes, base_fields(&key)))
+    let key = BaseKey::decode(&bytes).map_err(FileError::malformed(path))?;
+    key.commitments.validate().map_err(|source| FileError::Key { path: path.into(), source })?;
+    Ok(with("base key", lorica::files::VERSION, &bytes, base_fields(&key)))
 }
 
 fn adapter_fields(key: &AdapterKey) -> Map<String, Value> {
@@ -152,21 +154,21 @@ fn adapter_fields(key: &AdapterKey) -> Map<String, Value> {
 
 fn adapter(path: &Path) -> Result<Value, Error> {
     let bytes = store::read(path, MAX_ADAPTER_BYTES)?;
-    let file = AdapterFile::decode(&bytes).map_err(Error::file(path))?;
+    let file = AdapterFile::decode(&bytes).map_err(FileError::malformed(path))?;
     let mut fields = adapter_fields(&file.key);
     fields.insert("cells".into(), file.model.columns.cells().into());
-    Ok(with("adapter", crate::files::VERSION, &bytes, fields))
+    Ok(with("adapter", lorica::files::VERSION, &bytes, fields))
 }
 
 fn adapter_key(path: &Path) -> Result<Value, Error> {
     let bytes = store::read(path, MAX_KEY_BYTES)?;
-    let key = AdapterKey::decode(&bytes).map_err(Error::file(path))?;
-    Ok(with("adapter key", crate::files::VERSION, &bytes, adapter_fields(&key)))
+    let key = AdapterKey::decode(&bytes).map_err(FileError::malformed(path))?;
+    Ok(with("adapter key", lorica::files::VERSION, &bytes, adapter_fields(&key)))
 }
 
 fn proof(path: &Path) -> Result<Value, Error> {
     let bytes = store::read(path, MAX_PROOF_BYTES)?;
-    let proof = InferenceProof::decode(&bytes).map_err(Error::file(path))?;
+    let proof = InferenceProof::decode(&bytes).map_err(FileError::malformed(path))?;
     let statement = &proof.statement;
     let requests: Vec<Value> = statement
         .requests
@@ -191,10 +193,10 @@ fn proof(path: &Path) -> Result<Value, Error> {
 
 fn settlement(path: &Path) -> Result<Value, Error> {
     let bytes = store::read(path, MAX_SETTLEMENT_BYTES)?;
-    let settled = Settlement::decode(&bytes).map_err(Error::file(path))?;
+    let settled = Settlement::decode(&bytes).map_err(FileError::malformed(path))?;
     let fields = json!({
         "checked": false, "circuit": format!("0x{}", hex::encode(settled.circuit)), "base": word(&settled.base),
-        "binding": crate::binding::to_json(&settled.binding), "context": word(&settled.binding.context()),
+        "binding": lorica::binding::to_json(&settled.binding), "context": word(&settled.binding.context()),
         "requests": answers_json(&settled), "witness_commitments": settled.witness.len(),
     });
     let Value::Object(fields) = fields else { return Ok(Value::Null) };

@@ -3,33 +3,45 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use lorica::amount;
+use lorica::answer::printable;
+use lorica::files::FileError;
+use lorica::files::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterKey, BaseKey, MAX_BASE_BYTES, store};
 use lorica_chain::abi;
 use lorica_chain::alloy_primitives::{Address, U256};
-use lorica_chain::chain::{Chain, ChainError, Receipt};
-use lorica_chain::escrow::{ModelAmounts, NATIVE};
-use lorica_chain::lines::Version;
-use lorica_chain::market::Market;
-use lorica_chain::terms::Shares;
+use lorica_chain::chain::{Chain, Receipt};
+use lorica_chain::contracts::amounts::LineAmounts;
+use lorica_chain::contracts::market::Market;
+use lorica_chain::contracts::models::Version;
+use lorica_chain::contracts::terms::Shares;
+use lorica_chain::contracts::token::NATIVE;
+use lorica_chain::error::ChainError;
 use serde_json::{Value, json};
 
-use crate::amount;
 use crate::error::Error;
-use crate::files::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterKey, BaseKey, MAX_BASE_BYTES, store};
 use crate::node::{MarketArgs, SenderArgs, parse_account, token_name};
-use crate::output::{Output, joined, printable};
+use crate::output::{Output, joined};
 
 /// What to do with a line.
 #[derive(Debug, Subcommand)]
 pub enum LineCommand {
-    /// Say who owns a line, and what is known of a version
+    /// Print who owns a line, what it is owed, and the terms of a version
     Show(ShowArgs),
-    /// Retire a version, as the line's owner: no further request is locked for it, and locked ones are settled as ever
+    /// Retire a version for good: no further request is locked for it; only the line's owner may
+    ///
+    /// Requests that are locked already are settled as before. A retired base stops its adapters too.
     Retire(RetireArgs),
-    /// Offer a line to who may then accept it, as its owner. What the owner is owed when it is accepted goes with it
+    /// Offer a line to another account; only its owner may
+    ///
+    /// The line passes when that account runs `lorica line accept`. What the line has earned and its owner has not withdrawn by
+    /// then passes with it: withdraw first.
     Offer(OfferArgs),
-    /// Take over a line that is offered to the account
+    /// Accept a line that was offered to the account
     Accept(AcceptArgs),
-    /// Name another contributors' pot, as the present one. What the contributors are owed goes with it
+    /// Name another account as a line's contributors' pot; only the present pot may
+    ///
+    /// The contributors' pot is the account that withdraws the contributors' share. What it has not withdrawn passes to the new
+    /// one.
     Pot(PotArgs),
 }
 
@@ -37,10 +49,10 @@ pub enum LineCommand {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 pub struct LineArgs {
-    /// The line of this base or adapter (its key)
+    /// Key of a base or adapter (.vk; a .lorica file will do): the line that it is published in
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// The line with this number
+    /// The line's number, instead of --model
     #[arg(long, value_name = "NUMBER")]
     pub line: Option<u32>,
 }
@@ -60,10 +72,10 @@ impl LineArgs {
 #[derive(Args, Debug)]
 pub struct ShowArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Which
+    /// The line.
     pub line: LineArgs,
 }
 
@@ -71,12 +83,12 @@ pub struct ShowArgs {
 #[derive(Args, Debug)]
 pub struct RetireArgs {
     #[command(flatten)]
-    /// The line's owner
+    /// The node, the contracts, and the account of the line's owner.
     pub by: SenderArgs,
-    /// The version: the key of a base or adapter
+    /// Key of the base or adapter (.vk; a .lorica file will do) that is retired
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
-    /// Confirm: it cannot be undone
+    /// Confirm that you mean it: a retired version stays retired
     #[arg(long, required = true)]
     pub for_good: bool,
 }
@@ -85,15 +97,15 @@ pub struct RetireArgs {
 #[derive(Args, Debug)]
 pub struct OfferArgs {
     #[command(flatten)]
-    /// The line's owner
+    /// The node, the contracts, and the account of the line's owner.
     pub by: SenderArgs,
     #[command(flatten)]
-    /// Which
+    /// The line.
     pub line: LineArgs,
-    /// To whom
+    /// Account that may accept the line
     #[arg(long, value_name = "ADDRESS", required_unless_present = "withdraw_offer", value_parser = parse_account)]
     pub to: Option<Address>,
-    /// Withdraw the offer
+    /// Withdraw an offer instead of making one
     #[arg(long, conflicts_with = "to")]
     pub withdraw_offer: bool,
 }
@@ -102,10 +114,10 @@ pub struct OfferArgs {
 #[derive(Args, Debug)]
 pub struct AcceptArgs {
     #[command(flatten)]
-    /// To whom it is offered
+    /// The node, the contracts, and the account of the one that the line is offered to.
     pub by: SenderArgs,
     #[command(flatten)]
-    /// Which
+    /// The line.
     pub line: LineArgs,
 }
 
@@ -113,15 +125,15 @@ pub struct AcceptArgs {
 #[derive(Args, Debug)]
 pub struct PotArgs {
     #[command(flatten)]
-    /// The present pot
+    /// The node, the contracts, and the account of the present pot.
     pub by: SenderArgs,
     #[command(flatten)]
-    /// Which
+    /// The line.
     pub line: LineArgs,
-    /// The pot from now on
+    /// Account that becomes the contributors' pot
     #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub to: Address,
-    /// Confirm: it holds at once, and only the new pot can change it
+    /// Confirm that you mean it: it holds at once, and only the new pot can change it again
     #[arg(long, required = true)]
     pub for_good: bool,
 }
@@ -134,14 +146,14 @@ fn model_id(path: &Path) -> Result<U256, Error> {
     } else {
         BaseKey::decode(&bytes).map(|key| key.commitments.id())
     };
-    Ok(abi::word(&id.map_err(Error::file(path))?))
+    Ok(abi::word(&id.map_err(FileError::malformed(path))?))
 }
 
 /// Line and id of a base or adapter, by its key.
 fn published(market: &Market, chain: &mut impl Chain, path: &Path) -> Result<(u32, U256), Error> {
     let id = model_id(path)?;
-    let reason = || "it is not published on this chain".to_owned();
-    let line = market.line_of(chain, id)?.ok_or_else(|| Error::Refused { path: path.into(), reason: reason() })?;
+    let line =
+        market.models().line_of(chain, id)?.ok_or_else(|| Error::refused(path, "it is not published on this chain"))?;
     Ok((line, id))
 }
 
@@ -164,25 +176,26 @@ pub fn run(command: &LineCommand, out: &Output) -> Result<(), Error> {
     }
 }
 
-/// What a line is owed in OPEN and in the gas token.
-fn owed(market: &Market, chain: &mut impl Chain, line: u32) -> Result<[(Address, ModelAmounts); 2], ChainError> {
-    let mut of = |token| market.model_amounts(chain, line, token).map(|amounts| (token, amounts));
+/// Amounts of OPEN and of the gas token that a line has earned and nobody has withdrawn.
+fn owed(market: &Market, chain: &mut impl Chain, line: u32) -> Result<[(Address, LineAmounts); 2], ChainError> {
+    let mut of =
+        |token| LineAmounts::of(chain, market.models(), market.escrow(), line, token).map(|amounts| (token, amounts));
     Ok([of(market.open)?, of(NATIVE)?])
 }
 
-/// Amounts that are not zero, for people; none if all are.
+/// The amounts that are not zero, as text; `None` if all are zero.
 fn sums(market: &Market, amounts: impl IntoIterator<Item = (Address, U256)>) -> Option<String> {
     let amounts = amounts.into_iter().filter(|(_, amount)| !amount.is_zero());
     let said = amounts.map(|(token, units)| format!("{} {}", amount::show(units), token_name(token, market)));
     said.reduce(|all, next| format!("{all} and {next}"))
 }
 
-/// What a transaction did for people: its gas, or that there was none.
+/// A transaction's gas as text, or that none was sent.
 pub(crate) fn done(receipt: Option<&Receipt>) -> String {
     receipt.map_or_else(|| "it was so already, nothing is sent".into(), |receipt| format!("{} gas", receipt.gas))
 }
 
-/// A transaction, or that there was none, beside what a command says.
+/// Adds a transaction's gas and hash to a command's JSON, or that none was sent.
 pub(crate) fn done_json(receipt: Option<&Receipt>, content: Value) -> Value {
     let gas = receipt.map_or(0, |receipt| receipt.gas);
     let transaction = receipt.and_then(|receipt| receipt.hash);
@@ -216,8 +229,8 @@ fn version_lines(id: U256, version: &Version, out: &Output) {
 fn show(args: &ShowArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect(None)?;
     let (number, id) = args.line.find(&market, &mut chain)?;
-    let line = market.line(&mut chain, number)?;
-    let version = id.map(|id| market.version(&mut chain, id).map(|version| (id, version))).transpose()?;
+    let line = market.models().line(&mut chain, number)?;
+    let version = id.map(|id| market.models().version(&mut chain, id).map(|version| (id, version))).transpose()?;
     let owed = owed(&market, &mut chain, number)?;
     out.line(format!("line {number}: {}", line.kind.name()));
     let nothing = || "nothing".to_owned();
@@ -251,7 +264,7 @@ fn show(args: &ShowArgs, out: &Output) -> Result<(), Error> {
 fn retire(args: &RetireArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let (line, id) = published(&market, &mut chain, &args.model)?;
-    let receipt = out.step("retire", || market.retire(&mut chain, id))?;
+    let receipt = out.step("retire", || market.models().retire(&mut chain, id))?;
     let path = args.model.display();
     out.line(format!("{path} (line {line}) is retired for good; {}", done(receipt.as_ref())));
     let content = json!({ "file": args.model, "line": line, "id": format!("{id:#066x}") });
@@ -262,7 +275,7 @@ fn retire(args: &RetireArgs, out: &Output) -> Result<(), Error> {
 fn offer(args: &OfferArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let (line, _) = args.line.find(&market, &mut chain)?;
-    let receipt = out.step("offer", || market.offer_line(&mut chain, line, args.to))?;
+    let receipt = out.step("offer", || market.models().offer(&mut chain, line, args.to))?;
     let what = match args.to {
         Some(to) => format!("line {line} is offered to {to}"),
         None => format!("line {line} is not on offer"),
@@ -284,7 +297,7 @@ fn offer(args: &OfferArgs, out: &Output) -> Result<(), Error> {
 fn accept(args: &AcceptArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let (line, _) = args.line.find(&market, &mut chain)?;
-    let receipt = out.step("accept", || market.accept_line(&mut chain, line))?;
+    let receipt = out.step("accept", || market.models().accept(&mut chain, line))?;
     let owner = chain.account();
     out.line(format!("line {line} is {owner}'s; {} gas", receipt.gas));
     let content = json!({ "line": line, "owner": owner.to_string() });
@@ -295,7 +308,7 @@ fn accept(args: &AcceptArgs, out: &Output) -> Result<(), Error> {
 fn pot(args: &PotArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let (line, _) = args.line.find(&market, &mut chain)?;
-    let receipt = out.step("pot", || market.set_pot(&mut chain, line, args.to))?;
+    let receipt = out.step("pot", || market.models().set_pot(&mut chain, line, args.to))?;
     out.line(format!("the contributors' pot of line {line} is {}; {}", args.to, done(receipt.as_ref())));
     let content = json!({ "line": line, "pot": args.to.to_string() });
     out.finish("lorica.line-pot/1", done_json(receipt.as_ref(), content));

@@ -18,9 +18,10 @@ pub mod srs;
 pub mod verify;
 pub mod verify_settlement;
 
+use lorica::answer::kind_name;
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::families::encoder::Architecture;
-use lorica_circuits::shape::{OutputKind, Shape};
+use lorica_circuits::shape::Shape;
 use lorica_verifier::protocol::keccak::encode_scalar;
 use serde_json::{Value, json};
 
@@ -33,13 +34,6 @@ pub(crate) fn word(scalar: &Fr) -> String {
 pub(crate) fn short(scalar: &Fr) -> String {
     let word = word(scalar);
     word.get(..18).unwrap_or(&word).to_owned()
-}
-
-pub(crate) fn kind_name(kind: OutputKind) -> &'static str {
-    match kind {
-        OutputKind::Embed => "embed",
-        OutputKind::Classify => "classify",
-    }
 }
 
 pub(crate) fn shape_json(shape: &Shape) -> Value {

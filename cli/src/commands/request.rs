@@ -4,123 +4,140 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
+use lorica::amount::{self, Amount};
+use lorica::answer::{kind_name, kind_of};
+use lorica::binding;
+use lorica::check::CheckError;
+use lorica::files::{AdapterKey, MAX_SETTLEMENT_BYTES, read_adapter_key, read_base_key, store};
+use lorica::input::{encode, input_word, random_salt, random_word, tokenizer};
+use lorica::offer::{self, Policy};
+use lorica::signed_request::SignedRequest;
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Address, B256, Bytes, U256};
 use lorica_chain::chain::{Chain, Receipt};
-use lorica_chain::escrow::{Settled, State, Status};
-use lorica_chain::locking::Locking;
-use lorica_chain::market::Market;
+use lorica_chain::contracts::escrow::Escrow;
+use lorica_chain::contracts::lock::{self, Locking};
+use lorica_chain::contracts::market::Market;
+use lorica_chain::contracts::request::{RequestState, Settled, Status};
 use lorica_chain::rpc::RpcChain;
 use lorica_circuits::shape::OutputKind;
-use lorica_settlement::binding::{Binding, BoundRequest};
 use lorica_settlement::settlement::Settlement;
 use serde_json::{Value, json};
 
 use super::chain::{step_json, step_lines};
-use super::kind_name;
-use super::model::kind_of;
 use super::verify_settlement::read_key;
-use crate::amount::{self, Amount};
-use crate::binding;
-use crate::error::Error;
-use crate::files::{AdapterKey, AdapterKeyFile, BaseKey, BaseKeyFile, MAX_SETTLEMENT_BYTES, store};
+use crate::error::{Error, amount_usage};
 use crate::node::{self, AccountArgs, MarketArgs, Token, parse_token, token_name};
 use crate::output::{Output, joined};
-use crate::requests::{encode, input_word, random_salt, random_word};
-use crate::signed_request::SignedRequest;
 
 /// What to do with requests.
 #[derive(Debug, Subcommand)]
 pub enum RequestCommand {
-    /// Sign a request for a text's inference; needs no node
+    /// Write and sign a request for an answer to a text; needs no node
+    ///
+    /// Writes a file with the signed terms, the text and a fresh salt. The terms hold a digest of the text only. Give the file to
+    /// the prover; nothing is locked until `lorica request lock`.
     Sign(SignArgs),
-    /// Lock the fee in the escrow: by the requester, or by anyone who pays for it
+    /// Lock a request's fee in the escrow, so that a prover can earn it
+    ///
+    /// The requester may lock any fee up to the signed maximum. Another account can pay for the request too; it locks the signed
+    /// maximum. If nobody settles the request by its deadline, the payer can have the fee back.
     Lock(LockArgs),
-    /// Say where a request stands
+    /// Print the state of a request: locked, accepted, settled or ended, its fee, and the time that is left
     Status(OneArgs),
-    /// Take a request on as its prover: it cannot be cancelled any more
+    /// Accept a locked request as its prover: its requester can no longer cancel it
+    ///
+    /// Accepting costs only gas. It does not keep other provers away unless the request names this prover.
     Accept(SendArgs),
-    /// Write what proving a batch of locked requests needs: the binding, and the texts beside it
+    /// Prepare a batch of locked requests for `lorica prove`: write its binding file and its requests file
+    ///
+    /// Looks at each request on the chain first. Refuses the batch if a request is not locked, is late, names another prover, is
+    /// not accepted by the payee, or was locked before the circuit was enabled that is to settle it.
     Bind(BindArgs),
-    /// Have a settlement checked and paid
+    /// Hand a settlement to the escrow, which checks it and pays
+    ///
+    /// The escrow divides each fee between prover, adapter owner, base owner and contributors; they withdraw their shares with
+    /// `lorica withdraw`. Any account may send it: the settlement names the payee. Requests that ended meanwhile are skipped.
     Settle(SettleArgs),
-    /// Give a request back to its payer, as its prover
+    /// End a request as the prover that accepted it or is named in it: the payer is owed the fee again
     Refuse(RefuseArgs),
-    /// Take back what no prover has accepted, as the requester
+    /// End a request as its requester, as long as no prover has accepted it: the payer is owed the fee again
     Cancel(SendArgs),
-    /// Give the payer the money back after the deadline; anyone may
+    /// End a request after its deadline: the payer is owed the fee again; any account may do so
     Refund(SendArgs),
 }
 
 /// Arguments of `request sign`.
 #[derive(Args, Debug)]
 pub struct SignArgs {
-    /// The file of addresses, as `chain deploy` writes it
+    /// File with the contracts' addresses, as `lorica chain deploy` writes it
     #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
     pub contracts: PathBuf,
     #[command(flatten)]
-    /// The requester
+    /// The account that signs; the requester, unless --wallet names one.
     pub account: AccountArgs,
-    /// A contract wallet as the requester, which takes the account's signature (ERC-1271)
+    /// Contract wallet (ERC-1271) that is the requester and takes the account's signature for its own. If absent: the account is
+    /// the requester
     #[arg(long, value_name = "ADDRESS")]
     pub wallet: Option<Address>,
-    /// The base's key
+    /// Key of the base (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// The adapter's key; none for the base's embedding
+    /// Key of the adapter (.vk; a .lorica file will do); without one the answer is the base's embedding
     #[arg(long, value_name = "FILE")]
     pub adapter: Option<PathBuf>,
-    /// The text
+    /// The text to get an answer for
     #[arg(long, allow_hyphen_values = true)]
     pub text: String,
-    /// The embedding, although the adapter classifies
+    /// Ask for an embedding, even if the adapter can classify
     #[arg(long)]
     pub embed: bool,
-    /// Most to pay: whole tokens such as 1.5, or the smallest unit such as 1500wei
+    /// The most to pay: whole tokens such as 1.5, or smallest units such as 1500wei
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
     pub max_fee: Amount,
-    /// What to pay in: open, native (the gas token), or a token's address
+    /// Token to pay in: open, native (the gas token), or a token's address
     #[arg(long, default_value = "open", value_parser = parse_token)]
     pub token: Token,
-    /// Seconds from now in which the request can be settled
+    /// Deadline: seconds from now in which the request can be settled. The escrow locks no request for more
+    /// than 30 days
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     pub within: u64,
-    /// The only prover who may be paid
+    /// The only prover that may accept, refuse and be paid. If absent: any prover, and anyone can accept and then end the request
     #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO, hide_default_value = true)]
     pub prover: Address,
-    /// Contract that is called with the result
+    /// Contract that the escrow calls with the label and the output's digest. If absent: none
     #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO, hide_default_value = true)]
     pub consumer: Address,
-    /// Gas for that call
+    /// Gas for the call of --consumer, 500,000 at most
     #[arg(long, value_name = "GAS", default_value_t = 100_000, requires = "consumer")]
     pub consumer_gas: u32,
-    /// The file to write: whoever has it knows the text
+    /// File to write the request to. It holds the text in the clear
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
 }
 
-/// A request, looked at.
+/// A request to look at.
 #[derive(Args, Debug)]
 pub struct OneArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
-    /// The request's file
+    /// File of the request, as `lorica request sign` writes it
     #[arg(value_name = "REQUEST")]
     pub request: PathBuf,
 }
 
-/// A request, and who sends.
+/// A request, and the account that sends a transaction about it.
 #[derive(Args, Debug)]
 pub struct SendArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Who
+    /// The account that sends the transaction.
     pub account: AccountArgs,
-    /// The request's file
+    /// File of the request, as `lorica request sign` writes it
     #[arg(value_name = "REQUEST")]
     pub request: PathBuf,
 }
@@ -129,16 +146,16 @@ pub struct SendArgs {
 #[derive(Args, Debug)]
 pub struct LockArgs {
     #[command(flatten)]
-    /// What and who
+    /// The request, and the account that pays.
     pub send: SendArgs,
-    /// What to pay: the maximum, or less if it is an own request; needed to pay for somebody else's
+    /// Fee to lock. If absent: the signed maximum. To pay for somebody else's request, name its signed maximum here
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
     pub fee: Option<Amount>,
-    /// Let only the first so many circuits of the escrow settle it, in the order of enabling; those that are enabled now if
-    /// absent. What is enabled later never can
+    /// How many of the escrow's circuits may settle the request: the first COUNT in the order in which they were enabled. If
+    /// absent: all that are enabled now. A circuit that is enabled later can never settle it
     #[arg(long, value_name = "COUNT")]
     pub circuits: Option<u16>,
-    /// Sign a permit (ERC-2612) instead of sending an approval: one transaction, if the token has permits
+    /// Sign a permit (ERC-2612) instead of sending an approval, which saves a transaction; the token must know permits
     #[arg(long)]
     pub permit: bool,
 }
@@ -147,9 +164,9 @@ pub struct LockArgs {
 #[derive(Args, Debug)]
 pub struct RefuseArgs {
     #[command(flatten)]
-    /// What and who
+    /// The request, and the prover's account.
     pub send: SendArgs,
-    /// Why: 0 unstated, 1 text out of range, 2 text and digest differ, 3 no capacity
+    /// Reason to publish: 0 none given, 1 a value of the text leaves its range, 2 text and digest differ, 3 no capacity
     #[arg(long, default_value_t = 0)]
     pub reason: u8,
 }
@@ -158,27 +175,29 @@ pub struct RefuseArgs {
 #[derive(Args, Debug)]
 pub struct BindArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
-    /// Who is to be paid
+    /// Account that is to be paid as the prover
     #[arg(long, value_name = "ADDRESS")]
     pub payee: Address,
-    /// The base's key
+    /// Key of the base (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// Take requests that the payee has neither accepted nor is named in: they can be cancelled, or refused by who accepted
+    /// Take requests too that the payee has not accepted. The work can be lost: the requester can cancel such a request, and
+    /// another prover that has accepted it can refuse it
     #[arg(long)]
     pub unaccepted: bool,
-    /// Key of the settlement to come: its circuit must be one that each lock trusts; all that are enabled must be if absent
+    /// Settlement key (.vk) of the circuit that is to settle the batch: each lock must trust this circuit. If absent: each lock must
+    /// trust all enabled circuits
     #[arg(long, value_name = "FILE")]
     pub settlement_key: Option<PathBuf>,
-    /// Adapters' files (not keys), by which the texts are to be proven
+    /// The adapters (.lorica files, not keys) that the requests name
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
-    /// The binding to write; the requests for `prove` go beside it, with the ending .jsonl
+    /// Binding file to write; the requests file for `lorica prove` is written beside it, with the ending .jsonl
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
-    /// The requests' files
+    /// Files of the requests, as `lorica request sign` writes them
     #[arg(value_name = "REQUEST", required = true)]
     pub requests: Vec<PathBuf>,
 }
@@ -187,15 +206,15 @@ pub struct BindArgs {
 #[derive(Args, Debug)]
 pub struct SettleArgs {
     #[command(flatten)]
-    /// Where
+    /// The node and the contracts on its chain.
     pub market: MarketArgs,
     #[command(flatten)]
-    /// Who sends: anyone, the proof names the payee
+    /// The account that sends the transaction; the proof names the payee.
     pub account: AccountArgs,
-    /// The settlement
+    /// The settlement, as `lorica settle` writes it
     #[arg(long, value_name = "FILE")]
     pub settlement: PathBuf,
-    /// The requests' files
+    /// Files of the requests, as `lorica request sign` writes them
     #[arg(value_name = "REQUEST", required = true)]
     pub requests: Vec<PathBuf>,
 }
@@ -209,26 +228,26 @@ pub fn run(command: &RequestCommand, out: &Output) -> Result<(), Error> {
         RequestCommand::Sign(args) => sign(args, out),
         RequestCommand::Lock(args) => lock(args, out),
         RequestCommand::Status(args) => status(args, out),
-        RequestCommand::Accept(args) => send(args, "accept", Market::accept, out),
+        RequestCommand::Accept(args) => send(args, "accept", Escrow::accept, out),
         RequestCommand::Bind(args) => bind(args, out),
         RequestCommand::Settle(args) => settle(args, out),
         RequestCommand::Refuse(args) => {
-            let refuse = |market: &Market, chain: &mut RpcChain, request: &InferenceRequest| {
-                market.refuse(chain, request, args.reason, &[])
+            let refuse = |escrow: Escrow, chain: &mut RpcChain, request: &InferenceRequest| {
+                escrow.refuse(chain, request, args.reason, &[])
             };
             send(&args.send, "refuse", refuse, out)
         }
-        RequestCommand::Cancel(args) => send(args, "cancel", Market::cancel, out),
-        RequestCommand::Refund(args) => send(args, "refund", Market::refund, out),
+        RequestCommand::Cancel(args) => send(args, "cancel", Escrow::cancel, out),
+        RequestCommand::Refund(args) => send(args, "refund", Escrow::refund, out),
     }
 }
 
 fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
     let market = node::market(&args.contracts)?;
     let key = args.account.key()?;
-    let base = BaseKey::load(&args.base)?;
-    let adapter = args.adapter.as_deref().map(|path| AdapterKey::load_for(path, &base)).transpose()?;
-    let ids = encode(&base.tokenizer()?, 0, &args.text)?;
+    let base = read_base_key(&args.base)?;
+    let adapter = args.adapter.as_deref().map(|path| read_adapter_key(path, &base)).transpose()?;
+    let ids = encode(&tokenizer(&base)?, 0, &args.text)?;
     let salt = random_salt()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let kind = kind_of(!args.embed && adapter.as_ref().is_some_and(|adapter| adapter.has_head));
@@ -247,7 +266,7 @@ fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
         consumerGas: if called { args.consumer_gas } else { 0 },
         salt: random_word()?.into(),
     };
-    let id = market.request_id(&terms);
+    let id = market.escrow().request_id(&terms);
     let signature = Bytes::from(key.sign_digest(id)?.as_bytes());
     let request = SignedRequest { terms, id, signature, text: args.text.clone(), salt };
     request.write(&args.out, &market)?;
@@ -276,22 +295,22 @@ fn lock(args: &LockArgs, out: &Output) -> Result<(), Error> {
     let request = SignedRequest::read(&args.send.request, &market, &mut chain)?;
     let known = request.terms.token == market.open || request.terms.token.is_zero();
     let fee = match args.fee {
-        Some(fee) => fee.of(known).map_err(Error::Usage)?,
+        Some(fee) => fee.of(known).map_err(amount_usage)?,
         None if request.terms.requester == chain.account() => request.terms.maxFee,
         // The file says what its author wishes.
         None => return Err(Error::Usage("--fee is needed to pay for a request of somebody else".into())),
     };
     terms_lines(&request.terms, &market, out);
-    let circuits = args.circuits.map_or_else(|| market.circuit_count(&mut chain), Ok)?;
+    let circuits = args.circuits.map_or_else(|| market.escrow().circuit_count(&mut chain), Ok)?;
     let locking = Locking { request: &request.terms, fee, circuits, signature: &request.signature };
     let steps = if args.permit {
         if request.terms.token.is_zero() {
             return Err(Error::Usage("--permit is for tokens: the gas token is sent along".into()));
         }
         let key = args.send.account.key()?;
-        out.step("lock", || market.lock_with_permit(&mut chain, locking, &key))?
+        out.step("lock", || lock::lock_with_permit(&mut chain, market.escrow(), locking, &key))?
     } else {
-        out.step("lock", || market.lock(&mut chain, locking))?
+        out.step("lock", || lock::lock(&mut chain, market.escrow(), locking))?
     };
     out.line(format!(
         "LOCKED {} {} for the request {}",
@@ -307,7 +326,7 @@ fn lock(args: &LockArgs, out: &Output) -> Result<(), Error> {
     Ok(())
 }
 
-fn state_json(state: &State) -> Value {
+fn state_json(state: &RequestState) -> Value {
     json!({
         "status": state.status.name(), "payer": state.payer.to_string(), "fee": state.fee.to_string(),
         "prover": state.prover.to_string(), "circuits": state.circuits, "label": state.label.to_string(),
@@ -318,7 +337,7 @@ fn state_json(state: &State) -> Value {
 fn status(args: &OneArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect(None)?;
     let request = SignedRequest::read_even_withdrawn(&args.request, &market, &mut chain)?;
-    let state = market.state(&mut chain, request.id)?;
+    let state = market.escrow().request_state(&mut chain, request.id)?;
     let now = chain.timestamp()?;
     let late = now > request.terms.deadline;
     out.line(format!("request {}: {}", request.id, state.status.name().to_uppercase()));
@@ -351,14 +370,14 @@ fn status(args: &OneArgs, out: &Output) -> Result<(), Error> {
 fn send(
     args: &SendArgs,
     what: &'static str,
-    act: impl FnOnce(&Market, &mut RpcChain, &InferenceRequest) -> Result<Receipt, lorica_chain::chain::ChainError>,
+    act: impl FnOnce(Escrow, &mut RpcChain, &InferenceRequest) -> Result<Receipt, lorica_chain::error::ChainError>,
     out: &Output,
 ) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect_as(&args.account)?;
-    // What is locked for a withdrawn one can be given back; the market refuses to accept it.
+    // What is locked for a withdrawn one can be given back; the escrow's handle refuses to accept it.
     let request = SignedRequest::read_even_withdrawn(&args.request, &market, &mut chain)?;
-    let receipt = out.step(what, || act(&market, &mut chain, &request.terms))?;
-    let state = market.state(&mut chain, request.id)?;
+    let receipt = out.step(what, || act(market.escrow(), &mut chain, &request.terms))?;
+    let state = market.escrow().request_state(&mut chain, request.id)?;
     out.line(format!("request {}: {} for {} gas", request.id, state.status.name().to_uppercase(), receipt.gas));
     let content = joined(
         json!({ "id": request.id.to_string(), "gas": receipt.gas, "transaction": receipt.hash }),
@@ -368,77 +387,16 @@ fn send(
     Ok(())
 }
 
-/// What a prover demands of requests before it works for them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Caution {
-    /// Also of requests that the payee has not accepted.
-    pub(crate) unaccepted: bool,
-    /// The lock must trust the circuits up to this one.
-    pub(crate) last_circuit: u16,
-}
-
-/// What a proof of these requests must be bound to, as they are locked now; `unaccepted` ones only if that is permitted.
-///
-/// # Errors
-/// [`Error::Batch`] names a request that cannot be settled.
-pub(crate) fn on_chain_binding(
-    market: &Market,
-    chain: &mut impl Chain,
-    requests: &[SignedRequest],
-    payee: Address,
-    caution: Option<Caution>,
-) -> Result<Binding, Error> {
-    let now = chain.timestamp()?;
-    let mut bound = Vec::new();
-    for request in requests {
-        let state = market.state(chain, request.id)?;
-        let refuse = |why: String| Err(Error::Batch(format!("the request {} {why}", request.id)));
-        if !state.status.is_open() {
-            return refuse(format!("is {}, not locked", state.status.name()));
-        }
-        if now > request.terms.deadline {
-            return refuse(format!("had to be settled by {}, it is {now}", request.terms.deadline));
-        }
-        let named = request.terms.prover;
-        if !named.is_zero() && named != payee {
-            return refuse(format!("names the prover {named}, not {payee}"));
-        }
-        if let Some(Caution { unaccepted, last_circuit }) = caution {
-            if !unaccepted && (state.status != Status::Accepted || state.prover != payee) {
-                let id = request.id;
-                let hint = "accept it first (`request accept`), or name --unaccepted to prove it all the same";
-                return Err(Error::Batch(format!("the payee has not accepted the request {id}: {hint}")));
-            }
-            if state.circuits < last_circuit {
-                let trusted = state.circuits;
-                let hint = "--settlement-key names the one that will settle it";
-                return refuse(format!(
-                    "trusts the escrow's first {trusted} circuits, not number {last_circuit} ({hint})"
-                ));
-            }
-        }
-        bound.push(BoundRequest { id: request.id.0, fee: state.fee.to_be_bytes() });
-    }
-    let binding = Binding {
-        chain_id: market.contracts.chain_id,
-        consumer: market.escrow.into_array(),
-        payee: payee.into_array(),
-        requests: bound,
-    };
-    binding.validate().map_err(|error| Error::Batch(error.to_string()))?;
-    Ok(binding)
-}
-
 fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect(None)?;
     let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
-    let base = BaseKey::load(&args.base)?;
+    let base = read_base_key(&args.base)?;
     let mut adapters: Vec<(AdapterKey, &PathBuf)> = Vec::new();
     for path in &args.adapter {
-        adapters.push((AdapterKey::load_for(path, &base)?, path));
+        adapters.push((read_adapter_key(path, &base)?, path));
     }
     let mut lines = String::new();
-    let tokenizer = base.tokenizer()?;
+    let tokenizer = tokenizer(&base)?;
     for request in &requests {
         request.check_input(&base, &tokenizer)?;
         let mut line = json!({ "text": request.text, "salt": hex::encode(request.salt) });
@@ -459,16 +417,16 @@ fn bind(args: &BindArgs, out: &Output) -> Result<(), Error> {
     let last_circuit = match &args.settlement_key {
         Some(path) => {
             let circuit = B256::from(read_key(path)?.circuit_id());
-            let ordinal = market.circuit_ordinal(&mut chain, circuit)?;
+            let ordinal = market.escrow().circuit_ordinal(&mut chain, circuit)?;
             if ordinal == 0 {
                 return Err(Error::Batch(format!("the circuit {circuit} is not enabled at the escrow")));
             }
             ordinal
         }
-        None => market.circuit_count(&mut chain)?,
+        None => market.escrow().circuit_count(&mut chain)?,
     };
-    let caution = Caution { unaccepted: args.unaccepted, last_circuit };
-    let binding = on_chain_binding(&market, &mut chain, &requests, args.payee, Some(caution))?;
+    let policy = Policy { payee: args.payee, accepted: !args.unaccepted, last_circuit, ..Policy::default() };
+    let binding = offer::bind(&policy, &market, &mut chain, &requests)?;
     for request in &requests {
         out.line(format!("request {}", request.id));
         terms_lines(&request.terms, &market, out);
@@ -497,14 +455,14 @@ fn settle(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.market.connect_as(&args.account)?;
     let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
     let bytes = store::read(&args.settlement, MAX_SETTLEMENT_BYTES)?;
-    let settled = Settlement::decode(&bytes).map_err(Error::MalformedSettlement)?;
+    let settled = Settlement::decode(&bytes).map_err(CheckError::MalformedSettlement)?;
     let bound: Vec<[u8; 32]> = settled.binding.requests.iter().map(|request| request.id).collect();
     if bound != requests.iter().map(|request| request.id.0).collect::<Vec<_>>() {
         return Err(Error::Batch("the settlement is for other requests than the given ones".into()));
     }
     let terms: Vec<InferenceRequest> = requests.into_iter().map(|request| request.terms).collect();
     let Settled { receipt, payments, skipped } =
-        out.step("settle", || market.settle(&mut chain, &settled, &terms)).inspect_err(|error| {
+        out.step("settle", || market.escrow().settle(&mut chain, &settled, &terms)).inspect_err(|error| {
             if error.is_refusal() {
                 out.line("REJECTED by the contract");
             }

@@ -3,73 +3,74 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
+use lorica::amount::Amount;
+use lorica::binding;
+use lorica::check::CheckError;
+use lorica::files::{MAX_PROOF_BYTES, read_adapter_key, read_base_key, store};
+use lorica::offer::{Policy, bind};
+use lorica::signed_request::SignedRequest;
 use lorica_chain::alloy_primitives::Address;
 use lorica_settlement::binding::Binding;
-use lorica_settlement::settlement::{admit, make};
-use lorica_settlement::statement::CircuitShape;
+use lorica_settlement::settlement::admit;
 use lorica_verifier::protocol::key::AdapterCommitments;
 use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::json;
 
-use super::request::on_chain_binding;
+use super::settlement_key::settler;
 use super::verify_settlement::{answer_lines, answers_json};
 use super::{shape_json, shape_text, short, word};
-use crate::amount::Amount;
-use crate::binding;
 use crate::error::Error;
-use crate::files::{AdapterKey, AdapterKeyFile, BaseKey, BaseKeyFile, MAX_PROOF_BYTES, store};
 use crate::node::{MarketArgs, NodeArgs};
 use crate::output::{Output, peak_memory, phases_json, size, time};
-use crate::settlement_key::cached;
-use crate::signed_request::SignedRequest;
-use crate::srs_source::SrsArgs;
+use crate::srs_args::SrsArgs;
 
 /// Arguments of `settle`.
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("bound to").required(true).args(["binding", "requests"]))]
 pub struct SettleArgs {
-    /// The base's key
+    /// Key of the base (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// Keys of the adapters that the proof uses
+    /// Keys of the adapters that the proof uses (.vk; .lorica files will do)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
-    /// The inference proof, made with the same --binding
+    /// The inference proof, as `lorica prove` wrote it with the same --binding
     #[arg(long, value_name = "FILE")]
     pub proof: PathBuf,
-    /// Chain, contract, payee, and the requests' ids and fees, as JSON
+    /// Binding file, as `lorica request bind` writes it: chain, contract, payee, request ids and fees
     #[arg(long, value_name = "FILE")]
     pub binding: Option<PathBuf>,
-    /// Instead of a binding: the files of locked requests, looked up on chain
+    /// Instead of --binding: files of locked requests, whose fees are looked up on the chain
     #[arg(long, value_name = "FILE", num_args = 1.., requires_all = ["rpc", "contracts", "payee"])]
     pub requests: Vec<PathBuf>,
-    /// The node, for --requests
+    /// For --requests: JSON-RPC address of a node of the chain
     #[arg(long, value_name = "URL", env = "LORICA_RPC")]
     pub rpc: Option<String>,
-    /// The file of addresses, for --requests
+    /// For --requests: file with the contracts' addresses, as `lorica chain deploy` writes it
     #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
     pub contracts: Option<PathBuf>,
-    /// Who is to be paid, for --requests: as the proof was bound
+    /// For --requests: account that is to be paid, the one that the proof is bound to
     #[arg(long, value_name = "ADDRESS")]
     pub payee: Option<Address>,
-    /// The file to write; the settlement's key goes beside it, with the ending .vk
+    /// File to write the settlement to; its settlement key is written beside it, with the ending .vk
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
     #[command(flatten)]
-    /// The SRS
+    /// The SRS that the base was imported with.
     pub srs: SrsArgs,
 }
 
 /// The binding, from its file or from the chain.
 fn read_binding(args: &SettleArgs) -> Result<Binding, Error> {
     match (&args.binding, &args.rpc, &args.contracts, args.payee) {
-        (Some(path), ..) => binding::read(path),
+        (Some(path), ..) => Ok(binding::read(path)?),
         (None, Some(rpc), Some(contracts), Some(payee)) => {
             let node = NodeArgs { rpc: rpc.clone(), confirmations: None, max_gas_cost: Amount::NONE };
             let market = MarketArgs { node, contracts: contracts.clone() };
             let (market, mut chain) = market.connect(None)?;
             let requests = SignedRequest::read_all(&args.requests, &market, &mut chain)?;
-            on_chain_binding(&market, &mut chain, &requests, payee, None)
+            let policy = Policy { payee, ..Policy::default() };
+            Ok(bind(&policy, &market, &mut chain, &requests)?)
         }
         _ => Err(Error::Usage("--requests needs --rpc, --contracts and --payee".into())),
     }
@@ -81,24 +82,22 @@ fn read_binding(args: &SettleArgs) -> Result<Binding, Error> {
 /// [`Error`]; of kind [`crate::error::Kind::Rejected`] if the inference proof is not accepted.
 pub fn run(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     let binding = read_binding(args)?;
-    let base = BaseKey::load(&args.base)?;
+    let base = read_base_key(&args.base)?;
     let mut adapters: Vec<AdapterCommitments> = Vec::new();
     for path in &args.adapter {
-        adapters.push(AdapterKey::load_for(path, &base)?.commitments);
+        adapters.push(read_adapter_key(path, &base)?.commitments);
     }
     let bytes = store::read(&args.proof, MAX_PROOF_BYTES)?;
-    let proof = InferenceProof::decode(&bytes).map_err(Error::MalformedProof)?;
+    let proof = InferenceProof::decode(&bytes).map_err(CheckError::MalformedProof)?;
     let base_key = &base.commitments;
     // First: a key takes long to make, and a proof that will be refused should not wait for it.
     admit(&base.verifier_key(), base_key, &adapters, &binding, &proof)?;
     let srs = args.srs.load(base_key.log_tile, out)?;
-    if srs.digest_word() != base_key.srs {
-        return Err(Error::OtherSrs { what: args.srs.name() });
-    }
-    let of = CircuitShape::of(base_key, proof.statement.shape);
-    let key = cached(&of, &srs, out)?;
-    let made = out.step("settle", || make(&key, &base.verifier_key(), base_key, &adapters, &binding, &proof))?;
-    out.step("self-check", || made.check(key.verifying(), base_key, &adapters))?;
+    let settler = settler(srs)?;
+    let settled = settler.settle(&base, &adapters, &binding, &proof, &out.steps())?;
+    out.add_phases(settled.phases);
+    let (made, key) = (settled.settlement, settled.key);
+    let of = key.verifying().circuit_shape();
     let (encoded, key_file) = (made.encode(), store::key_path(&args.out));
     store::write(&args.out, &encoded)?;
     store::write(&key_file, &key.verifying().encode())?;

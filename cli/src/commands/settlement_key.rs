@@ -3,39 +3,50 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lorica::files::{read_base_key, store};
+use lorica::registration::expect_tables;
+use lorica::settle::Settler;
+use lorica::srs::AcceptedSrs;
 use lorica_circuits::shape::OutputKind;
 use lorica_settlement::statement::CircuitShape;
 use serde_json::json;
 
 use super::{shape_json, shape_text};
 use crate::error::Error;
-use crate::files::{BaseKey, BaseKeyFile, store};
+use crate::model_fetch::cache_dir;
 use crate::output::{Output, size};
-use crate::registration::expect_tables;
-use crate::settlement_key::cached;
-use crate::srs_source::SrsArgs;
+use crate::srs_args::SrsArgs;
+use std::sync::Arc;
 
 /// Arguments of `settlement-key`.
 #[derive(Args, Debug)]
 pub struct SettlementKeyArgs {
-    /// A base of the architecture (its key); which one does not matter
+    /// Key (.vk; a .lorica file will do) of any base of the architecture: the settlement key does not depend on the model
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// Most requests of a batch, 1 to 16
+    /// The most requests in a batch, 1 to 16; rounded up to a power of two
     #[arg(long, default_value_t = 1)]
     pub requests: usize,
-    /// Most tokens of a request, 2 to the base's limit
+    /// The most tokens in a text, from 2 to the base's limit; rounded up to 16, 32, 64, 128 or 256
     #[arg(long, default_value_t = 32)]
     pub tokens: usize,
-    /// For embeddings instead of labels
+    /// Make the key for embeddings instead of labels
     #[arg(long)]
     pub embed: bool,
-    /// The file to write
+    /// File to write the settlement key to (.vk)
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
     #[command(flatten)]
-    /// The SRS
+    /// The SRS that the base was imported with.
     pub srs: SrsArgs,
+}
+
+/// A settler that keeps its keys in the cache.
+///
+/// # Errors
+/// [`Error::Fetch`] if there is no cache folder.
+pub(crate) fn settler(srs: Arc<AcceptedSrs>) -> Result<Settler, Error> {
+    Ok(Settler::new(srs).with_cache(cache_dir()?.join("settlement")))
 }
 
 /// Runs it.
@@ -43,12 +54,12 @@ pub struct SettlementKeyArgs {
 /// # Errors
 /// [`Error`].
 pub fn run(args: &SettlementKeyArgs, out: &Output) -> Result<(), Error> {
-    let base = BaseKey::load(&args.base)?.commitments;
+    let base = read_base_key(&args.base)?.commitments;
     let output = if args.embed { OutputKind::Embed } else { OutputKind::Classify };
     let shape = base.architecture.shape(args.requests, args.tokens, base.log_tile, output)?;
     let srs = args.srs.load(base.log_tile, out)?;
-    out.step("make tables again", || expect_tables(&srs, &base, &args.srs.name()))?;
-    let key = cached(&CircuitShape::of(&base, shape), &srs, out)?;
+    out.step("make tables again", || expect_tables(&srs, &base))?;
+    let key = settler(srs)?.key(&CircuitShape::of(&base, shape), &out.steps())?;
     let bytes = key.verifying().encode();
     store::write(&args.out, &bytes)?;
     let circuit = format!("0x{}", hex::encode(key.verifying().circuit_id()));

@@ -3,32 +3,37 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use lorica::files::FileError;
+use lorica::srs::{INSECURE, store};
 use lorica_prover::srs::{MAX_LOG_SIZE, Srs};
 use serde_json::json;
 
 use super::word;
 use crate::error::Error;
 use crate::output::{Output, phases_json, size};
-use crate::srs_source::{INSECURE, store};
+use crate::srs_args::policy;
 
 /// What to do with an SRS.
 #[derive(Debug, Subcommand)]
 pub enum SrsCommand {
-    /// Make the insecure development SRS of 2^N + 64 powers
+    /// Make the development SRS, with which anyone can forge proofs: for tests only
     Dev(DevArgs),
-    /// Take over the string of a ceremony: a snarkjs .ptau file or raw halo2 parameters; its powers are checked
+    /// Import the SRS of a ceremony from a snarkjs .ptau file or raw halo2 parameters
+    ///
+    /// Checks that its points are powers of one secret. It cannot check that nobody knows the secret: take the file from a
+    /// ceremony that you trust.
     Import(ImportArgs),
 }
 
 /// Arguments of `srs import`.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
-    /// The .ptau or raw file
+    /// The .ptau file, or the file of raw halo2 parameters
     pub file: PathBuf,
-    /// The file to write
+    /// File to write the SRS to
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
-    /// Permit the development SRS, whose trapdoor is public
+    /// Allow the development SRS, with which anyone can forge proofs: for tests only
     #[arg(long)]
     pub insecure_dev_srs: bool,
 }
@@ -36,10 +41,10 @@ pub struct ImportArgs {
 /// Arguments of `srs dev`.
 #[derive(Args, Debug)]
 pub struct DevArgs {
-    /// N: tiles of up to 2^N cells can be committed to
+    /// Makes 2^N + 64 powers, enough for tiles of up to 2^N cells (--tau N)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LOG_SIZE)))]
     pub log_size: u32,
-    /// The file to write
+    /// File to write the SRS to
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
 }
@@ -53,9 +58,7 @@ pub fn run(command: &SrsCommand, out: &Output) -> Result<(), Error> {
         SrsCommand::Dev(args) => (out.step("make development SRS", || Srs::dev(args.log_size))?, &args.out),
         SrsCommand::Import(args) => {
             let srs = out.step("read and check", || Srs::import(&args.file))?;
-            if srs.is_insecure() && !args.insecure_dev_srs {
-                return Err(Error::InsecureSrs { what: args.file.display().to_string() });
-            }
+            policy(args.insecure_dev_srs).permit(srs.is_insecure(), || args.file.display().to_string())?;
             (srs, &args.out)
         }
     };
@@ -63,7 +66,7 @@ pub fn run(command: &SrsCommand, out: &Output) -> Result<(), Error> {
         out.warn(INSECURE);
     }
     out.step("write", || store(&srs, path))?;
-    let bytes = std::fs::metadata(path).map_err(Error::reading(path))?.len();
+    let bytes = std::fs::metadata(path).map_err(FileError::reading(path))?.len();
     out.line(format!(
         "{}: {} powers, tiles of up to 2^{} cells, {}",
         path.display(),

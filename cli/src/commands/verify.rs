@@ -4,52 +4,52 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{ArgGroup, Args};
+use lorica::answer::Answer;
+use lorica::answer::printable;
+use lorica::check::{CheckError, ExpectedRequest, check_inference, expect_requests, expect_some_adapter};
+use lorica::files::{AdapterKey, BaseKey, MAX_PROOF_BYTES, read_adapter_key, read_base_key, store};
+use lorica::input::{Context, Request, context_word, encode, parse_context, read_requests, tokenizer};
+use lorica::srs::{INSECURE, SrsPolicy};
 use lorica_chain::alloy_primitives::B256;
 use lorica_circuits::bn254::Fr;
-use lorica_circuits::shape::OutputKind;
-use lorica_verifier::protocol::key::AdapterCommitments;
 use lorica_verifier::protocol::proof::InferenceProof;
 use lorica_verifier::protocol::statement::RequestWords;
-use lorica_verifier::protocol::verify::verify;
 use serde_json::json;
 
 use super::{shape_json, shape_text, short, word};
-use crate::answer::Answer;
 use crate::error::{Error, Kind};
-use crate::files::{AdapterKey, AdapterKeyFile, BaseKey, BaseKeyFile, MAX_PROOF_BYTES, store};
-use crate::output::{Output, joined, milliseconds, printable, time};
-use crate::requests::{Context, Request, context_word, encode, parse_context, read_requests};
-use crate::srs_source::INSECURE;
+use crate::output::{Output, joined, milliseconds, time};
 
 /// Arguments of `verify`.
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("what").required(true).args(["proof", "settlement"]))]
 pub struct VerifyArgs {
-    /// The base's key
+    /// Key of the base (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
     pub base: PathBuf,
-    /// Keys of the adapters that the proof may use
+    /// Keys of the adapters that the proof may use (.vk; .lorica files will do); it must use one of them
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
-    /// The proof
+    /// The inference proof to check
     #[arg(long, value_name = "FILE")]
     pub proof: Option<PathBuf>,
-    /// Instead of a proof: a settlement, which is checked as the contract does
+    /// Instead of --proof: a settlement to check, as the contract would; needs --key
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with_all = ["text", "requests", "context"])]
     pub settlement: Option<PathBuf>,
-    /// The settlement's key
+    /// Settlement key (.vk) of the settlement
     #[arg(long, value_name = "FILE", requires = "settlement")]
     pub key: Option<PathBuf>,
-    /// The circuit whose settlement it must be: an id that you have from whom you trust, or from `lorica settlement-key`
+    /// Circuit id that the settlement must have, from a source that you trust or from `lorica settlement-key`. Without it a false
+    /// key file can make any settlement pass
     #[arg(long, value_name = "ID", requires = "settlement")]
     pub circuit: Option<B256>,
-    /// The text that the proof must be about
+    /// Reject the proof if it is not about this text
     #[arg(long, allow_hyphen_values = true, conflicts_with = "requests")]
     pub text: Option<String>,
-    /// The requests that the proof must be about: JSON lines with `text`, and perhaps `adapter` (a file) and `salt`
+    /// Reject the proof if it is not about these requests: JSON lines as for `lorica prove`, with .lorica or .vk adapters
     #[arg(long, value_name = "FILE")]
     pub requests: Option<PathBuf>,
-    /// The word that the proof must be bound to; zero if absent
+    /// Reject the proof if it was made with another --context. If absent: zero
     #[arg(long, value_name = "HEX", value_parser = parse_context)]
     pub context: Option<Context>,
 }
@@ -59,7 +59,7 @@ pub struct VerifyArgs {
 /// # Errors
 /// [`Error`]; of kind [`Kind::Rejected`] if the proof does not hold or is about something else.
 pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
-    let base = BaseKey::load(&args.base)?;
+    let base = read_base_key(&args.base)?;
     if base.verifier_key().is_insecure() {
         out.warn(INSECURE);
     }
@@ -70,21 +70,21 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
         }
         _ => return Err(Error::Usage("either --proof, or --settlement with --key is needed".into())),
     };
-    let mut expected = match (&args.text, &args.requests) {
+    let expected = match (&args.text, &args.requests) {
         (Some(text), _) => Some(vec![Request { text: text.clone(), adapter: None, salt: None }]),
         (None, Some(path)) => Some(read_requests(path)?),
         (None, None) => None,
     };
     let mut keys = Vec::new();
     for path in &args.adapter {
-        keys.push(AdapterKey::load_for(path, &base)?);
+        keys.push(read_adapter_key(path, &base)?);
     }
     let given = keys.len();
     let mut expected_ids = Vec::new();
-    for request in expected.iter_mut().flatten() {
+    for request in expected.iter().flatten() {
         let id = match &request.adapter {
             Some(path) => {
-                let key = AdapterKey::load_for(path, &base)?;
+                let key = read_adapter_key(path, &base)?;
                 let id = key.commitments.id();
                 keys.push(key);
                 Some(id)
@@ -95,29 +95,26 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
         };
         expected_ids.push(id);
     }
-    let tokenizer = expected.as_ref().map(|_| base.tokenizer()).transpose()?;
-    let mut texts = Vec::new();
-    for (index, request) in expected.iter().flatten().enumerate() {
+    let tokenizer = expected.as_ref().map(|_| tokenizer(&base)).transpose()?;
+    let mut named = Vec::new();
+    for (index, (request, adapter)) in expected.iter().flatten().zip(expected_ids).enumerate() {
         if let Some(tokenizer) = &tokenizer {
-            texts.push(encode(tokenizer, index, &request.text)?);
+            let ids = encode(tokenizer, index, &request.text)?;
+            named.push(ExpectedRequest { ids, adapter, salt: request.salt });
         }
     }
     let bytes = store::read(path, MAX_PROOF_BYTES)?;
-    let check = || {
+    let check = || -> Result<_, CheckError> {
         let start = Instant::now();
-        let proof = InferenceProof::decode(&bytes).map_err(Error::MalformedProof)?;
-        let words = check(&base, &keys, context_word(args.context), &proof)?;
+        // The warning above is what the command says of the development SRS.
+        let policy = SrsPolicy::DevelopmentForTests;
+        let accepted = check_inference(&base, &keys, context_word(args.context), &bytes, policy)?;
         let spent = start.elapsed();
-        check_heads(&proof, &base, &keys)?;
-        if given > 0
-            && !proof.statement.requests.iter().any(|r| keys[..given].iter().any(|k| k.commitments.id() == r.adapter))
-        {
-            return Err(Error::Mismatch("it uses none of the adapters given".into()));
+        expect_some_adapter(&accepted.proof, &keys[..given])?;
+        if expected.is_some() {
+            expect_requests(&accepted.proof, &named)?;
         }
-        if let Some(expected) = &expected {
-            check_requests(&proof, expected, &texts, &expected_ids)?;
-        }
-        Ok((proof, words, spent))
+        Ok((accepted.proof, accepted.words, spent))
     };
     match check() {
         Ok((proof, words, spent)) => {
@@ -125,72 +122,13 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
             Ok(())
         }
         Err(error) => {
+            let error = Error::from(error);
             if error.kind() == Kind::Rejected {
                 out.line(format!("REJECTED {}", printable(&path.display().to_string())));
             }
             Err(error)
         }
     }
-}
-
-/// The cryptographic check.
-///
-/// # Errors
-/// [`Error::Verify`].
-pub fn check(
-    base: &BaseKey,
-    adapters: &[AdapterKey],
-    context: Fr,
-    proof: &InferenceProof,
-) -> Result<Vec<RequestWords<Fr>>, Error> {
-    let keys: Vec<AdapterCommitments> = adapters.iter().map(|key| key.commitments.clone()).collect();
-    let outcome = verify(&base.verifier_key(), &base.commitments, &keys, &context, proof)?;
-    Ok(outcome.requests)
-}
-
-/// No label without a head. The protocol refuses an absent label as the winner; this says it in words.
-fn check_heads(proof: &InferenceProof, base: &BaseKey, keys: &[AdapterKey]) -> Result<(), Error> {
-    if proof.statement.shape.output != OutputKind::Classify {
-        return Ok(());
-    }
-    if !base.has_pooler {
-        return Err(Error::Mismatch("it states labels, but the base cannot classify".into()));
-    }
-    for (index, request) in proof.statement.requests.iter().enumerate() {
-        let headless = |key: &AdapterKey| key.commitments.id() == request.adapter && !key.has_head;
-        if keys.iter().any(headless) {
-            return Err(Error::Mismatch(format!("request {index} states a label, but its adapter has no head")));
-        }
-    }
-    Ok(())
-}
-
-/// Whether the statement is about these requests.
-fn check_requests(
-    proof: &InferenceProof,
-    expected: &[Request],
-    texts: &[Vec<u32>],
-    adapters: &[Option<Fr>],
-) -> Result<(), Error> {
-    let stated = &proof.statement.requests;
-    if stated.len() != expected.len() {
-        let (got, want) = (stated.len(), expected.len());
-        return Err(Error::Mismatch(format!("it has {got} requests, {want} were expected")));
-    }
-    let all = stated.iter().zip(expected).zip(texts).zip(adapters).enumerate();
-    for (index, (((stated, request), ids), adapter)) in all {
-        let wrong = |what: &str| Err(Error::Mismatch(format!("request {index} has another {what}")));
-        if stated.ids != *ids {
-            return wrong("text");
-        }
-        if adapter.is_some_and(|id| id != stated.adapter) {
-            return wrong("adapter");
-        }
-        if request.salt.is_some_and(|salt| salt != stated.salt) {
-            return wrong("salt");
-        }
-    }
-    Ok(())
 }
 
 fn accept(

@@ -3,17 +3,19 @@
 use std::path::Path;
 use std::time::Instant;
 
+use lorica::answer::printable;
+use lorica::binding;
+use lorica::check::check_settlement;
+use lorica::files::{BaseKey, MAX_KEY_BYTES, MAX_SETTLEMENT_BYTES, read_adapter_key, store};
+use lorica::srs::SrsPolicy;
 use lorica_chain::alloy_primitives::B256;
 use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::settlement::Settlement;
-use lorica_verifier::protocol::key::AdapterCommitments;
 use serde_json::{Value, json};
 
 use super::{shape_json, shape_text, short, word};
-use crate::binding;
 use crate::error::{Error, Kind};
-use crate::files::{AdapterKey, AdapterKeyFile, BaseKey, MAX_KEY_BYTES, MAX_SETTLEMENT_BYTES, store};
-use crate::output::{Output, milliseconds, printable, time};
+use crate::output::{Output, milliseconds, time};
 
 /// Reads a settlement key.
 ///
@@ -21,7 +23,7 @@ use crate::output::{Output, milliseconds, printable, time};
 /// [`Error`] if it is none.
 pub(crate) fn read_key(path: &Path) -> Result<VerifyingKey, Error> {
     let bytes = store::read(path, MAX_KEY_BYTES)?;
-    VerifyingKey::decode(&bytes).map_err(|error| Error::Refused { path: path.into(), reason: error.to_string() })
+    VerifyingKey::decode(&bytes).map_err(|error| Error::refused(path, error))
 }
 
 /// What a settlement says of its requests, as JSON.
@@ -58,25 +60,21 @@ pub(crate) fn run(
     out: &Output,
 ) -> Result<(), Error> {
     let key = read_key(key)?;
-    let mut commitments: Vec<AdapterCommitments> = Vec::new();
+    let mut keys = Vec::new();
     for path in adapters {
-        commitments.push(AdapterKey::load_for(path, base)?.commitments);
+        keys.push(read_adapter_key(path, base)?);
     }
     let bytes = store::read(settlement, MAX_SETTLEMENT_BYTES)?;
     let start = Instant::now();
-    let check = || {
-        let settled = Settlement::decode(&bytes).map_err(Error::MalformedSettlement)?;
-        if let Some(circuit) = circuit.filter(|circuit| *circuit != settled.circuit) {
-            return Err(Error::OtherCircuit { own: settled.circuit.into(), meant: circuit });
-        }
-        settled.check(&key, &base.commitments, &commitments)?;
-        Ok(settled)
-    };
-    let settled = check().inspect_err(|error: &Error| {
-        if error.kind() == Kind::Rejected {
-            out.line(format!("REJECTED {}", printable(&settlement.display().to_string())));
-        }
-    })?;
+    // The command has warned of the development SRS.
+    let policy = SrsPolicy::DevelopmentForTests;
+    let settled = check_settlement(base, &keys, &key, circuit.map(|circuit| circuit.0), &bytes, policy)
+        .map_err(Error::from)
+        .inspect_err(|error| {
+            if error.kind() == Kind::Rejected {
+                out.line(format!("REJECTED {}", printable(&settlement.display().to_string())));
+            }
+        })?;
     let spent = start.elapsed();
     let of = key.circuit_shape();
     let named = circuit.is_some();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use lorica_cells::watch::Cancelled;
 use lorica_circuits::axis::Axis;
 use lorica_circuits::column::Column;
 use lorica_circuits::error::CircuitError;
@@ -147,6 +148,9 @@ impl fmt::Display for Place<'_> {
 /// Why a batch has no trace.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExecuteError {
+    /// It was stopped on demand.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
     /// A value left its range.
     #[error(transparent)]
     Range(#[from] RangeError),

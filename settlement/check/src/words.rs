@@ -26,13 +26,13 @@ pub struct Words<S> {
     pub digests: [S; 6],
     /// Tile coordinates of the opening's point, lowest bit first.
     pub rho_high: Vec<S>,
-    /// Mercury's challenges.
+    /// Mercury's challenge α, drawn after h.
     pub alpha: S,
-    /// See `alpha`.
+    /// Mercury's challenge ζ, drawn after s and d.
     pub zeta: S,
-    /// See `alpha`.
+    /// Mercury's challenge β, drawn after quot.
     pub beta: S,
-    /// See `alpha`.
+    /// Mercury's challenge z, drawn after W.
     pub z: S,
     /// Coefficient of the generator in the group claim.
     pub constant: S,

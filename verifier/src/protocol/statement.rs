@@ -1,6 +1,6 @@
 //! What a proof says, as scalars: the words that enter the transcript before any challenge.
 //!
-//! Order (protocol section 6): (0) version, architecture, shape, SRS, base, scales word, adapters' word, number of
+//! Order (`docs/protocol/README.md`): (0) version, architecture, shape, SRS, base, scales word, adapters' word, number of
 //! requests, context; (1) digest of the witness tiles; (2) prover salt, and per request input digest, label and output
 //! digest, which are computed here from ids, length, salt and outputs.
 

@@ -1,6 +1,6 @@
 //! The weight polynomial of a claim at the point of the reduction.
 //!
-//! A claim is a linear functional on the address space (protocol section 1). Its weights are a sum over blocks of
+//! A claim is a linear functional on the address space (`docs/protocol/README.md`). Its weights are a sum over blocks of
 //! `coefficient ⊗ (a product of short vectors over the low axes)`; their multilinear extension at ρ is evaluated here
 //! from the same [`Form`]s that the prover reads.
 

@@ -18,6 +18,7 @@ mod rounding;
 
 use std::sync::Arc;
 
+use lorica_cells::watch::{Unwatched, Watch};
 use lorica_circuits::column::Column;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::families::encoder::Architecture;
@@ -107,9 +108,17 @@ impl Executor {
     /// # Errors
     /// [`ExecuteError`]: an input that does not fit, or a value outside its column's range.
     pub fn execute(&self, input: &BatchInput) -> Result<Trace, ExecuteError> {
+        self.execute_watched(input, &Unwatched)
+    }
+
+    /// [`execute`](Self::execute), which can be stopped before each layer.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute), or [`ExecuteError::Cancelled`].
+    pub fn execute_watched(&self, input: &BatchInput, watch: &dyn Watch) -> Result<Trace, ExecuteError> {
         let requests: Vec<_> = input.requests.iter().map(|r| (r.ids.as_slice(), r.adapter.as_deref())).collect();
         let mut run = self.start(&requests, &input.shape, true)?;
-        let outputs = run.run(input.shape.output)?;
+        let outputs = run.run(input.shape.output, watch)?;
         Ok(Trace { columns: run.recorder.finish(), outputs })
     }
 
@@ -124,7 +133,7 @@ impl Executor {
         output: OutputKind,
     ) -> Result<RequestOutput, ExecuteError> {
         let shape = Shape { requests: 1, tokens: self.base.architecture.max_tokens, log_tile: 20, output };
-        let mut outputs = self.start(&[(ids, adapter)], &shape, false)?.run(output)?;
+        let mut outputs = self.start(&[(ids, adapter)], &shape, false)?.run(output, &Unwatched)?;
         outputs.pop().ok_or(ExecuteError::Requests { most: 1, got: 0 })
     }
 
@@ -179,15 +188,16 @@ impl Run<'_> {
         self.requests.last().map_or(0, |r| r.first + r.length)
     }
 
-    fn run(&mut self, kind: OutputKind) -> Result<Vec<RequestOutput>, RangeError> {
+    fn run(&mut self, kind: OutputKind, watch: &dyn Watch) -> Result<Vec<RequestOutput>, ExecuteError> {
         let blocks = self.model.architecture.hidden_blocks();
         let mut residual = self.norm(0, &self.embed())?;
         self.recorder.store_blocks(columns::RESIDUAL, 0, &residual)?;
         for layer in 0..self.model.architecture.layers {
+            watch.check()?;
             residual = self.layer(layer, residual)?;
             self.recorder.store_blocks(columns::RESIDUAL, (layer + 1) * blocks, &residual)?;
         }
-        self.outputs(&residual, kind)
+        Ok(self.outputs(&residual, kind)?)
     }
 
     /// One encoder layer: from residual slot `layer` to slot `layer + 1`.

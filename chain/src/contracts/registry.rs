@@ -1,0 +1,102 @@
+//! The registry of commitments (`CommitmentRegistry`): architectures, bases and adapters under their ids.
+
+use alloy_primitives::{Address, Bytes, U256};
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::protocol::record::MAX_RECORD_POINTS;
+
+use super::{Contract, Step};
+use crate::abi;
+use crate::abi::bindings::CommitmentRegistry;
+use crate::chain::Chain;
+use crate::error::{ChainError, PolicyError, StateError};
+
+/// The registry of commitments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registry(pub Contract);
+
+/// That a base and its tables are not too long for the chain: said before anything is sent.
+pub(super) fn expect_base_fits(base: &BaseCommitments) -> Result<(), PolicyError> {
+    expect_fits("architecture", base.tables.len())?;
+    expect_fits("base", base.tiles.len())
+}
+
+/// That an adapter is not too long for the chain.
+pub(super) fn expect_adapter_fits(adapter: &AdapterCommitments) -> Result<(), PolicyError> {
+    expect_fits("adapter", adapter.tiles.len())
+}
+
+fn expect_fits(what: &'static str, got: usize) -> Result<(), PolicyError> {
+    let limit = MAX_RECORD_POINTS;
+    if got > limit { Err(PolicyError::RecordTooLong { what, limit, got }) } else { Ok(()) }
+}
+
+impl Registry {
+    /// Its address.
+    #[must_use]
+    pub fn address(self) -> Address {
+        self.0.address
+    }
+
+    /// Registers a base with its architecture, each unless it is registered.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn register_base(self, chain: &mut impl Chain, base: &BaseCommitments) -> Result<[Step; 2], ChainError> {
+        self.0.expect_chain(chain)?;
+        expect_base_fits(base)?;
+        let architecture = abi::word(&base.architecture_digest());
+        let id = abi::word(&base.id());
+        Ok([
+            self.register(
+                chain,
+                ("architecture", architecture),
+                abi::encode(&CommitmentRegistry::architecturesCall { id: architecture }),
+                abi::encode(&abi::register_architecture(base)),
+            )?,
+            self.register(
+                chain,
+                ("base", id),
+                abi::encode(&CommitmentRegistry::basesCall { id }),
+                abi::encode(&abi::register_base(base)),
+            )?,
+        ])
+    }
+
+    /// Registers an adapter of a registered base, unless it is registered.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn register_adapter(self, chain: &mut impl Chain, adapter: &AdapterCommitments) -> Result<Step, ChainError> {
+        self.0.expect_chain(chain)?;
+        expect_adapter_fits(adapter)?;
+        let id = abi::word(&adapter.id());
+        self.register(
+            chain,
+            ("adapter", id),
+            abi::encode(&CommitmentRegistry::adaptersCall { id }),
+            abi::encode(&abi::register_adapter(adapter)),
+        )
+    }
+
+    /// Sends a registration if the getter of its kind knows no record, and sees that it does then.
+    fn register(
+        self,
+        chain: &mut impl Chain,
+        (what, id): (&'static str, U256),
+        getter: Bytes,
+        registration: Bytes,
+    ) -> Result<Step, ChainError> {
+        let registered = |chain: &mut _| -> Result<bool, ChainError> {
+            let output = Chain::call(chain, self.address(), getter.clone())?;
+            Ok(U256::try_from_be_slice(&output).is_some_and(|record| !record.is_zero()))
+        };
+        if registered(chain)? {
+            return Ok(Step { what, id, receipt: None });
+        }
+        let receipt = chain.send(Some(self.address()), registration)?;
+        if !registered(chain)? {
+            return Err(StateError::Unexpected { what: "the registered id" }.into());
+        }
+        Ok(Step { what, id, receipt: Some(receipt) })
+    }
+}

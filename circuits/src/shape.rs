@@ -37,6 +37,15 @@ impl OutputKind {
         }
     }
 
+    /// The kind's name in JSON, in files of text and for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classify => "classify",
+            Self::Embed => "embed",
+        }
+    }
+
     /// The kind of a number.
     ///
     /// # Errors

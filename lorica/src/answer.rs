@@ -1,8 +1,7 @@
 //! What a request's output means: label and scores, or an embedding.
 
-use lorica_circuits::shape::OutputKind;
-use lorica_quant::integer::model::LOGIT_EXPONENT;
-use lorica_verifier::protocol::proof::Output;
+use lorica_circuits::shape::{LOGIT_EXPONENT, OutputKind};
+use lorica_verifier::protocol::proof::{Output, normalised, score};
 use serde_json::{Value, json};
 
 /// An output with the names and scales that its keys give it.
@@ -83,15 +82,6 @@ impl Answer {
     }
 }
 
-/// The name of a kind of output, in files and JSON.
-#[must_use]
-pub fn kind_name(kind: OutputKind) -> &'static str {
-    match kind {
-        OutputKind::Embed => "embed",
-        OutputKind::Classify => "classify",
-    }
-}
-
 /// The kind of output of an adapter with or without a classification head.
 #[must_use]
 pub fn kind_of(has_head: bool) -> OutputKind {
@@ -106,21 +96,4 @@ pub fn printable(text: &str) -> String {
 
 fn label_name(name: Option<&str>, index: usize) -> String {
     name.map_or_else(|| format!("#{index}"), printable)
-}
-
-/// A logit as a float.
-#[must_use]
-pub fn score(logit: i64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "logits are below 2^47")]
-    let logit = logit as f64;
-    logit / f64::from(LOGIT_EXPONENT).exp2()
-}
-
-/// The embedding at L2 norm 1: its scale does not matter.
-#[must_use]
-pub fn normalised(sums: &[i64]) -> Vec<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "sums are below 2^23")]
-    let values: Vec<f64> = sums.iter().map(|&sum| sum as f64).collect();
-    let norm = values.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
-    values.into_iter().map(|x| x / norm).collect()
 }

@@ -16,7 +16,6 @@ use lorica_verifier::protocol::keccak::encode_scalar;
 use lorica_verifier::protocol::key::AdapterCommitments;
 use lorica_verifier::protocol::proof::InferenceProof;
 
-use crate::answer::kind_name;
 use crate::error::Kind;
 use crate::files::{BaseKey, FileError, store};
 use crate::srs::{AcceptedSrs, SrsPolicyError};
@@ -188,6 +187,6 @@ fn name(of: &CircuitShape) -> String {
         shape.requests,
         shape.tokens,
         shape.log_tile,
-        kind_name(shape.output)
+        shape.output.name()
     )
 }

@@ -13,10 +13,7 @@ use crate::error::Kind;
 use crate::files::FileError;
 
 pub use lorica_prover::srs::Srs;
-
-/// What every program should say that meets the development SRS.
-pub const INSECURE: &str =
-    "the SRS is the insecure development one: its trapdoor is public and anyone can forge proofs";
+pub use lorica_verifier::protocol::group::INSECURE;
 
 /// Which SRS a program takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

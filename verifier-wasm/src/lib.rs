@@ -1,7 +1,7 @@
 //! The verifier for browsers: files in, JSON out.
 //!
 //! [`check`] takes a proof or a settlement and keys, each recognised by its magic word, and says what was proven and what
-//! was not checked. [`boundary`] is what JavaScript calls; `page/` is the page that does, which `cargo xtask page` makes one
+//! was not checked. [`boundary`] is what JavaScript calls; `page/` is the page that does, which `cargo xtask verifier-page` makes one
 //! file of.
 #![deny(unsafe_code)]
 #![cfg_attr(

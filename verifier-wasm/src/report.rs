@@ -3,14 +3,12 @@
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::shape::{LOGIT_EXPONENT, OutputKind, Shape};
 use lorica_settlement_check::{Binding, Settlement, VerifyingKey};
+use lorica_verifier::protocol::group::INSECURE;
 use lorica_verifier::protocol::keccak::encode_scalar;
+use lorica_verifier::protocol::proof::{normalised, score};
 use lorica_verifier::protocol::statement::RequestWords;
 use lorica_verifier::{AdapterKey, BaseKey, InferenceProof, Output};
 use serde_json::{Map, Value, json};
-
-/// What is said of the development SRS.
-pub const INSECURE: &str =
-    "the SRS is the insecure development one: its trapdoor is public and anyone can forge proofs";
 
 /// A word as `0x` and 64 hexadecimal digits, big-endian.
 #[must_use]
@@ -19,16 +17,8 @@ pub fn word(scalar: &Fr) -> String {
 }
 
 fn shape_json(shape: &Shape) -> Value {
-    let output = match shape.output {
-        OutputKind::Embed => "embed",
-        OutputKind::Classify => "classify",
-    };
-    json!({ "requests": shape.requests, "tokens": shape.tokens, "tau": shape.log_tile, "output": output })
-}
-
-#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "shown numbers are below 2^53")]
-fn float(integer: i64) -> f64 {
-    integer as f64
+    let Shape { requests, tokens, log_tile, output } = shape;
+    json!({ "requests": requests, "tokens": tokens, "tau": log_tile, "output": output.name() })
 }
 
 /// The output of a request: label and scores, or an embedding.
@@ -36,8 +26,7 @@ fn answer_json(output: &Output, labels: &[String], tokens: usize, exponent: i32)
     let answer = match output {
         Output::Classify { logits, label } => {
             let count = if labels.is_empty() { logits.len() } else { labels.len() };
-            let scale = f64::from(LOGIT_EXPONENT).exp2();
-            let logit = |(index, logit): (usize, &i64)| json!({ "name": labels.get(index), "integer": logit, "score": float(*logit) / scale });
+            let logit = |(index, logit): (usize, &i64)| json!({ "name": labels.get(index), "integer": logit, "score": score(*logit) });
             let logits: Vec<Value> = logits.iter().take(count).enumerate().map(logit).collect();
             let name = labels.get(usize::from(*label));
             json!({
@@ -45,11 +34,8 @@ fn answer_json(output: &Output, labels: &[String], tokens: usize, exponent: i32)
             })
         }
         Output::Embed { sums } => {
-            let values: Vec<f64> = sums.iter().map(|&sum| float(sum)).collect();
-            let norm = values.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
-            let embedding: Vec<f64> = values.into_iter().map(|x| x / norm).collect();
             json!({
-                "length": tokens, "embedding_exponent": exponent, "embedding_sums": sums, "embedding": embedding,
+                "length": tokens, "embedding_exponent": exponent, "embedding_sums": sums, "embedding": normalised(sums),
             })
         }
     };

@@ -5,9 +5,10 @@ mod cases;
 
 use cases::{Verdict, cases, input};
 use lorica_circuits::bn254::G2Affine;
+use lorica_verifier::protocol::group::INSECURE;
 use lorica_verifier::{AdapterKey, BaseKey, InferenceProof, verify};
 use lorica_verifier_wasm::check::run;
-use lorica_verifier_wasm::report::{INSECURE, proof_report};
+use lorica_verifier_wasm::report::proof_report;
 use serde_json::{Value, json};
 
 fn answer(name: &str) -> Value {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use lorica::answer::kind_of;
 use lorica::answer::printable;
-use lorica::answer::{kind_name, kind_of};
 use lorica::files::{AdapterFile, BaseFile, store};
 use lorica::import::{load_adapter, weights_digest};
 use lorica::input::read_labelled;
@@ -95,7 +95,7 @@ fn report(
     out.line(format!("adapter {}", word(&commitments.id())));
     out.line(format!("  of base {}", word(&commitments.base)));
     let labels: Vec<String> = file.key.labels.iter().map(|label| printable(label)).collect();
-    out.line(format!("  {}: {}", kind_name(kind_of(file.key.has_head)), labels.join(", ")));
+    out.line(format!("  {}: {}", kind_of(file.key.has_head).name(), labels.join(", ")));
     if let Some(measured) = measured {
         out.line(format!("  {}", measured_text(measured)));
     }
@@ -108,7 +108,7 @@ fn report(
         json!({
             "adapter": { "file": args.out, "bytes": bytes, "id": word(&commitments.id()) },
             "key": { "file": key_path, "bytes": key_bytes },
-            "base": word(&commitments.base), "output": kind_name(kind_of(file.key.has_head)),
+            "base": word(&commitments.base), "output": kind_of(file.key.has_head).name(),
             "labels": file.key.labels, "commitments": commitments.tiles.len(), "insecure_srs": insecure,
             "measured": measured.map(measured_json), "phases": phases_json(&phases),
         }),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use lorica::answer::{Answer, kind_name, kind_of};
+use lorica::answer::{Answer, kind_of};
 use lorica::files::{AdapterFile, BaseFile};
 use lorica::input::{encode, tokenizer};
 use lorica::prover::published;
@@ -48,7 +48,7 @@ pub fn run(args: &InferArgs, out: &Output) -> Result<(), Error> {
         json!({
             "base": word(&key.commitments.id()),
             "adapter": adapter.as_ref().map(|adapter| word(&adapter.key.commitments.id())),
-            "output": kind_name(kind), "tokens": ids.len(), "proven": false,
+            "output": kind.name(), "tokens": ids.len(), "proven": false,
             "phases": phases_json(&out.take_phases()),
         }),
         answer.json(),

@@ -21,7 +21,7 @@ use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::{Map, Value, json};
 
 use super::verify_settlement::{answers_json, read_key};
-use super::{architecture_json, kind_name, shape_json, word};
+use super::{architecture_json, shape_json, word};
 use crate::error::Error;
 use crate::output::Output;
 
@@ -146,7 +146,7 @@ fn adapter_fields(key: &AdapterKey) -> Map<String, Value> {
     let fields = json!({
         "id": word(&key.commitments.id()), "base": word(&key.commitments.base),
         "datanet": key.commitments.version.as_ref().map(word), "commitments": key.commitments.tiles.len(),
-        "output": kind_name(kind_of(key.has_head)), "labels": key.labels,
+        "output": kind_of(key.has_head).name(), "labels": key.labels,
     });
     let Value::Object(fields) = fields else { return Map::new() };
     fields
@@ -177,7 +177,7 @@ fn proof(path: &Path) -> Result<Value, Error> {
             json!({
                 "adapter": (request.adapter != Fr::zero()).then(|| word(&request.adapter)),
                 "tokens": request.ids.len(), "outputs": request.output.values().len(),
-                "label": (!request.output.values().is_empty() && kind_name(request.output.kind()) == "classify")
+                "label": (!request.output.values().is_empty() && request.output.kind().name() == "classify")
                     .then(|| request.output.label()),
             })
         })

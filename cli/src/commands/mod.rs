@@ -18,7 +18,6 @@ pub mod srs;
 pub mod verify;
 pub mod verify_settlement;
 
-use lorica::answer::kind_name;
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::families::encoder::Architecture;
 use lorica_circuits::shape::Shape;
@@ -38,13 +37,13 @@ pub(crate) fn short(scalar: &Fr) -> String {
 
 pub(crate) fn shape_json(shape: &Shape) -> Value {
     json!({
-        "requests": shape.requests, "tokens": shape.tokens, "tau": shape.log_tile, "output": kind_name(shape.output),
+        "requests": shape.requests, "tokens": shape.tokens, "tau": shape.log_tile, "output": shape.output.name(),
     })
 }
 
 pub(crate) fn shape_text(shape: &Shape) -> String {
     let Shape { requests, tokens, log_tile, output } = shape;
-    format!("{requests} x {tokens} tokens, tau {log_tile}, {}", kind_name(*output))
+    format!("{requests} x {tokens} tokens, tau {log_tile}, {}", output.name())
 }
 
 pub(crate) fn architecture_json(a: &Architecture) -> Value {

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 use lorica::amount::{self, Amount};
-use lorica::answer::{kind_name, kind_of};
+use lorica::answer::kind_of;
 use lorica::binding;
 use lorica::check::CheckError;
 use lorica::files::{AdapterKey, MAX_SETTLEMENT_BYTES, read_adapter_key, read_base_key, store};
@@ -277,7 +277,7 @@ fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
 }
 
 fn terms_lines(terms: &InferenceRequest, market: &Market, out: &Output) {
-    let kind = OutputKind::from_number(terms.kind).map_or("withdrawn embedding", kind_name);
+    let kind = OutputKind::from_number(terms.kind).map_or("withdrawn embedding", OutputKind::name);
     let short = |word: U256| B256::from(word).to_string().chars().take(18).collect::<String>();
     out.line(format!("  {kind} by base {}, adapter {}", short(terms.base), short(terms.adapter)));
     let (fee, token) = (amount::show(terms.maxFee), token_name(terms.token, market));

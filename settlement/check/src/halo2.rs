@@ -212,7 +212,14 @@ struct Domain {
 
 impl Domain {
     /// `l_i(x) = ω^i (x^n - 1) / (n (x - ω^i))`.
+    ///
+    /// # Errors
+    /// [`CheckError::Rejected`] if the words do not fit the rows before the reserved ones: two of them would meet in a row.
     fn new(key: &CircuitKey, x: Fr, words: &[Fr]) -> Result<Self, CheckError> {
+        let rows = 1usize.checked_shl(key.log_rows()).unwrap_or(0);
+        if words.len().saturating_add(RESERVED) > rows {
+            return Err(CheckError::Rejected);
+        }
         let omega = key.omega();
         let x_to_n = (0..key.log_rows()).fold(x, |power, _| power.square());
         let vanishing = x_to_n - Fr::ONE;
@@ -364,4 +371,20 @@ pub fn accumulate(key: &CircuitKey, words: &[Fr], bytes: &[u8]) -> Result<[G1; 2
 pub fn check(key: &CircuitKey, srs: &VerifierKey, words: &[Fr], bytes: &[u8]) -> Result<(), CheckError> {
     let [left, right] = accumulate(key, words, bytes)?;
     if srs.pairs(left, right) { Ok(()) } else { Err(CheckError::Rejected) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// halo2's own check refuses such keys; no honest one is so small.
+    #[test]
+    fn words_do_not_meet_in_a_row() {
+        let none = G1Affine::default();
+        let key = CircuitKey::new(5, [none; FIXED], [none; PERMUTED]).expect("a key of 32 rows");
+        let domain = |words| Domain::new(&key, Fr::from(7), &vec![Fr::ONE; words]).map(drop);
+        assert_eq!(domain(32 - RESERVED), Ok(()));
+        assert_eq!(domain(33 - RESERVED), Err(CheckError::Rejected));
+        assert_eq!(domain(32), Err(CheckError::Rejected));
+    }
 }

@@ -73,6 +73,10 @@ impl VerifierKey {
     }
 }
 
+/// What every program should say that meets the development SRS.
+pub const INSECURE: &str =
+    "the SRS is the insecure development one: its trapdoor is public and anyone can forge proofs";
+
 /// The trapdoor of the development SRS: derived from a public string, so that anyone can forge with it.
 pub fn development_trapdoor() -> Fr {
     keccak_bytes(b"lorica insecure development SRS 1")

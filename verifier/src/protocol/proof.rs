@@ -2,7 +2,7 @@
 
 use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_circuits::layout::MAX_WITNESS_TILES;
-use lorica_circuits::shape::{LABELS, MAX_REQUESTS, MAX_TOKENS, OutputKind, Shape};
+use lorica_circuits::shape::{LABELS, LOGIT_EXPONENT, MAX_REQUESTS, MAX_TOKENS, OutputKind, Shape};
 
 use crate::files::codec::{CodecError, Reader, Writer};
 use crate::files::magic::PROOF_MAGIC;
@@ -27,6 +27,22 @@ pub enum Output {
         /// The label.
         label: u8,
     },
+}
+
+/// A logit as a float, as people are shown it.
+#[must_use]
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "logits are below 2^47")]
+pub fn score(logit: i64) -> f64 {
+    logit as f64 / f64::from(LOGIT_EXPONENT).exp2()
+}
+
+/// An embedding at L2 norm 1, as people are shown it: its scale does not matter.
+#[must_use]
+pub fn normalised(sums: &[i64]) -> Vec<f64> {
+    #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "sums are below 2^23")]
+    let values: Vec<f64> = sums.iter().map(|&sum| sum as f64).collect();
+    let norm = values.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+    values.into_iter().map(|x| x / norm).collect()
 }
 
 impl Output {

@@ -13,20 +13,20 @@ abstract contract EscrowAccounts is ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
     /// One slot, both in the token's smallest unit.
-    struct ModelBalance {
+    struct LineBalance {
         uint128 owner;
         uint128 contributors;
     }
 
     event Withdrawn(address indexed account, address indexed token, address to, uint256 amount);
-    event ModelWithdrawn(
-        uint24 indexed model, address indexed token, address indexed owner, address to, uint256 amount
+    event LineWithdrawn(
+        uint24 indexed line, address indexed token, address indexed owner, address to, uint256 amount
     );
-    event PotWithdrawn(uint24 indexed model, address indexed token, address indexed pot, address to, uint256 amount);
+    event PotWithdrawn(uint24 indexed line, address indexed token, address indexed pot, address to, uint256 amount);
 
     error NothingToWithdraw(address token);
-    error NotModelOwner(uint24 model, address caller);
-    error NotPot(uint24 model, address caller);
+    error NotLineOwner(uint24 line, address caller);
+    error NotPot(uint24 line, address caller);
     /// The zero address or the escrow.
     error RecipientInvalid(address to);
     /// The gas token sent is not the fee of a request in it, or not zero for another.
@@ -44,7 +44,7 @@ abstract contract EscrowAccounts is ReentrancyGuardTransient {
     /// Owed to provers, and to payers of refunded requests.
     mapping(address token => mapping(address account => uint256 amount)) public balances;
     /// Owed to lines' owners and contributors.
-    mapping(address token => mapping(uint24 model => ModelBalance)) public modelBalances;
+    mapping(address token => mapping(uint24 line => LineBalance)) public lineBalances;
 
     constructor(ModelRegistry models_) {
         models = models_;
@@ -60,22 +60,22 @@ abstract contract EscrowAccounts is ReentrancyGuardTransient {
     }
 
     /// Pays out what a line's owner is owed, to its present owner.
-    function withdrawModel(uint24 model, address token, address to) external nonReentrant returns (uint256 amount) {
-        if (models.ownerOf(model) != msg.sender) revert NotModelOwner(model, msg.sender);
-        ModelBalance storage balance = modelBalances[token][model];
+    function withdrawLine(uint24 line, address token, address to) external nonReentrant returns (uint256 amount) {
+        if (models.ownerOf(line) != msg.sender) revert NotLineOwner(line, msg.sender);
+        LineBalance storage balance = lineBalances[token][line];
         amount = balance.owner;
         balance.owner = 0;
-        emit ModelWithdrawn(model, token, msg.sender, to, amount);
+        emit LineWithdrawn(line, token, msg.sender, to, amount);
         _pay(token, to, amount);
     }
 
     /// Pays out what a line's contributors are owed, to their pot.
-    function withdrawPot(uint24 model, address token, address to) external nonReentrant returns (uint256 amount) {
-        if (models.potOf(model) != msg.sender) revert NotPot(model, msg.sender);
-        ModelBalance storage balance = modelBalances[token][model];
+    function withdrawPot(uint24 line, address token, address to) external nonReentrant returns (uint256 amount) {
+        if (models.potOf(line) != msg.sender) revert NotPot(line, msg.sender);
+        LineBalance storage balance = lineBalances[token][line];
         amount = balance.contributors;
         balance.contributors = 0;
-        emit PotWithdrawn(model, token, msg.sender, to, amount);
+        emit PotWithdrawn(line, token, msg.sender, to, amount);
         _pay(token, to, amount);
     }
 
@@ -83,13 +83,13 @@ abstract contract EscrowAccounts is ReentrancyGuardTransient {
         balances[token][account] += amount;
     }
 
-    function _creditModel(address token, uint24 model, uint256 owner, uint256 contributors) internal {
+    function _creditLine(address token, uint24 line, uint256 owner, uint256 contributors) internal {
         if (owner | contributors == 0) return;
         // Terms are sums of a batch's fees, each below 2^96; the sums are checked. One load and one store.
-        ModelBalance memory balance = modelBalances[token][model];
+        LineBalance memory balance = lineBalances[token][line];
         balance.owner += uint128(owner);
         balance.contributors += uint128(contributors);
-        modelBalances[token][model] = balance;
+        lineBalances[token][line] = balance;
     }
 
     /// Takes `fee` from the caller. A token that takes a part of a transfer for itself is refused.

@@ -43,7 +43,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         uint256 kind;
         uint256 circuit;
         address payee;
-        uint24 baseModel;
+        uint24 baseLine;
         address token;
         uint256 prover;
         uint256 baseOwner;
@@ -231,7 +231,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         locked.fee = fee;
         locked.prover = request.prover;
         locked.circuits = trusted;
-        (locked.model, locked.adapterOwner, locked.baseOwner, locked.contributors) =
+        (locked.line, locked.adapterOwner, locked.baseOwner, locked.contributors) =
             models.servingTerms(request.base, request.adapter);
         _records[id].store(locked);
         emit RequestLocked(id, request.requester, msg.sender, fee, request);
@@ -363,7 +363,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         batch.payee = settlement.payee;
         if (batch.payee == address(0) || batch.payee == address(this)) revert PayeeInvalid(batch.payee);
         batch.base = settlement.base;
-        batch.baseModel = models.modelOf(batch.base);
+        batch.baseLine = models.lineOf(batch.base);
     }
 
     /// The request's id, if its terms with what is proven give it.
@@ -423,7 +423,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
         batch.prover += prover;
         batch.baseOwner += baseOwner;
         ++batch.paid;
-        _creditModel(token, RequestRecord.modelOf(terms), adapterOwner, contributors);
+        _creditLine(token, RequestRecord.lineOf(terms), adapterOwner, contributors);
         emit RequestSettled(
             id, batch.payee, proven.label, proven.outputDigest, token, prover, adapterOwner, baseOwner, contributors
         );
@@ -437,7 +437,7 @@ contract InferenceEscrow is EscrowAccounts, EIP712, Ownable2Step {
     /// Credits what a batch owes in its present token: neighbours in one token share the prover's and the base's slot.
     function _storeSums(Batch memory batch) private {
         if (batch.prover != 0) _credit(batch.token, batch.payee, batch.prover);
-        _creditModel(batch.token, batch.baseModel, batch.baseOwner, 0);
+        _creditLine(batch.token, batch.baseLine, batch.baseOwner, 0);
         batch.prover = 0;
         batch.baseOwner = 0;
     }

@@ -19,7 +19,7 @@ import {Records} from "./Records.sol";
 contract ModelRegistry is Ownable2Step {
     using SafeERC20 for OpenToken;
 
-    struct Model {
+    struct Line {
         address owner;
         Kind kind;
         /// Who may accept the line; zero if it is not on offer.
@@ -29,7 +29,7 @@ contract ModelRegistry is Ownable2Step {
 
     /// One slot.
     struct Version {
-        uint24 model;
+        uint24 line;
         /// Position among all versions, from one.
         uint32 serial;
         /// Serial of the architecture or base that the version stands on; zero for an architecture.
@@ -49,20 +49,20 @@ contract ModelRegistry is Ownable2Step {
     }
 
     event Reserved(bytes32 indexed commitment, address by);
-    event ModelCreated(uint24 indexed model, Kind indexed kind, address indexed owner, address pot);
+    event LineCreated(uint24 indexed line, Kind indexed kind, address indexed owner, address pot);
     event VersionPublished(
         uint256 indexed id,
-        uint24 indexed model,
+        uint24 indexed line,
         Kind indexed kind,
         uint256 parent,
         Split split,
         string uri,
         string licence
     );
-    event VersionRetired(uint256 indexed id, uint24 indexed model);
-    event ModelOffered(uint24 indexed model, address indexed owner, address indexed to);
-    event ModelTransferred(uint24 indexed model, address indexed from, address indexed to);
-    event PotChanged(uint24 indexed model, address indexed from, address indexed to);
+    event VersionRetired(uint256 indexed id, uint24 indexed line);
+    event LineOffered(uint24 indexed line, address indexed owner, address indexed to);
+    event LineTransferred(uint24 indexed line, address indexed from, address indexed to);
+    event PotChanged(uint24 indexed line, address indexed from, address indexed to);
     event DeploymentFeeChanged(Kind indexed kind, uint256 fee);
     event BoundsChanged(Bounds bounds);
     event TreasuryChanged(address indexed treasury);
@@ -83,13 +83,13 @@ contract ModelRegistry is Ownable2Step {
     error UnknownDatanet(uint256 version);
     /// CommitmentRegistry computed another id.
     error IdMismatch(uint256 expected, uint256 got);
-    error NotModelOwner(uint24 model, address caller);
-    error NotOfferedTo(uint24 model, address caller);
-    error NotPot(uint24 model, address caller);
+    error NotLineOwner(uint24 line, address caller);
+    error NotOfferedTo(uint24 line, address caller);
+    error NotPot(uint24 line, address caller);
     /// A further version is of the line's kind.
-    error OtherKind(uint24 model, Kind expected, Kind got);
+    error OtherKind(uint24 line, Kind expected, Kind got);
     /// A further version names the line's pot.
-    error OtherPot(uint24 model, address expected, address got);
+    error OtherPot(uint24 line, address expected, address got);
     error PotZero();
     error NotKind(Kind kind);
     /// Publishing costs more than the publisher's terms allow.
@@ -110,13 +110,13 @@ contract ModelRegistry is Ownable2Step {
 
     /// Block of the first reservation by commitment.
     mapping(bytes32 commitment => uint256 blockNumber) public reservations;
-    mapping(uint24 model => Model) public models;
+    mapping(uint24 line => Line) public lines;
     mapping(uint256 id => Version) public versions;
     mapping(uint256 id => Metadata) public metadata;
     /// In OPEN's smallest unit.
     mapping(Kind kind => uint256 fee) public deploymentFees;
     Bounds public bounds;
-    uint24 public modelCount;
+    uint24 public lineCount;
     uint32 public versionCount;
     address public treasury;
     /// Fees that the treasury has not withdrawn yet.
@@ -163,13 +163,13 @@ contract ModelRegistry is Ownable2Step {
         Point[] calldata tables,
         Terms calldata terms,
         Permit calldata permit
-    ) external returns (uint256 id, uint24 model) {
+    ) external returns (uint256 id, uint24 line) {
         id = _id(Records.architecture(family, encoding, logTile, srs, tauG2, tables));
         if (commitments.architectures(id) == address(0)) {
             _requireId(id, commitments.registerArchitecture(family, encoding, logTile, srs, tauG2, tables));
         }
         SplitBounds.requireZero(terms.split);
-        model = _publish(Kind.Architecture, id, 0, 0, terms, permit);
+        line = _publish(Kind.Architecture, id, 0, 0, terms, permit);
     }
 
     /// Arguments as {CommitmentRegistry-registerBase}; the architecture is published and not retired.
@@ -179,7 +179,7 @@ contract ModelRegistry is Ownable2Step {
         uint256 scalesWord,
         Terms calldata terms,
         Permit calldata permit
-    ) external returns (uint256 id, uint24 model) {
+    ) external returns (uint256 id, uint24 line) {
         uint32 parent = _served(architecture, Kind.Architecture).serial;
         uint8 family = Records.family(commitments.architectures(architecture));
         id = _id(Records.base(family, architecture, scalesWord, tiles));
@@ -187,7 +187,7 @@ contract ModelRegistry is Ownable2Step {
             _requireId(id, commitments.registerBase(architecture, tiles, scalesWord));
         }
         SplitBounds.requireWithin(terms.split, bounds);
-        model = _publish(Kind.Base, id, architecture, parent, terms, permit);
+        line = _publish(Kind.Base, id, architecture, parent, terms, permit);
     }
 
     /// Arguments as {CommitmentRegistry-registerAdapter}; the base is published and not retired. There are no datanets yet, so
@@ -198,7 +198,7 @@ contract ModelRegistry is Ownable2Step {
         Point[] calldata tiles,
         Terms calldata terms,
         Permit calldata permit
-    ) external returns (uint256 id, uint24 model) {
+    ) external returns (uint256 id, uint24 line) {
         uint32 parent = _served(base, Kind.Base).serial;
         if (version != 0) revert UnknownDatanet(version);
         id = _id(Records.adapter(Records.family(commitments.bases(base)), base, version, tiles));
@@ -206,7 +206,7 @@ contract ModelRegistry is Ownable2Step {
             _requireId(id, commitments.registerAdapter(base, version, tiles));
         }
         SplitBounds.requireWithin(terms.split, bounds);
-        model = _publish(Kind.Adapter, id, base, parent, terms, permit);
+        line = _publish(Kind.Adapter, id, base, parent, terms, permit);
     }
 
     function _publish(
@@ -216,12 +216,12 @@ contract ModelRegistry is Ownable2Step {
         uint32 parent,
         Terms calldata terms,
         Permit calldata permit
-    ) private returns (uint24 model) {
+    ) private returns (uint24 line) {
         if (versions[id].serial != 0) revert AlreadyPublished(id);
         _requireReserved(keccak256(abi.encode(id, msg.sender, terms.salt)));
-        model = terms.model == 0 ? _create(kind, terms.pot) : _continue(kind, terms);
+        line = terms.line == 0 ? _create(kind, terms.pot) : _continue(kind, terms);
         versions[id] = Version({
-            model: model,
+            line: line,
             serial: ++versionCount,
             parent: parent,
             kind: kind,
@@ -232,7 +232,7 @@ contract ModelRegistry is Ownable2Step {
             contributors: terms.split.contributors
         });
         metadata[id] = Metadata({uri: terms.uri, licence: terms.licence});
-        emit VersionPublished(id, model, kind, parentId, terms.split, terms.uri, terms.licence);
+        emit VersionPublished(id, line, kind, parentId, terms.split, terms.uri, terms.licence);
         _takeFee(deploymentFees[kind], terms.maxFee, permit);
     }
 
@@ -243,19 +243,19 @@ contract ModelRegistry is Ownable2Step {
         if (block.number < earliest) revert ReservationTooYoung(commitment, earliest);
     }
 
-    function _create(Kind kind, address pot) private returns (uint24 model) {
+    function _create(Kind kind, address pot) private returns (uint24 line) {
         if (pot == address(0)) revert PotZero();
-        model = ++modelCount;
-        models[model] = Model({owner: msg.sender, kind: kind, offeredTo: address(0), pot: pot});
-        emit ModelCreated(model, kind, msg.sender, pot);
+        line = ++lineCount;
+        lines[line] = Line({owner: msg.sender, kind: kind, offeredTo: address(0), pot: pot});
+        emit LineCreated(line, kind, msg.sender, pot);
     }
 
-    function _continue(Kind kind, Terms calldata terms) private view returns (uint24 model) {
-        model = terms.model;
-        Model storage line = models[model];
-        _requireOwner(model, line.owner);
-        if (line.kind != kind) revert OtherKind(model, line.kind, kind);
-        if (line.pot != terms.pot) revert OtherPot(model, line.pot, terms.pot);
+    function _continue(Kind kind, Terms calldata terms) private view returns (uint24 line) {
+        line = terms.line;
+        Line storage held = lines[line];
+        _requireOwner(line, held.owner);
+        if (held.kind != kind) revert OtherKind(line, held.kind, kind);
+        if (held.pot != terms.pot) revert OtherPot(line, held.pot, terms.pot);
     }
 
     /// A permit that somebody else has used already is no obstacle: the allowance is what counts.
@@ -283,74 +283,74 @@ contract ModelRegistry is Ownable2Step {
     /// No request is locked for a retired version, and none is published on it; locked requests are served and paid as ever.
     function retire(uint256 id) external {
         Version storage version = versions[id];
-        uint24 model = version.model;
-        _requireOwner(model, models[model].owner);
+        uint24 line = version.line;
+        _requireOwner(line, lines[line].owner);
         if (version.retired) revert Retired(id);
         version.retired = true;
-        emit VersionRetired(id, model);
+        emit VersionRetired(id, line);
     }
 
     /// First step of a transfer; zero withdraws the offer. What the line has earned and its owner has not withdrawn goes
     /// with it.
-    function offerModel(uint24 model, address to) external {
-        Model storage line = models[model];
-        _requireOwner(model, line.owner);
-        line.offeredTo = to;
-        emit ModelOffered(model, msg.sender, to);
+    function offerLine(uint24 line, address to) external {
+        Line storage held = lines[line];
+        _requireOwner(line, held.owner);
+        held.offeredTo = to;
+        emit LineOffered(line, msg.sender, to);
     }
 
-    function acceptModel(uint24 model) external {
-        Model storage line = models[model];
-        if (line.offeredTo != msg.sender) revert NotOfferedTo(model, msg.sender);
-        emit ModelTransferred(model, line.owner, msg.sender);
-        line.owner = msg.sender;
-        line.offeredTo = address(0);
+    function acceptLine(uint24 line) external {
+        Line storage held = lines[line];
+        if (held.offeredTo != msg.sender) revert NotOfferedTo(line, msg.sender);
+        emit LineTransferred(line, held.owner, msg.sender);
+        held.owner = msg.sender;
+        held.offeredTo = address(0);
     }
 
     /// Contributors alone change their pot: neither the line's owner nor governance can.
-    function setPot(uint24 model, address pot) external {
-        Model storage line = models[model];
-        if (line.pot != msg.sender) revert NotPot(model, msg.sender);
+    function setPot(uint24 line, address pot) external {
+        Line storage held = lines[line];
+        if (held.pot != msg.sender) revert NotPot(line, msg.sender);
         if (pot == address(0)) revert PotZero();
-        line.pot = pot;
-        emit PotChanged(model, msg.sender, pot);
+        held.pot = pot;
+        emit PotChanged(line, msg.sender, pot);
     }
 
-    function _requireOwner(uint24 model, address owner_) private view {
-        if (owner_ != msg.sender) revert NotModelOwner(model, msg.sender);
+    function _requireOwner(uint24 line, address owner_) private view {
+        if (owner_ != msg.sender) revert NotLineOwner(line, msg.sender);
     }
 
     // What the escrow asks
 
     /// Terms under which a base is served with an adapter, or, with adapter 0, alone; reverts if it is not served.
     /// Alone the base's own split holds and its owner has the adapter owner's share too.
-    /// @return model line whose contributors are paid, and whose owner has the adapter owner's share.
+    /// @return line whose contributors are paid, and whose owner has the adapter owner's share.
     function servingTerms(uint256 base, uint256 adapter)
         external
         view
-        returns (uint24 model, uint16 adapterOwner, uint16 baseOwner, uint16 contributors)
+        returns (uint24 line, uint16 adapterOwner, uint16 baseOwner, uint16 contributors)
     {
         Version memory version = _served(base, Kind.Base);
         if (adapter == 0) {
-            return (version.model, 0, version.baseOwner + version.adapterOwner, version.contributors);
+            return (version.line, 0, version.baseOwner + version.adapterOwner, version.contributors);
         }
         uint32 serial = version.serial;
         version = _served(adapter, Kind.Adapter);
         if (version.parent != serial) revert AdapterOfOtherBase(adapter, base);
-        return (version.model, version.adapterOwner, version.baseOwner, version.contributors);
+        return (version.line, version.adapterOwner, version.baseOwner, version.contributors);
     }
 
     /// The line of a version; zero for what is not published.
-    function modelOf(uint256 id) external view returns (uint24) {
-        return versions[id].model;
+    function lineOf(uint256 id) external view returns (uint24) {
+        return versions[id].line;
     }
 
-    function ownerOf(uint24 model) external view returns (address) {
-        return models[model].owner;
+    function ownerOf(uint24 line) external view returns (address) {
+        return lines[line].owner;
     }
 
-    function potOf(uint24 model) external view returns (address) {
-        return models[model].pot;
+    function potOf(uint24 line) external view returns (address) {
+        return lines[line].pot;
     }
 
     function _served(uint256 id, Kind kind) private view returns (Version memory version) {

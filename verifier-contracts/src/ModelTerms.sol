@@ -27,7 +27,7 @@ struct Bounds {
 /// A publisher's terms.
 struct Terms {
     /// The line that the version continues, which the caller must own; zero for a new line.
-    uint24 model;
+    uint24 line;
     /// Who may withdraw the contributors' share. A further version names its line's pot.
     address pot;
     /// All zero for an architecture, which earns nothing.

@@ -26,7 +26,7 @@ struct Lock {
     /// Only the first so many circuits, in the order of enabling, may settle it.
     uint16 circuits;
     /// The line whose contributors are paid, and whose owner has the adapter owner's share.
-    uint24 model;
+    uint24 line;
     /// Basis points; the prover has the rest.
     uint16 adapterOwner;
     uint16 baseOwner;
@@ -41,7 +41,7 @@ struct Lock {
 ///                   0                                 once refunded
 ///
 ///   bits   0..159   160..167  168..183  184..207  208..223       224..239    240..255
-///   terms  prover   status    circuits  model     adapter owner  base owner  contributors     while locked
+///   terms  prover   status    circuits  line      adapter owner  base owner  contributors     while locked
 ///          payee    status    label (88 bits)                                                 once settled
 ///          prover   status    0                                                               once refunded
 struct Record {
@@ -67,13 +67,13 @@ library RequestRecord {
         lock.payer = payerOf(deposit);
         lock.fee = feeOf(deposit);
         lock.circuits = circuitsOf(terms);
-        lock.model = modelOf(terms);
+        lock.line = lineOf(terms);
         (lock.adapterOwner, lock.baseOwner, lock.contributors) = sharesOf(terms);
     }
 
     function store(Record storage record, Lock memory lock) internal {
         record.deposit = uint256(uint160(lock.payer)) | uint256(lock.fee) << 160;
-        record.terms = _head(lock.prover, lock.status) | uint256(lock.circuits) << 168 | uint256(lock.model) << 184
+        record.terms = _head(lock.prover, lock.status) | uint256(lock.circuits) << 168 | uint256(lock.line) << 184
             | uint256(lock.adapterOwner) << 208 | uint256(lock.baseOwner) << 224 | uint256(lock.contributors) << 240;
     }
 
@@ -125,7 +125,7 @@ library RequestRecord {
         return uint16(terms >> 168);
     }
 
-    function modelOf(uint256 terms) internal pure returns (uint24) {
+    function lineOf(uint256 terms) internal pure returns (uint24) {
         return uint24(terms >> 184);
     }
 

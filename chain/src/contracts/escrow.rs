@@ -259,7 +259,7 @@ impl Escrow {
     /// # Errors
     /// [`ChainError`].
     pub fn owed_to_line(self, chain: &mut impl Chain, line: u32, token: Address) -> Result<[U256; 2], ChainError> {
-        let call = InferenceEscrow::modelBalancesCall { token, model: line_number(line)? };
+        let call = InferenceEscrow::lineBalancesCall { token, line: line_number(line)? };
         let owed = self.contract.view(chain, "a balance", &call)?;
         Ok([owed.owner, owed.contributors].map(U256::from))
     }
@@ -283,7 +283,7 @@ impl Escrow {
         token: Address,
         to: Address,
     ) -> Result<Receipt, ChainError> {
-        self.contract.send(chain, &InferenceEscrow::withdrawModelCall { model: line_number(line)?, token, to })
+        self.contract.send(chain, &InferenceEscrow::withdrawLineCall { line: line_number(line)?, token, to })
     }
 
     /// Pays out what a line's contributors are owed; the account must be their pot.
@@ -297,7 +297,7 @@ impl Escrow {
         token: Address,
         to: Address,
     ) -> Result<Receipt, ChainError> {
-        self.contract.send(chain, &InferenceEscrow::withdrawPotCall { model: line_number(line)?, token, to })
+        self.contract.send(chain, &InferenceEscrow::withdrawPotCall { line: line_number(line)?, token, to })
     }
 }
 

@@ -56,7 +56,7 @@ impl Models {
     /// # Errors
     /// [`ChainError`].
     pub fn line_of(self, chain: &mut impl Chain, id: U256) -> Result<Option<u32>, ChainError> {
-        let line = self.0.view(chain, "a version", &ModelRegistry::modelOfCall { id })?;
+        let line = self.0.view(chain, "a version", &ModelRegistry::lineOfCall { id })?;
         Ok((!line.is_zero()).then(|| line.to::<u32>()))
     }
 
@@ -66,7 +66,7 @@ impl Models {
     /// [`StateError::NoLine`] if there is none.
     pub fn line(self, chain: &mut impl Chain, line: u32) -> Result<Line, ChainError> {
         let what = "a line of models";
-        let found = self.0.view(chain, what, &ModelRegistry::modelsCall { model: line_number(line)? })?;
+        let found = self.0.view(chain, what, &ModelRegistry::linesCall { line: line_number(line)? })?;
         if found.owner.is_zero() {
             return Err(StateError::NoLine { line }.into());
         }
@@ -90,7 +90,7 @@ impl Models {
         }
         let said = self.0.view(chain, what, &ModelRegistry::metadataCall { id })?;
         Ok(Version {
-            line: found.model.to::<u32>(),
+            line: found.line.to::<u32>(),
             kind: Kind::from_number(found.kind).ok_or(StateError::Unexpected { what })?,
             retired: found.retired,
             shares: Shares {
@@ -125,7 +125,7 @@ impl Models {
         if self.line(chain, line)?.offered_to == to {
             return Ok(None);
         }
-        let call = ModelRegistry::offerModelCall { model: line_number(line)?, to: to.unwrap_or_default() };
+        let call = ModelRegistry::offerLineCall { line: line_number(line)?, to: to.unwrap_or_default() };
         self.0.send(chain, &call).map(Some)
     }
 
@@ -135,7 +135,7 @@ impl Models {
     /// [`ChainError`].
     pub fn accept(self, chain: &mut impl Chain, line: u32) -> Result<Receipt, ChainError> {
         self.line(chain, line)?;
-        self.0.send(chain, &ModelRegistry::acceptModelCall { model: line_number(line)? })
+        self.0.send(chain, &ModelRegistry::acceptLineCall { line: line_number(line)? })
     }
 
     /// Names another contributors' pot of a line, at once. The account must be the present pot. None if it is the pot
@@ -147,7 +147,7 @@ impl Models {
         if self.line(chain, line)?.pot == pot {
             return Ok(None);
         }
-        self.0.send(chain, &ModelRegistry::setPotCall { model: line_number(line)?, pot }).map(Some)
+        self.0.send(chain, &ModelRegistry::setPotCall { line: line_number(line)?, pot }).map(Some)
     }
 
     /// Blocks between a reservation and the publication of what it reserves.

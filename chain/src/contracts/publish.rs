@@ -150,7 +150,7 @@ impl Publisher {
         await_block(chain, reserved.saturating_add(age))?;
         let Shares { prover, adapter_owner, base_owner, contributors } = publication.shares;
         let terms = ModelRegistry::Terms {
-            model: line_number(publication.line)?,
+            line: line_number(publication.line)?,
             pot,
             split: ModelRegistry::Split { prover, adapterOwner: adapter_owner, baseOwner: base_owner, contributors },
             maxFee: publication.max_fee,

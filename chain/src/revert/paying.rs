@@ -113,8 +113,8 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
             e.needed
         ),
         Escrow::NothingToWithdraw(e) => write!(f, "nothing to withdraw of the token {}", e.token),
-        Escrow::NotModelOwner(e) => write!(f, "{} does not own line {}", e.caller, e.model),
-        Escrow::NotPot(e) => write!(f, "{} is not the contributors' pot of line {}", e.caller, e.model),
+        Escrow::NotLineOwner(e) => write!(f, "{} does not own line {}", e.caller, e.line),
+        Escrow::NotPot(e) => write!(f, "{} is not the contributors' pot of line {}", e.caller, e.line),
         Escrow::RecipientInvalid(e) => write!(f, "{} cannot receive: the zero address or the escrow", e.to),
         Escrow::ValueMismatch(e) => write!(f, "{} wei must be sent with this, got {}", e.expected, e.got),
         Escrow::DepositMismatch(e) => write!(
@@ -149,11 +149,11 @@ pub(super) fn models(f: &mut fmt::Formatter<'_>, error: &Models) -> fmt::Result 
         Models::IdMismatch(e) => {
             write!(f, "the registry of commitments computed the id {}, not {}", Number(e.got), Number(e.expected))
         }
-        Models::NotModelOwner(e) => write!(f, "{} does not own line {}", e.caller, e.model),
-        Models::NotOfferedTo(e) => write!(f, "line {} is not offered to {}", e.model, e.caller),
-        Models::NotPot(e) => write!(f, "{} is not the contributors' pot of line {}", e.caller, e.model),
-        Models::OtherKind(e) => write!(f, "a version of line {} is {}, not {}", e.model, kind(e.expected), kind(e.got)),
-        Models::OtherPot(e) => write!(f, "the contributors' pot of line {} is {}, not {}", e.model, e.expected, e.got),
+        Models::NotLineOwner(e) => write!(f, "{} does not own line {}", e.caller, e.line),
+        Models::NotOfferedTo(e) => write!(f, "line {} is not offered to {}", e.line, e.caller),
+        Models::NotPot(e) => write!(f, "{} is not the contributors' pot of line {}", e.caller, e.line),
+        Models::OtherKind(e) => write!(f, "a version of line {} is {}, not {}", e.line, kind(e.expected), kind(e.got)),
+        Models::OtherPot(e) => write!(f, "the contributors' pot of line {} is {}, not {}", e.line, e.expected, e.got),
         Models::PotZero(_) => f.write_str("the contributors' pot cannot be the zero address"),
         Models::NotKind(e) => write!(f, "{} is no kind of model", e.kind),
         Models::DeploymentFeeAboveMaximum(e) => {

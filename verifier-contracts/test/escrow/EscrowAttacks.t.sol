@@ -229,7 +229,7 @@ contract EscrowAttacksTest is World {
     /// Served with another version of the same line than the requested one.
     function test_otherVersion() public {
         (uint256 next,) =
-            _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 2, _split(6_000, 2_000, 1_000, 1_000), adapterModels[0]);
+            _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 2, _split(6_000, 2_000, 1_000, 1_000), adapterLines[0]);
         InferenceRequest memory request = _request(1);
         uint256 id = _lock(request);
         Settlement memory settlement = _settlement(_one(request), prover);
@@ -326,9 +326,9 @@ contract EscrowAttacksTest is World {
         _lock(request);
         _settle(request, address(payee));
         vm.prank(ADAPTER_OWNER);
-        escrow.withdrawModel(adapterModels[0], address(0), ADAPTER_OWNER);
+        escrow.withdrawLine(adapterLines[0], address(0), ADAPTER_OWNER);
         vm.prank(BASE_OWNER);
-        escrow.withdrawModel(baseModel, address(0), BASE_OWNER);
+        escrow.withdrawLine(baseLine, address(0), BASE_OWNER);
     }
 
     /// A payer that cannot be paid does not keep its request from ending.
@@ -391,10 +391,10 @@ contract EscrowAttacksTest is World {
         escrow.refund(second);
         vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NothingToWithdraw.selector, open));
         escrow.withdraw(address(open), GOVERNANCE);
-        vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotModelOwner.selector, adapterModels[0], GOVERNANCE));
-        escrow.withdrawModel(adapterModels[0], address(open), GOVERNANCE);
-        vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotPot.selector, adapterModels[0], GOVERNANCE));
-        escrow.withdrawPot(adapterModels[0], address(open), GOVERNANCE);
+        vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotLineOwner.selector, adapterLines[0], GOVERNANCE));
+        escrow.withdrawLine(adapterLines[0], address(open), GOVERNANCE);
+        vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotPot.selector, adapterLines[0], GOVERNANCE));
+        escrow.withdrawPot(adapterLines[0], address(open), GOVERNANCE);
         escrow.renounceOwnership();
         cheats.stopPrank();
         assertEq(fees, 6 ether, "fees of publications only");
@@ -456,8 +456,8 @@ contract EscrowAttacksTest is World {
             abi.encodeCall(InferenceEscrow.refund, (_request(3))),
             abi.encodeCall(InferenceEscrow.refuse, (_request(3), 1, "")),
             abi.encodeCall(InferenceEscrow.settle, (classify, pending, _terms(_one(_request(3))))),
-            abi.encodeCall(escrow.withdrawModel, (baseModel, address(0), address(payee))),
-            abi.encodeCall(escrow.withdrawPot, (baseModel, address(0), address(payee)))
+            abi.encodeCall(escrow.withdrawLine, (baseLine, address(0), address(payee))),
+            abi.encodeCall(escrow.withdrawPot, (baseLine, address(0), address(payee)))
         ];
         for (uint256 i = 0; i < calls.length; ++i) {
             InferenceRequest memory paying = _request(10 + i);

@@ -136,8 +136,8 @@ contract EscrowCallbacksTest is World {
         hook.add(abi.encodeCall(InferenceEscrow.refuse, (other, 0, "")));
         hook.add(abi.encodeCall(InferenceEscrow.settle, (classify, s, _terms(_one(other)))));
         hook.add(abi.encodeCall(escrow.withdraw, (withdrawn, address(hook))));
-        hook.add(abi.encodeCall(escrow.withdrawModel, (adapterModels[0], withdrawn, address(hook))));
-        hook.add(abi.encodeCall(escrow.withdrawPot, (adapterModels[0], withdrawn, address(hook))));
+        hook.add(abi.encodeCall(escrow.withdrawLine, (adapterLines[0], withdrawn, address(hook))));
+        hook.add(abi.encodeCall(escrow.withdrawPot, (adapterLines[0], withdrawn, address(hook))));
         return 9;
     }
 
@@ -242,16 +242,16 @@ contract EscrowCallbacksTest is World {
         _lock(request);
         request.salt = 2;
         _lock(request);
-        uint24 line = adapterModels[0];
+        uint24 line = adapterLines[0];
         _settle(request, prover);
         vm.prank(ADAPTER_OWNER);
-        models.offerModel(line, STRANGER);
+        models.offerLine(line, STRANGER);
         vm.prank(ADAPTER_OWNER);
-        assertEq(escrow.withdrawModel(line, address(open), ADAPTER_OWNER), 2 ether, "withdrawn under an offer");
+        assertEq(escrow.withdrawLine(line, address(open), ADAPTER_OWNER), 2 ether, "withdrawn under an offer");
         vm.prank(ADAPTER_OWNER);
         models.retire(adapters[0]);
         vm.prank(STRANGER);
-        models.acceptModel(line);
+        models.acceptLine(line);
         vm.prank(ADAPTER_POT);
         models.setPot(line, STRANGER);
         vm.prank(STRANGER);
@@ -261,24 +261,24 @@ contract EscrowCallbacksTest is World {
         address[2] memory former = [ADAPTER_OWNER, ADAPTER_POT];
         for (uint256 i = 0; i < 2; ++i) {
             vm.prank(former[i]);
-            vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotModelOwner.selector, line, former[i]));
-            escrow.withdrawModel(line, address(open), former[i]);
+            vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotLineOwner.selector, line, former[i]));
+            escrow.withdrawLine(line, address(open), former[i]);
             vm.prank(former[i]);
             vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotPot.selector, line, former[i]));
             escrow.withdrawPot(line, address(open), former[i]);
         }
         vm.prank(STRANGER);
-        assertEq(escrow.withdrawModel(line, address(open), STRANGER), 2 ether, "the second request's");
+        assertEq(escrow.withdrawLine(line, address(open), STRANGER), 2 ether, "the second request's");
         vm.prank(RELAYER);
         assertEq(escrow.withdrawPot(line, address(open), RELAYER), 2 ether, "both");
         // The new owner offers it back; the former offer is no way in twice.
         vm.prank(STRANGER);
-        models.offerModel(line, ADAPTER_OWNER);
+        models.offerLine(line, ADAPTER_OWNER);
         vm.prank(ADAPTER_OWNER);
-        models.acceptModel(line);
+        models.acceptLine(line);
         vm.prank(STRANGER);
         vm.expectRevert();
-        models.acceptModel(line);
+        models.acceptLine(line);
     }
 
     /// The second of the deadline and the next, for every function.

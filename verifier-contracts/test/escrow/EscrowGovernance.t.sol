@@ -316,14 +316,14 @@ contract EscrowGovernanceTest is World {
         _settle(request, prover);
         uint256 counts = uint256(type(uint24).max) | uint256(5) << 24 | uint256(uint160(TREASURY)) << 56;
         cheats.store(address(models), bytes32(uint256(8)), bytes32(counts));
-        assertEq(models.modelCount(), type(uint24).max, "slot");
+        assertEq(models.lineCount(), type(uint24).max, "slot");
         assertTrue(models.treasury() == TREASURY && models.versionCount() == 5, "slot");
         _reserve(_adapterId(base, 2), STRANGER);
         vm.prank(STRANGER);
         vm.expectRevert(panic);
         models.publishAdapter(base, 0, _tiles(2), _terms(STRANGER, _split(6_000, 2_000, 1_000, 1_000), 0), _noPermit());
         // A line goes on.
-        _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 3, _split(6_000, 2_000, 1_000, 1_000), adapterModels[0]);
+        _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 3, _split(6_000, 2_000, 1_000, 1_000), adapterLines[0]);
         counts = uint256(7) | uint256(type(uint32).max) << 24 | uint256(uint160(TREASURY)) << 56;
         cheats.store(address(models), bytes32(uint256(8)), bytes32(counts));
         vm.prank(STRANGER);
@@ -338,9 +338,9 @@ contract EscrowGovernanceTest is World {
         requests[1].token = address(0);
         _lock(requests[0]);
         _lock(requests[1]);
-        bytes32 slot = keccak256(abi.encode(adapterModels[0], keccak256(abi.encode(address(open), uint256(1)))));
+        bytes32 slot = keccak256(abi.encode(adapterLines[0], keccak256(abi.encode(address(open), uint256(1)))));
         cheats.store(address(escrow), slot, bytes32(uint256(type(uint128).max)));
-        (uint256 owner,) = _modelOwed(address(open), adapterModels[0]);
+        (uint256 owner,) = _lineOwed(address(open), adapterLines[0]);
         assertEq(owner, type(uint128).max, "slot");
         Settlement memory settlement = _prove(requests, prover);
         vm.expectRevert(abi.encodeWithSignature("Panic(uint256)", 0x11));

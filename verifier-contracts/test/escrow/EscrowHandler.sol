@@ -39,13 +39,13 @@ contract EscrowHandler is World {
         vm.prank(GOVERNANCE);
         escrow.setToken(address(plain), true);
         for (uint256 i = 2; i < 4; ++i) {
-            (uint256 adapter, uint24 model) =
+            (uint256 adapter, uint24 line) =
                 _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, i, _split(5_000, 3_501, 777, 722), 0);
             adapters.push(adapter);
-            adapterModels.push(model);
+            adapterLines.push(line);
         }
         adapters.push(0);
-        lines = [baseModel, adapterModels[0], adapterModels[1], adapterModels[2]];
+        lines = [baseLine, adapterLines[0], adapterLines[1], adapterLines[2]];
         consumer = new Puppet();
         accounts = [requester, prover, RELAYER, STRANGER, ADAPTER_OWNER, ADAPTER_POT, BASE_OWNER, BASE_POT];
         for (uint256 i = 0; i < accounts.length; ++i) {
@@ -214,7 +214,7 @@ contract EscrowHandler is World {
             if (seed >> 32 & 3 == 0) by = _account(seed >> 40);
             vm.prank(by);
             if (kind % 3 == 1) {
-                try escrow.withdrawModel(line, token, to) {
+                try escrow.withdrawLine(line, token, to) {
                     ++done[7];
                 } catch {}
             } else {
@@ -238,9 +238,9 @@ contract EscrowHandler is World {
         if (what == 0) {
             address to = _account(seed >> 16);
             vm.prank(models.ownerOf(line));
-            models.offerModel(line, to);
+            models.offerLine(line, to);
             vm.prank(to);
-            models.acceptModel(line);
+            models.acceptLine(line);
         } else if (what == 1) {
             vm.prank(models.potOf(line));
             models.setPot(line, _account(seed >> 16));
@@ -253,7 +253,7 @@ contract EscrowHandler is World {
         } else if (what == 4) {
             // A version other than those that requests need, once in a while.
             if (seed >> 16 & 0xff != 0) return;
-            address owner = models.ownerOf(models.modelOf(adapters[2]));
+            address owner = models.ownerOf(models.lineOf(adapters[2]));
             vm.prank(owner);
             try models.retire(adapters[2]) {} catch {}
         } else {
@@ -277,10 +277,10 @@ contract EscrowHandler is World {
                 escrow.withdraw(token, address(0xbeef));
             }
             for (uint256 i = 0; i < lines.length; ++i) {
-                (uint256 owner, uint256 contributors) = _modelOwed(token, lines[i]);
+                (uint256 owner, uint256 contributors) = _lineOwed(token, lines[i]);
                 if (owner != 0) {
                     vm.prank(models.ownerOf(lines[i]));
-                    escrow.withdrawModel(lines[i], token, address(0xbeef));
+                    escrow.withdrawLine(lines[i], token, address(0xbeef));
                 }
                 if (contributors != 0) {
                     vm.prank(models.potOf(lines[i]));
@@ -308,7 +308,7 @@ contract EscrowHandler is World {
             sum += escrow.balances(token, accounts[i]);
         }
         for (uint256 i = 0; i < lines.length; ++i) {
-            (uint256 owner, uint256 contributors) = _modelOwed(token, lines[i]);
+            (uint256 owner, uint256 contributors) = _lineOwed(token, lines[i]);
             sum += owner + contributors;
         }
     }

@@ -43,7 +43,7 @@ contract EscrowLifecycleTest is World {
         assertEq(uint256(locked.status), uint256(Status.Accepted), "status");
         assertTrue(locked.prover == prover, "prover");
         assertEq(locked.fee, FEE, "the rest is untouched");
-        assertEq(locked.model, adapterModels[0], "model");
+        assertEq(locked.line, adapterLines[0], "line");
         assertEq(locked.circuits, 2, "circuits");
         assertEq(locked.adapterOwner, 2_000, "shares");
         assertEq(locked.contributors, 1_000, "shares");
@@ -232,21 +232,21 @@ contract EscrowLifecycleTest is World {
             vm.prank(prover);
             assertEq(escrow.withdraw(tokens[i], address(0xbeef)), 6 ether, "prover");
             vm.prank(ADAPTER_OWNER);
-            assertEq(escrow.withdrawModel(adapterModels[0], tokens[i], address(0xbeef)), 2 ether, "adapter owner");
+            assertEq(escrow.withdrawLine(adapterLines[0], tokens[i], address(0xbeef)), 2 ether, "adapter owner");
             vm.prank(BASE_OWNER);
-            assertEq(escrow.withdrawModel(baseModel, tokens[i], address(0xbeef)), 1 ether, "base owner");
+            assertEq(escrow.withdrawLine(baseLine, tokens[i], address(0xbeef)), 1 ether, "base owner");
             vm.prank(ADAPTER_POT);
-            assertEq(escrow.withdrawPot(adapterModels[0], tokens[i], address(0xbeef)), 1 ether, "contributors");
+            assertEq(escrow.withdrawPot(adapterLines[0], tokens[i], address(0xbeef)), 1 ether, "contributors");
             assertEq(held - _escrowBalance(tokens[i]), FEE, "all");
             vm.prank(prover);
             vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NothingToWithdraw.selector, tokens[i]));
             escrow.withdraw(tokens[i], prover);
             vm.prank(ADAPTER_OWNER);
             vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NothingToWithdraw.selector, tokens[i]));
-            escrow.withdrawModel(adapterModels[0], tokens[i], ADAPTER_OWNER);
+            escrow.withdrawLine(adapterLines[0], tokens[i], ADAPTER_OWNER);
             vm.prank(ADAPTER_POT);
             vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NothingToWithdraw.selector, tokens[i]));
-            escrow.withdrawPot(adapterModels[0], tokens[i], ADAPTER_POT);
+            escrow.withdrawPot(adapterLines[0], tokens[i], ADAPTER_POT);
         }
         assertEq(address(0xbeef).balance, FEE, "gas token");
         assertEq(open.balanceOf(address(0xbeef)), FEE, "OPEN");
@@ -259,14 +259,14 @@ contract EscrowLifecycleTest is World {
         address[3] memory others = [STRANGER, BASE_OWNER, ADAPTER_POT];
         for (uint256 i = 0; i < 3; ++i) {
             vm.prank(others[i]);
-            vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotModelOwner.selector, adapterModels[0], others[i]));
-            escrow.withdrawModel(adapterModels[0], address(open), others[i]);
+            vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotLineOwner.selector, adapterLines[0], others[i]));
+            escrow.withdrawLine(adapterLines[0], address(open), others[i]);
         }
         others[2] = ADAPTER_OWNER;
         for (uint256 i = 0; i < 3; ++i) {
             vm.prank(others[i]);
-            vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotPot.selector, adapterModels[0], others[i]));
-            escrow.withdrawPot(adapterModels[0], address(open), others[i]);
+            vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotPot.selector, adapterLines[0], others[i]));
+            escrow.withdrawPot(adapterLines[0], address(open), others[i]);
         }
     }
 
@@ -276,21 +276,21 @@ contract EscrowLifecycleTest is World {
         _lock(request);
         _settle(request, prover);
         vm.prank(ADAPTER_OWNER);
-        models.offerModel(adapterModels[0], STRANGER);
+        models.offerLine(adapterLines[0], STRANGER);
         vm.prank(STRANGER);
-        models.acceptModel(adapterModels[0]);
+        models.acceptLine(adapterLines[0]);
         vm.prank(ADAPTER_POT);
-        models.setPot(adapterModels[0], RELAYER);
+        models.setPot(adapterLines[0], RELAYER);
         vm.prank(ADAPTER_OWNER);
-        vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotModelOwner.selector, adapterModels[0], ADAPTER_OWNER));
-        escrow.withdrawModel(adapterModels[0], address(open), ADAPTER_OWNER);
+        vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotLineOwner.selector, adapterLines[0], ADAPTER_OWNER));
+        escrow.withdrawLine(adapterLines[0], address(open), ADAPTER_OWNER);
         vm.prank(STRANGER);
-        escrow.withdrawModel(adapterModels[0], address(open), STRANGER);
+        escrow.withdrawLine(adapterLines[0], address(open), STRANGER);
         vm.prank(ADAPTER_POT);
-        vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotPot.selector, adapterModels[0], ADAPTER_POT));
-        escrow.withdrawPot(adapterModels[0], address(open), ADAPTER_POT);
+        vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotPot.selector, adapterLines[0], ADAPTER_POT));
+        escrow.withdrawPot(adapterLines[0], address(open), ADAPTER_POT);
         vm.prank(RELAYER);
-        escrow.withdrawPot(adapterModels[0], address(open), RELAYER);
+        escrow.withdrawPot(adapterLines[0], address(open), RELAYER);
     }
 
     /// A receiver that fails, burns or re-enters harms itself only.

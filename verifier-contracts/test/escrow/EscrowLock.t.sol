@@ -102,7 +102,7 @@ contract EscrowLockTest is World {
         assertTrue(locked.payer == requester && locked.prover == prover, "parties");
         assertEq(locked.fee, FEE - 1, "fee");
         assertEq(locked.circuits, 2, "circuits");
-        assertEq(locked.model, adapterModels[0], "model");
+        assertEq(locked.line, adapterLines[0], "line");
         assertEq(locked.adapterOwner, 2_000, "adapter owner");
         assertEq(locked.baseOwner, 1_000, "base owner");
         assertEq(locked.contributors, 1_000, "contributors");
@@ -115,7 +115,7 @@ contract EscrowLockTest is World {
         request.kind = OUTPUT_EMBED;
         request.adapter = 0;
         Lock memory locked = escrow.lockOf(_lock(request));
-        assertEq(locked.model, baseModel, "model");
+        assertEq(locked.line, baseLine, "line");
         assertEq(locked.adapterOwner, 0, "adapter owner");
         assertEq(locked.baseOwner, 2_500, "base owner has both shares");
         assertEq(locked.contributors, 500, "contributors");

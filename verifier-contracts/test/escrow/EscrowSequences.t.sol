@@ -213,16 +213,16 @@ contract EscrowSequencesTest is World {
     /// One account in every role.
     function test_oneAccountInEveryRole() public {
         cheats.startPrank(ADAPTER_OWNER);
-        models.offerModel(adapterModels[0], requester);
+        models.offerLine(adapterLines[0], requester);
         cheats.stopPrank();
         vm.prank(requester);
-        models.acceptModel(adapterModels[0]);
+        models.acceptLine(adapterLines[0]);
         vm.prank(BASE_OWNER);
-        models.offerModel(baseModel, requester);
+        models.offerLine(baseLine, requester);
         vm.prank(requester);
-        models.acceptModel(baseModel);
+        models.acceptLine(baseLine);
         vm.prank(ADAPTER_POT);
-        models.setPot(adapterModels[0], requester);
+        models.setPot(adapterLines[0], requester);
         InferenceRequest memory request = _request(1);
         (request.prover, request.consumer) = (requester, requester);
         request.maxFee = 9_999;
@@ -233,9 +233,9 @@ contract EscrowSequencesTest is World {
         _settle(request, requester);
         cheats.startPrank(requester);
         uint256 sum = escrow.withdraw(address(open), requester);
-        sum += escrow.withdrawModel(adapterModels[0], address(open), requester);
-        sum += escrow.withdrawModel(baseModel, address(open), requester);
-        sum += escrow.withdrawPot(adapterModels[0], address(open), requester);
+        sum += escrow.withdrawLine(adapterLines[0], address(open), requester);
+        sum += escrow.withdrawLine(baseLine, address(open), requester);
+        sum += escrow.withdrawPot(adapterLines[0], address(open), requester);
         cheats.stopPrank();
         assertEq(sum, 9_999, "all of it");
         assertEq(open.balanceOf(requester), before, "as before");
@@ -259,19 +259,19 @@ contract EscrowSequencesTest is World {
             _lock(requests[i]);
         }
         _settle(requests, prover);
-        (uint256 owner, uint256 contributors) = _modelOwed(address(token), adapterModels[0]);
-        (uint256 baseOwner,) = _modelOwed(address(token), baseModel);
+        (uint256 owner, uint256 contributors) = _lineOwed(address(token), adapterLines[0]);
+        (uint256 baseOwner,) = _lineOwed(address(token), baseLine);
         uint256 toProver = escrow.balances(address(token), prover);
         assertEq(owner + contributors + baseOwner + toProver, total, "sum");
         assertEq(owner, 12 * (uint256(type(uint96).max) * 2_000 / 10_000), "owner");
         vm.prank(prover);
         escrow.withdraw(address(token), prover);
         vm.prank(ADAPTER_OWNER);
-        escrow.withdrawModel(adapterModels[0], address(token), ADAPTER_OWNER);
+        escrow.withdrawLine(adapterLines[0], address(token), ADAPTER_OWNER);
         vm.prank(BASE_OWNER);
-        escrow.withdrawModel(baseModel, address(token), BASE_OWNER);
+        escrow.withdrawLine(baseLine, address(token), BASE_OWNER);
         vm.prank(ADAPTER_POT);
-        escrow.withdrawPot(adapterModels[0], address(token), ADAPTER_POT);
+        escrow.withdrawPot(adapterLines[0], address(token), ADAPTER_POT);
         assertEq(token.balanceOf(address(escrow)), 0, "nothing left");
         // Above: a signature of more than 2^96 - 1 can be locked by the requester only, for less.
         InferenceRequest memory request = _request(50);
@@ -303,11 +303,11 @@ contract EscrowSequencesTest is World {
         }
         _settle(requests, prover);
         assertEq(escrow.balances(address(open), prover), 13 ether, "prover");
-        (uint256 owner, uint256 contributors) = _modelOwed(address(open), lineB);
+        (uint256 owner, uint256 contributors) = _lineOwed(address(open), lineB);
         assertTrue(owner == 9 ether && contributors == 0, "owner");
-        (owner, contributors) = _modelOwed(address(open), lineC);
+        (owner, contributors) = _lineOwed(address(open), lineC);
         assertTrue(owner == 0 && contributors == 9 ether, "contributors");
-        (owner, contributors) = _modelOwed(address(open), baseModel);
+        (owner, contributors) = _lineOwed(address(open), baseLine);
         assertTrue(owner == 9 ether && contributors == 0, "base");
         // A base alone whose shares other than the prover's are the most.
         (uint256 base2, uint24 line2) = _publishBase(BASE_OWNER, BASE_POT, 2, _split(1_000, 4_500, 4_500, 0), 0);
@@ -315,7 +315,7 @@ contract EscrowSequencesTest is World {
         (alone.base, alone.adapter, alone.kind) = (base2, 0, OUTPUT_EMBED);
         _lock(alone);
         _settle(alone, STRANGER);
-        (owner,) = _modelOwed(address(open), line2);
+        (owner,) = _lineOwed(address(open), line2);
         assertEq(owner, 9 ether, "both shares");
     }
 

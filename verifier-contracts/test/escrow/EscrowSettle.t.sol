@@ -57,10 +57,10 @@ contract EscrowSettleTest is World {
         assertEq(outputDigest, settlement.requests[0].outputDigest, "output digest");
         assertTrue(escrow.lockOf(id).prover == prover, "payee is kept");
         assertEq(escrow.balances(address(open), prover), 6 ether, "prover");
-        (uint256 owner, uint256 contributors) = _modelOwed(address(open), adapterModels[0]);
+        (uint256 owner, uint256 contributors) = _lineOwed(address(open), adapterLines[0]);
         assertEq(owner, 2 ether, "adapter owner");
         assertEq(contributors, 1 ether, "contributors");
-        (owner, contributors) = _modelOwed(address(open), baseModel);
+        (owner, contributors) = _lineOwed(address(open), baseLine);
         assertEq(owner, 1 ether, "base owner");
         assertEq(contributors, 0, "base's contributors");
     }
@@ -72,7 +72,7 @@ contract EscrowSettleTest is World {
         _lock(request);
         _settle(request, prover);
         assertEq(escrow.balances(address(open), prover), 7 ether, "prover");
-        (uint256 owner, uint256 contributors) = _modelOwed(address(open), baseModel);
+        (uint256 owner, uint256 contributors) = _lineOwed(address(open), baseLine);
         assertEq(owner, 2.5 ether, "base owner has the adapter owner's share");
         assertEq(contributors, 0.5 ether, "base's contributors");
     }
@@ -92,15 +92,15 @@ contract EscrowSettleTest is World {
         _settle(requests, prover);
         assertEq(escrow.balances(address(open), prover), 6 ether + 6 ether + 5 ether, "OPEN");
         assertEq(escrow.balances(address(0), prover), 6 ether + 5 ether, "gas token");
-        (uint256 owner, uint256 contributors) = _modelOwed(address(open), adapterModels[0]);
+        (uint256 owner, uint256 contributors) = _lineOwed(address(open), adapterLines[0]);
         assertEq(owner, 4 ether, "adapter owner, OPEN");
         assertEq(contributors, 2 ether, "contributors, OPEN");
-        (owner, contributors) = _modelOwed(address(0), otherModel);
+        (owner, contributors) = _lineOwed(address(0), otherModel);
         assertEq(owner, 4 ether, "other adapter owner, gas token");
         assertEq(contributors, 0.5 ether, "other contributors, gas token");
-        (owner,) = _modelOwed(address(open), baseModel);
+        (owner,) = _lineOwed(address(open), baseLine);
         assertEq(owner, 2.5 ether, "base owner, OPEN");
-        (owner,) = _modelOwed(address(0), baseModel);
+        (owner,) = _lineOwed(address(0), baseLine);
         assertEq(owner, 1.5 ether, "base owner, gas token");
     }
 
@@ -112,7 +112,7 @@ contract EscrowSettleTest is World {
         a = a % (5_000 - b - c + 1);
         vm.prank(GOVERNANCE);
         models.setDeploymentFee(Kind.Adapter, 0);
-        (uint256 adapter, uint24 model) = _publishAdapter(STRANGER, RELAYER, 2, _split(10_000 - a - b - c, a, b, c), 0);
+        (uint256 adapter, uint24 line) = _publishAdapter(STRANGER, RELAYER, 2, _split(10_000 - a - b - c, a, b, c), 0);
         InferenceRequest memory request = _request(1);
         request.adapter = adapter;
         request.token = address(0);
@@ -121,8 +121,8 @@ contract EscrowSettleTest is World {
         _lock(request);
         _settle(request, prover);
         uint256 toProver = escrow.balances(address(0), prover);
-        (uint256 owner, uint256 contributors) = _modelOwed(address(0), model);
-        (uint256 baseOwner,) = _modelOwed(address(0), baseModel);
+        (uint256 owner, uint256 contributors) = _lineOwed(address(0), line);
+        (uint256 baseOwner,) = _lineOwed(address(0), baseLine);
         assertEq(toProver + owner + contributors + baseOwner, fee, "sum");
         assertEq(owner, uint256(fee) * a / 10_000, "adapter owner");
         assertEq(baseOwner, uint256(fee) * b / 10_000, "base owner");

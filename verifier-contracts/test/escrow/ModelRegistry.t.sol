@@ -39,19 +39,19 @@ contract ModelRegistryTest is World {
     }
 
     function test_published() public view {
-        (uint24 model, uint32 serial, uint32 parent, Kind kind, bool retired,,,,) = models.versions(adapters[0]);
-        assertEq(model, 3, "model");
+        (uint24 line, uint32 serial, uint32 parent, Kind kind, bool retired,,,,) = models.versions(adapters[0]);
+        assertEq(line, 3, "line");
         assertEq(serial, 3, "serial");
         assertEq(parent, 2, "the base's serial");
         assertTrue(kind == Kind.Adapter && !retired, "kind");
-        (address owner, Kind lineKind, address offeredTo, address pot) = models.models(model);
+        (address owner, Kind lineKind, address offeredTo, address pot) = models.lines(line);
         assertTrue(owner == ADAPTER_OWNER && lineKind == Kind.Adapter, "line");
         assertTrue(offeredTo == address(0) && pot == ADAPTER_POT, "line");
-        assertTrue(models.ownerOf(model) == ADAPTER_OWNER && models.potOf(model) == ADAPTER_POT, "line");
+        assertTrue(models.ownerOf(line) == ADAPTER_OWNER && models.potOf(line) == ADAPTER_POT, "line");
         (string memory uri, string memory licence) = models.metadata(adapters[0]);
         assertTrue(keccak256(bytes(uri)) == keccak256("ipfs://model"), "uri");
         assertTrue(keccak256(bytes(licence)) == keccak256("Apache-2.0"), "licence");
-        assertEq(models.modelOf(adapters[0]), model, "modelOf");
+        assertEq(models.lineOf(adapters[0]), line, "lineOf");
         assertTrue(registry.adapters(adapters[0]) != address(0), "registered");
     }
 
@@ -215,9 +215,9 @@ contract ModelRegistryTest is World {
         registry.registerAdapter(base, 0, _tiles(2));
         terms.pot = ADAPTER_POT;
         vm.prank(ADAPTER_OWNER);
-        (uint256 got, uint24 model) = models.publishAdapter(base, 0, _tiles(2), terms, _noPermit());
+        (uint256 got, uint24 line) = models.publishAdapter(base, 0, _tiles(2), terms, _noPermit());
         assertEq(got, id, "id");
-        assertTrue(models.ownerOf(model) == ADAPTER_OWNER, "owner");
+        assertTrue(models.ownerOf(line) == ADAPTER_OWNER, "owner");
     }
 
     function test_publishWhatIsRegistered() public {
@@ -310,20 +310,20 @@ contract ModelRegistryTest is World {
     }
 
     function test_lines() public {
-        uint24 line = adapterModels[0];
+        uint24 line = adapterLines[0];
         _reserve(_adapterId(base, 2), STRANGER);
         _reserve(_adapterId(base, 2), ADAPTER_OWNER);
         _refused(
             STRANGER,
             2,
             _terms(ADAPTER_POT, _good(), line),
-            abi.encodeWithSelector(ModelRegistry.NotModelOwner.selector, line, STRANGER)
+            abi.encodeWithSelector(ModelRegistry.NotLineOwner.selector, line, STRANGER)
         );
         _refused(
             STRANGER,
             2,
             _terms(ADAPTER_POT, _good(), 99),
-            abi.encodeWithSelector(ModelRegistry.NotModelOwner.selector, 99, STRANGER)
+            abi.encodeWithSelector(ModelRegistry.NotLineOwner.selector, 99, STRANGER)
         );
         _refused(
             ADAPTER_OWNER,
@@ -338,49 +338,49 @@ contract ModelRegistryTest is World {
         vm.prank(ADAPTER_OWNER);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.OtherKind.selector, line, Kind.Adapter, Kind.Base));
         models.publishBase(architecture, _tiles(1), 4, _terms(ADAPTER_POT, _good(), line), _noPermit());
-        (uint256 id, uint24 model) = _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 2, _good(), line);
-        assertEq(model, line, "the same line");
-        assertEq(models.modelOf(id), line, "of the version");
+        (uint256 id, uint24 same) = _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 2, _good(), line);
+        assertEq(same, line, "the same line");
+        assertEq(models.lineOf(id), line, "of the version");
     }
 
     function test_transfer() public {
-        uint24 line = adapterModels[0];
+        uint24 line = adapterLines[0];
         vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotModelOwner.selector, line, STRANGER));
-        models.offerModel(line, STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotLineOwner.selector, line, STRANGER));
+        models.offerLine(line, STRANGER);
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotOfferedTo.selector, line, STRANGER));
-        models.acceptModel(line);
+        models.acceptLine(line);
         vm.prank(ADAPTER_OWNER);
-        models.offerModel(line, RELAYER);
+        models.offerLine(line, RELAYER);
         assertTrue(models.ownerOf(line) == ADAPTER_OWNER, "an offer alone changes nothing");
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotOfferedTo.selector, line, STRANGER));
-        models.acceptModel(line);
+        models.acceptLine(line);
         vm.prank(ADAPTER_OWNER);
-        models.offerModel(line, address(0));
+        models.offerLine(line, address(0));
         vm.prank(RELAYER);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotOfferedTo.selector, line, RELAYER));
-        models.acceptModel(line);
+        models.acceptLine(line);
         // A line that does not exist belongs to nobody.
         vm.prank(address(0));
-        models.offerModel(99, address(0));
+        models.offerLine(99, address(0));
         vm.prank(ADAPTER_OWNER);
-        models.offerModel(line, RELAYER);
+        models.offerLine(line, RELAYER);
         vm.prank(RELAYER);
-        models.acceptModel(line);
+        models.acceptLine(line);
         assertTrue(models.ownerOf(line) == RELAYER, "owner");
         vm.prank(RELAYER);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotOfferedTo.selector, line, RELAYER));
-        models.acceptModel(line);
+        models.acceptLine(line);
         vm.prank(ADAPTER_OWNER);
-        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotModelOwner.selector, line, ADAPTER_OWNER));
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotLineOwner.selector, line, ADAPTER_OWNER));
         models.retire(adapters[0]);
     }
 
     function test_retire() public {
         vm.prank(GOVERNANCE);
-        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotModelOwner.selector, adapterModels[0], GOVERNANCE));
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotLineOwner.selector, adapterLines[0], GOVERNANCE));
         models.retire(adapters[0]);
         vm.prank(ADAPTER_OWNER);
         models.retire(adapters[0]);
@@ -388,12 +388,12 @@ contract ModelRegistryTest is World {
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.Retired.selector, adapters[0]));
         models.retire(adapters[0]);
         vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotModelOwner.selector, 0, STRANGER));
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotLineOwner.selector, 0, STRANGER));
         models.retire(1234);
     }
 
     function test_pot() public {
-        uint24 line = adapterModels[0];
+        uint24 line = adapterLines[0];
         address[3] memory others = [ADAPTER_OWNER, GOVERNANCE, STRANGER];
         for (uint256 i = 0; i < 3; ++i) {
             vm.prank(others[i]);

@@ -48,9 +48,9 @@ abstract contract World is Fixture {
     bytes32 internal classify;
     uint256 internal architecture;
     uint256 internal base;
-    uint24 internal baseModel;
+    uint24 internal baseLine;
     uint256[] internal adapters;
-    uint24[] internal adapterModels;
+    uint24[] internal adapterLines;
     // The compiler takes block and time for constants of a transaction.
     uint256 internal height = 100;
     uint256 internal clock = 1_800_000_000;
@@ -100,11 +100,11 @@ abstract contract World is Fixture {
         }
         string memory json = _read("settlement-classify-1");
         (architecture,) = _publishArchitecture(json, BASE_OWNER);
-        (base, baseModel) = _publishBase(BASE_OWNER, BASE_POT, 1, _split(7_000, 1_000, 1_500, 500), 0);
-        (uint256 adapter, uint24 model) =
+        (base, baseLine) = _publishBase(BASE_OWNER, BASE_POT, 1, _split(7_000, 1_000, 1_500, 500), 0);
+        (uint256 adapter, uint24 line) =
             _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 1, _split(6_000, 2_000, 1_000, 1_000), 0);
         adapters.push(adapter);
-        adapterModels.push(model);
+        adapterLines.push(line);
         vm.resumeGasMetering();
     }
 
@@ -128,9 +128,9 @@ abstract contract World is Fixture {
         return Split({prover: p, adapterOwner: a, baseOwner: b, contributors: c});
     }
 
-    function _terms(address pot, Split memory split, uint24 model) internal pure returns (Terms memory) {
+    function _terms(address pot, Split memory split, uint24 line) internal pure returns (Terms memory) {
         return Terms({
-            model: model,
+            line: line,
             pot: pot,
             split: split,
             maxFee: 3 ether,
@@ -153,12 +153,12 @@ abstract contract World is Fixture {
         return [tau[0], tau[1], tau[2], tau[3]];
     }
 
-    function _publishArchitecture(string memory json, address owner) internal returns (uint256 id, uint24 model) {
+    function _publishArchitecture(string memory json, address owner) internal returns (uint256 id, uint24 line) {
         id = vm.parseJsonUint(json, ".architecture");
         _reserve(id, owner);
         vm.prank(owner);
         uint256 got;
-        (got, model) = models.publishArchitecture(
+        (got, line) = models.publishArchitecture(
             FAMILY_ENCODER,
             vm.parseJsonBytes(json, ".encoding"),
             uint32(vm.parseJsonUint(json, ".logTile")),
@@ -205,22 +205,22 @@ abstract contract World is Fixture {
         }
     }
 
-    function _publishBase(address owner, address pot, uint256 scales, Split memory split, uint24 line)
+    function _publishBase(address owner, address pot, uint256 scales, Split memory split, uint24 continued)
         internal
-        returns (uint256 id, uint24 model)
+        returns (uint256 id, uint24 line)
     {
         _reserve(_baseId(scales), owner);
         vm.prank(owner);
-        return models.publishBase(architecture, _tiles(1), scales, _terms(pot, split, line), _noPermit());
+        return models.publishBase(architecture, _tiles(1), scales, _terms(pot, split, continued), _noPermit());
     }
 
-    function _publishAdapter(address owner, address pot, uint256 count, Split memory split, uint24 line)
+    function _publishAdapter(address owner, address pot, uint256 count, Split memory split, uint24 continued)
         internal
-        returns (uint256 id, uint24 model)
+        returns (uint256 id, uint24 line)
     {
         _reserve(_adapterId(base, count), owner);
         vm.prank(owner);
-        return models.publishAdapter(base, 0, _tiles(count), _terms(pot, split, line), _noPermit());
+        return models.publishAdapter(base, 0, _tiles(count), _terms(pot, split, continued), _noPermit());
     }
 
     // Requests
@@ -346,8 +346,8 @@ abstract contract World is Fixture {
         assertEq(uint256(_status(id)), uint256(expected), what);
     }
 
-    function _modelOwed(address token, uint24 model) internal view returns (uint256 owner, uint256 contributors) {
-        return escrow.modelBalances(token, model);
+    function _lineOwed(address token, uint24 line) internal view returns (uint256 owner, uint256 contributors) {
+        return escrow.lineBalances(token, line);
     }
 
     function _escrowBalance(address token) internal view returns (uint256) {

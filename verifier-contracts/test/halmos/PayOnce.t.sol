@@ -32,7 +32,7 @@ contract StubModels {
         return (7, _adapterOwner, _baseOwner, _contributors);
     }
 
-    function modelOf(uint256) external pure returns (uint24) {
+    function lineOf(uint256) external pure returns (uint24) {
         return 5;
     }
 }
@@ -105,8 +105,8 @@ contract PayOnceCheck {
         (ok,) = address(_escrow).call(data);
     }
 
-    function _model(uint24 model) private view returns (uint256) {
-        (uint128 owner, uint128 contributors) = _escrow.modelBalances(address(0), model);
+    function _model(uint24 line) private view returns (uint256) {
+        (uint128 owner, uint128 contributors) = _escrow.lineBalances(address(0), line);
         return uint256(owner) + contributors;
     }
 

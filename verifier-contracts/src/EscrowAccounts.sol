@@ -6,7 +6,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {ModelRegistry} from "./ModelRegistry.sol";
 
-/// Money that the escrow owes, per token; whoever is owed withdraws it. The zero address stands for the chain's gas token.
+/// Money that an escrow owes, per token; whoever is owed withdraws it. The zero address stands for the chain's gas token.
 ///
 /// Tokens do not mix: what one of them lies about its balances is lost to its own holders only.
 abstract contract EscrowAccounts is ReentrancyGuardTransient {
@@ -41,7 +41,7 @@ abstract contract EscrowAccounts is ReentrancyGuardTransient {
     ModelRegistry public immutable models;
     address public immutable open;
 
-    /// Owed to provers, and to payers of refunded requests.
+    /// Owed to provers, and to payers of requests that were not served or cost less than was locked.
     mapping(address token => mapping(address account => uint256 amount)) public balances;
     /// Owed to lines' owners and contributors.
     mapping(address token => mapping(uint24 line => LineBalance)) public lineBalances;
@@ -104,7 +104,7 @@ abstract contract EscrowAccounts is ReentrancyGuardTransient {
         if (IERC20(token).balanceOf(address(this)) != before + fee) revert DepositMismatch(token, fee);
     }
 
-    function _pay(address token, address to, uint256 amount) private {
+    function _pay(address token, address to, uint256 amount) internal {
         if (amount == 0) revert NothingToWithdraw(token);
         if (to == address(0) || to == address(this)) revert RecipientInvalid(to);
         if (token != NATIVE) return IERC20(token).safeTransfer(to, amount);

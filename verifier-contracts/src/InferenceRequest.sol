@@ -13,14 +13,26 @@ struct InferenceRequest {
     uint256 inputDigest;
     /// 1 classify, 2 embed; 0 is withdrawn and refused (OutputKind.sol).
     uint8 kind;
-    /// Most that may be locked, in the token's smallest unit.
+    /// Which of the escrow's routes may settle it: bit i stands for the route of ordinal i.
+    uint256 routes;
+    /// Most that may be paid, in the token's smallest unit.
     uint256 maxFee;
+    /// The price before `rampStart`; with `maxFee` a constant price.
+    uint256 minFee;
+    /// Unix second from which the price rises, in `rampTime` seconds, from `minFee` to `maxFee`.
+    uint64 rampStart;
+    uint32 rampTime;
     /// Zero for the chain's gas token.
     address token;
     /// Last second in which the request can be settled, Unix time.
     uint64 deadline;
     /// The only one who may accept and be paid; zero for anyone.
     address prover;
+    /// Seconds for which an acceptance holds; zero for until the deadline.
+    uint32 acceptTime;
+    /// What a prover puts up when it accepts, in OPEN's smallest unit. With a stake the acceptance shuts others out while it
+    /// holds.
+    uint96 stake;
     /// Is called with the result; zero for none.
     address consumer;
     /// Gas for that call.
@@ -33,22 +45,29 @@ struct InferenceRequest {
 /// of output they are the request.
 struct RequestTerms {
     address requester;
+    uint256 routes;
     uint256 maxFee;
+    uint256 minFee;
+    uint64 rampStart;
+    uint32 rampTime;
     address token;
     uint64 deadline;
     address prover;
+    uint32 acceptTime;
+    uint96 stake;
     address consumer;
     uint32 consumerGas;
     uint256 salt;
 }
 
 bytes32 constant REQUEST_TYPE_HASH = keccak256(
-    "InferenceRequest(address requester,uint256 base,uint256 adapter,uint256 inputDigest,uint8 kind,uint256 maxFee,address token,uint64 deadline,address prover,address consumer,uint32 consumerGas,uint256 salt)"
+    "InferenceRequest(address requester,uint256 base,uint256 adapter,uint256 inputDigest,uint8 kind,uint256 routes,uint256 maxFee,uint256 minFee,uint64 rampStart,uint32 rampTime,address token,uint64 deadline,address prover,uint32 acceptTime,uint96 stake,address consumer,uint32 consumerGas,uint256 salt)"
 );
 
-// A prover's refusal to serve a request it was named in or has accepted. The reason is for the requester to read:
-// 0 unstated, 1 text out of range, 2 text and input digest differ, 3 no capacity.
-bytes32 constant REFUSAL_TYPE_HASH = keccak256("Refusal(uint256 requestId,uint8 reason)");
+// A prover's refusal to serve a request it was named in or has accepted, good until `expires` (Unix time, inclusive). The
+// reason is for the requester to read: 0 unstated, 1 text out of range, 2 text and input digest differ, 3 no capacity.
+bytes32 constant REFUSAL_TYPE_HASH =
+    keccak256("Refusal(uint256 requestId,address prover,uint8 reason,uint64 expires)");
 
 /// hashStruct of both types.
 library RequestHash {
@@ -62,26 +81,48 @@ library RequestHash {
         pure
         returns (bytes32)
     {
-        return keccak256(
-            abi.encode(
-                REQUEST_TYPE_HASH,
-                terms.requester,
-                base,
-                adapter,
-                inputDigest,
-                kind,
-                terms.maxFee,
-                terms.token,
-                terms.deadline,
-                terms.prover,
-                terms.consumer,
-                terms.consumerGas,
-                terms.salt
-            )
-        );
+        InferenceRequest memory request;
+        request.requester = terms.requester;
+        request.base = base;
+        request.adapter = adapter;
+        request.inputDigest = inputDigest;
+        request.kind = uint8(kind);
+        request.routes = terms.routes;
+        request.maxFee = terms.maxFee;
+        request.minFee = terms.minFee;
+        request.rampStart = terms.rampStart;
+        request.rampTime = terms.rampTime;
+        request.token = terms.token;
+        request.deadline = terms.deadline;
+        request.prover = terms.prover;
+        request.acceptTime = terms.acceptTime;
+        request.stake = terms.stake;
+        request.consumer = terms.consumer;
+        request.consumerGas = terms.consumerGas;
+        request.salt = terms.salt;
+        return keccak256(abi.encode(REQUEST_TYPE_HASH, request));
     }
 
-    function hashRefusal(uint256 requestId, uint8 reason) internal pure returns (bytes32) {
-        return keccak256(abi.encode(REFUSAL_TYPE_HASH, requestId, reason));
+    function hashRefusal(uint256 requestId, address prover, uint8 reason, uint64 expires)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(REFUSAL_TYPE_HASH, requestId, prover, reason, expires));
+    }
+}
+
+/// The price of a request over time.
+library RequestPrice {
+    /// @param minFee at most maxFee.
+    function at(uint256 maxFee, uint256 minFee, uint64 rampStart, uint32 rampTime, uint256 time)
+        internal
+        pure
+        returns (uint256)
+    {
+        if (time >= uint256(rampStart) + rampTime) return maxFee;
+        if (time <= rampStart) return minFee;
+        // Fees are below 2^96.
+        return minFee + (maxFee - minFee) * (time - rampStart) / rampTime;
     }
 }

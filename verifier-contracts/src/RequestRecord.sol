@@ -5,32 +5,35 @@ pragma solidity 0.8.37;
 enum Status {
     None,
     Locked,
-    /// The prover has accepted: the requester cannot cancel any more.
+    /// A prover has accepted: the requester cannot cancel while the acceptance holds.
     Accepted,
     Settled,
     /// After the deadline.
     Refunded,
     Cancelled,
-    /// By the prover.
+    /// By the named prover.
     Refused
 }
 
 /// What a locked request's payment depends on, fixed when it is locked.
 struct Lock {
     Status status;
+    /// Who has the money back if nobody serves the request.
     address payer;
     /// In the token's smallest unit.
     uint96 fee;
     /// Who has accepted or is named; zero if neither.
     address prover;
-    /// Only the first so many circuits, in the order of enabling, may settle it.
-    uint16 circuits;
+    /// Of an accepted request: by how many seconds the acceptance ends before the deadline.
+    uint24 early;
     /// The line whose contributors are paid, and whose owner has the adapter owner's share.
     uint24 line;
     /// Basis points; the prover has the rest.
     uint16 adapterOwner;
     uint16 baseOwner;
     uint16 contributors;
+    /// Of a request that ended unserved: a prover had accepted it.
+    bool wasAccepted;
 }
 
 /// Two slots.
@@ -40,10 +43,10 @@ struct Lock {
 ///                   output digest                     once settled
 ///                   0                                 once refunded
 ///
-///   bits   0..159   160..167  168..183  184..207  208..223       224..239    240..255
-///   terms  prover   status    circuits  line      adapter owner  base owner  contributors     while locked
-///          payee    status    label (88 bits)                                                 once settled
-///          prover   status    0                                                               once refunded
+///   bits   0..159   160..167  168..191  192..205       206..219    220..233      234..255
+///   terms  prover   status    line      adapter owner  base owner  contributors  early     while locked
+///          payee    status    168..175 route's ordinal, 176..255 label                     once settled
+///          prover   status    168 accepted                                                 once refunded
 struct Record {
     uint256 deposit;
     uint256 terms;
@@ -52,7 +55,11 @@ struct Record {
 /// The only reader and writer of {Record}.
 library RequestRecord {
     /// A settled label is below this.
-    uint256 internal constant LABEL_BOUND = 1 << 88;
+    uint256 internal constant LABEL_BOUND = 1 << 80;
+    /// `early` is below this: longer than any lock.
+    uint256 internal constant EARLY_BOUND = 1 << 22;
+
+    uint256 private constant SHARE = (1 << 14) - 1;
 
     function status(Record storage record) internal view returns (Status) {
         return statusOf(record.terms);
@@ -61,45 +68,68 @@ library RequestRecord {
     function load(Record storage record) internal view returns (Lock memory lock) {
         uint256 terms = record.terms;
         lock.status = statusOf(terms);
-        lock.prover = address(uint160(terms));
-        if (!isOpen(lock.status)) return lock;
+        lock.prover = proverOf(terms);
+        if (!isOpen(lock.status)) {
+            if (lock.status != Status.Settled) lock.wasAccepted = terms >> 168 & 1 == 1;
+            return lock;
+        }
         uint256 deposit = record.deposit;
         lock.payer = payerOf(deposit);
         lock.fee = feeOf(deposit);
-        lock.circuits = circuitsOf(terms);
+        lock.early = uint24(terms >> 234);
         lock.line = lineOf(terms);
         (lock.adapterOwner, lock.baseOwner, lock.contributors) = sharesOf(terms);
     }
 
     function store(Record storage record, Lock memory lock) internal {
         record.deposit = uint256(uint160(lock.payer)) | uint256(lock.fee) << 160;
-        record.terms = _head(lock.prover, lock.status) | uint256(lock.circuits) << 168 | uint256(lock.line) << 184
-            | uint256(lock.adapterOwner) << 208 | uint256(lock.baseOwner) << 224 | uint256(lock.contributors) << 240;
+        record.terms = _head(lock.prover, lock.status) | uint256(lock.line) << 168 | uint256(lock.adapterOwner) << 192
+            | uint256(lock.baseOwner) << 206 | uint256(lock.contributors) << 220;
     }
 
-    function accept(Record storage record, address prover) internal {
-        record.terms = record.terms >> 168 << 168 | _head(prover, Status.Accepted);
+    /// @param early below {EARLY_BOUND}.
+    function accept(Record storage record, address prover, uint256 early) internal {
+        record.terms = record.terms << 22 >> 190 << 168 | _head(prover, Status.Accepted) | early << 234;
+    }
+
+    /// The request is as if nobody had accepted it.
+    function reopen(Record storage record) internal {
+        record.terms = record.terms << 22 >> 190 << 168 | _head(address(0), Status.Locked);
+    }
+
+    function setFee(Record storage record, uint256 fee) internal {
+        record.deposit = uint256(uint160(record.deposit)) | fee << 160;
     }
 
     /// @param label below {LABEL_BOUND}.
-    function settle(Record storage record, address payee, uint256 label, uint256 outputDigest) internal {
+    function settle(Record storage record, address payee, uint256 ordinal, uint256 label, uint256 outputDigest)
+        internal
+    {
         record.deposit = outputDigest;
-        record.terms = _head(payee, Status.Settled) | label << 168;
+        record.terms = _head(payee, Status.Settled) | ordinal << 168 | label << 176;
     }
 
     /// Ends a locked request; its deposit goes back.
     function close(Record storage record, Status final_) internal returns (address payer, uint96 fee) {
         uint256 deposit = record.deposit;
+        uint256 terms = record.terms;
         (payer, fee) = (payerOf(deposit), feeOf(deposit));
         record.deposit = 0;
-        record.terms = _head(address(uint160(record.terms)), final_);
+        uint256 accepted = statusOf(terms) == Status.Accepted ? 1 : 0;
+        record.terms = _head(proverOf(terms), final_) | accepted << 168;
     }
 
-    /// Label and output digest of a settled request, zeros of others.
-    function result(Record storage record) internal view returns (Status state, uint256 label, uint256 outputDigest) {
+    /// Route's ordinal, label and output digest of a settled request, zeros of others.
+    function result(Record storage record)
+        internal
+        view
+        returns (Status state, uint256 ordinal, uint256 label, uint256 outputDigest)
+    {
         uint256 terms = record.terms;
         state = statusOf(terms);
-        if (state == Status.Settled) (label, outputDigest) = (terms >> 168, record.deposit);
+        if (state == Status.Settled) {
+            (ordinal, label, outputDigest) = (uint8(terms >> 168), terms >> 176, record.deposit);
+        }
     }
 
     // Fields of the words of a request that is locked
@@ -113,6 +143,10 @@ library RequestRecord {
         return Status(uint8(terms >> 160));
     }
 
+    function proverOf(uint256 terms) internal pure returns (address) {
+        return address(uint160(terms));
+    }
+
     function payerOf(uint256 deposit) internal pure returns (address) {
         return address(uint160(deposit));
     }
@@ -121,12 +155,12 @@ library RequestRecord {
         return uint96(deposit >> 160);
     }
 
-    function circuitsOf(uint256 terms) internal pure returns (uint16) {
-        return uint16(terms >> 168);
+    function lineOf(uint256 terms) internal pure returns (uint24) {
+        return uint24(terms >> 168);
     }
 
-    function lineOf(uint256 terms) internal pure returns (uint24) {
-        return uint24(terms >> 184);
+    function earlyOf(uint256 terms) internal pure returns (uint256) {
+        return terms >> 234;
     }
 
     function sharesOf(uint256 terms)
@@ -134,7 +168,7 @@ library RequestRecord {
         pure
         returns (uint16 adapterOwner, uint16 baseOwner, uint16 contributors)
     {
-        return (uint16(terms >> 208), uint16(terms >> 224), uint16(terms >> 240));
+        return (uint16(terms >> 192 & SHARE), uint16(terms >> 206 & SHARE), uint16(terms >> 220 & SHARE));
     }
 
     function _head(address prover, Status state) private pure returns (uint256) {

@@ -15,6 +15,8 @@ const contracts = [
   "OpenToken",
   "ModelRegistry",
   "InferenceEscrow",
+  "PrepaidEscrow",
+  "ProverStakes",
   "LabelConsumer",
 ];
 const sizeLimit = 24_576;

@@ -8,7 +8,9 @@ import {OUTPUT_CLASSIFY} from "../OutputKind.sol";
 
 /// Example of a contract that asks for a classification, pays for it in the chain's gas token and keeps the label.
 ///
-/// It is its own requester, so it needs no signature, and it acts on answers to its own requests only.
+/// It is its own requester, so it needs no signature, and it acts on answers to its own requests only. It treats a question
+/// that nobody answers as unanswered: a contract whose money depends on the label must take that for the worst label, since a
+/// prover sees the label before it decides to deliver.
 contract LabelConsumer is IInferenceConsumer {
     struct Answer {
         bool asked;
@@ -35,36 +37,27 @@ contract LabelConsumer is IInferenceConsumer {
         owner = msg.sender;
     }
 
-    /// @param base published base version.
-    /// @param adapter published adapter version.
-    /// @param inputDigest digest of the text, which the prover has by another way.
-    /// @param trusted how many of the escrow's circuits may answer: do not read it in the same transaction.
-    /// @param deadline Unix seconds.
-    /// @param salt makes equal questions different.
-    function ask(uint256 base, uint256 adapter, uint256 inputDigest, uint16 trusted, uint64 deadline, uint256 salt)
-        external
-        payable
-        returns (uint256 id)
-    {
+    /// @param question the terms; requester, kind, fee, token and consumer are the contract's. Name a prover, or an
+    /// `acceptTime`: an open request can be accepted by anybody, and is then held until the acceptance ends.
+    function ask(InferenceRequest memory question) external payable returns (uint256 id) {
         if (msg.sender != owner) revert NotOwner(msg.sender);
-        InferenceRequest memory request = InferenceRequest({
-            requester: address(this),
-            base: base,
-            adapter: adapter,
-            inputDigest: inputDigest,
-            kind: OUTPUT_CLASSIFY,
-            maxFee: msg.value,
-            token: address(0),
-            deadline: deadline,
-            prover: address(0),
-            consumer: address(this),
-            consumerGas: CONSUMER_GAS,
-            salt: salt
-        });
-        id = escrow.requestId(request);
+        question.requester = address(this);
+        question.kind = OUTPUT_CLASSIFY;
+        question.maxFee = msg.value;
+        question.token = address(0);
+        question.consumer = address(this);
+        question.consumerGas = CONSUMER_GAS;
+        id = escrow.requestId(question);
         answers[id].asked = true;
         emit Asked(id);
-        escrow.lock{value: msg.value}(request, uint96(msg.value), trusted, "");
+        escrow.lock{value: msg.value}(question, uint96(msg.value), address(0), "");
+    }
+
+    /// Takes a question back that no prover has accepted, or that the one that did has not answered in time; {withdraw}
+    /// fetches the money.
+    function cancel(InferenceRequest calldata question) external {
+        if (msg.sender != owner) revert NotOwner(msg.sender);
+        escrow.cancel(question);
     }
 
     /// @inheritdoc IInferenceConsumer

@@ -1,7 +1,7 @@
 //! The contracts' ABI, read from the compiled artifacts, and Lorica's values in it.
 
-use alloy_primitives::{Address, B256, Bytes, U256};
-use alloy_sol_types::{SolCall, SolConstructor};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_sol_types::{SolCall, SolConstructor, SolValue};
 use lorica_circuits::bn254::{Fr, G1Affine, G2Affine};
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::files::codec::Writer;
@@ -50,6 +50,16 @@ pub mod bindings {
         #[sol(extra_derives(Debug, PartialEq, Eq))]
         InferenceEscrow,
         "../verifier-contracts/artifacts/InferenceEscrow.json"
+    );
+    sol!(
+        #[sol(extra_derives(Debug, PartialEq, Eq))]
+        PrepaidEscrow,
+        "../verifier-contracts/artifacts/PrepaidEscrow.json"
+    );
+    sol!(
+        #[sol(extra_derives(Debug))]
+        ProverStakes,
+        "../verifier-contracts/artifacts/ProverStakes.json"
     );
     sol!(
         #[sol(extra_derives(Debug))]
@@ -145,21 +155,28 @@ pub fn settlement(s: &Settlement) -> Result<VerifierRouter::Settlement, AbiError
     })
 }
 
-/// `VerifierRouter.check`: the sender is the consumer.
+/// `VerifierRouter.check` by a route of the settlement's circuit: the sender is the consumer.
 ///
 /// # Errors
 /// [`AbiError::Answers`].
-pub fn check(s: &Settlement) -> Result<VerifierRouter::checkCall, AbiError> {
-    Ok(VerifierRouter::checkCall { circuit: B256::from(s.circuit), settlement: settlement(s)? })
+pub fn check(route: B256, s: &Settlement) -> Result<VerifierRouter::checkCall, AbiError> {
+    Ok(VerifierRouter::checkCall { route, settlement: settlement(s)? })
 }
 
 /// `VerifierRouter.checkFor` the consumer of the binding, whoever calls.
 ///
 /// # Errors
 /// [`AbiError::Answers`].
-pub fn check_for(s: &Settlement) -> Result<VerifierRouter::checkForCall, AbiError> {
-    let (circuit, consumer) = (B256::from(s.circuit), Address::from(s.binding.consumer));
-    Ok(VerifierRouter::checkForCall { circuit, consumer, settlement: settlement(s)? })
+pub fn check_for(route: B256, s: &Settlement) -> Result<VerifierRouter::checkForCall, AbiError> {
+    let consumer = Address::from(s.binding.consumer);
+    Ok(VerifierRouter::checkForCall { route, consumer, settlement: settlement(s)? })
+}
+
+/// Id of a route: it says circuit, verifier, the verifier's code and the most gas of a check.
+#[must_use]
+pub fn route_id(circuit: B256, verifier: Address, code: &[u8], gas_cap: u32) -> B256 {
+    let words = (circuit, verifier, keccak256(code), U256::from(gas_cap));
+    keccak256(words.abi_encode())
 }
 
 /// Registration of a base's architecture.
@@ -244,10 +261,11 @@ pub fn deploy_verifier(registry: Address, halo2_verifier: Address) -> Bytes {
     init_code(&LoricaVerifier::BYTECODE, &arguments)
 }
 
-/// Init code of the router.
+/// Init code of the router. Bounties are paid in the token `open`; zero: there are none.
 #[must_use]
-pub fn deploy_router(owner: Address, guardian: Address) -> Bytes {
-    init_code(&VerifierRouter::BYTECODE, &VerifierRouter::constructorCall { owner_: owner, guardian_: guardian })
+pub fn deploy_router(owner: Address, guardian: Address, open: Address) -> Bytes {
+    let arguments = VerifierRouter::constructorCall { owner_: owner, guardian_: guardian, open_: open };
+    init_code(&VerifierRouter::BYTECODE, &arguments)
 }
 
 /// Calldata.

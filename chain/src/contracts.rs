@@ -13,10 +13,13 @@ pub mod govern;
 pub mod lock;
 pub mod market;
 pub mod models;
+pub mod pins;
+pub mod prepaid;
 pub mod publish;
 pub mod registry;
 pub mod request;
 pub mod router;
+pub mod stakes;
 pub mod terms;
 pub mod token;
 

@@ -18,6 +18,8 @@ use crate::abi::bindings::LabelConsumer::LabelConsumerErrors as Consumer;
 use crate::abi::bindings::LoricaVerifier::LoricaVerifierErrors as Verifier;
 use crate::abi::bindings::ModelRegistry::ModelRegistryErrors as Models;
 use crate::abi::bindings::OpenToken::OpenTokenErrors as Token;
+use crate::abi::bindings::PrepaidEscrow::PrepaidEscrowErrors as Prepaid;
+use crate::abi::bindings::ProverStakes::ProverStakesErrors as Stakes;
 use crate::abi::bindings::VerifierRouter::VerifierRouterErrors as Router;
 
 /// A variant per contract, by its errors and their sentences. An error that two contracts declare alike is that of the one
@@ -73,6 +75,10 @@ contracts! {
     Registry(checking::registry),
     /// By the escrow.
     Escrow(paying::escrow),
+    /// By the escrow of prepaid requests.
+    Prepaid(paying::prepaid),
+    /// By the stakes of provers.
+    Stakes(paying::stakes),
     /// By the registry of models.
     Models(paying::models),
     /// By the token.

@@ -35,7 +35,7 @@ fn real_settlements_are_accepted() {
         for step in contracts.add_key(&mut chain, &vector.bytes("key"), CHECK_GAS).unwrap() {
             println!("{:<28} {:>9} gas", step.what, step.gas());
         }
-        let route = contracts.router().route(&mut chain, vector.circuit()).unwrap().unwrap();
+        let route = contracts.router().serving_route(&mut chain, vector.circuit()).unwrap();
         assert_eq!((route.verifier, route.gas_cap, route.frozen), (contracts.verifier, CHECK_GAS, false));
 
         chain.set_account(vector.consumer());
@@ -174,7 +174,7 @@ fn a_large_base_is_registered_in_one_transaction() {
 /// Nothing that is not a commitment gets in.
 #[test]
 fn false_commitments_are_not_registered() {
-    let World { mut chain, contracts, vector } = World::new(EMBED_2);
+    let World { mut chain, contracts, vector, .. } = World::new(EMBED_2);
     let tiles = support::registry_points(&vector.adapters()[0].1);
     let mut register = |change: &dyn Fn(&mut Vec<CommitmentRegistry::Point>)| {
         let mut tiles = tiles.clone();
@@ -192,20 +192,37 @@ fn false_commitments_are_not_registered() {
 
 #[test]
 fn routes_are_the_owners() {
-    let World { mut chain, contracts, vector } = World::new(EMBED_2);
+    let World { mut chain, contracts, vector, .. } = World::new(EMBED_2);
     let other = Vector::read(CLASSIFY_1).bytes("key");
     let error = contracts.add_key(&mut chain, &other, CHECK_GAS).unwrap_err();
     assert!(error.to_string().ends_with("is not the owner"), "{error}");
-    let error = contracts.router().freeze(&mut chain, vector.circuit()).unwrap_err();
-    assert!(error.to_string().ends_with("is neither guardian nor owner"), "{error}");
+    let route = contracts.router().serving_route(&mut chain, vector.circuit()).unwrap().id;
+    let error = contracts.router().freeze(&mut chain, route).unwrap_err();
+    assert!(error.to_string().ends_with("is not the owner"), "{error}");
+    let error = contracts.router().pause(&mut chain, &[route], 60).unwrap_err();
+    assert!(error.to_string().ends_with("is not the guardian"), "{error}");
     chain.set_account(OWNER);
-    let error = contracts.add_key(&mut chain, &other, TRANSACTION_GAS + 1).unwrap_err();
+    let error = contracts.add_key(&mut chain, &other, u32::try_from(TRANSACTION_GAS + 1).unwrap()).unwrap_err();
     assert!(error.to_string().contains("a gas cap of"), "{error}");
     let again = contracts.add_key(&mut chain, &vector.bytes("key"), CHECK_GAS).unwrap();
     assert!(again.iter().all(|step| step.receipt.is_none()));
     chain.set_account(GUARDIAN);
-    contracts.router().freeze(&mut chain, vector.circuit()).unwrap();
-    assert!(contracts.router().route(&mut chain, vector.circuit()).unwrap().unwrap().frozen);
+    let error = contracts.router().freeze(&mut chain, route).unwrap_err();
+    assert!(error.to_string().ends_with("is not the owner"), "{error}");
+    contracts.router().pause(&mut chain, &[route], 60).unwrap();
+    let now = chain.timestamp().unwrap();
+    assert!(!contracts.router().route(&mut chain, route).unwrap().unwrap().is_live(now));
+    contracts.router().resume(&mut chain, route).unwrap();
+    let error = contracts.router().pause(&mut chain, &[route], 60).unwrap_err();
+    assert!(error.to_string().contains("within the last 30 days"), "{error}");
+    chain.set_account(OWNER);
+    contracts.router().freeze(&mut chain, route).unwrap();
+    assert!(contracts.router().route(&mut chain, route).unwrap().unwrap().frozen);
+    // The circuit goes on by another route: another gas cap stands for another verifier here.
+    let repaired = contracts.add_key(&mut chain, &vector.bytes("key"), CHECK_GAS - 1).unwrap();
+    assert_eq!(repaired.len(), 1, "the key is there already");
+    let serving = contracts.router().serving_route(&mut chain, vector.circuit()).unwrap();
+    assert_eq!((serving.id, serving.frozen), (repaired[0].id.into(), false));
 }
 
 #[test]
@@ -225,7 +242,7 @@ fn transactions_are_priced_as_on_a_chain() {
 
 #[test]
 fn contracts_are_found_again() {
-    let World { mut chain, contracts, vector } = World::new(EMBED_2);
+    let World { mut chain, contracts, vector, .. } = World::new(EMBED_2);
     assert_eq!(CheckContracts::from_json(&contracts.to_json()), Some(contracts));
     assert_eq!(CheckContracts::find(&mut chain, contracts.router, vector.circuit()).unwrap(), contracts);
     assert!(CheckContracts::find(&mut chain, contracts.router, B256::ZERO).is_err());

@@ -62,14 +62,17 @@ fn a_node_does_as_the_embedded_chain() {
         }
         let settlement = vector.settlement();
         let estimate = contracts.router().simulate_check(&mut chain, &settlement).unwrap();
-        let data = abi::encode(&abi::check_for(&settlement).unwrap());
+        let route = contracts.router().serving_route(&mut chain, settlement.circuit.into()).unwrap().id;
+        let data = abi::encode(&abi::check_for(route, &settlement).unwrap());
         let gas = chain.send(Some(contracts.router), data.clone()).unwrap().gas;
         assert_eq!(gas, embedded.send(Some(contracts.router), data).unwrap().gas);
         println!("{name}: {gas} gas on both, estimated {estimate}");
         let refused = contracts.router().check(&mut chain, &settlement).unwrap_err();
         assert!(matches!(refused, ChainError::Policy(PolicyError::ForeignConsumer { .. })), "{refused}");
     }
-    let mut forged = abi::check_for(&Vector::read(CLASSIFY_1).settlement()).unwrap();
+    let settlement = Vector::read(CLASSIFY_1).settlement();
+    let route = contracts.router().serving_route(&mut chain, settlement.circuit.into()).unwrap().id;
+    let mut forged = abi::check_for(route, &settlement).unwrap();
     forged.settlement.requests[0].label += U256::from(1);
     let refused = chain.send(Some(contracts.router), abi::encode(&forged)).unwrap_err();
     assert_eq!(refused.to_string(), "refused by the contract: the proof does not hold for this statement");

@@ -91,25 +91,27 @@ fn other_records_are_rejected() {
 fn unknown_and_frozen_circuits_are_rejected() {
     let mut world = World::new(EMBED_2);
     let honest = world.honest();
-    let circuit = B256::repeat_byte(7);
-    let unknown = abi::encode(&VerifierRouter::checkCall { circuit, settlement: honest.clone() });
+    let route = B256::repeat_byte(7);
+    let unknown = abi::encode(&VerifierRouter::checkCall { route, settlement: honest.clone() });
     let revert = world.reject_data(unknown, CHEAP, "unknown");
-    assert_eq!(revert.to_string(), format!("no route for circuit {circuit}"));
+    assert_eq!(revert.to_string(), format!("the router has no route {route}"));
 
     // A settlement for one circuit, shown to another.
     let other = Vector::read(CLASSIFY_1);
     world.chain.set_account(OWNER);
-    world.contracts.add_key(&mut world.chain, &other.bytes("key"), CHECK_GAS).unwrap();
+    let added = world.contracts.add_key(&mut world.chain, &other.bytes("key"), CHECK_GAS).unwrap();
     world.chain.set_account(world.vector.consumer());
-    let call = VerifierRouter::checkCall { circuit: other.circuit(), settlement: honest.clone() };
+    let route = added.last().unwrap().id.into();
+    let call = VerifierRouter::checkCall { route, settlement: honest.clone() };
     let revert = world.reject_data(abi::encode(&call), CHEAP, "another circuit");
     assert_eq!(revert.to_string(), "the circuit takes 1 to 1 requests, got 2");
 
-    world.chain.set_account(GUARDIAN);
-    world.contracts.router().freeze(&mut world.chain, world.vector.circuit()).unwrap();
+    world.chain.set_account(OWNER);
+    let route = world.route;
+    world.contracts.router().freeze(&mut world.chain, route).unwrap();
     world.chain.set_account(world.vector.consumer());
     let revert = world.reject_cheaply(&honest, "frozen");
-    assert_eq!(revert.to_string(), format!("circuit {} is frozen", world.vector.circuit()));
+    assert_eq!(revert.to_string(), format!("the route {route} is frozen for good"));
 }
 
 #[test]
@@ -323,14 +325,14 @@ fn too_little_gas_is_no_acceptance() {
         assert!(world.show(data.clone()).is_err(), "with {part}/40 of the gas");
     }
     // A route with a cap of its own.
-    let World { mut chain, contracts, vector } = World::new(EMBED_2);
+    let World { mut chain, contracts, vector, .. } = World::new(EMBED_2);
     let mut content = vector.bytes("key").to_vec();
     content[32 * 13 + 31] ^= 1;
     chain.set_account(OWNER);
-    contracts.add_key(&mut chain, &content, 200_000).unwrap();
+    let added = contracts.add_key(&mut chain, &content, 200_000).unwrap();
     chain.set_account(vector.consumer());
-    let circuit = abi::circuit_id(&content);
-    let call = abi::encode(&VerifierRouter::checkCall { circuit, settlement: honest });
+    let route = added.last().unwrap().id.into();
+    let call = abi::encode(&VerifierRouter::checkCall { route, settlement: honest });
     let most = intrinsic(&call) + 200_000 + CHEAP;
     match chain.send(Some(contracts.router), call) {
         Err(ChainError::Refused(Refusal::Reverted { gas: Some(gas), .. })) => assert!(gas < most, "{gas}"),

@@ -142,7 +142,7 @@ fn governance_is_known() {
     let Published { mut chain, market, .. } = Published::new();
     let set = Governance::read(&mut chain, &market).unwrap();
     assert_eq!((set.fees, set.bounds), (Policy::default().fees, Policy::default().bounds));
-    assert_eq!((set.treasury, set.accrued_fees, set.guardian, set.circuits), (TREASURY, open(210), GUARDIAN, 0));
+    assert_eq!((set.treasury, set.accrued_fees, set.guardian, set.routes), (TREASURY, open(210), GUARDIAN, 0));
     assert_eq!(set.ownerships, [Ownership { owner: OWNER, offered_to: None }; 3]);
 }
 

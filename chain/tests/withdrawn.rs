@@ -3,6 +3,7 @@
 
 mod support;
 
+use alloy_primitives::aliases::U96;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolCall;
 use lorica_chain::abi;
@@ -39,6 +40,7 @@ struct World {
     market: Market,
     content: Vec<u8>,
     circuit: B256,
+    route: B256,
     settlement: Settlement,
 }
 
@@ -54,8 +56,9 @@ impl World {
         let CheckContracts { router, verifier, .. } = market.contracts;
         let add = VerifierRouter::addCall { circuit, verifier, key, gasCap: CHECK_GAS };
         chain.send(Some(router), abi::encode(&add)).unwrap();
+        let route = abi::route_id(circuit, verifier, &chain.code(verifier).unwrap(), CHECK_GAS);
         let settlement = Settlement { circuit: circuit.0, ..vector.settlement() };
-        Self { chain, market, content, circuit, settlement }
+        Self { chain, market, content, circuit, route, settlement }
     }
 
     /// A call past the client.
@@ -67,15 +70,18 @@ impl World {
 #[test]
 fn circuits_are_neither_added_nor_enabled_nor_found() {
     let mut world = World::new();
-    let World { market, circuit, content, .. } = &world;
-    let (market, circuit, content, chain) = (*market, *circuit, content.clone(), &mut world.chain);
+    let World { market, circuit, route, content, .. } = &world;
+    let (market, circuit, route, content, chain) = (*market, *circuit, *route, content.clone(), &mut world.chain);
     withdrawn(market.contracts.add_key(chain, &content, CHECK_GAS), "add");
     withdrawn(CheckContracts::find(chain, market.contracts.router, circuit), "find");
-    withdrawn(market.escrow().enable_circuit(chain, circuit), "enable");
-    assert_eq!(market.escrow().circuit_count(chain).unwrap(), 0);
-    refused(world.send(market.escrow, &InferenceEscrow::enableCircuitCall { circuit }), "are withdrawn");
-    // Of a circuit without a route the contract speaks.
-    refused(market.escrow().enable_circuit(&mut world.chain, B256::ZERO), "no route");
+    withdrawn(market.escrow().enable_route(chain, route), "enable");
+    withdrawn(market.prepaid().0.enable_route(chain, route), "enable");
+    assert!(market.escrow().route_ids(chain).unwrap().is_empty());
+    for escrow in [market.escrow, market.prepaid] {
+        refused(world.send(escrow, &InferenceEscrow::enableRouteCall { route }), "are withdrawn");
+    }
+    // Of a route that there is not the contract speaks.
+    refused(market.escrow().enable_route(&mut world.chain, B256::ZERO), "no route");
 }
 
 #[test]
@@ -86,11 +92,11 @@ fn settlements_are_neither_looked_at_nor_sent() {
     let (market, settlement, chain) = (world.market, world.settlement.clone(), &mut world.chain);
     withdrawn(market.contracts.router().check(chain, &settlement), "check");
     withdrawn(market.contracts.router().simulate_check(chain, &settlement), "look");
-    refused(world.send(market.contracts.router, &abi::check(&settlement).unwrap()), "not offered");
+    refused(world.send(market.contracts.router, &abi::check(world.route, &settlement).unwrap()), "not offered");
 
     let mut for_escrow = settlement;
     for_escrow.binding.consumer = market.escrow.into_array();
-    withdrawn(market.escrow().settle(&mut world.chain, &for_escrow, &[]), "settle");
+    withdrawn(market.escrow().settle(&mut world.chain, &for_escrow, &[], 1), "settle");
 }
 
 #[test]
@@ -103,15 +109,21 @@ fn requests_are_neither_locked_nor_accepted() {
         adapter: U256::ZERO,
         inputDigest: U256::from(2),
         kind: 0,
+        routes: U256::ONE,
         maxFee: U256::from(3),
+        minFee: U256::from(3),
+        rampStart: 0,
+        rampTime: 0,
         token: NATIVE,
         deadline: chain.timestamp().unwrap() + 1_000,
         prover: Address::ZERO,
+        acceptTime: 0,
+        stake: U96::ZERO,
         consumer: Address::ZERO,
         consumerGas: 0,
         salt: U256::ZERO,
     };
-    let locking = Locking { request: &request, fee: request.maxFee, circuits: 1, signature: &[] };
+    let locking = Locking { request: &request, fee: request.maxFee, refund_to: None, signature: &[] };
     withdrawn(lock(&mut chain, market.escrow(), locking), "lock");
     withdrawn(lock_with_permit(&mut chain, market.escrow(), locking, &key), "lock with a permit");
     withdrawn(market.escrow().accept(&mut chain, &request), "accept");
@@ -121,7 +133,7 @@ fn requests_are_neither_locked_nor_accepted() {
     for (kind, words) in [(0, "are withdrawn"), (3, "1 classify, 2 embed, got 3")] {
         let request = InferenceRequest { kind, ..request.clone() };
         let fee = request.maxFee.to();
-        let lock = InferenceEscrow::lockCall { request, fee, trusted: 1, signature: Bytes::new() };
+        let lock = InferenceEscrow::lockCall { request, fee, refundTo: Address::ZERO, signature: Bytes::new() };
         refused(chain.send(Some(market.escrow), abi::encode(&lock)), words);
     }
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    adapter, chain, demo, govern, infer, inspect, line, model, money, prove, request, settle, settlement_key, srs,
-    verify,
+    adapter, chain, demo, govern, infer, inspect, line, model, money, prepaid, prove, request, settle, settlement_key,
+    srs, stake, verify,
 };
 use crate::error::Error;
 use crate::output::{Output, start_log};
@@ -71,12 +71,18 @@ pub enum Command {
     /// make it again and compare its circuit id with the one that a chain trusts. A key file from a stranger may hold a circuit
     /// that accepts anything.
     SettlementKey(settlement_key::SettlementKeyArgs),
-    /// The contracts on a chain: deploy them, publish models, register circuits, check a settlement, freeze a circuit
+    /// The contracts on a chain: deploy them, publish models, register circuits, check a settlement, pause and freeze routes
     #[command(subcommand)]
     Chain(chain::ChainCommand),
     /// Paid requests on a chain: sign one, lock its fee, accept it, bind a proof to it, be paid; or end it without a proof
     #[command(subcommand)]
     Request(request::RequestCommand),
+    /// Prepaid requests: deposit money once, and provers are paid from it for requests that were only signed
+    #[command(subcommand)]
+    Prepaid(prepaid::PrepaidCommand),
+    /// A prover's stake in OPEN, which requests can demand of who accepts them: show, deposit, withdraw
+    #[command(subcommand)]
+    Stake(stake::StakeCommand),
     /// Lines of published models: show, retire a version, hand on (a line is a published model with all its versions)
     #[command(subcommand)]
     Line(line::LineCommand),
@@ -148,6 +154,8 @@ fn run(command: &Command, out: &Output) -> Result<(), Error> {
         Command::Settle(args) => settle::run(args, out),
         Command::Chain(command) => chain::run(command, out),
         Command::Request(command) => request::run(command, out),
+        Command::Prepaid(command) => prepaid::run(command, out),
+        Command::Stake(command) => stake::run(command, out),
         Command::Line(command) => line::run(command, out),
         Command::Govern(command) => govern::run(command, out),
         Command::Balance(args) => money::balance(args, out),

@@ -180,8 +180,8 @@ fn hint(error: &lorica::Error) -> String {
         L::Offer(OfferError::Refused { reason: Reason::Unaccepted, .. }) => {
             ": accept it first (`request accept`), or name --unaccepted to prove it all the same".into()
         }
-        L::Offer(OfferError::Refused { reason: Reason::Circuits { .. }, .. }) => {
-            " (--settlement-key names the one that will settle it)".into()
+        L::Offer(OfferError::Refused { reason: Reason::Routes { .. }, .. }) => {
+            ": its requester trusts no route that is live now (`lorica chain routes`)".into()
         }
         _ => String::new(),
     }

@@ -9,6 +9,7 @@ use lorica::files::store;
 use lorica_chain::alloy_primitives::{Address, U256};
 use lorica_chain::contracts::check::CheckContracts;
 use lorica_chain::contracts::market::Market;
+use lorica_chain::contracts::pins::{self, Pin};
 use lorica_chain::contracts::token::NATIVE;
 use lorica_chain::keys::{KeyError, Password, PrivateKey, Zeroizing};
 use lorica_chain::rpc::RpcChain;
@@ -189,6 +190,30 @@ pub fn contracts(path: &Path) -> Result<CheckContracts, Error> {
 /// [`Error::Refused`].
 pub fn market(path: &Path) -> Result<Market, Error> {
     file(path, " with token, registry of models and escrow", Market::from_json)
+}
+
+/// Reads the routes that a file of addresses pins.
+///
+/// # Errors
+/// [`Error::Refused`].
+pub fn pins(path: &Path) -> Result<Vec<Pin>, Error> {
+    file(path, " with well-formed routes", pins::from_json)
+}
+
+/// Adds a route to those that a file of addresses pins, unless it is there.
+///
+/// # Errors
+/// [`Error`].
+pub fn add_pin(path: &Path, pin: Pin) -> Result<(), Error> {
+    let mut pins = pins(path)?;
+    if pins.contains(&pin) {
+        return Ok(());
+    }
+    pins.retain(|known| known.route != pin.route);
+    pins.push(pin);
+    let mut addresses = file(path, "", |value| Some(value.clone()))?;
+    pins::set_json(&mut addresses, &pins);
+    Ok(store::write(path, format!("{addresses:#}\n").as_bytes())?)
 }
 
 impl MarketArgs {

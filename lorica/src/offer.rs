@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Address, B256, U256};
 use lorica_chain::chain::Chain;
+use lorica_chain::contracts::escrow::{Escrow, Funding, callback_gas};
 use lorica_chain::contracts::market::Market;
-use lorica_chain::contracts::request::{RequestState, Status};
+use lorica_chain::contracts::pins;
+use lorica_chain::contracts::prepaid::{Deposit, DepositPlace};
+use lorica_chain::contracts::request::{RequestState, Status, price};
 use lorica_chain::error::ChainError;
 use lorica_settlement::binding::{Binding, BindingError, BoundRequest};
 
@@ -21,16 +24,19 @@ use crate::signed_request::SignedRequest;
 pub struct Policy {
     /// Who is to be paid.
     pub payee: Address,
-    /// The payee must have accepted it: whoever has not can lose the work to a cancellation.
+    /// The payee must have accepted it, and the acceptance must hold: whoever has not can lose the work to a cancellation.
     pub accepted: bool,
-    /// The lock must trust the escrow's circuits up to this ordinal, with one of which it will be settled.
-    pub last_circuit: u16,
-    /// Seconds that must be left until the deadline when the work begins.
+    /// Routes by one of which it will be settled, as bits of their ordinals at the escrow: the request must name one.
+    pub routes: U256,
+    /// Seconds that must be left until the deadline, and of the acceptance, when the work begins.
     pub margin: u64,
     /// Tokens that are taken, each with the least fee in its smallest unit; `None` takes all.
     pub fees: Option<BTreeMap<Address, U256>>,
     /// Most gas that the consumer's call may have, which the payee pays for; `None` takes all.
     pub max_consumer_gas: Option<u32>,
+    /// What a unit of gas costs, in the smallest unit of the request's token: the fee must pay at least for the consumer's
+    /// call. `None` does not look.
+    pub gas_price: Option<U256>,
 }
 
 /// Why a policy does not take a request.
@@ -69,13 +75,59 @@ pub enum Reason {
     /// The payee has not accepted it.
     #[error("is one that the payee has not accepted")]
     Unaccepted,
-    /// Its lock does not trust the circuit that will settle it.
-    #[error("trusts the escrow's first {trusted} circuits, not number {needed}")]
-    Circuits {
-        /// Ordinal of the last circuit that the lock trusts.
-        trusted: u16,
-        /// Ordinal that the policy demands.
-        needed: u16,
+    /// The payee's acceptance ends before the work would be done.
+    #[error("is accepted by the payee until {until}, which is less than {margin} seconds from {now}")]
+    AcceptanceEnds {
+        /// Last second of the acceptance, in seconds of the Unix epoch.
+        until: u64,
+        /// Seconds that the policy demands.
+        margin: u64,
+        /// The chain's clock.
+        now: u64,
+    },
+    /// Another prover has accepted it with a stake.
+    #[error("is accepted by {by}, with a stake, until {until}")]
+    Taken {
+        /// The other prover.
+        by: Address,
+        /// Last second of the acceptance, in seconds of the Unix epoch.
+        until: u64,
+    },
+    /// It does not name the route that will settle it.
+    #[error("names the routes {named:#x}, none of {accepted:#x}, which would settle it")]
+    Routes {
+        /// Bits of the routes that the request names.
+        named: U256,
+        /// Bits of the routes that the policy demands.
+        accepted: U256,
+    },
+    /// A prepaid request that was paid already.
+    #[error("is paid already")]
+    Paid,
+    /// A prepaid request whose deposit does not pay for it and those before it in the batch.
+    #[error("costs {fee}, of the deposit {left} is left")]
+    Deposit {
+        /// Its price, in the token's smallest unit.
+        fee: U256,
+        /// What the deposit has for it.
+        left: U256,
+    },
+    /// A prepaid request whose requester takes the deposit back soon.
+    #[error("is paid from a deposit that its requester can take back from {from}")]
+    Leaving {
+        /// In seconds of the Unix epoch.
+        from: u64,
+    },
+    /// A prepaid request that demands what only locked ones can have.
+    #[error("demands a stake or an acceptance, which are not for prepaid requests")]
+    NotPrepaid,
+    /// The consumer's call costs more than the request pays.
+    #[error("pays {fee}, less than the {cost} that its consumer's call costs")]
+    CallbackCost {
+        /// What the request pays, in the token's smallest unit.
+        fee: U256,
+        /// What the call costs at the policy's price of gas.
+        cost: U256,
     },
     /// It pays in a token that the policy does not take.
     #[error("pays in the token {token}, which is not taken")]
@@ -112,6 +164,12 @@ pub enum OfferError {
         /// Why.
         reason: Reason,
     },
+    /// It is for another escrow than the first: a settlement is bound to one.
+    #[error("the request {id} is paid by another escrow than the first")]
+    OtherEscrow {
+        /// The request.
+        id: B256,
+    },
     /// The requests are no batch.
     #[error(transparent)]
     Batch(#[from] BindingError),
@@ -126,7 +184,7 @@ impl OfferError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Chain(error) => Kind::of_chain(error),
-            Self::Refused { .. } | Self::Batch(_) => Kind::Input,
+            Self::Refused { .. } | Self::OtherEscrow { .. } | Self::Batch(_) => Kind::Input,
         }
     }
 }
@@ -136,10 +194,56 @@ impl OfferError {
 /// # Errors
 /// The first [`Reason`] against it.
 pub fn assess(policy: &Policy, terms: &InferenceRequest, state: &RequestState, now: u64) -> Result<(), Reason> {
-    let Policy { payee, accepted, last_circuit, margin, fees, max_consumer_gas } = policy;
     if !state.status.is_open() {
         return Err(Reason::NotOpen { status: state.status });
     }
+    assess_terms(policy, terms, state.fee, now)?;
+    let Policy { payee, accepted, margin, .. } = policy;
+    let own = state.prover == *payee;
+    match state.until {
+        Some(until) if own && *accepted && until < now.saturating_add(*margin) => {
+            Err(Reason::AcceptanceEnds { until, margin: *margin, now })
+        }
+        Some(until) if !own && !terms.stake.is_zero() && now <= until => Err(Reason::Taken { by: state.prover, until }),
+        Some(_) if own || !*accepted => Ok(()),
+        // A price that rises, or a stake, is fixed by accepting.
+        None if !*accepted && terms.stake.is_zero() && terms.minFee >= terms.maxFee => Ok(()),
+        _ => Err(Reason::Unaccepted),
+    }
+}
+
+/// Whether a policy takes a prepaid request for its price `fee`, of which the deposit has `left`, at the chain's time `now`.
+///
+/// # Errors
+/// The first [`Reason`] against it.
+pub fn assess_prepaid(
+    policy: &Policy,
+    terms: &InferenceRequest,
+    deposit: &Deposit,
+    (fee, left): (U256, U256),
+    now: u64,
+) -> Result<(), Reason> {
+    if !terms.stake.is_zero() || terms.acceptTime != 0 {
+        return Err(Reason::NotPrepaid);
+    }
+    assess_terms(policy, terms, fee, now)?;
+    if left < fee || fee.is_zero() {
+        return Err(Reason::Deposit { fee, left });
+    }
+    match deposit.leaving_at {
+        Some(from) if from < now.saturating_add(policy.margin).max(terms.deadline.min(now.saturating_add(DAY))) => {
+            Err(Reason::Leaving { from })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Seconds of a day: a deposit is taken back no sooner than so long after its requester has said so.
+const DAY: u64 = 86_400;
+
+/// What a request's own terms say for either way of payment.
+fn assess_terms(policy: &Policy, terms: &InferenceRequest, fee: U256, now: u64) -> Result<(), Reason> {
+    let Policy { payee, routes, margin, fees, max_consumer_gas, gas_price, accepted: _ } = policy;
     let deadline = terms.deadline;
     let left = deadline.checked_sub(now).ok_or(Reason::Late { deadline, now })?;
     if left < *margin {
@@ -149,25 +253,42 @@ pub fn assess(policy: &Policy, terms: &InferenceRequest, state: &RequestState, n
     if !named.is_zero() && named != *payee {
         return Err(Reason::OtherProver { named, payee: *payee });
     }
-    if *accepted && (state.status != Status::Accepted || state.prover != *payee) {
-        return Err(Reason::Unaccepted);
-    }
-    if state.circuits < *last_circuit {
-        return Err(Reason::Circuits { trusted: state.circuits, needed: *last_circuit });
+    if (terms.routes & *routes).is_zero() {
+        return Err(Reason::Routes { named: terms.routes, accepted: *routes });
     }
     if let Some(fees) = fees {
         let least = *fees.get(&terms.token).ok_or(Reason::Token { token: terms.token })?;
-        if state.fee < least {
-            return Err(Reason::Fee { fee: state.fee, least });
+        if fee < least {
+            return Err(Reason::Fee { fee, least });
         }
     }
-    match max_consumer_gas {
-        Some(most) if terms.consumerGas > *most => Err(Reason::ConsumerGas { gas: terms.consumerGas, most: *most }),
-        _ => Ok(()),
+    if let Some(most) = *max_consumer_gas
+        && terms.consumerGas > most
+    {
+        return Err(Reason::ConsumerGas { gas: terms.consumerGas, most });
     }
+    if let Some(price) = gas_price {
+        let cost = price.saturating_mul(U256::from(callback_gas(terms)));
+        if fee < cost {
+            return Err(Reason::CallbackCost { fee, cost });
+        }
+    }
+    Ok(())
 }
 
-/// What a proof of these requests must be bound to, as they are locked now, if the policy takes them all.
+/// The routes of an escrow by which settlements are checked now, as bits of their ordinals: those of one circuit, or of all.
+///
+/// # Errors
+/// [`ChainError`].
+pub fn live_routes(chain: &mut impl Chain, escrow: Escrow, circuit: Option<B256>) -> Result<U256, ChainError> {
+    let now = chain.timestamp()?;
+    let routes = escrow.routes(chain)?;
+    let serving = routes.iter().filter(|named| circuit.is_none_or(|circuit| named.route.circuit == circuit));
+    Ok(pins::mask(serving.filter(|named| named.route.is_live(now)).map(|named| named.ordinal)))
+}
+
+/// What a proof of these requests must be bound to, as they are locked or prepaid now, if the policy takes them all. They are
+/// all of one escrow, and one route can settle them all.
 ///
 /// # Errors
 /// [`OfferError`] names a request that the policy refuses.
@@ -178,15 +299,46 @@ pub fn bind(
     requests: &[SignedRequest],
 ) -> Result<Binding, OfferError> {
     let now = chain.timestamp()?;
+    let mut policy = policy.clone();
+    let mut spent: Vec<(DepositPlace, U256)> = Vec::new();
     let mut bound = Vec::new();
+    let funding = requests.first().map_or(Funding::Locked, |first| first.funding);
     for request in requests {
-        let state = market.escrow().request_state(chain, request.id)?;
-        assess(policy, &request.terms, &state, now).map_err(|reason| OfferError::Refused { id: request.id, reason })?;
-        bound.push(BoundRequest { id: request.id.0, fee: state.fee.to_be_bytes() });
+        if request.funding != funding {
+            return Err(OfferError::OtherEscrow { id: request.id });
+        }
+        let refused = |reason| OfferError::Refused { id: request.id, reason };
+        let fee = match funding {
+            Funding::Locked => {
+                let state = market.escrow().request_state(chain, &request.terms)?;
+                assess(&policy, &request.terms, &state, now).map_err(refused)?;
+                state.fee
+            }
+            Funding::Prepaid => {
+                if market.prepaid().is_paid(chain, &request.terms)? {
+                    return Err(refused(Reason::Paid));
+                }
+                let place = DepositPlace::of(&request.terms);
+                let deposit = market.prepaid().deposit_of(chain, place)?;
+                let before: U256 = spent.iter().filter(|(of, _)| *of == place).map(|(_, fee)| *fee).sum();
+                let fee = price(&request.terms, now);
+                let left = deposit.amount.saturating_sub(before);
+                assess_prepaid(&policy, &request.terms, &deposit, (fee, left), now).map_err(refused)?;
+                spent.push((place, fee));
+                fee
+            }
+        };
+        // What the next ones must name too.
+        policy.routes &= request.terms.routes;
+        bound.push(BoundRequest { id: request.id.0, fee: fee.to_be_bytes() });
     }
+    let consumer = match funding {
+        Funding::Locked => market.escrow,
+        Funding::Prepaid => market.prepaid,
+    };
     let binding = Binding {
         chain_id: market.contracts.chain_id,
-        consumer: market.escrow.into_array(),
+        consumer: consumer.into_array(),
         payee: policy.payee.into_array(),
         requests: bound,
     };
@@ -195,75 +347,4 @@ pub fn bind(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn terms() -> InferenceRequest {
-        InferenceRequest {
-            requester: Address::repeat_byte(1),
-            base: U256::from(2),
-            adapter: U256::from(3),
-            inputDigest: U256::from(4),
-            kind: 1,
-            maxFee: U256::from(100),
-            token: Address::repeat_byte(5),
-            deadline: 1_000,
-            prover: Address::ZERO,
-            consumer: Address::repeat_byte(6),
-            consumerGas: 70_000,
-            salt: U256::from(8),
-        }
-    }
-
-    fn accepted(by: Address) -> RequestState {
-        RequestState {
-            status: Status::Accepted,
-            payer: Address::repeat_byte(1),
-            fee: U256::from(90),
-            prover: by,
-            circuits: 2,
-            label: U256::ZERO,
-            output_digest: U256::ZERO,
-        }
-    }
-
-    /// Each demand refuses alone what all others take, at its edge.
-    #[test]
-    fn each_demand_has_its_reason() {
-        let payee = Address::repeat_byte(9);
-        let policy = Policy {
-            payee,
-            accepted: true,
-            last_circuit: 2,
-            margin: 60,
-            fees: Some(BTreeMap::from([(terms().token, U256::from(90))])),
-            max_consumer_gas: Some(70_000),
-        };
-        let state = accepted(payee);
-        let verdict = |policy: &Policy, state: &RequestState, now| assess(policy, &terms(), state, now);
-        assert_eq!(verdict(&policy, &state, 940), Ok(()));
-        assert_eq!(verdict(&policy, &state, 941), Err(Reason::Margin { left: 59, margin: 60 }));
-        assert_eq!(verdict(&policy, &state, 1_001), Err(Reason::Late { deadline: 1_000, now: 1_001 }));
-        for status in [Status::None, Status::Settled, Status::Refunded, Status::Cancelled, Status::Refused] {
-            assert_eq!(verdict(&policy, &RequestState { status, ..state }, 0), Err(Reason::NotOpen { status }));
-        }
-        let locked = RequestState { status: Status::Locked, ..state };
-        assert_eq!(verdict(&policy, &locked, 0), Err(Reason::Unaccepted));
-        assert_eq!(verdict(&policy, &accepted(Address::repeat_byte(8)), 0), Err(Reason::Unaccepted));
-        assert_eq!(verdict(&Policy { accepted: false, ..policy.clone() }, &locked, 0), Ok(()));
-        let few = RequestState { circuits: 1, ..state };
-        assert_eq!(verdict(&policy, &few, 0), Err(Reason::Circuits { trusted: 1, needed: 2 }));
-        let cheap = RequestState { fee: U256::from(89), ..state };
-        assert_eq!(verdict(&policy, &cheap, 0), Err(Reason::Fee { fee: U256::from(89), least: U256::from(90) }));
-        let open_only = Policy { fees: Some(BTreeMap::from([(Address::ZERO, U256::ZERO)])), ..policy.clone() };
-        assert_eq!(verdict(&open_only, &state, 0), Err(Reason::Token { token: terms().token }));
-        let frugal = Policy { max_consumer_gas: Some(69_999), ..policy.clone() };
-        assert_eq!(verdict(&frugal, &state, 0), Err(Reason::ConsumerGas { gas: 70_000, most: 69_999 }));
-        let named = InferenceRequest { prover: Address::repeat_byte(7), ..terms() };
-        let refused = assess(&policy, &named, &state, 0);
-        assert_eq!(refused, Err(Reason::OtherProver { named: Address::repeat_byte(7), payee }));
-        assert_eq!(assess(&policy, &InferenceRequest { prover: payee, ..terms() }, &state, 0), Ok(()));
-        // Demanding nothing takes what can be settled at all.
-        assert_eq!(verdict(&Policy { payee, ..Policy::default() }, &locked, 1_000), Ok(()));
-    }
-}
+mod tests;

@@ -1,20 +1,25 @@
 //! A request for an inference on chain: its terms, signed by the requester, and the text for the prover.
 //!
 //! ```json
-//! { "schema": "lorica.request/1", "chain_id": 31337, "escrow": "0x…", "id": "0x…", "signature": "0x…",
+//! { "schema": "lorica.request/2", "chain_id": 31337, "escrow": "0x…", "id": "0x…", "signature": "0x…",
 //!   "terms": { "requester": "0x…", "base": "0x…", "adapter": "0x…", "input_digest": "0x…", "kind": "classify",
-//!              "max_fee": "…", "token": "0x…", "deadline": 1790000000, "prover": "0x…", "consumer": "0x…",
+//!              "routes": "0x…", "max_fee": "…", "min_fee": "…", "ramp_start": 0, "ramp_time": 0, "token": "0x…",
+//!              "deadline": 1790000000, "prover": "0x…", "accept_time": 0, "stake": "…", "consumer": "0x…",
 //!              "consumer_gas": 0, "salt": "0x…" },
 //!   "input": { "text": "…", "salt": "31 bytes" } }
 //! ```
+//! `escrow` is the escrow, or that of prepaid requests: the request is signed under its domain.
 //! Only the terms go on chain; whoever has the file knows the text. Amounts are in the token's smallest unit.
 
 use std::path::{Path, PathBuf};
 
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
+use lorica_chain::alloy_primitives::aliases::U96;
+use lorica_chain::alloy_primitives::ruint::UintTryFrom;
 use lorica_chain::alloy_primitives::{Address, B256, Bytes, Signature, SignatureError, U256};
 use lorica_chain::chain::Chain;
+use lorica_chain::contracts::escrow::{Escrow, Funding};
 use lorica_chain::contracts::market::Market;
 use lorica_chain::error::ChainError;
 use lorica_circuits::error::CircuitError;
@@ -31,7 +36,7 @@ const WITHDRAWN_EMBEDDING: u8 = 0;
 
 /// Largest request file.
 const MAX_BYTES: u64 = 1 << 20;
-const SCHEMA: &str = "lorica.request/1";
+const SCHEMA: &str = "lorica.request/2";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,11 +58,19 @@ struct Terms {
     adapter: B256,
     input_digest: B256,
     kind: Kind,
+    routes: B256,
     /// Decimal.
     max_fee: String,
+    /// Decimal.
+    min_fee: String,
+    ramp_start: u64,
+    ramp_time: u32,
     token: Address,
     deadline: u64,
     prover: Address,
+    accept_time: u32,
+    /// Decimal.
+    stake: String,
     consumer: Address,
     consumer_gas: u32,
     salt: B256,
@@ -100,6 +113,8 @@ struct Input {
 pub struct SignedRequest {
     /// What is signed.
     pub terms: InferenceRequest,
+    /// Which escrow pays for it.
+    pub funding: Funding,
     /// The id on chain.
     pub id: B256,
     /// By the requester.
@@ -128,7 +143,7 @@ pub enum RequestError {
     #[error("not a request: {0}")]
     Json(serde_json::Error),
     /// It is of another version.
-    #[error("its schema is {got:?}, not {SCHEMA:?}")]
+    #[error("its schema is {got:?}, not {SCHEMA:?}: sign the request again")]
     Schema {
         /// What the file says.
         got: String,
@@ -145,9 +160,12 @@ pub enum RequestError {
         /// Its chain.
         own_chain_id: u64,
     },
-    /// The largest fee is no number.
-    #[error("max_fee is no number")]
-    MaxFee,
+    /// An amount is no number.
+    #[error("{name} is no number that a request has a place for")]
+    Amount {
+        /// The field.
+        name: &'static str,
+    },
     /// The id is not that of the terms.
     #[error("the id is {id}, that of its terms is {expected}")]
     Id {
@@ -216,7 +234,7 @@ impl RequestError {
             Self::Json(_)
             | Self::Schema { .. }
             | Self::OtherEscrow { .. }
-            | Self::MaxFee
+            | Self::Amount { .. }
             | Self::Id { .. }
             | Self::Signer { .. }
             | Self::Signature { .. }
@@ -234,6 +252,13 @@ impl RequestError {
             Self::Chain(_) | Self::File(_) => source,
             source => Self::In { path: path.into(), source: Box::new(source) },
         }
+    }
+}
+
+fn escrow_of(market: &Market, funding: Funding) -> Escrow {
+    match funding {
+        Funding::Locked => market.escrow(),
+        Funding::Prepaid => market.prepaid().0,
     }
 }
 
@@ -261,29 +286,43 @@ impl SignedRequest {
             return Err(RequestError::Schema { got: schema });
         }
         let (own_escrow, own_chain_id) = (market.escrow, market.contracts.chain_id);
-        if (escrow, chain_id) != (own_escrow, own_chain_id) {
+        let funding = match escrow {
+            _ if chain_id != own_chain_id => None,
+            escrow if escrow == market.escrow => Some(Funding::Locked),
+            escrow if escrow == market.prepaid => Some(Funding::Prepaid),
+            _ => None,
+        };
+        let Some(funding) = funding else {
             return Err(RequestError::OtherEscrow { escrow, chain_id, own_escrow, own_chain_id });
-        }
-        let max_fee = U256::from_str_radix(&terms.max_fee, 10).map_err(|_| RequestError::MaxFee)?;
+        };
+        let own = escrow_of(market, funding);
+        let amount = |text: &str, name| U256::from_str_radix(text, 10).map_err(|_| RequestError::Amount { name });
         let mut terms = InferenceRequest {
             requester: terms.requester,
             base: terms.base.into(),
             adapter: terms.adapter.into(),
             inputDigest: terms.input_digest.into(),
             kind: OutputKind::from(terms.kind).number(),
-            maxFee: max_fee,
+            routes: terms.routes.into(),
+            maxFee: amount(&terms.max_fee, "max_fee")?,
+            minFee: amount(&terms.min_fee, "min_fee")?,
+            rampStart: terms.ramp_start,
+            rampTime: terms.ramp_time,
             token: terms.token,
             deadline: terms.deadline,
             prover: terms.prover,
+            acceptTime: terms.accept_time,
+            stake: U96::uint_try_from(amount(&terms.stake, "stake")?)
+                .map_err(|_| RequestError::Amount { name: "stake" })?,
             consumer: terms.consumer,
             consumerGas: terms.consumer_gas,
             salt: terms.salt.into(),
         };
-        let expected = market.escrow().request_id(&terms);
+        let expected = own.request_id(&terms);
         if expected != id {
             // Both are "embed" in a file: which one it is, its id says.
             let withdrawn = InferenceRequest { kind: WITHDRAWN_EMBEDDING, ..terms.clone() };
-            if terms.kind != OutputKind::Embed.number() || market.escrow().request_id(&withdrawn) != id {
+            if terms.kind != OutputKind::Embed.number() || own.request_id(&withdrawn) != id {
                 return Err(RequestError::Id { id, expected });
             }
             terms = withdrawn;
@@ -297,7 +336,7 @@ impl SignedRequest {
             });
         }
         let salt = parse_salt(&input.salt).map_err(RequestError::Salt)?;
-        Ok(Self { terms, id, signature, text: input.text, salt })
+        Ok(Self { terms, funding, id, signature, text: input.text, salt })
     }
 
     /// [`parse`](Self::parse) of a file.
@@ -344,7 +383,7 @@ impl SignedRequest {
         let file = File {
             schema: SCHEMA.into(),
             chain_id: market.contracts.chain_id,
-            escrow: market.escrow,
+            escrow: self.escrow(market).address(),
             id: self.id,
             signature: self.signature.clone(),
             terms: Terms {
@@ -353,10 +392,16 @@ impl SignedRequest {
                 adapter: terms.adapter.into(),
                 input_digest: terms.inputDigest.into(),
                 kind: OutputKind::from_number(terms.kind).map_err(RequestError::Withdrawn)?.into(),
+                routes: terms.routes.into(),
                 max_fee: terms.maxFee.to_string(),
+                min_fee: terms.minFee.to_string(),
+                ramp_start: terms.rampStart,
+                ramp_time: terms.rampTime,
                 token: terms.token,
                 deadline: terms.deadline,
                 prover: terms.prover,
+                accept_time: terms.acceptTime,
+                stake: terms.stake.to_string(),
                 consumer: terms.consumer,
                 consumer_gas: terms.consumerGas,
                 salt: terms.salt.into(),
@@ -373,6 +418,12 @@ impl SignedRequest {
     pub fn write(&self, path: &Path, market: &Market) -> Result<(), RequestError> {
         let content = self.to_json(market).map_err(RequestError::at(path))?;
         Ok(store::write(path, content.as_bytes())?)
+    }
+
+    /// The escrow that pays for it.
+    #[must_use]
+    pub fn escrow(&self, market: &Market) -> Escrow {
+        escrow_of(market, self.funding)
     }
 
     /// That the request is for this base, and its digest the text's under the base's tokenizer.

@@ -236,8 +236,9 @@ contract VerifierRouter is Ownable2Step {
     }
 
     function _payBounty(bytes32 circuit, address to) private {
-        if (bountyPaid[circuit] || to == address(0)) return;
         uint256 amount = bounty;
+        // Nothing here may keep a route from being frozen.
+        if (amount == 0 || bountyPaid[circuit] || to == address(0) || address(open).code.length == 0) return;
         uint256 held = open.balanceOf(address(this));
         if (amount > held) amount = held;
         if (amount == 0) return;

@@ -10,7 +10,7 @@ use super::{Contract, Step, create};
 use crate::abi;
 use crate::abi::bindings::LoricaVerifier;
 use crate::chain::Chain;
-use crate::error::{ChainError, PolicyError, StateError};
+use crate::error::{ChainError, PolicyError};
 
 /// Addresses of the contracts that check, on one chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,16 +28,17 @@ pub struct CheckContracts {
 }
 
 impl CheckContracts {
-    /// Deploys all contracts. The account owns the router; the guardian may freeze circuits and nothing else.
+    /// Deploys all contracts, without OPEN and so without bounties. The account owns the router; the guardian may pause routes
+    /// and nothing else.
     ///
     /// # Errors
     /// [`ChainError`].
     pub fn deploy(chain: &mut impl Chain, guardian: Address) -> Result<(Self, Vec<Step>), ChainError> {
         let owner = chain.account();
-        Self::deploy_for(chain, owner, guardian)
+        Self::deploy_for(chain, owner, guardian, Address::ZERO)
     }
 
-    /// [`deploy`](Self::deploy) with another owner of the router.
+    /// [`deploy`](Self::deploy) with another owner of the router, which pays bounties in the token `open`.
     ///
     /// # Errors
     /// [`ChainError`].
@@ -45,13 +46,14 @@ impl CheckContracts {
         chain: &mut impl Chain,
         owner: Address,
         guardian: Address,
+        open: Address,
     ) -> Result<(Self, Vec<Step>), ChainError> {
         let mut steps = Vec::new();
         let halo2_verifier = create(chain, &mut steps, "Halo2Verifier", abi::deploy_halo2_verifier())?;
         let registry = create(chain, &mut steps, "CommitmentRegistry", abi::deploy_registry())?;
         let code = abi::deploy_verifier(registry, halo2_verifier);
         let verifier = create(chain, &mut steps, "LoricaVerifier", code)?;
-        let router = create(chain, &mut steps, "VerifierRouter", abi::deploy_router(owner, guardian))?;
+        let router = create(chain, &mut steps, "VerifierRouter", abi::deploy_router(owner, guardian, open))?;
         Ok((Self { chain_id: chain.id(), halo2_verifier, registry, verifier, router }, steps))
     }
 
@@ -64,9 +66,7 @@ impl CheckContracts {
         let chain_id = chain.id();
         let at = |address| Contract { chain_id, address };
         at(router).expect_code(chain, "VerifierRouter")?;
-        let Some(route) = Router(at(router)).route(chain, circuit)? else {
-            return Err(StateError::NoRoute { circuit }.into());
-        };
+        let route = Router(at(router)).serving_route(chain, circuit)?;
         let verifier = at(route.verifier);
         let registry = verifier.view(chain, "the verifier's registry", &LoricaVerifier::registryCall {})?;
         let halo2_verifier =
@@ -124,7 +124,7 @@ impl CheckContracts {
         &self,
         chain: &mut impl Chain,
         key: &VerifyingKey,
-        gas_cap: u64,
+        gas_cap: u32,
     ) -> Result<Vec<Step>, ChainError> {
         self.router().add_circuit(chain, self.verifier, key, gas_cap)
     }
@@ -133,7 +133,7 @@ impl CheckContracts {
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn add_key(&self, chain: &mut impl Chain, content: &[u8], gas_cap: u64) -> Result<Vec<Step>, ChainError> {
+    pub fn add_key(&self, chain: &mut impl Chain, content: &[u8], gas_cap: u32) -> Result<Vec<Step>, ChainError> {
         self.router().add_key(chain, self.verifier, content, gas_cap)
     }
 

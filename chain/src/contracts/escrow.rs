@@ -1,14 +1,17 @@
 //! The escrow (`InferenceEscrow`): requests are locked, accepted, settled and given back, and what is owed is paid out.
+//!
+//! The escrow of prepaid requests (`PrepaidEscrow`) has the functions for routes, tokens and what is owed in common with it, and
+//! signs under a domain of its own; what only it has is in [`prepaid`](super::prepaid).
 
 use std::borrow::Cow;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
-use alloy_sol_types::{Eip712Domain, SolStruct, SolValue};
+use alloy_sol_types::{Eip712Domain, SolEvent, SolStruct, SolValue};
 use lorica_circuits::shape::OutputKind;
 use lorica_settlement::settlement::Settlement;
 
 use super::request::{RequestState, Settled, Status};
-use super::router::Router;
+use super::router::{Route, Router};
 use super::terms::line_number;
 use super::{Contract, Step};
 use crate::abi;
@@ -16,8 +19,24 @@ use crate::abi::bindings::InferenceEscrow::{self, InferenceRequest};
 use crate::chain::{Chain, Receipt};
 use crate::error::{ChainError, PolicyError, StateError};
 
-/// The escrow's name and version in its EIP-712 domain.
-const DOMAIN: (&str, &str) = ("Lorica InferenceEscrow", "1");
+/// Which of the two escrows a handle is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Funding {
+    /// `InferenceEscrow`: a fee is locked per request.
+    Locked,
+    /// `PrepaidEscrow`: fees are taken from deposits.
+    Prepaid,
+}
+
+impl Funding {
+    /// The escrow's name and version in its EIP-712 domain.
+    fn domain(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Locked => ("Lorica InferenceEscrow", "2"),
+            Self::Prepaid => ("Lorica PrepaidEscrow", "1"),
+        }
+    }
+}
 
 /// What a consumer's call costs beside the gas that it has.
 const CONSUMER_OVERHEAD: u64 = 12_000;
@@ -29,6 +48,25 @@ pub struct Escrow {
     pub contract: Contract,
     /// The router that it was deployed with, by which it has settlements checked.
     pub router: Router,
+    /// Which of the two it is.
+    pub funding: Funding,
+}
+
+/// A route that requests can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedRoute {
+    /// Its bit in a request's `routes`.
+    pub ordinal: u8,
+    /// The router's route.
+    pub route: Route,
+}
+
+impl NamedRoute {
+    /// The bit in a request's `routes`.
+    #[must_use]
+    pub fn mask(self) -> U256 {
+        U256::ONE << usize::from(self.ordinal)
+    }
 }
 
 impl Escrow {
@@ -40,7 +78,7 @@ impl Escrow {
 
     /// The domain that requests and refusals are signed under.
     fn domain(self) -> Eip712Domain {
-        let (name, version) = DOMAIN;
+        let (name, version) = self.funding.domain();
         let chain = U256::from(self.contract.chain_id);
         Eip712Domain::new(
             Some(Cow::Borrowed(name)),
@@ -57,11 +95,11 @@ impl Escrow {
         request.eip712_signing_hash(&self.domain())
     }
 
-    /// Digest of a refusal, which the prover signs.
+    /// Digest of a refusal, which the prover signs. It is good until `expires`, Unix time.
     #[must_use]
-    pub fn refusal_digest(self, request: &InferenceRequest, reason: u8) -> B256 {
+    pub fn refusal_digest(self, request: &InferenceRequest, prover: Address, reason: u8, expires: u64) -> B256 {
         let request = U256::from_be_bytes(self.request_id(request).0);
-        Refusal { requestId: request, reason }.eip712_signing_hash(&self.domain())
+        Refusal { requestId: request, prover, reason, expires }.eip712_signing_hash(&self.domain())
     }
 
     /// That a request is for a kind of output that is offered. A circuit can take no request of another kind than its own,
@@ -76,7 +114,8 @@ impl Escrow {
         }
     }
 
-    /// Takes a request on: it cannot be cancelled any more.
+    /// Takes a request on: it cannot be cancelled while the acceptance holds. What its stake demands must be deposited
+    /// ([`Stakes`](super::stakes::Stakes)).
     ///
     /// # Errors
     /// [`ChainError`], [`PolicyError::OutputKind`] for a request of a withdrawn kind of output.
@@ -85,7 +124,24 @@ impl Escrow {
         self.contract.send(chain, &InferenceEscrow::acceptCall { request: request.clone() })
     }
 
-    /// Takes back what no prover has accepted. The account must be the requester.
+    /// Takes many requests on, but for those that others, or time, have spoiled. Tells how many.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub fn accept_many(
+        self,
+        chain: &mut impl Chain,
+        requests: &[InferenceRequest],
+    ) -> Result<(Receipt, usize), ChainError> {
+        requests.iter().try_for_each(|request| self.expect_offered(request))?;
+        let receipt = self.contract.send(chain, &InferenceEscrow::acceptManyCall { requests: requests.to_vec() })?;
+        let own = receipt.logs.iter().filter(|log| log.address == self.address());
+        let accepted = own.filter(|log| InferenceEscrow::RequestAccepted::decode_log(log).is_ok()).count();
+        Ok((receipt, accepted))
+    }
+
+    /// Takes back what no prover has accepted, or the one that did has not delivered in time, or nobody can settle any more.
+    /// The account must be the requester.
     ///
     /// # Errors
     /// [`ChainError`].
@@ -101,8 +157,8 @@ impl Escrow {
         self.contract.send(chain, &InferenceEscrow::refundCall { request: request.clone() })
     }
 
-    /// Gives the payer the money back, on the word of the prover that has accepted or is named: the account itself, or a
-    /// signed refusal of its.
+    /// Gives the payer the money back, on the word of the named prover, or opens the request again, on that of another that
+    /// has accepted it: the account itself, or a signed refusal that `expires`, Unix time.
     ///
     /// # Errors
     /// [`ChainError`].
@@ -111,37 +167,33 @@ impl Escrow {
         chain: &mut impl Chain,
         request: &InferenceRequest,
         reason: u8,
+        expires: u64,
         signature: &[u8],
     ) -> Result<Receipt, ChainError> {
-        let signature = Bytes::copy_from_slice(signature);
-        self.contract.send(chain, &InferenceEscrow::refuseCall { request: request.clone(), reason, signature })
+        let (request, signature) = (request.clone(), Bytes::copy_from_slice(signature));
+        self.contract.send(chain, &InferenceEscrow::refuseCall { request, reason, expires, signature })
     }
 
-    /// Calldata of a batch's settlement.
+    /// Calldata of a batch's settlement by a route; the transaction fails if fewer than `least` requests are paid.
     ///
     /// # Errors
     /// [`PolicyError::Abi`].
-    pub fn settle_data(self, settlement: &Settlement, requests: &[InferenceRequest]) -> Result<Bytes, ChainError> {
+    pub fn settle_data(
+        self,
+        route: B256,
+        settlement: &Settlement,
+        requests: &[InferenceRequest],
+        least: usize,
+    ) -> Result<Bytes, ChainError> {
         let own = abi::settlement(settlement)?.abi_encode();
-        let settlement_ = InferenceEscrow::Settlement::abi_decode(&own)
+        let settlement = InferenceEscrow::Settlement::abi_decode(&own)
             .map_err(|_| StateError::Unexpected { what: "a settlement's encoding" })?;
-        let circuit = B256::from(settlement.circuit);
-        // The rest of each request is in the settlement.
-        let terms = requests.iter().map(|request| InferenceEscrow::RequestTerms {
-            requester: request.requester,
-            maxFee: request.maxFee,
-            token: request.token,
-            deadline: request.deadline,
-            prover: request.prover,
-            consumer: request.consumer,
-            consumerGas: request.consumerGas,
-            salt: request.salt,
-        });
-        let requests = terms.collect();
-        Ok(abi::encode(&InferenceEscrow::settleCall { circuit, settlement: settlement_, requests }))
+        let requests = requests.iter().map(terms).collect();
+        Ok(abi::encode(&InferenceEscrow::settleCall { route, settlement, requests, least: U256::from(least) }))
     }
 
-    /// Has a batch checked and paid. Who sends does not matter: the proof names the payee.
+    /// Has a batch checked and paid. Who sends does not matter: the proof names the payee. Fewer than `least` paid requests
+    /// are a refusal.
     ///
     /// # Errors
     /// [`ChainError`]; what was bound to another chain or contract is refused here, since it costs gas there, and so is what
@@ -151,7 +203,24 @@ impl Escrow {
         chain: &mut impl Chain,
         settlement: &Settlement,
         requests: &[InferenceRequest],
+        least: usize,
     ) -> Result<Settled, ChainError> {
+        let route = self.route_for(chain, settlement, requests)?;
+        let data = self.settle_data(route, settlement, requests, least)?;
+        self.send_settlement(chain, data, requests)
+    }
+
+    /// The route by which a settlement of these requests is to be checked: the newest live one of its circuit that all of them
+    /// name, else any of the circuit, so that the contract can say what is wrong.
+    ///
+    /// # Errors
+    /// [`ChainError`]; what was bound to another chain or contract is refused, and what a withdrawn circuit made.
+    pub fn route_for(
+        self,
+        chain: &mut impl Chain,
+        settlement: &Settlement,
+        requests: &[InferenceRequest],
+    ) -> Result<B256, ChainError> {
         self.contract.expect_chain(chain)?;
         let bound = Address::from(settlement.binding.consumer);
         if bound != self.address() {
@@ -161,11 +230,30 @@ impl Escrow {
         if expected != got {
             return Err(PolicyError::ForeignChain { expected, got }.into());
         }
-        self.router.expect_circuit_offered(chain, settlement.circuit.into())?;
+        let circuit = B256::from(settlement.circuit);
+        self.router.expect_circuit_offered(chain, circuit)?;
+        let now = chain.timestamp()?;
+        let of_circuit = |named: &&NamedRoute| named.route.circuit == circuit;
+        let named_by_all = |named: &&NamedRoute| requests.iter().all(|request| request.routes & named.mask() != U256::ZERO);
+        let routes = self.routes(chain)?;
+        let known = routes.iter().rev().filter(of_circuit);
+        let best = known.clone().filter(named_by_all).find(|named| named.route.is_live(now));
+        match best.or(known.clone().find(named_by_all)).or(known.clone().next()) {
+            Some(named) => Ok(named.route.id),
+            None => Ok(self.router.serving_route(chain, circuit)?.id),
+        }
+    }
+
+    /// Sends a settlement with gas for the consumers.
+    pub(super) fn send_settlement(
+        self,
+        chain: &mut impl Chain,
+        data: Bytes,
+        requests: &[InferenceRequest],
+    ) -> Result<Settled, ChainError> {
         // A consumer may use all that its requester signed although it used less when the node estimated.
         let consumers = requests.iter().filter(|request| !request.consumer.is_zero());
-        let more: u64 = consumers.map(|request| u64::from(request.consumerGas) * 64 / 63 + CONSUMER_OVERHEAD).sum();
-        let data = self.settle_data(settlement, requests)?;
+        let more: u64 = consumers.map(|request| callback_gas(request)).sum();
         let receipt = chain.send_with_gas(Some(self.address()), data, U256::ZERO, more)?;
         Ok(Settled::read(receipt, self))
     }
@@ -174,52 +262,88 @@ impl Escrow {
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn request_state(self, chain: &mut impl Chain, id: B256) -> Result<RequestState, ChainError> {
+    pub fn request_state(
+        self,
+        chain: &mut impl Chain,
+        request: &InferenceRequest,
+    ) -> Result<RequestState, ChainError> {
         let what = "a request's state";
-        let id = U256::from_be_bytes(id.0);
+        let id = U256::from_be_bytes(self.request_id(request).0);
         let lock = self.contract.view(chain, what, &InferenceEscrow::lockOfCall { id })?;
         let result = self.contract.view(chain, what, &InferenceEscrow::resultOfCall { id })?;
+        let status = Status::from_number(lock.status).ok_or(StateError::Unexpected { what })?;
+        let accepted = status == Status::Accepted;
         Ok(RequestState {
-            status: Status::from_number(lock.status).ok_or(StateError::Unexpected { what })?,
+            status,
             payer: lock.payer,
             fee: U256::from(lock.fee),
             prover: lock.prover,
-            circuits: lock.circuits,
+            until: accepted.then(|| request.deadline.saturating_sub(u64::from(lock.early.to::<u32>()))),
+            was_accepted: lock.wasAccepted,
+            route: result.route,
             label: result.label,
             output_digest: result.outputDigest,
         })
     }
 
-    /// Lets a routed circuit settle requests that are locked from now on, unless it may already. The account must own the
-    /// escrow.
+    /// Lets requests name a route of the router from now on, unless they may already.
     ///
     /// # Errors
     /// [`ChainError`], [`PolicyError::OutputKind`] for a circuit of a withdrawn kind of output.
-    pub fn enable_circuit(self, chain: &mut impl Chain, circuit: B256) -> Result<Step, ChainError> {
+    pub fn enable_route(self, chain: &mut impl Chain, route: B256) -> Result<Step, ChainError> {
         self.contract.expect_chain(chain)?;
-        self.router.expect_circuit_offered(chain, circuit)?;
-        let receipt = if self.circuit_ordinal(chain, circuit)? == 0 {
-            Some(self.contract.send(chain, &InferenceEscrow::enableCircuitCall { circuit })?)
-        } else {
+        if let Some(known) = self.router.route(chain, route)? {
+            self.router.expect_route_offered(chain, &known)?;
+        }
+        let receipt = if self.ordinal(chain, route)?.is_some() {
             None
+        } else {
+            Some(self.contract.send(chain, &InferenceEscrow::enableRouteCall { route })?)
         };
-        Ok(Step { what: "circuit enabled", id: circuit.into(), receipt })
+        Ok(Step { what: "route enabled", id: route.into(), receipt })
     }
 
-    /// Circuits that are enabled.
+    /// Has the escrow take notice of a frozen route: what only it could settle can be cancelled. None if it has already.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn circuit_count(self, chain: &mut impl Chain) -> Result<u16, ChainError> {
-        self.contract.view(chain, "a count of circuits", &InferenceEscrow::circuitCountCall {})
+    pub fn drop_route(self, chain: &mut impl Chain, route: B256) -> Result<Option<Receipt>, ChainError> {
+        let live = self.contract.view(chain, "the live routes", &InferenceEscrow::liveRoutesCall {})?;
+        match self.ordinal(chain, route)? {
+            Some(ordinal) if !live.bit(usize::from(ordinal)) => Ok(None),
+            _ => self.contract.send(chain, &InferenceEscrow::dropRouteCall { route }).map(Some),
+        }
     }
 
-    /// Place of a circuit in the order of enabling, from one; zero if it is not enabled.
+    /// Place of a route in the order of enabling, from zero; none if it is not enabled.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn circuit_ordinal(self, chain: &mut impl Chain, circuit: B256) -> Result<u16, ChainError> {
-        self.contract.view(chain, "a circuit", &InferenceEscrow::circuitsCall { circuit })
+    pub fn ordinal(self, chain: &mut impl Chain, route: B256) -> Result<Option<u8>, ChainError> {
+        let found = self.contract.view(chain, "a route", &InferenceEscrow::enabledCall { route })?;
+        Ok(found.enabled.then_some(found.ordinal))
+    }
+
+    /// Ids of the routes that requests can name, by ordinal.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn route_ids(self, chain: &mut impl Chain) -> Result<Vec<B256>, ChainError> {
+        self.contract.view(chain, "the routes", &InferenceEscrow::routesCall {})
+    }
+
+    /// Routes that requests can name, by ordinal.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn routes(self, chain: &mut impl Chain) -> Result<Vec<NamedRoute>, ChainError> {
+        let mut routes = Vec::new();
+        for (ordinal, id) in (0..=u8::MAX).zip(self.route_ids(chain)?) {
+            if let Some(route) = self.router.route(chain, id)? {
+                routes.push(NamedRoute { ordinal, route });
+            }
+        }
+        Ok(routes)
     }
 
     /// Whether new requests may use a token.
@@ -305,6 +429,34 @@ alloy_sol_types::sol! {
     /// A prover's refusal, as it is signed.
     struct Refusal {
         uint256 requestId;
+        address prover;
         uint8 reason;
+        uint64 expires;
+    }
+}
+
+/// Gas that a consumer's call may cost whoever settles.
+#[must_use]
+pub fn callback_gas(request: &InferenceRequest) -> u64 {
+    if request.consumer.is_zero() { 0 } else { u64::from(request.consumerGas) * 64 / 63 + CONSUMER_OVERHEAD }
+}
+
+/// What of a request a settlement does not say.
+fn terms(request: &InferenceRequest) -> InferenceEscrow::RequestTerms {
+    InferenceEscrow::RequestTerms {
+        requester: request.requester,
+        routes: request.routes,
+        maxFee: request.maxFee,
+        minFee: request.minFee,
+        rampStart: request.rampStart,
+        rampTime: request.rampTime,
+        token: request.token,
+        deadline: request.deadline,
+        prover: request.prover,
+        acceptTime: request.acceptTime,
+        stake: request.stake,
+        consumer: request.consumer,
+        consumerGas: request.consumerGas,
+        salt: request.salt,
     }
 }

@@ -13,17 +13,19 @@ use crate::error::{ChainError, PolicyError};
 /// A contract of a market that has an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owned {
-    /// `VerifierRouter`: its owner adds circuits and freezes them.
+    /// `VerifierRouter`: its owner adds routes and freezes them.
     Router,
     /// `ModelRegistry`: its owner sets fees, bounds and the treasury.
     Models,
     /// `InferenceEscrow`: its owner allows tokens.
     Escrow,
+    /// `PrepaidEscrow`: its owner allows tokens.
+    Prepaid,
 }
 
 impl Owned {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Router, Self::Models, Self::Escrow];
+    pub const ALL: [Self; 4] = [Self::Router, Self::Models, Self::Escrow, Self::Prepaid];
 
     /// Its name.
     #[must_use]
@@ -32,6 +34,7 @@ impl Owned {
             Self::Router => "router",
             Self::Models => "models",
             Self::Escrow => "escrow",
+            Self::Prepaid => "prepaid",
         }
     }
 
@@ -42,6 +45,7 @@ impl Owned {
             Self::Router => market.router().0,
             Self::Models => market.models().0,
             Self::Escrow => market.escrow().contract,
+            Self::Prepaid => market.prepaid().0.contract,
         })
     }
 }
@@ -67,11 +71,11 @@ pub struct Governance {
     /// What of them it has not withdrawn, in OPEN's smallest unit.
     pub accrued_fees: U256,
     /// Owners, in the order of [`Owned::ALL`].
-    pub ownerships: [Ownership; 3],
-    /// May freeze circuits besides the router's owner.
+    pub ownerships: [Ownership; 4],
+    /// May pause routes.
     pub guardian: Address,
-    /// Circuits that may settle requests which are locked now.
-    pub circuits: u16,
+    /// Routes that requests to the escrow may name.
+    pub routes: usize,
 }
 
 /// What router, registry of models and escrow have in common: an owner, who hands the contract on in two steps
@@ -127,15 +131,20 @@ impl Governance {
         for (fee, kind) in fees.iter_mut().zip(Kind::ALL) {
             *fee = models.publishing_fee(chain, kind)?;
         }
-        let [router, registry, escrow] = Owned::ALL.map(|of| of.of(market));
+        let [router, registry, escrow, prepaid] = Owned::ALL.map(|of| of.of(market));
         Ok(Self {
             fees,
             bounds: models.bounds(chain)?,
             treasury: models.treasury(chain)?,
             accrued_fees: models.accrued_fees(chain)?,
-            ownerships: [router.ownership(chain)?, registry.ownership(chain)?, escrow.ownership(chain)?],
+            ownerships: [
+                router.ownership(chain)?,
+                registry.ownership(chain)?,
+                escrow.ownership(chain)?,
+                prepaid.ownership(chain)?,
+            ],
             guardian: market.router().guardian(chain)?,
-            circuits: market.escrow().circuit_count(chain)?,
+            routes: market.escrow().route_ids(chain)?.len(),
         })
     }
 }

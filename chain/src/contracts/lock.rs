@@ -3,7 +3,7 @@
 
 use alloy_primitives::aliases::U96;
 use alloy_primitives::ruint::UintTryFrom;
-use alloy_primitives::{Bytes, U256};
+use alloy_primitives::{Address, Bytes, U256};
 
 use super::escrow::Escrow;
 use super::token::{NATIVE, Token};
@@ -21,8 +21,8 @@ pub struct Locking<'a> {
     pub request: &'a InferenceRequest,
     /// In the token's smallest unit, below 2^96.
     pub fee: U256,
-    /// So many circuits of the escrow may settle it, in the order of enabling. Who locks another's request names all.
-    pub circuits: u16,
+    /// Who has the money back if nobody serves the request; none for the account.
+    pub refund_to: Option<Address>,
     /// The requester's; not looked at if the account is the requester.
     pub signature: &'a [u8],
 }
@@ -41,7 +41,7 @@ pub fn lock(chain: &mut impl Chain, escrow: Escrow, locking: Locking) -> Result<
     let call = InferenceEscrow::lockCall {
         request: locking.request.clone(),
         fee: fee(&locking)?,
-        trusted: locking.circuits,
+        refundTo: locking.refund_to.unwrap_or_default(),
         signature: signature(chain, &locking),
     };
     let value = if token.is_none() { locking.fee } else { U256::ZERO };
@@ -70,7 +70,7 @@ pub fn lock_with_permit(
     let call = InferenceEscrow::lockWithPermitCall {
         request: locking.request.clone(),
         fee: fee(&locking)?,
-        trusted: locking.circuits,
+        refundTo: locking.refund_to.unwrap_or_default(),
         signature: signature(chain, &locking),
         permitDeadline: deadline,
         v: 27 + u8::from(permit.v()),

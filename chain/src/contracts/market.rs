@@ -5,8 +5,9 @@ use alloy_primitives::{Address, U256};
 use serde_json::{Value, json};
 
 use super::check::CheckContracts;
-use super::escrow::Escrow;
+use super::escrow::{Escrow, Funding};
 use super::models::Models;
+use super::prepaid::Prepaid;
 use super::publish::Publisher;
 use super::registry::Registry;
 use super::router::Router;
@@ -14,7 +15,7 @@ use super::terms::Bounds;
 use super::token::{OPEN, Token};
 use super::{Step, create};
 use crate::abi;
-use crate::abi::bindings::{InferenceEscrow, ModelRegistry, OpenToken};
+use crate::abi::bindings::{InferenceEscrow, ModelRegistry, OpenToken, PrepaidEscrow};
 use crate::chain::Chain;
 use crate::error::ChainError;
 
@@ -27,16 +28,18 @@ pub struct Market {
     pub open: Address,
     /// `ModelRegistry`.
     pub models: Address,
-    /// `InferenceEscrow`, the consumer that settlements are bound to.
+    /// `InferenceEscrow`, the consumer that settlements of locked requests are bound to.
     pub escrow: Address,
+    /// `PrepaidEscrow`, the consumer that settlements of prepaid requests are bound to.
+    pub prepaid: Address,
 }
 
 /// Who has which part at deployment. All can be handed on later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Roles {
-    /// Owns router, registry of models and escrow: adds circuits and tokens, sets fees and bounds.
+    /// Owns router, registry of models and escrows: adds routes and tokens, freezes routes, sets fees and bounds.
     pub owner: Address,
-    /// May stop circuits.
+    /// May pause routes.
     pub guardian: Address,
     /// Has the fees for publishing.
     pub treasury: Address,
@@ -70,10 +73,12 @@ impl Market {
     /// # Errors
     /// [`ChainError`].
     pub fn deploy(chain: &mut impl Chain, roles: Roles, policy: Policy) -> Result<(Self, Vec<Step>), ChainError> {
-        let (contracts, mut steps) = CheckContracts::deploy_for(chain, roles.owner, roles.guardian)?;
-        let Roles { owner, treasury, holder, .. } = roles;
+        let Roles { owner, guardian, treasury, holder } = roles;
+        let mut steps = Vec::new();
         let code = abi::init_code(&OpenToken::BYTECODE, &OpenToken::constructorCall { holder });
         let open = create(chain, &mut steps, "OpenToken", code)?;
+        let (contracts, checking) = CheckContracts::deploy_for(chain, owner, guardian, open)?;
+        steps.extend(checking);
         let arguments = ModelRegistry::constructorCall {
             owner_: owner,
             commitments_: contracts.registry,
@@ -87,7 +92,10 @@ impl Market {
         let arguments = InferenceEscrow::constructorCall { owner_: owner, router_: contracts.router, models_: models };
         let code = abi::init_code(&InferenceEscrow::BYTECODE, &arguments);
         let escrow = create(chain, &mut steps, "InferenceEscrow", code)?;
-        let market = Self { contracts, open, models, escrow };
+        let arguments = PrepaidEscrow::constructorCall { owner_: owner, router_: contracts.router, models_: models };
+        let code = abi::init_code(&PrepaidEscrow::BYTECODE, &arguments);
+        let prepaid = create(chain, &mut steps, "PrepaidEscrow", code)?;
+        let market = Self { contracts, open, models, escrow, prepaid };
         if holder == chain.account() {
             // It stays: to lock into an empty balance costs 17,100 gas more.
             let receipt = Some(market.open_token().transfer(chain, escrow, U256::ONE)?);
@@ -102,7 +110,12 @@ impl Market {
     /// [`ChainError`].
     pub fn expect_deployed(&self, chain: &mut impl Chain) -> Result<(), ChainError> {
         self.contracts.expect_deployed(chain)?;
-        let own = [("OpenToken", self.open), ("ModelRegistry", self.models), ("InferenceEscrow", self.escrow)];
+        let own = [
+            ("OpenToken", self.open),
+            ("ModelRegistry", self.models),
+            ("InferenceEscrow", self.escrow),
+            ("PrepaidEscrow", self.prepaid),
+        ];
         for (name, at) in own {
             self.contracts.contract(at).expect_code(chain, name)?;
         }
@@ -130,7 +143,14 @@ impl Market {
     /// The escrow.
     #[must_use]
     pub fn escrow(&self) -> Escrow {
-        Escrow { contract: self.contracts.contract(self.escrow), router: self.router() }
+        Escrow { contract: self.contracts.contract(self.escrow), router: self.router(), funding: Funding::Locked }
+    }
+
+    /// The escrow of prepaid requests.
+    #[must_use]
+    pub fn prepaid(&self) -> Prepaid {
+        let contract = self.contracts.contract(self.prepaid);
+        Prepaid(Escrow { contract, router: self.router(), funding: Funding::Prepaid })
     }
 
     /// OPEN.
@@ -156,7 +176,12 @@ impl Market {
     pub fn to_json(&self) -> Value {
         let mut value = self.contracts.to_json();
         if let Some(object) = value.as_object_mut() {
-            let own = [("open_token", self.open), ("model_registry", self.models), ("escrow", self.escrow)];
+            let own = [
+                ("open_token", self.open),
+                ("model_registry", self.models),
+                ("escrow", self.escrow),
+                ("prepaid_escrow", self.prepaid),
+            ];
             object.extend(own.map(|(name, address)| (name.to_owned(), json!(address.to_string()))));
         }
         value
@@ -171,6 +196,7 @@ impl Market {
             open: address("open_token")?,
             models: address("model_registry")?,
             escrow: address("escrow")?,
+            prepaid: address("prepaid_escrow")?,
         })
     }
 }

@@ -1,10 +1,10 @@
 //! What the escrow knows of a request, and what it pays for it.
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::SolEvent;
 
 use super::escrow::Escrow;
-use crate::abi::bindings::InferenceEscrow;
+use crate::abi::bindings::InferenceEscrow::{self, InferenceRequest};
 use crate::chain::Receipt;
 
 /// A request's life.
@@ -14,7 +14,7 @@ pub enum Status {
     None,
     /// The fee is there.
     Locked,
-    /// A prover has accepted it: it cannot be cancelled any more.
+    /// A prover has accepted it: it cannot be cancelled while the acceptance holds.
     Accepted,
     /// Proven and paid.
     Settled,
@@ -22,7 +22,7 @@ pub enum Status {
     Refunded,
     /// The requester took it back.
     Cancelled,
-    /// The prover gave it back.
+    /// The named prover gave it back.
     Refused,
 }
 
@@ -65,8 +65,12 @@ pub struct RequestState {
     pub fee: U256,
     /// Who has accepted or is named, or was paid; zero if nobody.
     pub prover: Address,
-    /// Ordinal of the last circuit that may settle it; zero unless it is open.
-    pub circuits: u16,
+    /// Last second in which the acceptance holds, Unix time; none unless it is accepted.
+    pub until: Option<u64>,
+    /// Of one that ended unserved: a prover had accepted it.
+    pub was_accepted: bool,
+    /// The router's route by which it was settled, once it is; zero before.
+    pub route: B256,
     /// The answer, once settled.
     pub label: U256,
     /// Digest of the answer's integers, once settled.
@@ -132,8 +136,27 @@ fn skip_reason(number: u8) -> &'static str {
     match number {
         0 => "not locked, or final already",
         1 => "its deadline has passed",
-        2 => "another fee is locked than the proven one",
-        3 => "its lock does not trust the circuit",
+        2 => "another fee is owed than the proven one",
+        3 => "it must be accepted first, and no prover has",
+        4 => "another prover's acceptance holds",
+        5 => "its base or adapter is not served any more",
+        6 => "its requester has not signed it, or does not agree any more",
+        7 => "the deposit is smaller than its fee",
         _ => "unknown reason",
+    }
+}
+
+/// The price of a request at a time, as the contracts compute it: what accepting it fixes, or the most that a prepaid one pays.
+#[must_use]
+pub fn price(request: &InferenceRequest, time: u64) -> U256 {
+    let (most, least) = (request.maxFee, request.minFee);
+    let (start, ramp) = (request.rampStart, u64::from(request.rampTime));
+    if time >= start.saturating_add(ramp) {
+        most
+    } else if time <= start {
+        least
+    } else {
+        // Not the last second of the ramp, so `ramp` is not zero.
+        least + most.saturating_sub(least).saturating_mul(U256::from(time - start)) / U256::from(ramp)
     }
 }

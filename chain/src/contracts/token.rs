@@ -6,6 +6,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{Eip712Domain, SolStruct};
 
 use super::{Contract, Step};
+use crate::abi;
 use crate::abi::bindings::OpenToken;
 use crate::chain::{Chain, Receipt};
 use crate::error::ChainError;
@@ -81,11 +82,22 @@ impl Token {
     /// # Errors
     /// [`ChainError`].
     pub fn approve(self, chain: &mut impl Chain, spender: Address, amount: U256) -> Result<Option<Step>, ChainError> {
-        if self.allowance(chain, spender)? >= amount {
+        let allowed = self.allowance(chain, spender)?;
+        if allowed >= amount {
             return Ok(None);
+        }
+        // Some tokens change no allowance that is not zero.
+        if !allowed.is_zero() && self.approve_call(chain, spender, amount).is_err() {
+            self.0.send(chain, &OpenToken::approveCall { spender, value: U256::ZERO })?;
         }
         let receipt = self.0.send(chain, &OpenToken::approveCall { spender, value: amount })?;
         Ok(Some(Step { what: "approval", id: U256::ZERO, receipt: Some(receipt) }))
+    }
+
+    /// Tries an approval without a transaction. Its answer may be nothing: some tokens say none.
+    fn approve_call(self, chain: &mut impl Chain, spender: Address, value: U256) -> Result<(), ChainError> {
+        self.0.expect_chain(chain)?;
+        chain.call(self.address(), abi::encode(&OpenToken::approveCall { spender, value })).map(drop)
     }
 
     /// What the account signs (ERC-2612) for `spender` to take `value` until `deadline`, in Unix seconds. The node says the

@@ -6,17 +6,28 @@ use super::{Halo2, Number, Registry, Router, Verifier};
 
 pub(super) fn router(f: &mut fmt::Formatter<'_>, error: &Router) -> fmt::Result {
     match error {
-        Router::RouteExists(e) => write!(f, "circuit {} has a route already, and routes never change", e.circuit),
-        Router::UnknownCircuit(e) => write!(f, "no route for circuit {}", e.circuit),
-        Router::Frozen(e) => write!(f, "circuit {} is frozen", e.circuit),
+        Router::RouteExists(e) => write!(f, "the route {} is there already, and routes never change", e.route),
+        Router::UnknownRoute(e) => write!(f, "the router has no route {}", e.route),
+        Router::Frozen(e) => write!(f, "the route {} is frozen for good", e.route),
+        Router::Paused(e) => write!(f, "the route {} is paused until {} (Unix time)", e.route, e.until),
+        Router::NotActive(e) => write!(f, "the route {} counts from {} (Unix time) on", e.route, e.activeFrom),
+        Router::NotPaused(e) => write!(f, "the route {} is not paused", e.route),
         Router::NotContract(e) => write!(f, "the verifier {} has no code", e.verifier),
         Router::VerifierChanged(e) => {
-            write!(f, "the code of the verifier {} is not what it was when the circuit was added", e.verifier)
+            write!(f, "the code of the verifier {} is not what it was when the route was added", e.verifier)
         }
         Router::GasCap(e) => write!(f, "a gas cap of {} is not allowed", e.gasCap),
         Router::KeyDigest(e) => write!(f, "the code at {} is not the key of circuit {}", e.key, e.circuit),
-        Router::NotGuardian(e) => write!(f, "{} is neither guardian nor owner", e.caller),
+        Router::NotGuardian(e) => write!(f, "{} is not the guardian", e.caller),
+        Router::PauseInvalid(e) => write!(f, "a pause takes 1 to {} seconds, not {}", e.most, e.got),
+        Router::PausedLately(e) => write!(
+            f,
+            "the route {} was paused within the last 30 days: it can be paused again from {} (Unix time) on",
+            e.route, e.earliest
+        ),
         Router::NoContradiction(_) => f.write_str("the two settlements do not contradict each other"),
+        Router::NoRenouncing(_) => f.write_str("ownership is handed on, never given up"),
+        Router::SafeERC20FailedOperation(e) => write!(f, "the token {} did not do what was asked", e.token),
         Router::OwnableInvalidOwner(e) => write!(f, "{} cannot be the owner", e.owner),
         Router::OwnableUnauthorizedAccount(e) => write!(f, "{} is not the owner", e.account),
     }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use lorica_circuits::shape::OutputKind;
 
-use super::{Consumer, Escrow, Models, Number, Token};
+use alloy_sol_types::SolInterface;
+
+use super::{Consumer, Escrow, Models, Number, Prepaid, Stakes, Token};
 
 /// A request's id.
 fn request(id: alloy_primitives::U256) -> String {
@@ -16,7 +18,7 @@ fn status(status: u8) -> &'static str {
     match status {
         0 => "was never locked",
         1 => "is locked",
-        2 => "has been accepted by its prover",
+        2 => "has been accepted by a prover",
         3 => "is paid",
         4 => "is refunded",
         5 => "is cancelled",
@@ -37,15 +39,29 @@ fn kind(kind: u8) -> &'static str {
 
 pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result {
     match error {
-        Escrow::UnknownCircuit(e) => write!(f, "the router has no route for circuit {}", e.circuit),
-        Escrow::CircuitNotEnabled(e) => write!(f, "circuit {} is not enabled at the escrow", e.circuit),
-        Escrow::CircuitAlreadyEnabled(e) => write!(f, "circuit {} is enabled already", e.circuit),
+        Escrow::RouteNotEnabled(e) => write!(f, "the route {} is not enabled at the escrow", e.route),
+        Escrow::RouteAlreadyEnabled(e) => write!(f, "the route {} is enabled already", e.route),
+        Escrow::RouteNotFrozen(e) => write!(f, "the route {} is not frozen", e.route),
+        Escrow::TooManyRoutes(e) => write!(f, "the escrow has all {} routes that it can have", e.most),
+        Escrow::RouteNotNamed(e) => write!(
+            f,
+            "{} does not name the route number {}: its requester does not trust this route",
+            request(e.requestId),
+            e.ordinal
+        ),
+        Escrow::RoutesInvalid(e) if e.enabled.is_zero() => {
+            f.write_str("no route is enabled at the escrow yet: nothing can be settled")
+        }
+        Escrow::RoutesInvalid(e) if e.routes.is_zero() => f.write_str("the request names no route"),
+        Escrow::RoutesInvalid(e) => write!(f, "the request names a route beyond the {} that are enabled", e.enabled),
+        Escrow::NoLiveRoute(_) => f.write_str("all routes that the request names are frozen"),
+        Escrow::NoRenouncing(_) => f.write_str("ownership is handed on, never given up"),
         Escrow::TokenNotAllowed(e) => write!(f, "the escrow does not take the token {}", e.token),
         Escrow::TokenFixed(e) => write!(f, "the token {} is allowed for good", e.token),
         Escrow::TokenNotContract(e) => write!(f, "the token {} has no code", e.token),
-        Escrow::CircuitKindInvalid(e) => match u8::try_from(e.kind).map(OutputKind::from_number) {
-            Ok(Err(error)) => write!(f, "circuit {}: {error}", e.circuit),
-            _ => write!(f, "circuit {} is for no kind of output that the escrow knows, but {}", e.circuit, e.kind),
+        Escrow::RouteKindInvalid(e) => match u8::try_from(e.kind).map(OutputKind::from_number) {
+            Ok(Err(error)) => write!(f, "route {}: {error}", e.route),
+            _ => write!(f, "route {} is for no kind of output that the escrow knows, but {}", e.route, e.kind),
         },
         Escrow::KindInvalid(e) => match OutputKind::from_number(e.kind) {
             Err(error) => write!(f, "{error}"),
@@ -71,16 +87,32 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
             write!(f, "the chain's id was {} when the escrow was deployed and is {}: it only gives back", e.expected, e.got)
         }
         Escrow::AlreadyLocked(e) => write!(f, "{} is locked already, or was", request(e.requestId)),
-        Escrow::CircuitsMismatch(e) if e.enabled == 0 => f.write_str("no circuit is enabled at the escrow yet: nothing can be settled"),
-        Escrow::CircuitsMismatch(e) => write!(
-            f,
-            "{} circuits are trusted and {} are enabled: a lock trusts one at least and no more than there are, and all of \
-             them if it is for another's request",
-            e.got, e.enabled
-        ),
         Escrow::SignatureInvalid(e) => write!(f, "the signature is not {}'s", e.signer),
         Escrow::NotLocked(e) => write!(f, "{} {}", request(e.requestId), status(e.status)),
-        Escrow::AlreadyAccepted(e) => write!(f, "{} is accepted already, by {}", request(e.requestId), e.prover),
+        Escrow::AlreadyAccepted(e) => write!(
+            f,
+            "{} is accepted by {}, whose acceptance holds until {} (Unix time); with a stake nobody can accept or cancel it \
+             afterwards either",
+            request(e.requestId),
+            e.prover,
+            e.until
+        ),
+        Escrow::AcceptanceEnded(e) => {
+            write!(f, "the acceptance of {} ended at {} (Unix time): there is nothing to refuse", request(e.requestId), e.until)
+        }
+        Escrow::RefusalExpired(e) => {
+            write!(f, "the refusal of {} was good until {} (Unix time)", request(e.requestId), e.expires)
+        }
+        Escrow::StakeWithoutTime(e) => {
+            write!(f, "{} demands a stake, but does not say for how long an acceptance holds", request(e.requestId))
+        }
+        Escrow::RampOpen(e) => write!(
+            f,
+            "{} has a rising price, but neither a stake nor a named prover: a stranger could fix the lowest price",
+            request(e.requestId)
+        ),
+        Escrow::RampInvalid(e) => write!(f, "the price begins at {}, above the {} where it ends", e.minFee, e.maxFee),
+        Escrow::ConsumerInvalid(e) => write!(f, "{} cannot be the consumer: a token or the escrow", e.consumer),
         Escrow::NotNamedProver(e) => {
             write!(f, "{} is for the prover {}, not for {}", request(e.requestId), e.prover, e.caller)
         }
@@ -102,10 +134,12 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
             request(e.got)
         ),
         Escrow::LabelTooLarge(e) => write!(f, "{}: the label {} has no place", request(e.requestId), Number(e.label)),
-        Escrow::NothingPayable(_) => f.write_str(
-            "no request of the batch can be paid: each is not locked, expired, of another fee or locked without trust in the \
-             circuit",
+        Escrow::TooFewPayable(e) if e.paid.is_zero() => f.write_str(
+            "no request of the batch can be paid: each is not locked, expired, of another fee, or for another prover to serve",
         ),
+        Escrow::TooFewPayable(e) => {
+            write!(f, "only {} requests of the batch can be paid, {} at least were asked for", e.paid, e.least)
+        }
         Escrow::CallbackGas(e) => write!(
             f,
             "the transaction has too little gas for the consumer of {}, which needs {}",
@@ -129,6 +163,35 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
         Escrow::SafeERC20FailedOperation(e) => write!(f, "a transfer of the token {} failed", e.token),
         Escrow::InvalidShortString(_) => f.write_str("a stored short string is malformed"),
         Escrow::StringTooLong(e) => write!(f, "the string {:?} is too long", e.str),
+    }
+}
+
+pub(super) fn prepaid(f: &mut fmt::Formatter<'_>, error: &Prepaid) -> fmt::Result {
+    match error {
+        Prepaid::DepositZero(_) => f.write_str("a deposit must be above zero"),
+        Prepaid::NotLeaving(e) if e.leavingAt == 0 => {
+            f.write_str("a deposit is taken back a day after its requester has said so, which has not happened")
+        }
+        Prepaid::NotLeaving(e) => write!(f, "the deposit can be taken back from {} (Unix time) on", e.leavingAt),
+        Prepaid::TermsNotServed(e) => {
+            write!(f, "{} demands a stake or an acceptance, which are not for prepaid requests", request(e.requestId))
+        }
+        // What both escrows declare alike.
+        other => match Escrow::abi_decode(&other.abi_encode()) {
+            Ok(shared) => escrow(f, &shared),
+            Err(_) => write!(f, "{other:?}"),
+        },
+    }
+}
+
+pub(super) fn stakes(f: &mut fmt::Formatter<'_>, error: &Stakes) -> fmt::Result {
+    match error {
+        Stakes::NotEscrow(e) => write!(f, "{} is not the escrow", e.caller),
+        Stakes::StakeTooSmall(e) => {
+            write!(f, "{} has put up {} of OPEN's smallest unit, {} are needed", e.prover, e.free, e.demanded)
+        }
+        Stakes::RecipientInvalid(e) => write!(f, "{} cannot receive: the zero address or the contract itself", e.to),
+        Stakes::SafeERC20FailedOperation(e) => write!(f, "the token {} did not do what was asked", e.token),
     }
 }
 

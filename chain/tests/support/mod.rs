@@ -210,6 +210,8 @@ pub struct World {
     pub chain: EmbeddedChain,
     pub contracts: CheckContracts,
     pub vector: Vector,
+    /// By which the vector's circuit is checked.
+    pub route: B256,
 }
 
 impl World {
@@ -225,9 +227,10 @@ impl World {
         let mut chain = EmbeddedChain::new(id.unwrap_or(vector.chain_id()), OWNER);
         let (contracts, _) = CheckContracts::deploy(&mut chain, GUARDIAN).expect("deployed");
         register(&mut chain, &contracts, &vector);
-        contracts.add_key(&mut chain, &vector.bytes("key"), CHECK_GAS).expect("a route");
+        let added = contracts.add_key(&mut chain, &vector.bytes("key"), CHECK_GAS).expect("a route");
+        let route = added.last().expect("the route's step").id.into();
         chain.set_account(vector.consumer());
-        Self { chain, contracts, vector }
+        Self { chain, contracts, vector, route }
     }
 
     /// The settlement in the ABI, to be forged.
@@ -236,8 +239,7 @@ impl World {
     }
 
     pub fn calldata(&self, settlement: &VerifierRouter::Settlement) -> Bytes {
-        let circuit = self.vector.circuit();
-        abi::encode(&VerifierRouter::checkCall { circuit, settlement: settlement.clone() })
+        abi::encode(&VerifierRouter::checkCall { route: self.route, settlement: settlement.clone() })
     }
 
     /// Shows calldata to the router, as the consumer.

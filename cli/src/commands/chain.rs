@@ -24,6 +24,7 @@ use lorica_settlement::settlement::Settlement;
 use lorica_verifier::protocol::key::BaseCommitments;
 use serde_json::{Value, json};
 
+use super::routes;
 use super::settlement_key::settler;
 use super::verify_settlement::{answer_lines, answers_json, read_key};
 use crate::error::Error;
@@ -47,9 +48,10 @@ pub enum ChainCommand {
     Deploy(DeployArgs),
     /// Register a base, adapters and settlement keys on a chain, without an owner or a fee
     ///
-    /// Adds the circuits of the settlement keys to the router and enables them at the escrow; only the router's owner may do so.
-    /// Registers commitments only: a model that requests are to be paid for needs `lorica chain publish`. What is registered
-    /// already is left as it is.
+    /// Adds a route for the circuit of each settlement key to the router, which only the router's owner may do, and enables it at
+    /// both escrows. The file of addresses then pins the route: requests that are signed with this file name it. A route counts
+    /// 7 days after it was added; in the router's first hour it counts at once. Registers commitments only: a model that requests
+    /// are to be paid for needs `lorica chain publish`. What is registered already is left as it is.
     Register(RegisterArgs),
     /// Publish a base or adapters, so that requests can name them and their owner is paid
     ///
@@ -57,11 +59,25 @@ pub enum ChainCommand {
     /// with its architecture; with --adapter it publishes the adapters only. Each publication takes two steps: it reserves the id,
     /// waits some blocks and then publishes. What is published already is left as it is.
     Publish(PublishArgs),
-    /// Stop a circuit for good: no settlement of it is accepted any more
+    /// Print the routes of the escrow: which circuits they check by which verifiers, and which of them the file pins
+    Routes(routes::RoutesArgs),
+    /// Trust a further route: the file of addresses pins it, and requests that are signed from now on name it
     ///
-    /// Only the guardian or the owner of the router may do so. A request that no other trusted circuit settles can be refunded
-    /// after its deadline (`lorica request refund`).
-    Freeze(FreezeArgs),
+    /// Look at the route's verifier first (`lorica chain routes`): a false verifier accepts false answers, and its prover is paid.
+    Pin(routes::PinArgs),
+    /// Stop routes for a while: no settlement is accepted by them meanwhile
+    ///
+    /// Only the guardian may do so, for 7 days at most, and for each route once in 30 days.
+    Pause(routes::PauseArgs),
+    /// End the pause of a route early
+    ///
+    /// Only the guardian or the owner of the router may do so.
+    Resume(routes::ResumeArgs),
+    /// Stop a route for good: no settlement is accepted by it any more
+    ///
+    /// Only the owner of the router may do so. The circuit can go on by another route with another verifier. A request that names
+    /// no other route can be cancelled by its requester (`lorica request cancel`), even if a prover has accepted it.
+    Freeze(routes::FreezeArgs),
     /// Have the contract check a settlement, without paying anything
     ///
     /// With an account it sends a transaction; the account must be the consumer that the settlement is bound to. Without an
@@ -194,26 +210,6 @@ fn parse_shares(text: &str) -> Result<Shares, String> {
     }
 }
 
-/// Arguments of `chain freeze`.
-#[derive(Args, Debug)]
-pub struct FreezeArgs {
-    #[command(flatten)]
-    /// How the node is reached.
-    pub node: NodeArgs,
-    #[command(flatten)]
-    /// The account of the guardian or of the router's owner.
-    pub account: AccountArgs,
-    /// File with the contracts' addresses, as `lorica chain deploy` writes it
-    #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
-    pub contracts: PathBuf,
-    /// Id of the circuit, as `lorica settlement-key` and `lorica inspect` print it
-    #[arg(long, value_name = "ID")]
-    pub circuit: B256,
-    /// Confirm that you mean it: a frozen circuit stays frozen, and requests that only it could settle end in refunds
-    #[arg(long, required = true)]
-    pub for_good: bool,
-}
-
 /// Arguments of `chain check`.
 #[derive(Args, Debug)]
 pub struct CheckArgs {
@@ -241,7 +237,11 @@ pub fn run(command: &ChainCommand, out: &Output) -> Result<(), Error> {
         ChainCommand::Deploy(args) => deploy(args, out),
         ChainCommand::Register(args) => register(args, out),
         ChainCommand::Publish(args) => publish(args, out),
-        ChainCommand::Freeze(args) => freeze(args, out),
+        ChainCommand::Routes(args) => routes::list(args, out),
+        ChainCommand::Pin(args) => routes::pin(args, out),
+        ChainCommand::Pause(args) => routes::pause(args, out),
+        ChainCommand::Resume(args) => routes::resume(args, out),
+        ChainCommand::Freeze(args) => routes::freeze(args, out),
         ChainCommand::Check(args) => check(args, out),
     }
 }
@@ -387,10 +387,20 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
         );
     }
     for key in &keys {
-        steps.extend(out.step("add circuit", || contracts.add_circuit(&mut chain, key, CHECK_GAS))?);
-        if let Ok(market) = node::market(&args.contracts) {
-            let circuit = B256::from(key.circuit_id());
-            steps.push(out.step("enable circuit", || market.escrow().enable_circuit(&mut chain, circuit))?);
+        let added = out.step("add route", || contracts.add_circuit(&mut chain, key, CHECK_GAS))?;
+        let route = added.last().map(|step| B256::from(step.id));
+        steps.extend(added);
+        let (Ok(market), Some(route)) = (node::market(&args.contracts), route) else { continue };
+        let now = chain.timestamp()?;
+        match contracts.router().route(&mut chain, route)? {
+            Some(known) if known.active_from > now => {
+                out.line(format!("the route {route} counts from {} on, in {} seconds: run this again then, so that requests \
+                     can name it", known.active_from, known.active_from - now));
+            }
+            _ => {
+                steps.extend(out.step("enable route", || routes::enable(&market, &mut chain, route))?);
+                node::add_pin(&args.contracts, routes::pin_of(&market, &mut chain, route)?)?;
+            }
         }
     }
     step_lines(&steps, out);
@@ -413,17 +423,6 @@ fn made_again(args: &RegisterArgs, base: &BaseCommitments, out: &Output) -> Resu
     let srs = args.srs.load(base.log_tile, out)?;
     out.step("make tables again", || expect_tables(&srs, base))?;
     Ok(Some(settler(srs)?))
-}
-
-fn freeze(args: &FreezeArgs, out: &Output) -> Result<(), Error> {
-    let contracts = node::contracts(&args.contracts)?;
-    let mut chain = args.node.connect(Some(args.account.key()?), Some(contracts.chain_id))?;
-    contracts.expect_deployed(&mut chain)?;
-    let receipt = out.step("freeze", || contracts.router().freeze(&mut chain, args.circuit))?;
-    out.line(format!("circuit {} is frozen for good; {} gas", args.circuit, receipt.gas));
-    let content = json!({ "circuit": args.circuit.to_string(), "gas": receipt.gas, "transaction": receipt.hash });
-    out.finish("lorica.chain-freeze/1", content);
-    Ok(())
 }
 
 fn check(args: &CheckArgs, out: &Output) -> Result<(), Error> {

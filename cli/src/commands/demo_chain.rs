@@ -9,12 +9,14 @@ use lorica::files::{AdapterKey, BaseKey};
 use lorica::input::random_word;
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
+use lorica_chain::alloy_primitives::aliases::U96;
 use lorica_chain::alloy_primitives::{Address, B256, Bytes, U256};
 use lorica_chain::chain::Chain;
 use lorica_chain::contracts::Step;
 use lorica_chain::contracts::amounts::Amounts;
 use lorica_chain::contracts::lock::{Locking, lock};
 use lorica_chain::contracts::market::{Market, Policy, Roles};
+use lorica_chain::contracts::pins;
 use lorica_chain::contracts::publish::Publication;
 use lorica_chain::contracts::request::{Payment, Settled};
 use lorica_chain::contracts::router::CHECK_GAS;
@@ -136,11 +138,11 @@ impl Stage {
             all.extend(steps.iter().map(|step| (format!("{}: {}", who.name, step.what), step.gas())));
         };
 
-        for step in market.contracts.add_circuit(&mut chain, key.verifying(), CHECK_GAS)? {
-            note(GOVERNANCE, vec![step]);
-        }
-        let circuit = B256::from(key.verifying().circuit_id());
-        note(GOVERNANCE, vec![market.escrow().enable_circuit(&mut chain, circuit)?]);
+        let added = market.contracts.add_circuit(&mut chain, key.verifying(), CHECK_GAS)?;
+        let route = added.last().map_or(B256::ZERO, |step| step.id.into());
+        note(GOVERNANCE, added);
+        note(GOVERNANCE, vec![market.escrow().enable_route(&mut chain, route)?]);
+        let ordinal = market.escrow().ordinal(&mut chain, route)?;
         let signer = PrivateKey::parse(&hex::encode(random_word()?)).map_err(Error::from)?;
         let requester = Party { name: "requester", account: signer.account() };
         for party in [BASE_OWNER, ADAPTER_OWNER, requester] {
@@ -179,10 +181,16 @@ impl Stage {
             adapter: abi::word(&adapter_id),
             inputDigest: abi::word(input_digest),
             kind: OutputKind::Classify.number(),
+            routes: pins::mask(ordinal),
             maxFee: open(FEE),
+            minFee: open(FEE),
+            rampStart: 0,
+            rampTime: 0,
             token: market.open,
             deadline: chain.timestamp()? + PATIENCE,
             prover: Address::ZERO,
+            acceptTime: 0,
+            stake: U96::ZERO,
             consumer: Address::ZERO,
             consumerGas: 0,
             salt: random_word()?.into(),
@@ -192,8 +200,7 @@ impl Stage {
         let id = market.escrow().request_id(&request);
         let signature = signer.sign_digest(id).map_err(Error::from)?.as_bytes();
         chain.set_account(requester.account);
-        let circuits = market.escrow().circuit_count(&mut chain)?;
-        let locking = Locking { request: &request, fee: request.maxFee, circuits, signature: &signature };
+        let locking = Locking { request: &request, fee: request.maxFee, refund_to: None, signature: &signature };
         note(requester, lock(&mut chain, market.escrow(), locking)?);
         Ok(Self { chain, market, steps: all, request, requester, base_line, adapter_line, before, key })
     }
@@ -254,17 +261,18 @@ impl Stage {
         for (name, edit) in edits {
             let mut forged = settled.clone();
             edit(&mut forged);
-            let verdict = market.escrow().settle(&mut self.chain, &forged, &requests).map(drop);
+            let verdict = market.escrow().settle(&mut self.chain, &forged, &requests, 1).map(drop);
             thefts.push(Theft::judged(name, verdict));
         }
         let early = market.escrow().refund(&mut self.chain, &self.request).map(drop);
         thefts.push(Theft::judged("a refund before the deadline", early));
 
-        let data = market.escrow().settle_data(&settled, &requests)?;
+        let route = market.escrow().route_for(&mut self.chain, &settled, &requests)?;
+        let data = market.escrow().settle_data(route, &settled, &requests, 1)?;
         let (parts, calldata) = self.parts(&data)?;
         self.chain.set_account(PROVER.account);
         let Settled { receipt, payments, .. } =
-            out.step("settle and pay on chain", || market.escrow().settle(&mut self.chain, &settled, &requests))?;
+            out.step("settle and pay on chain", || market.escrow().settle(&mut self.chain, &settled, &requests, 1))?;
         self.note(PROVER, "settle: proof checked, fee divided", receipt.gas);
         let payment = payments
             .into_iter()
@@ -273,7 +281,7 @@ impl Stage {
             .map_err(ChainError::from)?;
 
         self.chain.set_account(THIEF.account);
-        let again = market.escrow().settle(&mut self.chain, &settled, &requests).map(drop);
+        let again = market.escrow().settle(&mut self.chain, &settled, &requests, 1).map(drop);
         thefts.push(Theft::judged("the same proof once more", again));
         self.chain.advance(PATIENCE + 1);
         let late = market.escrow().refund(&mut self.chain, &self.request).map(drop);

@@ -162,7 +162,7 @@ pub struct WithdrawFeesArgs {
 /// A contract with an owner, on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ContractName {
-    /// The router: its owner adds and freezes circuits
+    /// The router: its owner adds and freezes routes of circuits
     Router,
     /// The registry of models: its owner sets publishing fees, bounds of shares and the treasury
     Models,
@@ -268,7 +268,7 @@ fn show(args: &ShowArgs, out: &Output) -> Result<(), Error> {
             "publishing_fees": fees.collect::<Map<_, _>>(), "basis_points": bounds_json(set.bounds),
             "treasury": set.treasury.to_string(), "accrued_fees": set.accrued_fees.to_string(),
             "contracts": ownerships.collect::<Map<_, _>>(), "guardian": set.guardian.to_string(),
-            "circuits": set.circuits, "tokens": tokens,
+            "routes": set.routes, "tokens": tokens,
         }),
     );
     Ok(())
@@ -284,7 +284,7 @@ fn governance_lines(set: &Governance, out: &Output) {
         out.line(format!("{}: owner {}{offered}", of.name(), ownership.owner));
     }
     out.line(format!("guardian {}", set.guardian));
-    out.line(format!("circuits enabled: {}", set.circuits));
+    out.line(format!("routes that requests can name: {}", set.routes));
 }
 
 fn fee(args: &FeeArgs, out: &Output) -> Result<(), Error> {

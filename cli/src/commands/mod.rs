@@ -10,11 +10,14 @@ pub mod inspect;
 pub mod line;
 pub mod model;
 pub mod money;
+pub mod prepaid;
 pub mod prove;
 pub mod request;
+pub mod routes;
 pub mod settle;
 pub mod settlement_key;
 pub mod srs;
+pub mod stake;
 pub mod verify;
 pub mod verify_settlement;
 

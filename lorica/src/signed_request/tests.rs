@@ -11,7 +11,7 @@ fn market() -> Market {
     let at = Address::repeat_byte;
     let contracts =
         CheckContracts { chain_id: 31337, halo2_verifier: at(1), registry: at(2), verifier: at(3), router: at(4) };
-    Market { contracts, open: at(5), models: at(6), escrow: at(7) }
+    Market { contracts, open: at(5), models: at(6), escrow: at(7), prepaid: at(8) }
 }
 
 fn signed(market: &Market, key: &PrivateKey) -> SignedRequest {
@@ -25,17 +25,23 @@ fn signed_for(market: &Market, key: &PrivateKey, kind: u8) -> SignedRequest {
         adapter: U256::from(12),
         inputDigest: U256::from(13),
         kind,
+        routes: U256::from(18),
         maxFee: U256::from(14),
+        minFee: U256::from(10),
+        rampStart: 19,
+        rampTime: 20,
         token: market.open,
         deadline: 15,
         prover: Address::ZERO,
+        acceptTime: 21,
+        stake: U96::from(22),
         consumer: Address::repeat_byte(9),
         consumerGas: 16,
         salt: U256::from(17),
     };
     let id = market.escrow().request_id(&terms);
     let signature = Bytes::from(key.sign_digest(id).expect("a signature").as_bytes());
-    SignedRequest { terms, id, signature, text: "hello".into(), salt: [3; 31] }
+    SignedRequest { terms, funding: Funding::Locked, id, signature, text: "hello".into(), salt: [3; 31] }
 }
 
 #[test]

@@ -34,8 +34,8 @@ contract EscrowGasTest is World {
         _world();
         vm.pauseGasMetering();
         mock = MockVerifier(address(new BusyVerifier()));
-        _busy = _addCircuit(OUTPUT_CLASSIFY, 9);
-        escrow.enableCircuit(_busy);
+        _busy = _addRoute(OUTPUT_CLASSIFY, 9);
+        escrow.enableRoute(_busy);
         // As `lorica chain deploy` leaves it: an empty balance would make the first lock dearer.
         open.transfer(address(escrow), 1);
         for (uint256 i = 0; i < 16; ++i) {
@@ -81,7 +81,7 @@ contract EscrowGasTest is World {
     }
 
     function _lockData(InferenceRequest memory request, bytes memory signature) private pure returns (bytes memory) {
-        return abi.encodeCall(InferenceEscrow.lock, (request, uint96(request.maxFee), CIRCUITS + 1, signature));
+        return abi.encodeCall(InferenceEscrow.lock, (request, uint96(request.maxFee), address(0), signature));
     }
 
     /// Locks for a request that names a prover and a consumer, with a random salt, after an approval of so much.
@@ -126,7 +126,7 @@ contract EscrowGasTest is World {
         for (uint256 i = 2; i < 4; ++i) {
             (uint8 v, bytes32 r, bytes32 s) = _permit(open, REQUESTER_KEY, FEE);
             bytes memory data =
-                abi.encodeCall(InferenceEscrow.lockWithPermit, (_request(i), FEE, CIRCUITS + 1, "", clock, v, r, s));
+                abi.encodeCall(InferenceEscrow.lockWithPermit, (_request(i), FEE, address(0), "", clock, v, r, s));
             uint256 used = _transaction(requester, 0, data);
             string memory name = i == 2 ? "lock OPEN with the requester's first permit" : "lock OPEN with a permit";
             vm.snapshotValue("escrow", name, used);
@@ -141,7 +141,7 @@ contract EscrowGasTest is World {
         settlement.proof = new bytes(1_984);
         bytes memory data = abi.encodeCall(router.check, (_busy, settlement));
         check = _transaction(address(router), STRANGER, 0, data);
-        data = abi.encodeCall(InferenceEscrow.settle, (_busy, settlement, _terms(requests)));
+        data = abi.encodeCall(InferenceEscrow.settle, (_busy, settlement, _terms(requests), 0));
         used = _transaction(STRANGER, 0, data);
     }
 
@@ -174,7 +174,7 @@ contract EscrowGasTest is World {
         InferenceRequest memory request = _random(1);
         vm.prank(prover);
         escrow.accept(request);
-        uint256 used = _transaction(prover, 0, abi.encodeCall(InferenceEscrow.refuse, (request, 1, "")));
+        uint256 used = _transaction(prover, 0, abi.encodeCall(InferenceEscrow.refuse, (request, 1, 0, "")));
         vm.snapshotValue("escrow", "refuse, first refund of the payer", used);
     }
 

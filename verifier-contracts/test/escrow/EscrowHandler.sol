@@ -63,6 +63,7 @@ contract EscrowHandler is World {
         accounts = [requester, prover, RELAYER, STRANGER, ADAPTER_OWNER, ADAPTER_POT, BASE_OWNER, BASE_POT];
         for (uint256 i = 0; i < accounts.length; ++i) {
             cheats.deal(accounts[i], 1e30);
+            open.transfer(accounts[i], 1_000_000 ether);
             plain.mint(accounts[i], 1e30);
             cheats.startPrank(accounts[i]);
             plain.approve(address(escrow), type(uint256).max);

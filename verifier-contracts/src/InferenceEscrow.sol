@@ -50,11 +50,11 @@ contract InferenceEscrow is SettlementPayments {
     error FeeAboveMaximum(uint256 maxFee, uint256 fee);
     /// Who locks another's request locks the signed fee, no less: a stranger cannot spoil a request with one wei.
     error FeeBelowSigned(uint256 maxFee, uint256 fee);
-    /// A stake is lost when the acceptance ends; so it must end.
+    /// A stake is lost when the acceptance ends; so it must end, and by the deadline.
     error StakeWithoutTime(uint256 requestId);
     /// A rising price needs a stake or a named prover: else a stranger would fix it at its lowest by accepting, for nothing.
     error RampOpen(uint256 requestId);
-    /// The price begins above where it ends.
+    /// The price begins above where it ends, or rises to more than a fee can be.
     error RampInvalid(uint256 minFee, uint256 maxFee);
     error DeadlinePassed(uint256 requestId, uint64 deadline);
     error DeadlineTooFar(uint256 latest, uint64 deadline);
@@ -64,7 +64,7 @@ contract InferenceEscrow is SettlementPayments {
     error AlreadyLocked(uint256 requestId);
     /// The request names no route, or one that is not enabled yet.
     error RoutesInvalid(uint256 enabled, uint256 routes);
-    /// All routes that the request names are frozen.
+    /// All routes that the request names are frozen, or of another kind.
     error NoLiveRoute(uint256 routes);
     error NotLocked(uint256 requestId, Status status);
     /// The acceptance holds until `until`; that of a prover with a stake shuts others out until then and ends by the deadline.
@@ -135,7 +135,7 @@ contract InferenceEscrow is SettlementPayments {
         _requireOwnChain();
         id = requestId(request);
         _checkTerms(id, request, fee);
-        _checkRoutes(request.routes);
+        _checkRoutes(request.kind, request.routes);
         if (_records[id].status() != Status.None) revert AlreadyLocked(id);
         if (msg.sender != request.requester && !SignerCheck.hasSigned(request.requester, bytes32(id), signature)) {
             revert SignatureInvalid(request.requester);
@@ -159,15 +159,21 @@ contract InferenceEscrow is SettlementPayments {
         if (fee == 0) revert FeeZero();
         if (fee > request.maxFee) revert FeeAboveMaximum(request.maxFee, fee);
         if (fee < request.maxFee && msg.sender != request.requester) revert FeeBelowSigned(request.maxFee, fee);
-        if (request.stake != 0 && request.acceptTime == 0) revert StakeWithoutTime(id);
-        if (request.minFee > request.maxFee) revert RampInvalid(request.minFee, request.maxFee);
-        if (request.minFee < request.maxFee && request.prover == address(0) && request.stake == 0) {
-            revert RampOpen(id);
+        if (request.minFee != request.maxFee) {
+            if (request.minFee > request.maxFee || request.maxFee > type(uint96).max) {
+                revert RampInvalid(request.minFee, request.maxFee);
+            }
+            if (request.prover == address(0) && request.stake == 0) revert RampOpen(id);
         }
         if (!isTokenAllowed(request.token)) revert TokenNotAllowed(request.token);
         if (block.timestamp > request.deadline) revert DeadlinePassed(id, request.deadline);
         uint256 latest = block.timestamp + MAX_LOCK_TIME;
         if (request.deadline > latest) revert DeadlineTooFar(latest, request.deadline);
+        // A longer one would reach back before the lock: what stopped then is no excuse for being late.
+        if (
+            request.stake != 0
+                && (request.acceptTime == 0 || block.timestamp + request.acceptTime > request.deadline)
+        ) revert StakeWithoutTime(id);
         if (request.consumerGas > MAX_CONSUMER_GAS) revert ConsumerGasTooHigh(MAX_CONSUMER_GAS, request.consumerGas);
         address consumer = request.consumer;
         if (consumer != address(0) && (consumer == request.token || consumer == open || consumer == address(this))) {
@@ -175,10 +181,10 @@ contract InferenceEscrow is SettlementPayments {
         }
     }
 
-    function _checkRoutes(uint256 named) private view {
-        (uint256 count, uint256 live) = (_routeCount, _live);
+    function _checkRoutes(uint256 kind, uint256 named) private view {
+        uint256 count = _routeCount;
         if (named == 0 || named >> count != 0) revert RoutesInvalid(count, named);
-        if (named & live == 0) revert NoLiveRoute(named);
+        if (named & _liveOf(kind) == 0) revert NoLiveRoute(named);
     }
 
     // Before settlement
@@ -261,7 +267,7 @@ contract InferenceEscrow is SettlementPayments {
         Record storage record = _records[id];
         Lock memory locked = _requireLocked(id, record);
         if (msg.sender != request.requester) revert NotRequester(id, msg.sender);
-        if (_isTaken(request, locked) && request.routes & _live != 0) {
+        if (_isTaken(request, locked) && request.routes & _liveOf(request.kind) != 0) {
             revert AlreadyAccepted(id, locked.prover, request.deadline - locked.early);
         }
         _endStake(request, locked);
@@ -324,17 +330,20 @@ contract InferenceEscrow is SettlementPayments {
     /// The request ends unserved: its stake is lost, half of it to the payer, unless nobody could have served it.
     function _endStake(InferenceRequest calldata request, Lock memory locked) private {
         if (request.stake == 0 || locked.status != Status.Accepted) return;
-        if (request.routes & _live == 0 || _wasPaused(request.deadline, locked.early, request.acceptTime)) {
+        if (
+            request.routes & _liveOf(request.kind) == 0
+                || _wasStopped(request.deadline, locked.early, request.acceptTime)
+        ) {
             stakes.release(locked.prover, request.stake);
         } else {
             stakes.forfeit(locked.payer, request.stake);
         }
     }
 
-    /// A route was paused since the acceptance, which began `acceptTime` before its end, or a little later: the prover may
-    /// have been kept from settling.
-    function _wasPaused(uint64 deadline, uint256 early, uint32 acceptTime) private view returns (bool) {
-        return uint256(router.lastPauseEnd()) + acceptTime + early > deadline;
+    /// A route was paused or frozen since the acceptance, which began `acceptTime` before its end, or a little later: the
+    /// prover may have been kept from settling.
+    function _wasStopped(uint64 deadline, uint256 early, uint32 acceptTime) private view returns (bool) {
+        return uint256(router.lastStop()) + acceptTime + early >= deadline;
     }
 
     function _return(Record storage record, address token, Status final_) private returns (address payer, uint96 fee) {
@@ -401,7 +410,7 @@ contract InferenceEscrow is SettlementPayments {
         if (block.timestamp <= request.deadline - early) {
             if (payee != prover) return false;
             stakes.release(prover, request.stake);
-        } else if (_wasPaused(request.deadline, early, request.acceptTime)) {
+        } else if (_wasStopped(request.deadline, early, request.acceptTime)) {
             stakes.release(prover, request.stake);
         } else {
             stakes.forfeit(payee, request.stake);

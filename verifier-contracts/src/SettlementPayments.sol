@@ -8,7 +8,7 @@ import {EscrowAccounts} from "./EscrowAccounts.sol";
 import {IInferenceConsumer} from "./IInferenceConsumer.sol";
 import {InferenceRequest, RequestHash, RequestTerms} from "./InferenceRequest.sol";
 import {WHOLE} from "./ModelTerms.sol";
-import {isOutputKind} from "./OutputKind.sol";
+import {OUTPUT_CLASSIFY, isOutputKind} from "./OutputKind.sol";
 import {RequestRecord} from "./RequestRecord.sol";
 import {Request, Settlement} from "./Settlement.sol";
 import {KEY_OUTPUT_KIND} from "./SettlementKey.sol";
@@ -126,9 +126,11 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
     /// Routes by ordinal.
     bytes32[] private _routes;
     mapping(bytes32 route => Enabled) public enabled;
-    /// Bit i: the route of ordinal i is not known to be frozen.
-    uint240 internal _live;
+    /// Bit i: the route of ordinal i classifies and is not known to be frozen.
+    uint240 private _liveClassify;
     uint16 internal _routeCount;
+    /// The same of routes that embed.
+    uint240 private _liveEmbed;
     mapping(address token => bool allowed) private _tokens;
 
     constructor(VerifierRouter router_) {
@@ -168,7 +170,7 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
         uint16 ordinal = _routeCount;
         if (ordinal == MAX_ROUTES) revert TooManyRoutes(MAX_ROUTES);
         _routeCount = ordinal + 1;
-        _live |= uint240(1) << ordinal;
+        _setLive(kind, _liveOf(kind) | 1 << ordinal);
         _routes.push(route);
         enabled[route] = Enabled({ordinal: uint8(ordinal), kind: uint8(kind), enabled: true});
         emit RouteEnabled(route, circuit, uint8(ordinal), kind);
@@ -180,7 +182,7 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
         Enabled memory dropped = enabled[route];
         if (!dropped.enabled) revert RouteNotEnabled(route);
         if (!router.isFrozen(route)) revert RouteNotFrozen(route);
-        _live &= ~(uint240(1) << dropped.ordinal);
+        _setLive(dropped.kind, _liveOf(dropped.kind) & ~(uint256(1) << dropped.ordinal));
         emit RouteDropped(route, dropped.ordinal);
     }
 
@@ -191,7 +193,17 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
 
     /// Bit i: the route of ordinal i is not known to be frozen.
     function liveRoutes() external view returns (uint256) {
-        return _live;
+        return _liveClassify | _liveEmbed;
+    }
+
+    /// {liveRoutes} of one kind of output: no other can settle a request of that kind.
+    function _liveOf(uint256 kind) internal view returns (uint256) {
+        return kind == OUTPUT_CLASSIFY ? _liveClassify : _liveEmbed;
+    }
+
+    function _setLive(uint256 kind, uint256 live) private {
+        if (kind == OUTPUT_CLASSIFY) _liveClassify = uint240(live);
+        else _liveEmbed = uint240(live);
     }
 
     function _routeOf(uint256 ordinal) internal view returns (bytes32) {

@@ -90,8 +90,9 @@ contract VerifierRouter is Ownable2Step {
     mapping(bytes32 circuit => bytes32[]) private _routesOf;
     /// May pause, nothing else.
     address public guardian;
-    /// The latest end of any route's pause, as it was announced: whoever was late because of a pause was late before it.
-    uint40 public lastPauseEnd;
+    /// When a route was last paused or frozen. Who took something on before may be late because of that; who took it on
+    /// since knew of it.
+    uint40 public lastStop;
     /// For the first contradiction of a circuit, in OPEN's smallest unit.
     uint256 public bounty;
     mapping(bytes32 circuit => bool) public bountyPaid;
@@ -185,7 +186,7 @@ contract VerifierRouter is Ownable2Step {
             (route.pausedFrom, route.pausedUntil) = (present, until);
             emit RoutePaused(paused[i], until);
         }
-        if (paused.length != 0 && until > lastPauseEnd) lastPauseEnd = until;
+        if (paused.length != 0) lastStop = present;
     }
 
     /// Guardian or owner end a pause early.
@@ -276,6 +277,7 @@ contract VerifierRouter is Ownable2Step {
         Route storage frozen = _known(route);
         if (frozen.frozen) revert Frozen(route);
         frozen.frozen = true;
+        lastStop = uint40(block.timestamp);
         emit RouteFrozen(route, frozen.circuit, msg.sender);
     }
 

@@ -5,6 +5,7 @@ import {IInferenceConsumer} from "../IInferenceConsumer.sol";
 import {InferenceEscrow} from "../InferenceEscrow.sol";
 import {InferenceRequest} from "../InferenceRequest.sol";
 import {OUTPUT_CLASSIFY} from "../OutputKind.sol";
+import {ProverStakes} from "../ProverStakes.sol";
 
 /// Example of a contract that asks for a classification, pays for it in the chain's gas token and keeps the label.
 ///
@@ -67,6 +68,13 @@ contract LabelConsumer is IInferenceConsumer {
         if (!answer.asked) revert NotAsked(requestId);
         (answer.known, answer.label) = (true, label);
         emit Answered(requestId, label);
+    }
+
+    /// Fetches what provers lost to this contract for not answering, in OPEN.
+    function withdrawStakes() external {
+        if (msg.sender != owner) revert NotOwner(msg.sender);
+        ProverStakes stakes = escrow.stakes();
+        stakes.withdraw(owner, stakes.free(address(this)));
     }
 
     /// Fetches refunds of unanswered questions.

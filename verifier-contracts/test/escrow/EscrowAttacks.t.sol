@@ -8,6 +8,7 @@ import {Bounds, Kind} from "../../src/ModelTerms.sol";
 import {OUTPUT_CLASSIFY} from "../../src/OutputKind.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
 import {Settlement} from "../../src/Settlement.sol";
+import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {vm} from "../Vm.sol";
 import {Cheats, cheats} from "./Cheats.sol";
 import {HostileToken, MockVerifier, Puppet} from "./Mocks.sol";
@@ -20,8 +21,8 @@ contract EscrowAttacksTest is World {
     }
 
     function _nothingPayable(Settlement memory settlement, InferenceRequest memory request) private {
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.TooFewPayable.selector, 0, 0));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
     }
 
     function test_replay() public {
@@ -29,7 +30,7 @@ contract EscrowAttacksTest is World {
         _lock(request);
         _lock(_request(2));
         Settlement memory settlement = _prove(_one(request), prover);
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
         _nothingPayable(settlement, request);
         // Another true proof of the same request, for another payee.
         _nothingPayable(_prove(_one(request), STRANGER), request);
@@ -43,7 +44,7 @@ contract EscrowAttacksTest is World {
         // Locking it again does not open it again.
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.AlreadyLocked.selector, settlement.requests[0].id));
-        escrow.lock(request, FEE, CIRCUITS, "");
+        escrow.lock(request, FEE, address(0), "");
     }
 
     /// A second escrow on the same chain, with everything else shared.
@@ -55,21 +56,22 @@ contract EscrowAttacksTest is World {
         escrow = InferenceEscrow(
             cheats.deployCode("InferenceEscrow.sol:InferenceEscrow", abi.encode(GOVERNANCE, router, models))
         );
-        escrow.enableCircuit(classify);
+        escrow.enableRoute(embed);
+        escrow.enableRoute(classify);
         vm.prank(requester);
         open.approve(address(escrow), type(uint256).max);
         bytes memory signature = _sign(REQUESTER_KEY, first.requestId(request));
         vm.prank(RELAYER);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.SignatureInvalid.selector, requester));
-        escrow.lock(request, FEE, 1, signature);
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.SignatureInvalid.selector, requester));
+        escrow.lock(request, FEE, address(0), signature);
         uint256 id = _lock(request);
         vm.expectRevert(
-            abi.encodeWithSelector(InferenceEscrow.RequestIdMismatch.selector, 0, settlement.requests[0].id, id)
+            abi.encodeWithSelector(SettlementPayments.RequestIdMismatch.selector, 0, settlement.requests[0].id, id)
         );
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
         settlement.requests[0].id = id;
         vm.expectRevert(abi.encodeWithSelector(MockVerifier.NotProven.selector));
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
     }
 
     function test_replayOnAnotherChain() public {
@@ -77,8 +79,8 @@ contract EscrowAttacksTest is World {
         _lock(request);
         Settlement memory settlement = _prove(_one(request), prover);
         cheats.chainId(12_345);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.OtherChain.selector, 31_337, 12_345));
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.OtherChain.selector, 31_337, 12_345));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
     }
 
     /// Copied calldata pays the original prover; with the thief as payee the proof is false.
@@ -89,10 +91,10 @@ contract EscrowAttacksTest is World {
         settlement.payee = STRANGER;
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(MockVerifier.NotProven.selector));
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
         settlement.payee = prover;
         vm.prank(STRANGER);
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
         assertEq(escrow.balances(address(open), prover), 6 ether, "prover");
         assertEq(escrow.balances(address(open), STRANGER), 0, "thief");
     }
@@ -103,12 +105,12 @@ contract EscrowAttacksTest is World {
         request.prover = prover;
         bytes memory signature = _signed(request);
         vm.prank(STRANGER);
-        uint256 id = escrow.lock(request, FEE, CIRCUITS, signature);
+        uint256 id = escrow.lock(request, FEE, address(0), signature);
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NotRequester.selector, id, STRANGER));
         escrow.cancel(request);
         vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NotNamedProver.selector, id, prover, STRANGER));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.NotNamedProver.selector, id, prover, STRANGER));
         escrow.accept(request);
         _settle(request, prover);
         _assertStatus(id, Status.Settled, "served at the stranger's cost");
@@ -121,21 +123,23 @@ contract EscrowAttacksTest is World {
         vm.prank(prover);
         escrow.accept(request);
         vm.prank(requester);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.AlreadyAccepted.selector, id, prover));
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.AlreadyAccepted.selector, id, prover, request.deadline));
         escrow.cancel(request);
         // Nor by a prover of his own, who would refuse.
         vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.AlreadyAccepted.selector, id, prover));
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.AlreadyAccepted.selector, id, prover, request.deadline));
         escrow.accept(request);
         vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.SignatureInvalid.selector, prover));
-        escrow.refuse(request, 1, "");
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.SignatureInvalid.selector, prover));
+        escrow.refuse(request, 1, uint64(clock), "");
         _settle(request, prover);
     }
 
     function test_settleAfterEveryEnd() public {
         for (uint256 end = 0; end < 3; ++end) {
             InferenceRequest memory request = _request(end);
+            // Only a named prover's refusal is an end.
+            if (end == 1) request.prover = prover;
             _lock(request);
             Settlement memory settlement = _prove(_one(request), prover);
             if (end == 0) {
@@ -145,7 +149,7 @@ contract EscrowAttacksTest is World {
                 vm.prank(prover);
                 escrow.accept(request);
                 vm.prank(prover);
-                escrow.refuse(request, 1, "");
+                escrow.refuse(request, 1, 0, "");
             } else {
                 _advance(1 days + 1);
                 escrow.refund(request);
@@ -170,7 +174,7 @@ contract EscrowAttacksTest is World {
         escrow.cancel(request);
         vm.prank(prover);
         vm.expectRevert(reason);
-        escrow.refuse(request, 1, "");
+        escrow.refuse(request, 1, 0, "");
         vm.prank(STRANGER);
         vm.expectRevert(reason);
         escrow.accept(request);
@@ -185,7 +189,7 @@ contract EscrowAttacksTest is World {
         _lock(request);
         Settlement memory first = _prove(_one(request), prover);
         Settlement memory second = _prove(_one(request), STRANGER);
-        escrow.settle(classify, second, _terms(_one(request)));
+        escrow.settle(classify, second, _terms(_one(request)), 0);
         _nothingPayable(first, request);
         assertEq(escrow.balances(address(open), STRANGER), 6 ether, "the first transaction");
         assertEq(escrow.balances(address(open), prover), 0, "the second one");
@@ -234,11 +238,11 @@ contract EscrowAttacksTest is World {
         uint256 id = _lock(request);
         Settlement memory settlement = _settlement(_one(request), prover);
         settlement.requests[0].adapter = next;
-        mock.prove(classify, address(escrow), settlement);
+        _proven(classify, settlement);
         request.adapter = next;
         uint256 other = escrow.requestId(request);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.RequestIdMismatch.selector, 0, id, other));
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.RequestIdMismatch.selector, 0, id, other));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
     }
 
     /// A request locked in one token is not paid in another.
@@ -255,8 +259,8 @@ contract EscrowAttacksTest is World {
         Settlement memory settlement = _prove(_one(request), prover);
         request.token = address(open);
         uint256 other = escrow.requestId(request);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.RequestIdMismatch.selector, 0, id, other));
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.RequestIdMismatch.selector, 0, id, other));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
         _advance(2 days);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NotLocked.selector, other, Status.None));
         escrow.refund(request);
@@ -338,7 +342,7 @@ contract EscrowAttacksTest is World {
         request.token = address(0);
         request.requester = address(payer);
         vm.prank(STRANGER);
-        payer.act{value: FEE}(address(escrow), FEE, abi.encodeCall(InferenceEscrow.lock, (request, FEE, CIRCUITS, "")));
+        payer.act{value: FEE}(address(escrow), FEE, abi.encodeCall(InferenceEscrow.lock, (request, FEE, address(0), "")));
         payer.set(Puppet.Mode.Refuse, address(0), "");
         _advance(2 days);
         escrow.refund(request);
@@ -360,30 +364,28 @@ contract EscrowAttacksTest is World {
         uint256 fees = models.accruedFees();
         models.withdrawFees(GOVERNANCE);
         router.setGuardian(GOVERNANCE);
-        // The worst: a circuit that proves everything.
+        // The worst: a route that proves everything, even for the honest circuit.
         MockVerifier gullible = new MockVerifier();
         gullible.setGullible(true);
         cheats.stopPrank();
         mock = gullible;
-        bytes32 evil = _addCircuit(OUTPUT_CLASSIFY, 666);
+        (,,,, address key,,,,,) = router.routes(classify);
+        bytes32 evil = _addRoute(circuitOf[classify], key, 5_000_000);
         cheats.startPrank(GOVERNANCE);
-        escrow.enableCircuit(evil);
+        escrow.enableRoute(evil);
         Settlement memory theft = _settlement(_one(second), GOVERNANCE);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(evil, theft, _terms(_one(second)));
-        // Nor can it have what is locked meanwhile by somebody who did not know of it.
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.RouteNotNamed.selector, id, ROUTES, 2));
+        escrow.settle(evil, theft, _terms(_one(second)), 0);
+        // Nor can it have what is locked meanwhile, by a relayer or the requester, of somebody who did not know of it.
         cheats.stopPrank();
         InferenceRequest memory third = _request(3);
         bytes memory signature = _signed(third);
         vm.prank(RELAYER);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitsMismatch.selector, 3, CIRCUITS));
-        escrow.lock(third, FEE, CIRCUITS, signature);
-        vm.prank(requester);
-        escrow.lock(third, FEE, CIRCUITS, "");
+        uint256 thirdId = escrow.lock(third, FEE, address(0), signature);
         cheats.startPrank(GOVERNANCE);
         theft = _settlement(_one(third), GOVERNANCE);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(evil, theft, _terms(_one(third)));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.RouteNotNamed.selector, thirdId, ROUTES, 2));
+        escrow.settle(evil, theft, _terms(_one(third)), 0);
         // It cannot end, take or redirect anything either.
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NotRequester.selector, id, GOVERNANCE));
         escrow.cancel(second);
@@ -395,22 +397,23 @@ contract EscrowAttacksTest is World {
         escrow.withdrawLine(adapterLines[0], address(open), GOVERNANCE);
         vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NotPot.selector, adapterLines[0], GOVERNANCE));
         escrow.withdrawPot(adapterLines[0], address(open), GOVERNANCE);
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.NoRenouncing.selector));
         escrow.renounceOwnership();
         cheats.stopPrank();
         assertEq(fees, 6 ether, "fees of publications only");
         assertTrue(keccak256(abi.encode(escrow.lockOf(id))) == keccak256(abi.encode(before)), "the lock is untouched");
         assertEq(open.balanceOf(address(escrow)), 3 * uint256(FEE), "the money too");
-        // The old circuit settles as before, at the old split.
+        // The old route settles as before, at the old split.
         mock = MockVerifier(_verifierOf(classify));
         _settle(second, prover);
         assertEq(escrow.balances(address(open), prover), 12 ether, "paid");
     }
 
-    function _verifierOf(bytes32 circuit) private view returns (address verifier_) {
-        (verifier_,,,,) = router.routes(circuit);
+    function _verifierOf(bytes32 route) private view returns (address verifier_) {
+        (verifier_,,,,,,,,,) = router.routes(route);
     }
 
-    /// Freezing all circuits keeps requests from being served; then every payer has the money back.
+    /// Freezing all routes keeps requests from being served; then every payer has the money back.
     function test_ownerFreezesEverything() public {
         InferenceRequest memory request = _request(1);
         _lock(request);
@@ -428,7 +431,7 @@ contract EscrowAttacksTest is World {
         cheats.recordLogs();
         uint256 id = _lock(request);
         emit InferenceEscrow.RequestLocked(id, STRANGER, STRANGER, 1, request);
-        emit InferenceEscrow.RequestSettled(id, STRANGER, 9, 9, address(open), 1, 1, 1, 1);
+        emit SettlementPayments.RequestSettled(id, STRANGER, 9, 9, address(open), 1, 1, 1, 1);
         Cheats.Log[] memory logs = cheats.getRecordedLogs();
         uint256 own;
         for (uint256 i = 0; i < logs.length; ++i) {
@@ -449,13 +452,13 @@ contract EscrowAttacksTest is World {
         _lock(request);
         Settlement memory pending = _prove(_one(_request(3)), prover);
         bytes[9] memory calls = [
-            abi.encodeCall(InferenceEscrow.lock, (_request(3), FEE, CIRCUITS, "")),
-            abi.encodeCall(InferenceEscrow.lockWithPermit, (_request(3), FEE, CIRCUITS, "", 0, 0, 0, 0)),
+            abi.encodeCall(InferenceEscrow.lock, (_request(3), FEE, address(0), "")),
+            abi.encodeCall(InferenceEscrow.lockWithPermit, (_request(3), FEE, address(0), "", 0, 0, 0, 0)),
             abi.encodeCall(InferenceEscrow.accept, (_request(3))),
             abi.encodeCall(InferenceEscrow.cancel, (_request(3))),
             abi.encodeCall(InferenceEscrow.refund, (_request(3))),
-            abi.encodeCall(InferenceEscrow.refuse, (_request(3), 1, "")),
-            abi.encodeCall(InferenceEscrow.settle, (classify, pending, _terms(_one(_request(3))))),
+            abi.encodeCall(InferenceEscrow.refuse, (_request(3), 1, 0, "")),
+            abi.encodeCall(InferenceEscrow.settle, (classify, pending, _terms(_one(_request(3))), 0)),
             abi.encodeCall(escrow.withdrawLine, (baseLine, address(0), address(payee))),
             abi.encodeCall(escrow.withdrawPot, (baseLine, address(0), address(payee)))
         ];

@@ -8,6 +8,7 @@ import {InferenceRequest} from "../../src/InferenceRequest.sol";
 import {OUTPUT_CLASSIFY} from "../../src/OutputKind.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
 import {Settlement} from "../../src/Settlement.sol";
+import {SettlementPayments, Skip} from "../../src/SettlementPayments.sol";
 import {vm} from "../Vm.sol";
 import {Cheats, cheats} from "./Cheats.sol";
 import {World} from "./World.sol";
@@ -124,17 +125,17 @@ contract EscrowCallbacksTest is World {
         other.requester = address(hook);
         other.token = address(token);
         vm.prank(address(hook));
-        escrow.lock(other, FEE, CIRCUITS, "");
+        escrow.lock(other, FEE, address(0), "");
         InferenceRequest memory fresh = _request(78);
         fresh.requester = address(hook);
         fresh.token = address(token);
         Settlement memory s = _prove(_one(other), address(hook));
-        hook.add(abi.encodeCall(InferenceEscrow.lock, (fresh, FEE, CIRCUITS, "")));
-        hook.add(abi.encodeCall(InferenceEscrow.lockWithPermit, (fresh, FEE, CIRCUITS, "", 0, 0, 0, 0)));
+        hook.add(abi.encodeCall(InferenceEscrow.lock, (fresh, FEE, address(0), "")));
+        hook.add(abi.encodeCall(InferenceEscrow.lockWithPermit, (fresh, FEE, address(0), "", 0, 0, 0, 0)));
         hook.add(abi.encodeCall(InferenceEscrow.accept, (other)));
         hook.add(abi.encodeCall(InferenceEscrow.cancel, (other)));
-        hook.add(abi.encodeCall(InferenceEscrow.refuse, (other, 0, "")));
-        hook.add(abi.encodeCall(InferenceEscrow.settle, (classify, s, _terms(_one(other)))));
+        hook.add(abi.encodeCall(InferenceEscrow.refuse, (other, 0, 0, "")));
+        hook.add(abi.encodeCall(InferenceEscrow.settle, (classify, s, _terms(_one(other)), 0)));
         hook.add(abi.encodeCall(escrow.withdraw, (withdrawn, address(hook))));
         hook.add(abi.encodeCall(escrow.withdrawLine, (adapterLines[0], withdrawn, address(hook))));
         hook.add(abi.encodeCall(escrow.withdrawPot, (adapterLines[0], withdrawn, address(hook))));
@@ -152,7 +153,7 @@ contract EscrowCallbacksTest is World {
         uint256 id = escrow.requestId(request);
         hook.watch(id, address(token), address(hook));
         vm.prank(address(hook));
-        escrow.lock(request, FEE, CIRCUITS, "");
+        escrow.lock(request, FEE, address(0), "");
         assertEq(hook.tried(), count, "tried");
         assertEq(hook.succeeded(), 0, "nothing worked");
         assertTrue(hook.seen() == Status.Locked && hook.seenFee() == FEE, "reads as it will be");
@@ -219,7 +220,7 @@ contract EscrowCallbacksTest is World {
             request.token = address(token);
             vm.prank(requester);
             (bool ok,) =
-                address(escrow).call{gas: 3_000_000}(abi.encodeCall(InferenceEscrow.lock, (request, FEE, CIRCUITS, "")));
+                address(escrow).call{gas: 3_000_000}(abi.encodeCall(InferenceEscrow.lock, (request, FEE, address(0), "")));
             assertTrue(!ok, "refused");
             _assertStatus(escrow.requestId(request), Status.None, "nothing");
         }
@@ -295,53 +296,54 @@ contract EscrowCallbacksTest is World {
         vm.prank(requester);
         escrow.cancel(requests[1]);
         vm.prank(prover);
-        escrow.refuse(requests[3], 0, "");
+        escrow.refuse(requests[3], 0, 0, "");
         _advance(1);
-        // Late: cancel and refuse still give the payer the money back; accept and settle are over.
+        // Late: cancel and the named prover's refusal still give the payer the money back; accept and settle are over, and
+        // so is the acceptance of who was not named.
         vm.prank(requester);
         escrow.cancel(requests[2]);
         vm.prank(prover);
-        escrow.refuse(requests[0], 0, "");
+        escrow.refuse(requests[5], 0, 0, "");
+        vm.prank(prover);
+        (bool late,) = address(escrow).call(abi.encodeCall(InferenceEscrow.refuse, (requests[0], 0, 0, "")));
+        assertTrue(!late, "late refusal");
+        escrow.refund(requests[0]);
         vm.prank(prover);
         (bool ok,) = address(escrow).call(abi.encodeCall(InferenceEscrow.accept, (requests[4])));
         assertTrue(!ok, "late accept");
         Settlement memory s = _prove(_one(requests[4]), prover);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(classify, s, _terms(_one(requests[4])));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.TooFewPayable.selector, 0, 0));
+        escrow.settle(classify, s, _terms(_one(requests[4])), 0);
         escrow.refund(requests[4]);
-        escrow.refund(requests[5]);
         assertEq(escrow.balances(address(open), requester), 6 * uint256(FEE), "all back, each once");
     }
 
-    /// A skip for a later circuit takes nothing from the request: the named circuit settles it, or it goes back.
-    function test_laterCircuitIsSkipped() public {
-        bytes32 third = _addCircuit(OUTPUT_CLASSIFY, 3);
-        escrow.enableCircuit(third);
+    /// A route that one request of a batch does not name takes nothing from it: the batch is refused as a whole, and a named
+    /// route settles the request.
+    function test_routeThatOneDoesNotName() public {
+        bytes32 third = _addRoute(OUTPUT_CLASSIFY, 3);
+        escrow.enableRoute(third);
         InferenceRequest[] memory requests = new InferenceRequest[](3);
         for (uint256 i = 0; i < 3; ++i) {
             requests[i] = _request(i);
-            if (i == 1) {
-                vm.prank(requester);
-                escrow.lock(requests[i], FEE, 2, "");
-            } else {
-                _lock(requests[i]);
-            }
+            if (i != 1) requests[i].routes = 7;
+            _lock(requests[i]);
         }
         vm.prank(prover);
         escrow.accept(requests[1]);
         uint256 id = escrow.requestId(requests[1]);
-        assertEq(escrow.lockOf(id).circuits, 2, "accepting keeps the circuits");
         Settlement memory s = _settlement(requests, prover);
-        mock.prove(third, address(escrow), s);
-        cheats.recordLogs();
-        escrow.settle(third, s, _terms(requests));
-        Cheats.Log[] memory logs = cheats.getRecordedLogs();
-        assertTrue(logs[1].topics[0] == InferenceEscrow.RequestSkipped.selector, "skipped");
-        assertEq(uint256(logs[1].topics[1]), id, "the second");
-        assertEq(abi.decode(logs[1].data, (uint256)), uint256(InferenceEscrow.Skip.LaterCircuit), "why");
-        assertEq(escrow.balances(address(open), prover), 12 ether, "the others are paid");
+        _proven(third, s);
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.RouteNotNamed.selector, id, ROUTES, 2));
+        escrow.settle(third, s, _terms(requests), 0);
         _assertStatus(id, Status.Accepted, "untouched");
+        InferenceRequest[] memory others = new InferenceRequest[](2);
+        (others[0], others[1]) = (requests[0], requests[2]);
+        s = _settlement(others, prover);
+        _proven(third, s);
+        escrow.settle(third, s, _terms(others), 2);
+        assertEq(escrow.balances(address(open), prover), 12 ether, "the others are paid");
         _settle(requests[1], prover);
-        assertEq(escrow.balances(address(open), prover), 18 ether, "by an earlier circuit");
+        assertEq(escrow.balances(address(open), prover), 18 ether, "by a route that it names");
     }
 }

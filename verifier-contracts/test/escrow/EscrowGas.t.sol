@@ -5,6 +5,7 @@ import {Point} from "../../src/Bn254.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {OUTPUT_CLASSIFY} from "../../src/OutputKind.sol";
+import {PrepaidEscrow} from "../../src/PrepaidEscrow.sol";
 import {ISettlementVerifier, Settlement} from "../../src/Settlement.sol";
 import {vm} from "../Vm.sol";
 import {cheats} from "./Cheats.sol";
@@ -34,8 +35,8 @@ contract EscrowGasTest is World {
         _world();
         vm.pauseGasMetering();
         mock = MockVerifier(address(new BusyVerifier()));
-        _busy = _addCircuit(OUTPUT_CLASSIFY, 9);
-        escrow.enableCircuit(_busy);
+        _busy = _addRoute(OUTPUT_CLASSIFY, 9);
+        escrow.enableRoute(_busy);
         // As `lorica chain deploy` leaves it: an empty balance would make the first lock dearer.
         open.transfer(address(escrow), 1);
         for (uint256 i = 0; i < 16; ++i) {
@@ -52,12 +53,41 @@ contract EscrowGasTest is World {
         for (uint256 i = 1; i <= 3; ++i) {
             _lock(_random(i));
         }
+        _lock(_named());
+        for (uint256 i = 0; i < 16; ++i) {
+            _lock(_staked(300 + i));
+        }
+        _stake(prover, 100 ether);
+        _deployPrepaid();
+        prepaid.enableRoute(_busy);
+        vm.prank(requester);
+        prepaid.deposit(requester, address(0), address(open), 1_000 * FEE);
         vm.resumeGasMetering();
     }
 
     /// Salts are random in real requests: their bytes are paid for.
-    function _random(uint256 seed) private view returns (InferenceRequest memory) {
-        return _request(uint256(keccak256(abi.encode(seed))));
+    function _random(uint256 seed) private view returns (InferenceRequest memory request) {
+        request = _request(uint256(keccak256(abi.encode(seed))));
+        // The busy route is the third.
+        request.routes = 7;
+    }
+
+    function _named() private view returns (InferenceRequest memory request) {
+        request = _random(4);
+        request.prover = prover;
+    }
+
+    /// With a stake and a price that rises.
+    function _staked(uint256 seed) private view returns (InferenceRequest memory request) {
+        request = _random(seed);
+        (request.acceptTime, request.stake) = (1 hours, 1 ether);
+        (request.minFee, request.rampStart, request.rampTime) = (FEE / 2, uint64(clock), 1_000);
+    }
+
+    /// As _random, for the escrow of deposits, with consecutive salts.
+    function _numbered(uint256 salt) private view returns (InferenceRequest memory request) {
+        request = _random(salt);
+        request.salt = salt;
     }
 
     /// Requests of one batch, each with its own adapter or all with one.
@@ -81,12 +111,12 @@ contract EscrowGasTest is World {
     }
 
     function _lockData(InferenceRequest memory request, bytes memory signature) private pure returns (bytes memory) {
-        return abi.encodeCall(InferenceEscrow.lock, (request, uint96(request.maxFee), CIRCUITS + 1, signature));
+        return abi.encodeCall(InferenceEscrow.lock, (request, uint96(request.maxFee), address(0), signature));
     }
 
     /// Locks for a request that names a prover and a consumer, with a random salt, after an approval of so much.
     function _lockOf(string memory name, bool own, uint256 approval) private returns (uint256 used) {
-        InferenceRequest memory request = _request(uint256(keccak256(bytes(name))));
+        InferenceRequest memory request = _random(uint256(keccak256(bytes(name))));
         (request.prover, request.consumer, request.consumerGas) = (prover, address(mock), 100_000);
         address payer = own ? requester : RELAYER;
         vm.prank(payer);
@@ -126,7 +156,7 @@ contract EscrowGasTest is World {
         for (uint256 i = 2; i < 4; ++i) {
             (uint8 v, bytes32 r, bytes32 s) = _permit(open, REQUESTER_KEY, FEE);
             bytes memory data =
-                abi.encodeCall(InferenceEscrow.lockWithPermit, (_request(i), FEE, CIRCUITS + 1, "", clock, v, r, s));
+                abi.encodeCall(InferenceEscrow.lockWithPermit, (_random(900 + i), FEE, address(0), "", clock, v, r, s));
             uint256 used = _transaction(requester, 0, data);
             string memory name = i == 2 ? "lock OPEN with the requester's first permit" : "lock OPEN with a permit";
             vm.snapshotValue("escrow", name, used);
@@ -141,7 +171,7 @@ contract EscrowGasTest is World {
         settlement.proof = new bytes(1_984);
         bytes memory data = abi.encodeCall(router.check, (_busy, settlement));
         check = _transaction(address(router), STRANGER, 0, data);
-        data = abi.encodeCall(InferenceEscrow.settle, (_busy, settlement, _terms(requests)));
+        data = abi.encodeCall(InferenceEscrow.settle, (_busy, settlement, _terms(requests), 0));
         used = _transaction(STRANGER, 0, data);
     }
 
@@ -170,11 +200,88 @@ contract EscrowGasTest is World {
         vm.snapshotValue("escrow", "cancel, first refund of the payer", used);
     }
 
+    /// The first acceptance of all: the sum of held stakes is a fresh slot, and the payer has no balance yet.
+    function test_stakes() public {
+        InferenceRequest memory request = _staked(300);
+        uint256 used = _transaction(prover, 0, abi.encodeCall(InferenceEscrow.accept, (request)));
+        vm.snapshotValue("escrow", "accept with a stake and a price that rises, first", used);
+        used = _transaction(prover, 0, abi.encodeCall(InferenceEscrow.accept, (_staked(301))));
+        vm.snapshotValue("escrow", "accept with a stake and a price that rises, further", used);
+        _advance(1 days + 1);
+        used = _transaction(STRANGER, 0, abi.encodeCall(InferenceEscrow.refund, (request)));
+        vm.snapshotValue("escrow", "refund that loses a stake, first", used);
+        used = _transaction(address(stakes), STRANGER, 0, abi.encodeCall(stakes.burn, ()));
+        vm.snapshotValue("escrow", "burn lost stakes", used);
+    }
+
+    function _sixteenStaked() private view returns (InferenceRequest[] memory requests) {
+        requests = new InferenceRequest[](16);
+        for (uint256 i = 0; i < 16; ++i) {
+            requests[i] = _staked(300 + i);
+        }
+    }
+
+    function test_acceptMany() public {
+        uint256 used = _transaction(prover, 0, abi.encodeCall(InferenceEscrow.acceptMany, (_sixteen(false))));
+        vm.snapshotValue("escrow", "accept 16, per request", used / 16);
+        used = _transaction(prover, 0, abi.encodeCall(InferenceEscrow.acceptMany, (_sixteenStaked())));
+        vm.snapshotValue("escrow", "accept 16 with stakes and prices that rise, per request", used / 16);
+    }
+
+    function test_settleStaked() public {
+        InferenceRequest[] memory requests = _sixteenStaked();
+        vm.prank(prover);
+        escrow.acceptMany(requests);
+        (uint256 used, uint256 check) = _settle16(requests);
+        _snapshot("settle 16 with one adapter and stakes, first payments, beside the check, per request", used, check);
+        assertTrue((used - check) / 16 + 63_300 <= 110_000, "limit");
+    }
+
+    /// Deposits instead of locks: all that a request costs on the chain is in this transaction.
+    function test_settlePrepaid() public {
+        for (uint256 i = 0; i < 2; ++i) {
+            InferenceRequest[] memory requests = new InferenceRequest[](16);
+            bytes[] memory signatures = new bytes[](16);
+            Settlement memory settlement;
+            for (uint256 j = 0; j < 16; ++j) {
+                requests[j] = _numbered(16 * i + j);
+                signatures[j] = _sign(REQUESTER_KEY, prepaid.requestId(requests[j]));
+            }
+            settlement = _settlement(requests, prover);
+            for (uint256 j = 0; j < 16; ++j) {
+                settlement.requests[j].id = prepaid.requestId(requests[j]);
+            }
+            settlement.witness = new Point[](9);
+            settlement.rhoHigh = new uint256[](5);
+            settlement.proof = new bytes(1_984);
+            uint256 check =
+                _transaction(address(router), STRANGER, 0, abi.encodeCall(router.check, (_busy, settlement)));
+            bytes memory data = abi.encodeCall(
+                PrepaidEscrow.settle, (_busy, settlement, _terms(requests), signatures, 16)
+            );
+            uint256 used = _transaction(address(prepaid), STRANGER, 0, data);
+            string memory name = i == 0
+                ? "settle 16 prepaid with one adapter, first payments, beside the check, per request"
+                : "settle 16 prepaid with one adapter, further, beside the check, per request";
+            vm.snapshotValue("escrow", name, (used - check) / 16);
+        }
+    }
+
+    function test_deposit() public {
+        bytes memory data = abi.encodeCall(PrepaidEscrow.deposit, (requester, prover, address(open), FEE));
+        uint256 used = _transaction(address(prepaid), requester, 0, data);
+        vm.snapshotValue("escrow", "deposit OPEN for a prover, first", used);
+        used = _transaction(address(prepaid), requester, 0, data);
+        vm.snapshotValue("escrow", "deposit OPEN for a prover, further", used);
+    }
+
     function test_refuse() public {
         InferenceRequest memory request = _random(1);
         vm.prank(prover);
         escrow.accept(request);
-        uint256 used = _transaction(prover, 0, abi.encodeCall(InferenceEscrow.refuse, (request, 1, "")));
+        uint256 used = _transaction(prover, 0, abi.encodeCall(InferenceEscrow.refuse, (request, 1, 0, "")));
+        vm.snapshotValue("escrow", "refuse an open request, which reopens", used);
+        used = _transaction(prover, 0, abi.encodeCall(InferenceEscrow.refuse, (_named(), 1, 0, "")));
         vm.snapshotValue("escrow", "refuse, first refund of the payer", used);
     }
 

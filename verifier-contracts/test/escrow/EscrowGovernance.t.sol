@@ -9,6 +9,7 @@ import {Kind} from "../../src/ModelTerms.sol";
 import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../../src/OutputKind.sol";
 import {ISettlementVerifier, Settlement} from "../../src/Settlement.sol";
 import {KEY_OCCUPIED, KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
+import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
 import {vm} from "../Vm.sol";
 import {cheats} from "./Cheats.sol";
@@ -57,7 +58,7 @@ contract Factory {
     }
 }
 
-/// The router's owner: makes the verifier, adds and enables the circuit in one transaction.
+/// The router's owner: makes the verifier, adds and enables the route in one transaction.
 contract Governor {
     function add(
         Factory factory,
@@ -66,11 +67,11 @@ contract Governor {
         bytes32 circuit,
         address key,
         InferenceEscrow escrow
-    ) external returns (address verifier) {
+    ) external returns (address verifier, bytes32 route) {
         router.acceptOwnership();
         verifier = factory.make(runtime, true);
-        router.add(circuit, verifier, key, 5_000_000);
-        escrow.enableCircuit(circuit);
+        route = router.add(circuit, verifier, key, 5_000_000);
+        escrow.enableRoute(route);
     }
 }
 
@@ -79,6 +80,7 @@ contract MutableVerifierTest is World {
     Factory private factory;
     address private chameleon;
     bytes32 private circuit;
+    bytes32 private route;
     address private key;
     uint256 private constant DELEGATED_KEY = 0x7702;
 
@@ -96,19 +98,19 @@ contract MutableVerifierTest is World {
         key = DataContract.store(content);
         vm.prank(GOVERNANCE);
         router.transferOwnership(address(governor));
-        chameleon = governor.add(factory, address(new StrictVerifier()).code, router, circuit, key, escrow);
+        (chameleon, route) = governor.add(factory, address(new StrictVerifier()).code, router, circuit, key, escrow);
     }
 
     function test_verifierThatComesBackWithOtherCode() public {
         assertEq(chameleon.code.length, 0, "gone after the transaction that added it");
         InferenceRequest memory request = _request(1);
-        uint256 id = _lock(request);
-        assertEq(escrow.lockOf(id).circuits, 3, "the honest key's circuit is trusted");
+        request.routes = 7;
+        _lock(request);
         // Later: other code at the address of the route that is never changed.
         assertTrue(factory.make(address(new GullibleVerifier()).code, false) == chameleon, "the same address");
         Settlement memory theft = _settlement(_one(request), GOVERNANCE);
         vm.expectRevert(abi.encodeWithSelector(VerifierRouter.VerifierChanged.selector, chameleon));
-        escrow.settle(circuit, theft, _terms(_one(request)));
+        escrow.settle(route, theft, _terms(_one(request)), 0);
         _advance(1 days + 1);
         escrow.refund(request);
     }
@@ -127,24 +129,25 @@ contract MutableVerifierTest is World {
         address key_ = DataContract.store(content);
         address owner = router.owner();
         vm.prank(owner);
-        router.add(other, account, key_, 5_000_000);
-        escrow.enableCircuit(other);
+        bytes32 delegated = router.add(other, account, key_, 5_000_000);
+        escrow.enableRoute(delegated);
         InferenceRequest memory request = _request(1);
+        request.routes = 8;
         _lock(request);
         Settlement memory theft = _settlement(_one(request), GOVERNANCE);
         vm.expectRevert(bytes("not proven"));
-        escrow.settle(other, theft, _terms(_one(request)));
+        escrow.settle(delegated, theft, _terms(_one(request)), 0);
         cheats.signAndAttachDelegation(address(new GullibleVerifier()), DELEGATED_KEY);
         (ok,) = address(0x1111).call("");
         vm.expectRevert(abi.encodeWithSelector(VerifierRouter.VerifierChanged.selector, account));
-        escrow.settle(other, theft, _terms(_one(request)));
+        escrow.settle(delegated, theft, _terms(_one(request)), 0);
     }
 }
 
 /// Owner of the escrow to be, and consumer.
 contract OwningConsumer {
     InferenceEscrow private immutable escrow;
-    bytes32 private circuit;
+    bytes32 private route;
     address private token;
     bool public enabled;
     bool public listed;
@@ -153,17 +156,16 @@ contract OwningConsumer {
         escrow = escrow_;
     }
 
-    function set(bytes32 circuit_, address token_) external {
-        (circuit, token) = (circuit_, token_);
+    function set(bytes32 route_, address token_) external {
+        (route, token) = (route_, token_);
     }
 
     function onInference(uint256, uint256, uint256) external {
-        try escrow.enableCircuit(circuit) {
+        try escrow.enableRoute(route) {
             enabled = true;
         } catch {}
         try escrow.acceptOwnership() {
             escrow.setToken(token, true);
-            escrow.renounceOwnership();
             listed = true;
         } catch {}
     }
@@ -175,51 +177,59 @@ contract EscrowGovernanceTest is World {
         _world();
     }
 
-    /// Who locks says which circuits may settle; nobody can trust one that does not exist yet, and a stranger cannot
-    /// spoil a signed request with one that no prover uses.
-    function test_circuitsOfALock() public {
+    /// A request says which routes may settle it; nobody can name one that the escrow does not know yet.
+    function test_routesOfALock() public {
         InferenceRequest memory request = _request(1);
-        bytes memory signature = _signed(request);
-        uint16[2] memory never = [0, CIRCUITS + 1];
-        for (uint256 i = 0; i < 2; ++i) {
-            bytes memory reason = abi.encodeWithSelector(InferenceEscrow.CircuitsMismatch.selector, CIRCUITS, never[i]);
+        uint256[5] memory never = [uint256(0), 4, 7, 1 << 240, type(uint256).max];
+        for (uint256 i = 0; i < never.length; ++i) {
+            request.routes = never[i];
+            bytes memory reason = abi.encodeWithSelector(InferenceEscrow.RoutesInvalid.selector, 2, never[i]);
+            bytes memory signature = _signed(request);
             vm.prank(requester);
             vm.expectRevert(reason);
-            escrow.lock(request, FEE, never[i], "");
+            escrow.lock(request, FEE, address(0), "");
             vm.prank(RELAYER);
             vm.expectRevert(reason);
-            escrow.lock(request, FEE, never[i], signature);
+            escrow.lock(request, FEE, address(0), signature);
         }
-        vm.prank(RELAYER);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitsMismatch.selector, CIRCUITS, 1));
-        escrow.lock(request, FEE, 1, signature);
-        // The requester trusts the first circuit only, and the second cannot settle.
+        // Only a route of another kind: nothing could ever settle it.
+        request.routes = 1;
         vm.prank(requester);
-        uint256 id = escrow.lock(request, FEE, 1, "");
-        assertEq(escrow.lockOf(id).circuits, 1, "circuits");
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NoLiveRoute.selector, 1));
+        escrow.lock(request, FEE, address(0), "");
+        // The requester trusts the later one of two verifiers of a circuit only, and the first cannot settle.
+        (,,,, address key,,,,,) = router.routes(classify);
+        bytes32 second = _addRoute(circuitOf[classify], key, 4_000_000);
+        escrow.enableRoute(second);
+        request.routes = 4;
+        uint256 id = _lock(request);
         Settlement memory settlement = _prove(_one(request), prover);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(classify, settlement, _terms(_one(request)));
-        // Without any circuit nothing is locked.
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.RouteNotNamed.selector, id, 4, 1));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
+        escrow.settle(second, settlement, _terms(_one(request)), 0);
+        // Without any route nothing is locked.
         InferenceEscrow empty = InferenceEscrow(
             cheats.deployCode("InferenceEscrow.sol:InferenceEscrow", abi.encode(GOVERNANCE, router, models))
         );
-        vm.prank(requester);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitsMismatch.selector, 0, 0));
-        empty.lock(request, FEE, 0, "");
+        for (uint256 i = 0; i < 2; ++i) {
+            request.routes = i;
+            vm.prank(requester);
+            vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.RoutesInvalid.selector, 0, i));
+            empty.lock(request, FEE, address(0), "");
+        }
     }
 
-    /// During a consumer's call no circuit is enabled and no token allowed, whoever asks.
+    /// During a consumer's call no route is enabled and no token allowed, whoever asks.
     function test_stateChangesDuringACallback() public {
         OwningConsumer consumer = new OwningConsumer(escrow);
-        consumer.set(_addCircuit(OUTPUT_CLASSIFY, 7), address(new PlainToken()));
+        consumer.set(_addRoute(OUTPUT_CLASSIFY, 7), address(new PlainToken()));
         vm.prank(GOVERNANCE);
         escrow.transferOwnership(address(consumer));
         InferenceRequest memory request = _request(1);
         (request.consumer, request.consumerGas) = (address(consumer), 400_000);
         _lock(request);
         _settle(request, prover);
-        assertTrue(!consumer.enabled() && escrow.circuitCount() == CIRCUITS, "no circuit was enabled");
+        assertTrue(!consumer.enabled() && escrow.liveRoutes() == ROUTES, "no route was enabled");
         assertTrue(!consumer.listed(), "no token was allowed");
         assertEq(escrow.balances(address(open), prover), 6 ether, "paid");
     }
@@ -236,18 +246,19 @@ contract EscrowGovernanceTest is World {
         vm.prank(prover);
         escrow.accept(requests[2]);
         cheats.chainId(12_345);
-        bytes memory reason = abi.encodeWithSelector(InferenceEscrow.OtherChain.selector, 31_337, 12_345);
+        bytes memory reason = abi.encodeWithSelector(SettlementPayments.OtherChain.selector, 31_337, 12_345);
         vm.expectRevert(reason);
-        escrow.settle(classify, settlement, _terms(_one(requests[0])));
+        escrow.settle(classify, settlement, _terms(_one(requests[0])), 0);
         vm.prank(RELAYER);
         vm.expectRevert(reason);
-        escrow.lock(fresh, FEE, CIRCUITS, signature);
+        escrow.lock(fresh, FEE, address(0), signature);
         vm.prank(requester);
         escrow.cancel(requests[1]);
         vm.prank(prover);
-        escrow.refuse(requests[2], 0, "");
+        escrow.refuse(requests[2], 0, 0, "");
         _advance(2 days);
         escrow.refund(requests[0]);
+        escrow.refund(requests[2]);
         vm.prank(requester);
         assertEq(escrow.withdraw(address(open), requester), 3 * uint256(FEE), "all back");
     }
@@ -280,40 +291,26 @@ contract EscrowGovernanceTest is World {
         request.salt = 2;
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.Retired.selector, base));
-        escrow.lock(request, FEE, CIRCUITS, "");
+        escrow.lock(request, FEE, address(0), "");
     }
 
-    /// Whoever enables a waiting circuit makes a relayed lock in flight fail, once per waiting circuit.
+    /// Whoever enables a waiting route does nothing to a relayed lock in flight: the requester signed which ones count.
     function test_enablingAgainstARelayedLock() public {
-        bytes32[3] memory waiting =
-            [_addCircuit(OUTPUT_EMBED, 11), _addCircuit(OUTPUT_EMBED, 12), _addCircuit(OUTPUT_EMBED, 13)];
+        bytes32[3] memory waiting = [_addRoute(OUTPUT_EMBED, 11), _addRoute(OUTPUT_EMBED, 12), _addRoute(OUTPUT_EMBED, 13)];
         InferenceRequest memory request = _request(1);
         bytes memory signature = _signed(request);
-        for (uint16 i = 0; i < 3; ++i) {
+        for (uint256 i = 0; i < 3; ++i) {
             vm.prank(STRANGER);
-            escrow.enableCircuit(waiting[i]);
-            vm.prank(RELAYER);
-            vm.expectRevert(
-                abi.encodeWithSelector(InferenceEscrow.CircuitsMismatch.selector, CIRCUITS + i + 1, CIRCUITS + i)
-            );
-            escrow.lock(request, FEE, CIRCUITS + i, signature);
+            escrow.enableRoute(waiting[i]);
         }
         vm.prank(RELAYER);
-        escrow.lock(request, FEE, CIRCUITS + 3, signature);
+        escrow.lock(request, FEE, address(0), signature);
+        _settle(request, prover);
     }
 
     /// Counts stop instead of wrapping.
     function test_countsDoNotWrap() public {
-        cheats.store(address(escrow), bytes32(uint256(8)), bytes32(uint256(type(uint16).max)));
-        assertEq(escrow.circuitCount(), 65_535, "slot");
-        bytes32 circuit = _addCircuit(OUTPUT_CLASSIFY, 7);
         bytes memory panic = abi.encodeWithSignature("Panic(uint256)", 0x11);
-        vm.expectRevert(panic);
-        escrow.enableCircuit(circuit);
-        InferenceRequest memory request = _request(1);
-        uint256 id = _lock(request);
-        assertEq(escrow.lockOf(id).circuits, 65_535, "all");
-        _settle(request, prover);
         uint256 counts = uint256(type(uint24).max) | uint256(5) << 24 | uint256(uint160(TREASURY)) << 56;
         cheats.store(address(models), bytes32(uint256(8)), bytes32(counts));
         assertEq(models.lineCount(), type(uint24).max, "slot");
@@ -344,7 +341,7 @@ contract EscrowGovernanceTest is World {
         assertEq(owner, type(uint128).max, "slot");
         Settlement memory settlement = _prove(requests, prover);
         vm.expectRevert(abi.encodeWithSignature("Panic(uint256)", 0x11));
-        escrow.settle(classify, settlement, _terms(requests));
+        escrow.settle(classify, settlement, _terms(requests), 0);
         // No wrap: nothing is lost.
         _settle(requests[1], prover);
     }

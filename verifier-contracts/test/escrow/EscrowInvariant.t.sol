@@ -26,38 +26,55 @@ contract EscrowInvariantTest {
     function targetSelectors() public view returns (FuzzSelector[] memory targets) {
         targets = new FuzzSelector[](1);
         targets[0].addr = address(_handler);
-        bytes4[] memory selectors = new bytes4[](14);
-        // Locks, settlements and withdrawals more often than the rest.
+        bytes4[] memory selectors = new bytes4[](24);
+        // Locks, acceptances, settlements and withdrawals more often than the rest.
         selectors[0] = selectors[1] = selectors[2] = EscrowHandler.lock.selector;
-        selectors[3] = EscrowHandler.accept.selector;
-        selectors[4] = EscrowHandler.cancel.selector;
-        selectors[5] = EscrowHandler.refund.selector;
-        selectors[6] = EscrowHandler.refuse.selector;
-        selectors[7] = selectors[8] = selectors[9] = EscrowHandler.settle.selector;
-        selectors[10] = selectors[11] = EscrowHandler.withdraw.selector;
-        selectors[12] = EscrowHandler.warp.selector;
-        selectors[13] = EscrowHandler.govern.selector;
+        selectors[3] = selectors[4] = EscrowHandler.accept.selector;
+        selectors[5] = EscrowHandler.acceptMany.selector;
+        selectors[6] = EscrowHandler.cancel.selector;
+        selectors[7] = EscrowHandler.refund.selector;
+        selectors[8] = EscrowHandler.refuse.selector;
+        selectors[9] = selectors[10] = selectors[11] = EscrowHandler.settle.selector;
+        selectors[12] = selectors[13] = EscrowHandler.withdraw.selector;
+        selectors[14] = selectors[15] = EscrowHandler.warp.selector;
+        selectors[16] = EscrowHandler.govern.selector;
+        selectors[17] = selectors[18] = EscrowHandler.stake.selector;
+        selectors[19] = EscrowHandler.prepay.selector;
+        selectors[20] = EscrowHandler.leave.selector;
+        selectors[21] = selectors[22] = selectors[23] = EscrowHandler.draw.selector;
         targets[0].selectors = selectors;
     }
 
-    /// Per token: deposits = withdrawn + owed + locked, and the escrow holds owed + locked. No request is paid or given
-    /// back twice, or both.
+    /// Per escrow and token: deposits = withdrawn + owed + locked, and the escrow holds owed + locked. No request is paid or
+    /// given back twice, or both; no salt twice. Stakes: deposited = withdrawn + free + held + burnable + burnt, and what is held
+    /// is what the accepted requests demand.
     function invariant_money() public view {
         // What is wrong once stays wrong: every sixteenth call is looked at, and the end.
         if (_handler.calls() % 16 == 0) _check();
     }
 
     function _check() private view {
-        for (uint256 t = 0; t < 3; ++t) {
-            address token = _handler.tokens(t);
-            uint256 due = _handler.owed(token) + _handler.locked(token);
-            require(_handler.held(token) == due, "held is not due");
-            require(_handler.deposits(token) == _handler.withdrawn(token) + due, "deposits are not accounted for");
+        address[2] memory escrows = _handler.escrows();
+        for (uint256 i = 0; i < 6; ++i) {
+            (address escrow, address token) = (escrows[i / 3], _handler.tokens(i % 3));
+            uint256 due = _handler.owed(escrow, token) + _handler.locked(escrow, token);
+            require(_handler.held(escrow, token) == due, "held is not due");
+            require(
+                _handler.deposits(escrow, token) == _handler.withdrawn(escrow, token) + due,
+                "deposits are not accounted for"
+            );
+        }
+        uint256[8] memory sums = _handler.stakeSums();
+        require(sums[0] == sums[1] + sums[2] + sums[3] + sums[4] + sums[5], "stakes are not accounted for");
+        require(sums[3] == sums[6], "held stakes are not those of accepted requests");
+        require(sums[7] == sums[2] + sums[3] + sums[4], "stakes are not there");
+        for (uint256 i = 0; i < _handler.SALTS(); ++i) {
+            require(_handler.timesDrawn(i) < 2, "a salt is paid twice");
         }
         uint256 count = _handler.requestCount();
         for (uint256 i = 0; i < count; ++i) {
             uint256 id = _handler.idOf(i);
-            (Status status,,) = _handler.world().resultOf(id);
+            (Status status,,,) = _handler.world().resultOf(id);
             uint256 paid = _handler.timesPaid(id);
             uint256 returned = _handler.timesReturned(id);
             require(paid == (status == Status.Settled ? 1 : 0), "paid once if settled");
@@ -70,22 +87,27 @@ contract EscrowInvariantTest {
     /// The handler's calls do what they are for, each kind of them.
     function test_everythingHappens() public {
         vm.pauseGasMetering();
-        uint256 seed;
-        for (uint256 i = 0; i < 600; ++i) {
-            seed = uint256(keccak256(abi.encode(i)));
+        for (uint256 i = 0; i < 3_000; ++i) {
+            uint256 seed = uint256(keccak256(abi.encode(i)));
             uint256 other = uint256(keccak256(abi.encode(seed)));
-            uint256 what = i % 10;
-            if (what == 0 && i % 20 == 0) _handler.lock(seed, uint96(other), uint16(other >> 96));
+            uint256 what = i % 15;
+            if (what == 0 && i % 120 == 0) _handler.lock(seed, uint96(other), uint16(other >> 96));
             else if (what == 1) _handler.accept(seed, other);
-            else if (what == 2 && i % 50 == 2) _handler.cancel(seed, other);
+            else if (what == 2 && i % 150 == 2) _handler.cancel(seed, other);
             else if (what == 3) _handler.refund(seed, other);
-            else if (what == 4 && i % 50 == 4) _handler.refuse(seed, other);
+            else if (what == 4 && i % 90 == 4) _handler.refuse(seed, other);
             else if (what == 5) _handler.settle(seed, other);
-            else if (what < 9) _handler.withdraw(seed, other);
-            else if (i % 30 == 9) _handler.warp(uint16(seed));
+            else if (what < 8) _handler.withdraw(seed, other);
+            else if (what == 8 && i % 45 == 8) _handler.warp(uint16(seed));
+            else if (what == 9) _handler.stake(seed, uint96(other));
+            else if (what == 10) _handler.prepay(seed, uint96(other));
+            else if (what == 11 && i % 120 == 11) _handler.leave(seed);
+            else if (what == 12) _handler.draw(seed, other);
+            else if (what == 13 && i % 60 == 13) _handler.acceptMany(seed, other);
+            else if (what == 14) _handler.govern(seed);
         }
-        for (uint256 i = 0; i < 10; ++i) {
-            require(_handler.done(i) != 0, "a kind of call never does anything");
+        for (uint256 i = 0; i < _handler.KINDS(); ++i) {
+            require(_handler.done(i) != 0, string.concat("a kind of call never does anything: ", vm.toString(i)));
         }
         _check();
         _handler.finish();

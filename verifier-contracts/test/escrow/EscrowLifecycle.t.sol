@@ -5,6 +5,7 @@ import {EscrowAccounts} from "../../src/EscrowAccounts.sol";
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest, REFUSAL_TYPE_HASH} from "../../src/InferenceRequest.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
+import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {vm} from "../Vm.sol";
 import {cheats} from "./Cheats.sol";
 import {Puppet} from "./Mocks.sol";
@@ -21,16 +22,29 @@ contract EscrowLifecycleTest is World {
     }
 
     function _refusal(uint256 key, uint256 id, uint8 reason) private view returns (bytes memory) {
+        return _refusal(key, id, reason, uint64(clock));
+    }
+
+    /// By the account of the key, until `expires`.
+    function _refusal(uint256 key, uint256 id, uint8 reason, uint64 expires) private view returns (bytes memory) {
         bytes32 domain = keccak256(
             abi.encode(
                 keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
                 keccak256("Lorica InferenceEscrow"),
-                keccak256("1"),
+                keccak256("2"),
                 block.chainid,
                 address(escrow)
             )
         );
-        bytes32 hash = keccak256(abi.encode(keccak256("Refusal(uint256 requestId,uint8 reason)"), id, reason));
+        bytes32 hash = keccak256(
+            abi.encode(
+                keccak256("Refusal(uint256 requestId,address prover,uint8 reason,uint64 expires)"),
+                id,
+                cheats.addr(key),
+                reason,
+                expires
+            )
+        );
         return _sign(key, uint256(keccak256(abi.encodePacked(hex"1901", domain, hash))));
     }
 
@@ -44,14 +58,14 @@ contract EscrowLifecycleTest is World {
         assertTrue(locked.prover == prover, "prover");
         assertEq(locked.fee, FEE, "the rest is untouched");
         assertEq(locked.line, adapterLines[0], "line");
-        assertEq(locked.circuits, 2, "circuits");
+        assertEq(locked.early, 0, "until the deadline");
         assertEq(locked.adapterOwner, 2_000, "shares");
         assertEq(locked.contributors, 1_000, "shares");
         vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.AlreadyAccepted.selector, id, prover));
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.AlreadyAccepted.selector, id, prover, request.deadline));
         escrow.accept(request);
         vm.prank(requester);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.AlreadyAccepted.selector, id, prover));
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.AlreadyAccepted.selector, id, prover, request.deadline));
         escrow.cancel(request);
     }
 
@@ -60,7 +74,7 @@ contract EscrowLifecycleTest is World {
         request.prover = prover;
         uint256 id = _lock(request);
         vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NotNamedProver.selector, id, prover, STRANGER));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.NotNamedProver.selector, id, prover, STRANGER));
         escrow.accept(request);
         vm.prank(prover);
         escrow.accept(request);
@@ -84,7 +98,7 @@ contract EscrowLifecycleTest is World {
         InferenceRequest memory request = _request(1);
         bytes memory signature = _signed(request);
         vm.prank(RELAYER);
-        uint256 id = escrow.lock(request, FEE, CIRCUITS, signature);
+        uint256 id = escrow.lock(request, FEE, address(0), signature);
         vm.prank(RELAYER);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NotRequester.selector, id, RELAYER));
         escrow.cancel(request);
@@ -129,24 +143,55 @@ contract EscrowLifecycleTest is World {
     }
 
     function test_refuse() public {
-        assertTrue(REFUSAL_TYPE_HASH == keccak256("Refusal(uint256 requestId,uint8 reason)"), "type");
+        assertTrue(REFUSAL_TYPE_HASH == keccak256("Refusal(uint256 requestId,address prover,uint8 reason,uint64 expires)"),
+            "type"
+        );
         InferenceRequest memory request = _request(1);
         uint256 id = _lock(request);
         vm.prank(prover);
         vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NoProver.selector, id));
-        escrow.refuse(request, 1, "");
+        escrow.refuse(request, 1, 0, "");
         vm.prank(prover);
         escrow.accept(request);
         vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.SignatureInvalid.selector, prover));
-        escrow.refuse(request, 1, "");
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.SignatureInvalid.selector, prover));
+        escrow.refuse(request, 1, uint64(clock), "");
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.RefusalExpired.selector, id, 0));
+        escrow.refuse(request, 1, 0, "");
+        // Nobody was named: others may serve it now.
         vm.prank(prover);
-        escrow.refuse(request, 1, "");
-        _assertStatus(id, Status.Refused, "status");
-        assertEq(escrow.balances(address(open), requester), FEE, "payer");
+        escrow.refuse(request, 1, 0, "");
+        _assertStatus(id, Status.Locked, "open again");
+        assertTrue(escrow.lockOf(id).prover == address(0), "nobody's");
+        assertEq(escrow.lockOf(id).fee, FEE, "the fee is still locked");
+        assertEq(escrow.balances(address(open), requester), 0, "nothing back");
         vm.prank(prover);
-        vm.expectRevert(_notLocked(id, Status.Refused));
-        escrow.refuse(request, 1, "");
+        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NoProver.selector, id));
+        escrow.refuse(request, 1, 0, "");
+    }
+
+    /// The named prover's refusal is the request's end.
+    function test_refuseByTheNamedProver() public {
+        InferenceRequest memory request = _request(1);
+        for (uint256 i = 0; i < 2; ++i) {
+            request.prover = prover;
+            request.salt = i;
+            uint256 id = _lock(request);
+            if (i == 1) {
+                vm.prank(prover);
+                escrow.accept(request);
+            }
+            vm.prank(prover);
+            escrow.refuse(request, 1, 0, "");
+            _assertStatus(id, Status.Refused, "status");
+            assertTrue(escrow.lockOf(id).wasAccepted == (i == 1), "whether it was accepted is kept");
+            assertTrue(escrow.lockOf(id).prover == prover, "by whom");
+            assertEq(escrow.balances(address(open), requester), (i + 1) * FEE, "payer");
+            vm.prank(prover);
+            vm.expectRevert(_notLocked(id, Status.Refused));
+            escrow.refuse(request, 1, 0, "");
+        }
     }
 
     /// Who is named refuses without accepting; anyone brings the signature; it says one reason for one request.
@@ -160,12 +205,12 @@ contract EscrowLifecycleTest is World {
             [_refusal(PROVER_KEY, id, 1), _refusal(REQUESTER_KEY, other, 1), _refusal(PROVER_KEY, other, 2)];
         for (uint256 i = 0; i < 3; ++i) {
             vm.prank(STRANGER);
-            vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.SignatureInvalid.selector, prover));
-            escrow.refuse(request, 1, bad[i]);
+            vm.expectRevert(abi.encodeWithSelector(SettlementPayments.SignatureInvalid.selector, prover));
+            escrow.refuse(request, 1, uint64(clock), bad[i]);
         }
         bytes memory good = _refusal(PROVER_KEY, other, 1);
         vm.prank(STRANGER);
-        escrow.refuse(request, 1, good);
+        escrow.refuse(request, 1, uint64(clock), good);
         _assertStatus(other, Status.Refused, "refused");
         _assertStatus(id, Status.Locked, "the other one is not");
     }
@@ -183,7 +228,7 @@ contract EscrowLifecycleTest is World {
         escrow.cancel(request);
         vm.prank(prover);
         vm.expectRevert(reason);
-        escrow.refuse(request, 1, "");
+        escrow.refuse(request, 1, 0, "");
         _advance(2 days);
         vm.expectRevert(reason);
         escrow.refund(request);

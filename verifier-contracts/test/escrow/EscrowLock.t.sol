@@ -10,6 +10,7 @@ import {Kind} from "../../src/ModelTerms.sol";
 import {OpenToken} from "../../src/OpenToken.sol";
 import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../../src/OutputKind.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
+import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {vm} from "../Vm.sol";
 import {Cheats, cheats} from "./Cheats.sol";
 import {HostileToken, PlainToken, Puppet, SilentToken} from "./Mocks.sol";
@@ -27,13 +28,13 @@ contract EscrowLockTest is World {
 
     function _relay(InferenceRequest memory request, uint96 fee, bytes memory signature) private returns (uint256) {
         vm.prank(RELAYER);
-        return escrow.lock(request, fee, CIRCUITS, signature);
+        return escrow.lock(request, fee, address(0), signature);
     }
 
     function _refused(InferenceRequest memory request, uint96 fee, bytes memory reason) private {
         vm.prank(request.requester);
         vm.expectRevert(reason);
-        escrow.lock(request, fee, CIRCUITS, "");
+        escrow.lock(request, fee, address(0), "");
     }
 
     /// The id is the EIP-712 digest, recomputed here from the standard.
@@ -52,17 +53,18 @@ contract EscrowLockTest is World {
             abi.encode(
                 keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
                 keccak256("Lorica InferenceEscrow"),
-                keccak256("1"),
+                keccak256("2"),
                 chain,
                 address(escrow)
             )
         );
         bytes memory fields = abi.encodePacked(
-            abi.encode(r.requester, r.base, r.adapter, r.inputDigest, uint256(r.kind), r.maxFee),
-            abi.encode(r.token, uint256(r.deadline), r.prover, r.consumer, uint256(r.consumerGas), r.salt)
+            abi.encode(r.requester, r.base, r.adapter, r.inputDigest, uint256(r.kind), r.routes, r.maxFee),
+            abi.encode(r.minFee, uint256(r.rampStart), uint256(r.rampTime), r.token, uint256(r.deadline), r.prover),
+            abi.encode(uint256(r.acceptTime), uint256(r.stake), r.consumer, uint256(r.consumerGas), r.salt)
         );
         bytes32 type_ = keccak256(
-            "InferenceRequest(address requester,uint256 base,uint256 adapter,uint256 inputDigest,uint8 kind,uint256 maxFee,address token,uint64 deadline,address prover,address consumer,uint32 consumerGas,uint256 salt)"
+            "InferenceRequest(address requester,uint256 base,uint256 adapter,uint256 inputDigest,uint8 kind,uint256 routes,uint256 maxFee,uint256 minFee,uint64 rampStart,uint32 rampTime,address token,uint64 deadline,address prover,uint32 acceptTime,uint96 stake,address consumer,uint32 consumerGas,uint256 salt)"
         );
         assertTrue(type_ == REQUEST_TYPE_HASH, "type");
         return uint256(keccak256(abi.encodePacked(hex"1901", domain, keccak256(abi.encodePacked(type_, fields)))));
@@ -73,7 +75,7 @@ contract EscrowLockTest is World {
         InferenceRequest memory r = _request(1);
         bytes memory encoded = abi.encode(r);
         uint256 id = escrow.requestId(r);
-        for (uint256 word = 0; word < 12; ++word) {
+        for (uint256 word = 0; word < 18; ++word) {
             bytes memory changed = bytes.concat(encoded);
             changed[32 * word + 31] ^= 0x01;
             assertTrue(escrow.requestId(abi.decode(changed, (InferenceRequest))) != id, vm.toString(word));
@@ -101,12 +103,11 @@ contract EscrowLockTest is World {
         assertEq(uint256(locked.status), uint256(Status.Locked), "status");
         assertTrue(locked.payer == requester && locked.prover == prover, "parties");
         assertEq(locked.fee, FEE - 1, "fee");
-        assertEq(locked.circuits, 2, "circuits");
         assertEq(locked.line, adapterLines[0], "line");
         assertEq(locked.adapterOwner, 2_000, "adapter owner");
         assertEq(locked.baseOwner, 1_000, "base owner");
         assertEq(locked.contributors, 1_000, "contributors");
-        (, uint256 label, uint256 outputDigest) = escrow.resultOf(id);
+        (,, uint256 label, uint256 outputDigest) = escrow.resultOf(id);
         assertEq(label | outputDigest, 0, "no result");
     }
 
@@ -148,10 +149,10 @@ contract EscrowLockTest is World {
         bytes memory signature = _signed(request);
         vm.prank(STRANGER);
         _expect(abi.encodeWithSelector(InferenceEscrow.FeeBelowSigned.selector, FEE, 1));
-        escrow.lock(request, 1, CIRCUITS, signature);
+        escrow.lock(request, 1, address(0), signature);
         vm.prank(RELAYER);
         _expect(abi.encodeWithSelector(InferenceEscrow.FeeAboveMaximum.selector, FEE, FEE + 1));
-        escrow.lock(request, FEE + 1, CIRCUITS, signature);
+        escrow.lock(request, FEE + 1, address(0), signature);
         uint256 id = _relay(request, FEE, signature);
         assertTrue(escrow.lockOf(id).payer == RELAYER, "payer");
     }
@@ -241,18 +242,18 @@ contract EscrowLockTest is World {
         bytes memory reason = abi.encodeWithSelector(EscrowAccounts.ValueMismatch.selector, FEE, FEE - 1);
         vm.prank(requester);
         vm.expectRevert(reason);
-        escrow.lock{value: FEE - 1}(request, FEE, CIRCUITS, "");
+        escrow.lock{value: FEE - 1}(request, FEE, address(0), "");
         reason = abi.encodeWithSelector(EscrowAccounts.ValueMismatch.selector, FEE, FEE + 1);
         vm.prank(requester);
         vm.expectRevert(reason);
-        escrow.lock{value: FEE + 1}(request, FEE, CIRCUITS, "");
+        escrow.lock{value: FEE + 1}(request, FEE, address(0), "");
         _lock(request);
         assertEq(address(escrow).balance, FEE, "held");
         request.token = address(open);
         reason = abi.encodeWithSelector(EscrowAccounts.ValueMismatch.selector, 0, 1);
         vm.prank(requester);
         vm.expectRevert(reason);
-        escrow.lock{value: 1}(request, FEE, CIRCUITS, "");
+        escrow.lock{value: 1}(request, FEE, address(0), "");
         // Nothing is accepted without a request.
         (bool ok,) = address(escrow).call{value: 0}("");
         assertTrue(!ok, "no receive");
@@ -265,17 +266,17 @@ contract EscrowLockTest is World {
         token.approve(address(escrow), type(uint256).max);
         InferenceRequest memory request = _request(1);
         request.token = address(token);
-        bytes memory reason = abi.encodeWithSelector(InferenceEscrow.TokenNotAllowed.selector, token);
+        bytes memory reason = abi.encodeWithSelector(SettlementPayments.TokenNotAllowed.selector, token);
         _refused(request, FEE, reason);
         vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, address(this)));
         escrow.setToken(address(token), true);
         cheats.startPrank(GOVERNANCE);
         escrow.setToken(address(token), true);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.TokenFixed.selector, address(0)));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.TokenFixed.selector, address(0)));
         escrow.setToken(address(0), false);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.TokenFixed.selector, address(open)));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.TokenFixed.selector, address(open)));
         escrow.setToken(address(open), false);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.TokenNotContract.selector, STRANGER));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.TokenNotContract.selector, STRANGER));
         escrow.setToken(STRANGER, true);
         cheats.stopPrank();
         uint256 id = _lock(request);
@@ -316,7 +317,7 @@ contract EscrowLockTest is World {
         InferenceRequest memory request = _request(1);
         (uint8 v, bytes32 r, bytes32 s) = _permit(token, REQUESTER_KEY, FEE);
         vm.prank(requester);
-        uint256 id = escrow.lockWithPermit(request, FEE, CIRCUITS, "", clock, v, r, s);
+        uint256 id = escrow.lockWithPermit(request, FEE, address(0), "", clock, v, r, s);
         _assertStatus(id, Status.Locked, "locked");
         // Somebody sees the permit and uses it first: the allowance serves.
         request.salt = 2;
@@ -324,21 +325,21 @@ contract EscrowLockTest is World {
         vm.prank(STRANGER);
         token.permit(requester, address(escrow), FEE, clock, v, r, s);
         vm.prank(requester);
-        id = escrow.lockWithPermit(request, FEE, CIRCUITS, "", clock, v, r, s);
+        id = escrow.lockWithPermit(request, FEE, address(0), "", clock, v, r, s);
         _assertStatus(id, Status.Locked, "locked after a front-run permit");
         // No allowance, no lock.
         request.salt = 3;
         vm.prank(requester);
         vm.expectRevert();
-        escrow.lockWithPermit(request, FEE, CIRCUITS, "", clock, v, r, s);
+        escrow.lockWithPermit(request, FEE, address(0), "", clock, v, r, s);
         request.token = address(0);
         vm.prank(requester);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.TokenNotAllowed.selector, address(0)));
-        escrow.lockWithPermit(request, FEE, CIRCUITS, "", clock, v, r, s);
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.TokenNotAllowed.selector, address(0)));
+        escrow.lockWithPermit(request, FEE, address(0), "", clock, v, r, s);
         request.token = STRANGER;
         vm.prank(requester);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.TokenNotAllowed.selector, STRANGER));
-        escrow.lockWithPermit(request, FEE, CIRCUITS, "", clock, v, r, s);
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.TokenNotAllowed.selector, STRANGER));
+        escrow.lockWithPermit(request, FEE, address(0), "", clock, v, r, s);
     }
 
     function _hostile(HostileToken.Mode mode) private returns (HostileToken token, InferenceRequest memory request) {
@@ -364,11 +365,11 @@ contract EscrowLockTest is World {
         (HostileToken other, InferenceRequest memory failing) = _hostile(HostileToken.Mode.ReturnsFalse);
         vm.prank(requester);
         vm.expectRevert();
-        escrow.lock(failing, FEE, CIRCUITS, "");
+        escrow.lock(failing, FEE, address(0), "");
         other.set(HostileToken.Mode.Reverts, address(0), "");
         vm.prank(requester);
         vm.expectRevert();
-        escrow.lock(failing, FEE, CIRCUITS, "");
+        escrow.lock(failing, FEE, address(0), "");
     }
 
     /// Within the transfer of one lock the token makes another: both would count one deposit.
@@ -382,7 +383,7 @@ contract EscrowLockTest is World {
         token.set(
             HostileToken.Mode.Reenters,
             address(escrow),
-            abi.encodeCall(InferenceEscrow.lock, (inner, FEE, CIRCUITS, ""))
+            abi.encodeCall(InferenceEscrow.lock, (inner, FEE, address(0), ""))
         );
         _lock(request);
         assertTrue(!token.reentered(), "reentered");
@@ -396,7 +397,7 @@ contract EscrowLockTest is World {
     function test_signatures() public {
         InferenceRequest memory request = _request(1);
         bytes memory good = _signed(request);
-        bytes memory reason = abi.encodeWithSelector(InferenceEscrow.SignatureInvalid.selector, requester);
+        bytes memory reason = abi.encodeWithSelector(SettlementPayments.SignatureInvalid.selector, requester);
         (uint8 v, bytes32 r, bytes32 s) = cheats.sign(REQUESTER_KEY, bytes32(escrow.requestId(request)));
         bytes[] memory bad = new bytes[](8);
         bad[0] = _sign(PROVER_KEY, escrow.requestId(request));
@@ -414,7 +415,7 @@ contract EscrowLockTest is World {
         for (uint256 i = 0; i < bad.length; ++i) {
             vm.prank(RELAYER);
             vm.expectRevert(reason);
-            escrow.lock(request, FEE, CIRCUITS, bad[i]);
+            escrow.lock(request, FEE, address(0), bad[i]);
         }
         _relay(request, FEE, good);
     }
@@ -424,16 +425,16 @@ contract EscrowLockTest is World {
         InferenceRequest memory request = _request(1);
         bytes memory signature = _sign(REQUESTER_KEY, _idOn(5, request));
         vm.prank(RELAYER);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.SignatureInvalid.selector, requester));
-        escrow.lock(request, FEE, CIRCUITS, signature);
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.SignatureInvalid.selector, requester));
+        escrow.lock(request, FEE, address(0), signature);
     }
 
     function test_zeroRequester() public {
         InferenceRequest memory request = _request(1);
         request.requester = address(0);
         vm.prank(RELAYER);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.SignatureInvalid.selector, address(0)));
-        escrow.lock(request, FEE, CIRCUITS, new bytes(65));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.SignatureInvalid.selector, address(0)));
+        escrow.lock(request, FEE, address(0), new bytes(65));
     }
 
     function test_wallets() public {
@@ -451,7 +452,7 @@ contract EscrowLockTest is World {
         ];
         for (uint256 i = 0; i < modes.length; ++i) {
             wallet.set(modes[i], address(0), "");
-            bytes memory call_ = abi.encodeCall(InferenceEscrow.lock, (request, FEE, CIRCUITS, "any"));
+            bytes memory call_ = abi.encodeCall(InferenceEscrow.lock, (request, FEE, address(0), "any"));
             vm.prank(RELAYER);
             uint256 before = gasleft();
             (bool ok, bytes memory reason) = address(escrow).call(call_);
@@ -459,7 +460,7 @@ contract EscrowLockTest is World {
             assertTrue(!ok, "refused");
             assertTrue(
                 keccak256(reason)
-                    == keccak256(abi.encodeWithSelector(InferenceEscrow.SignatureInvalid.selector, wallet)),
+                    == keccak256(abi.encodeWithSelector(SettlementPayments.SignatureInvalid.selector, wallet)),
                 vm.toString(i)
             );
             assertTrue(used < 260_000, "gas");

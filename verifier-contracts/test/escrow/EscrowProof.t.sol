@@ -12,6 +12,7 @@ import {FAMILY_ENCODER} from "../../src/Records.sol";
 import {Status} from "../../src/RequestRecord.sol";
 import {Point, Request, Settlement} from "../../src/Settlement.sol";
 import {KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
+import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
 import {Fixture} from "../Fixture.sol";
 import {vm} from "../Vm.sol";
@@ -42,6 +43,7 @@ contract EscrowProofTest is Fixture {
     InferenceEscrow private escrow;
     ModelRegistry private models;
     VerifierRouter private router;
+    bytes32 private route;
 
     function _publish(Case memory c) private {
         Split memory split = Split(6_000, 2_000, 1_000, 1_000);
@@ -88,10 +90,10 @@ contract EscrowProofTest is Fixture {
         registry = CommitmentRegistry(cheats.deployCode("CommitmentRegistry.sol:CommitmentRegistry"));
         halo2 = Halo2Verifier(cheats.deployCode("Halo2Verifier.sol:Halo2Verifier"));
         verifier = LoricaVerifier(cheats.deployCode("LoricaVerifier.sol:LoricaVerifier", abi.encode(registry, halo2)));
-        router = VerifierRouter(
-            cheats.deployCode("VerifierRouter.sol:VerifierRouter", abi.encode(address(this), address(0)))
-        );
         address open = cheats.deployCode("OpenToken.sol:OpenToken", abi.encode(address(this)));
+        router = VerifierRouter(
+            cheats.deployCode("VerifierRouter.sol:VerifierRouter", abi.encode(address(this), address(0), open))
+        );
         models = ModelRegistry(
             cheats.deployCode(
                 "ModelRegistry.sol:ModelRegistry",
@@ -111,8 +113,8 @@ contract EscrowProofTest is Fixture {
         vm.etch(c.consumer, code.code);
         escrow = InferenceEscrow(c.consumer);
         _publish(c);
-        router.add(c.circuit, address(verifier), c.key, 5_000_000);
-        escrow.enableCircuit(c.circuit);
+        route = router.add(c.circuit, address(verifier), c.key, 5_000_000);
+        escrow.enableRoute(route);
         Settlement memory s = c.settlement;
         requests = new InferenceRequest[](s.requests.length);
         uint8 kind = uint8(vm.parseJsonBytes(c.json, ".key")[KEY_OUTPUT_KIND + 31]);
@@ -123,17 +125,19 @@ contract EscrowProofTest is Fixture {
             requests[i].inputDigest = s.requests[i].inputDigest;
             requests[i].kind = kind;
             requests[i].maxFee = s.requests[i].fee;
+            requests[i].routes = 1;
+            requests[i].minFee = requests[i].maxFee;
             requests[i].deadline = uint64(block.timestamp + 1 days);
             requests[i].salt = s.requests[i].id;
             cheats.deal(address(this), s.requests[i].fee);
-            escrow.lock{value: s.requests[i].fee}(requests[i], uint96(s.requests[i].fee), 1, "");
+            escrow.lock{value: s.requests[i].fee}(requests[i], uint96(s.requests[i].fee), address(0), "");
         }
         vm.resumeGasMetering();
     }
 
     function _settles(string memory name) private {
         (Case memory c, InferenceRequest[] memory requests) = _world(name);
-        bytes memory data = abi.encodeCall(InferenceEscrow.settle, (c.circuit, c.settlement, Testing.terms(requests)));
+        bytes memory data = abi.encodeCall(InferenceEscrow.settle, (route, c.settlement, Testing.terms(requests), 0));
         uint256 before = gasleft();
         (bool ok,) = address(escrow).call(data);
         vm.snapshotValue("escrow", string.concat(name, ", execution"), before - gasleft());
@@ -141,7 +145,7 @@ contract EscrowProofTest is Fixture {
         uint256 paid = escrow.balances(address(0), c.settlement.payee);
         uint256 fees;
         for (uint256 i = 0; i < requests.length; ++i) {
-            (Status status, uint256 label, uint256 outputDigest) = escrow.resultOf(c.settlement.requests[i].id);
+            (Status status,, uint256 label, uint256 outputDigest) = escrow.resultOf(c.settlement.requests[i].id);
             assertEq(uint256(status), uint256(Status.Settled), "status");
             assertEq(label, c.settlement.requests[i].label, "label");
             assertEq(outputDigest, c.settlement.requests[i].outputDigest, "output digest");
@@ -149,8 +153,8 @@ contract EscrowProofTest is Fixture {
         }
         assertTrue(paid >= fees * 6 / 10 && paid <= fees, "prover");
         assertEq(address(escrow).balance, fees, "held until withdrawn");
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(c.circuit, c.settlement, Testing.terms(requests));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.TooFewPayable.selector, 0, 0));
+        escrow.settle(route, c.settlement, Testing.terms(requests), 0);
     }
 
     function test_classify() public {
@@ -170,14 +174,14 @@ contract EscrowProofTest is Fixture {
         (Case memory c, InferenceRequest[] memory requests) = _world("settlement-classify-1");
         c.settlement.payee = address(0xbad);
         vm.expectRevert(abi.encodeWithSelector(LoricaVerifier.ProofInvalid.selector));
-        escrow.settle(c.circuit, c.settlement, Testing.terms(requests));
+        escrow.settle(route, c.settlement, Testing.terms(requests), 0);
         c.settlement = _settlement(c.json);
         c.settlement.requests[0].label += 1;
         vm.expectRevert(abi.encodeWithSelector(LoricaVerifier.ProofInvalid.selector));
-        escrow.settle(c.circuit, c.settlement, Testing.terms(requests));
+        escrow.settle(route, c.settlement, Testing.terms(requests), 0);
         c.settlement = _settlement(c.json);
         c.settlement.requests[0].outputDigest += 1;
         vm.expectRevert(abi.encodeWithSelector(LoricaVerifier.ProofInvalid.selector));
-        escrow.settle(c.circuit, c.settlement, Testing.terms(requests));
+        escrow.settle(route, c.settlement, Testing.terms(requests), 0);
     }
 }

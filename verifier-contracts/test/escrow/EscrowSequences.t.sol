@@ -9,6 +9,7 @@ import {Bounds} from "../../src/ModelTerms.sol";
 import {OUTPUT_EMBED} from "../../src/OutputKind.sol";
 import {Status} from "../../src/RequestRecord.sol";
 import {Settlement} from "../../src/Settlement.sol";
+import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {vm} from "../Vm.sol";
 import {cheats} from "./Cheats.sol";
 import {PlainToken, Puppet} from "./Mocks.sol";
@@ -16,12 +17,12 @@ import {World} from "./World.sol";
 
 /// Two settlements, or one twice, in one transaction.
 contract Bundle {
-    function twice(InferenceEscrow escrow, bytes32 circuit, Settlement calldata s, RequestTerms[] calldata t)
+    function twice(InferenceEscrow escrow, bytes32 route, Settlement calldata s, RequestTerms[] calldata t)
         external
         returns (bool again, bytes memory reason)
     {
-        escrow.settle(circuit, s, t);
-        (again, reason) = address(escrow).call(abi.encodeCall(InferenceEscrow.settle, (circuit, s, t)));
+        escrow.settle(route, s, t, 0);
+        (again, reason) = address(escrow).call(abi.encodeCall(InferenceEscrow.settle, (route, s, t, 0)));
     }
 
     function all(address[] calldata to, bytes[] calldata data, uint256[] calldata value) external payable {
@@ -90,24 +91,25 @@ contract EscrowSequencesTest is World {
         Bundle bundle = new Bundle();
         Settlement memory s = _prove(_one(request), prover);
         (bool again, bytes memory reason) = bundle.twice(escrow, classify, s, _terms(_one(request)));
-        assertTrue(!again && bytes4(reason) == InferenceEscrow.NothingPayable.selector, "once");
+        assertTrue(!again && bytes4(reason) == SettlementPayments.TooFewPayable.selector, "once");
         assertEq(escrow.balances(address(open), prover), 6 ether, "once");
         // Requester, payer, prover and payee are one contract, in one transaction.
         request = _request(2);
         request.requester = address(bundle);
         request.token = address(0);
         request.maxFee = 1 ether;
+        request.minFee = request.maxFee;
         request.prover = address(bundle);
         uint256 id = escrow.requestId(request);
         Settlement memory own = _settlement(_one(request), address(bundle));
-        mock.prove(classify, address(escrow), own);
+        _proven(classify, own);
         address[] memory to = new address[](4);
         bytes[] memory data = new bytes[](4);
         uint256[] memory value = new uint256[](4);
         to[0] = to[1] = to[2] = to[3] = address(escrow);
-        data[0] = abi.encodeCall(InferenceEscrow.lock, (request, 1 ether, CIRCUITS, ""));
+        data[0] = abi.encodeCall(InferenceEscrow.lock, (request, 1 ether, address(0), ""));
         data[1] = abi.encodeCall(InferenceEscrow.accept, (request));
-        data[2] = abi.encodeCall(InferenceEscrow.settle, (classify, own, _terms(_one(request))));
+        data[2] = abi.encodeCall(InferenceEscrow.settle, (classify, own, _terms(_one(request)), 0));
         data[3] = abi.encodeCall(escrow.withdraw, (address(0), address(bundle)));
         value[0] = 1 ether;
         bundle.all{value: 1 ether}(to, data, value);
@@ -116,25 +118,35 @@ contract EscrowSequencesTest is World {
         // The same with a refusal, and everything after it fails.
         request.salt = 3;
         request.maxFee = 0.6 ether;
+        request.minFee = request.maxFee;
         id = escrow.requestId(request);
         own = _settlement(_one(request), address(bundle));
-        mock.prove(classify, address(escrow), own);
-        data[0] = abi.encodeCall(InferenceEscrow.lock, (request, 0.6 ether, CIRCUITS, ""));
+        _proven(classify, own);
+        data[0] = abi.encodeCall(InferenceEscrow.lock, (request, 0.6 ether, address(0), ""));
         data[1] = abi.encodeCall(InferenceEscrow.accept, (request));
-        data[2] = abi.encodeCall(InferenceEscrow.refuse, (request, 0, ""));
+        data[2] = abi.encodeCall(InferenceEscrow.refuse, (request, 0, 0, ""));
         value[0] = 0.6 ether;
         bundle.all(to, data, value);
         assertEq(address(bundle).balance, 0.6 ether, "all back");
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(classify, own, _terms(_one(request)));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.TooFewPayable.selector, 0, 0));
+        escrow.settle(classify, own, _terms(_one(request)), 0);
     }
 
     /// Consumers at every strange address, with no gas and with all: the money is the same and nothing is called with effect.
     function test_strangeConsumers() public {
-        address[14] memory consumers = [
-            address(escrow),
+        address[2] memory refused = [address(escrow), address(open)];
+        for (uint256 i = 0; i < 2; ++i) {
+            InferenceRequest memory request = _request(i);
+            request.consumer = refused[i];
+            // OPEN whatever the fee's token.
+            if (i == 1) request.token = address(0);
+            vm.prank(requester);
+            vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.ConsumerInvalid.selector, refused[i]));
+            escrow.lock(request, FEE, address(0), "");
+        }
+        address[13] memory consumers = [
+            address(escrow.stakes()),
             address(router),
-            address(open),
             address(models),
             address(registry),
             address(mock),
@@ -161,7 +173,7 @@ contract EscrowSequencesTest is World {
             assertEq(open.balanceOf(address(escrow)), held, vm.toString(i));
         }
         assertEq(open.allowance(address(escrow), address(this)), allowance, "no allowance of the escrow");
-        assertTrue(escrow.owner() == GOVERNANCE && escrow.circuitCount() == CIRCUITS, "nothing changed");
+        assertTrue(escrow.owner() == GOVERNANCE && escrow.liveRoutes() == ROUTES, "nothing changed");
     }
 
     /// Payees at strange addresses are credited, each for itself.
@@ -181,8 +193,8 @@ contract EscrowSequencesTest is World {
         _lock(own);
         Settlement memory s = _settlement(_one(own), address(escrow));
         mock.setGullible(true);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.PayeeInvalid.selector, escrow));
-        escrow.settle(classify, s, _terms(_one(own)));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.PayeeInvalid.selector, escrow));
+        escrow.settle(classify, s, _terms(_one(own)), 0);
         _advance(2 days);
         escrow.refund(own);
     }
@@ -203,9 +215,9 @@ contract EscrowSequencesTest is World {
             InferenceRequest memory request = _request(i);
             request.requester = requesters[i];
             _revertsWith(
-                InferenceEscrow.SignatureInvalid.selector,
+                SettlementPayments.SignatureInvalid.selector,
                 RELAYER,
-                abi.encodeCall(InferenceEscrow.lock, (request, FEE, CIRCUITS, new bytes(65)))
+                abi.encodeCall(InferenceEscrow.lock, (request, FEE, address(0), new bytes(65)))
             );
         }
     }
@@ -226,6 +238,7 @@ contract EscrowSequencesTest is World {
         InferenceRequest memory request = _request(1);
         (request.prover, request.consumer) = (requester, requester);
         request.maxFee = 9_999;
+        request.minFee = request.maxFee;
         uint256 before = open.balanceOf(requester);
         _lock(request);
         vm.prank(requester);
@@ -255,6 +268,7 @@ contract EscrowSequencesTest is World {
             requests[i] = _request(i);
             requests[i].token = address(token);
             requests[i].maxFee = i % 4 == 0 ? 1 : type(uint96).max;
+            requests[i].minFee = requests[i].maxFee;
             total += requests[i].maxFee;
             _lock(requests[i]);
         }
@@ -277,13 +291,14 @@ contract EscrowSequencesTest is World {
         InferenceRequest memory request = _request(50);
         request.token = address(token);
         request.maxFee = uint256(type(uint96).max) + 1;
+        request.minFee = request.maxFee;
         _revertsWith(
             InferenceEscrow.FeeBelowSigned.selector,
             RELAYER,
-            abi.encodeCall(InferenceEscrow.lock, (request, type(uint96).max, CIRCUITS, _signed(request)))
+            abi.encodeCall(InferenceEscrow.lock, (request, type(uint96).max, address(0), _signed(request)))
         );
         vm.prank(requester);
-        escrow.lock(request, type(uint96).max, CIRCUITS, "");
+        escrow.lock(request, type(uint96).max, address(0), "");
     }
 
     /// The most extreme splits that the constant limits allow.
@@ -329,7 +344,7 @@ contract EscrowSequencesTest is World {
             _lock(requests[i]);
         }
         Settlement memory s = _prove(requests, prover);
-        bytes memory data = abi.encodeCall(InferenceEscrow.settle, (classify, s, _terms(requests)));
+        bytes memory data = abi.encodeCall(InferenceEscrow.settle, (classify, s, _terms(requests), 0));
         // What is left of 2^24 after calldata, 21,000 and a check of two million.
         uint256 before = gasleft();
         (bool ok,) = address(escrow).call{gas: 16_777_216 - 2_500_000}(data);
@@ -354,12 +369,12 @@ contract EscrowSequencesTest is World {
         (request.consumer, request.consumerGas, request.prover) = (prover, 100_000, prover);
         bytes memory signature = _signed(request);
         vm.prank(RELAYER);
-        escrow.lock{value: FEE}(request, FEE, CIRCUITS, signature);
+        escrow.lock{value: FEE}(request, FEE, address(0), signature);
         request.salt = 2;
         _revertsWith(
-            InferenceEscrow.SignatureInvalid.selector,
+            SettlementPayments.SignatureInvalid.selector,
             RELAYER,
-            abi.encodeCall(InferenceEscrow.lock, (request, FEE, CIRCUITS, signature))
+            abi.encodeCall(InferenceEscrow.lock, (request, FEE, address(0), signature))
         );
         // The requester pays itself as ever.
         _lock(request);
@@ -383,23 +398,23 @@ contract EscrowSequencesTest is World {
         request.requester = address(wallet);
         request.prover = address(wallet);
         vm.prank(RELAYER);
-        uint256 id = escrow.lock(request, FEE, CIRCUITS, "x");
+        uint256 id = escrow.lock(request, FEE, address(0), "x");
         wallet.set(Puppet.Mode.Refuse, address(0), "");
         _revertsWith(
-            InferenceEscrow.SignatureInvalid.selector,
+            SettlementPayments.SignatureInvalid.selector,
             STRANGER,
-            abi.encodeCall(InferenceEscrow.refuse, (request, 1, "x"))
+            abi.encodeCall(InferenceEscrow.refuse, (request, 1, uint64(clock), "x"))
         );
         // It changes its mind: now it does refuse, as prover, for any reason that somebody names.
         wallet.set(Puppet.Mode.Accept, address(0), "");
         vm.prank(STRANGER);
-        escrow.refuse(request, 9, "x");
+        escrow.refuse(request, 9, uint64(clock), "x");
         _assertStatus(id, Status.Refused, "refused");
         assertEq(escrow.balances(address(open), RELAYER), FEE, "the payer's");
         _revertsWith(
             InferenceEscrow.AlreadyLocked.selector,
             RELAYER,
-            abi.encodeCall(InferenceEscrow.lock, (request, FEE, CIRCUITS, "x"))
+            abi.encodeCall(InferenceEscrow.lock, (request, FEE, address(0), "x"))
         );
     }
 
@@ -418,13 +433,13 @@ contract EscrowSequencesTest is World {
         vm.prank(STRANGER);
         (bool ok,) = address(escrow)
             .call(
-                abi.encodeCall(InferenceEscrow.lockWithPermit, (request, FEE, CIRCUITS, signature, clock, 27, "", ""))
+                abi.encodeCall(InferenceEscrow.lockWithPermit, (request, FEE, address(0), signature, clock, 27, "", ""))
             );
         assertTrue(!ok, "the stranger has no money");
         assertEq(token.balanceOf(requester), 100 ether, "the requester's is untouched");
         // His own allowance serves, and the failed permit is no obstacle.
         vm.prank(requester);
-        escrow.lockWithPermit(request, FEE, CIRCUITS, "", clock, 27, "", "");
+        escrow.lockWithPermit(request, FEE, address(0), "", clock, 27, "", "");
         assertEq(token.balanceOf(address(escrow)), FEE, "held");
         // Another's permit is used up by nobody: the permit is always the caller's.
         vm.prank(STRANGER);
@@ -434,12 +449,12 @@ contract EscrowSequencesTest is World {
         signature = _signed(request);
         vm.prank(STRANGER);
         (ok,) = address(escrow)
-            .call(abi.encodeCall(InferenceEscrow.lockWithPermit, (request, FEE, CIRCUITS, signature, clock, v, r, s)));
+            .call(abi.encodeCall(InferenceEscrow.lockWithPermit, (request, FEE, address(0), signature, clock, v, r, s)));
         assertTrue(!ok, "another's permit");
         // Gas token does not get in this way.
         cheats.deal(address(this), 1 ether);
         (ok,) = address(escrow).call{value: 1}(
-            abi.encodeCall(InferenceEscrow.lockWithPermit, (request, FEE, CIRCUITS, signature, clock, v, r, s))
+            abi.encodeCall(InferenceEscrow.lockWithPermit, (request, FEE, address(0), signature, clock, v, r, s))
         );
         assertTrue(!ok, "not payable");
     }

@@ -3,10 +3,12 @@ pragma solidity 0.8.37;
 
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
+import {DataContract} from "../../src/DataContract.sol";
 import {Kind} from "../../src/ModelTerms.sol";
 import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../../src/OutputKind.sol";
 import {Status} from "../../src/RequestRecord.sol";
 import {Request, Settlement} from "../../src/Settlement.sol";
+import {SettlementPayments, Skip} from "../../src/SettlementPayments.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
 import {LabelConsumer} from "../../src/examples/LabelConsumer.sol";
 import {vm} from "../Vm.sol";
@@ -23,9 +25,9 @@ contract EscrowSettleTest is World {
     /// A false proof would not matter: the verifier accepts all, and the escrow itself must refuse.
     function _refused(InferenceRequest[] memory requests, Settlement memory settlement, bytes memory reason) private {
         mock.setGullible(true);
-        bytes32 circuit = _circuit(requests);
+        bytes32 route = _route(requests);
         vm.expectRevert(reason);
-        escrow.settle(circuit, settlement, _terms(requests));
+        escrow.settle(route, settlement, _terms(requests), 0);
         mock.setGullible(false);
     }
 
@@ -35,9 +37,9 @@ contract EscrowSettleTest is World {
         Settlement memory settlement = _prove(_one(request), prover);
         cheats.recordLogs();
         vm.prank(STRANGER);
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
         Cheats.Log[] memory logs = cheats.getRecordedLogs();
-        assertTrue(logs[0].topics[0] == InferenceEscrow.RequestSettled.selector, "event");
+        assertTrue(logs[0].topics[0] == SettlementPayments.RequestSettled.selector, "event");
         assertEq(uint256(logs[0].topics[1]), id, "event's id");
         assertEq(uint256(logs[0].topics[2]), uint160(prover), "event's prover");
         assertTrue(
@@ -49,10 +51,11 @@ contract EscrowSettleTest is World {
                 ),
             "event's data"
         );
-        assertTrue(logs[1].topics[0] == InferenceEscrow.BatchSettled.selector, "batch event");
+        assertTrue(logs[1].topics[0] == SettlementPayments.BatchSettled.selector, "batch event");
         assertEq(logs.length, 2, "events");
-        (Status status, uint256 label, uint256 outputDigest) = escrow.resultOf(id);
+        (Status status, bytes32 route, uint256 label, uint256 outputDigest) = escrow.resultOf(id);
         assertEq(uint256(status), uint256(Status.Settled), "status");
+        assertTrue(route == classify, "route");
         assertEq(label, 3, "label");
         assertEq(outputDigest, settlement.requests[0].outputDigest, "output digest");
         assertTrue(escrow.lockOf(id).prover == prover, "payee is kept");
@@ -117,6 +120,7 @@ contract EscrowSettleTest is World {
         request.adapter = adapter;
         request.token = address(0);
         request.maxFee = fee;
+        request.minFee = request.maxFee;
         cheats.deal(requester, fee);
         _lock(request);
         _settle(request, prover);
@@ -139,26 +143,26 @@ contract EscrowSettleTest is World {
         Settlement memory settlement = _prove(_one(request), prover);
         settlement.payee = STRANGER;
         vm.expectRevert(abi.encodeWithSelector(MockVerifier.NotProven.selector));
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
         settlement.payee = prover;
         settlement.requests[0].label += 1;
         vm.expectRevert(abi.encodeWithSelector(MockVerifier.NotProven.selector));
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
         settlement.requests[0].label -= 1;
         settlement.requests[0].outputDigest += 1;
         vm.expectRevert(abi.encodeWithSelector(MockVerifier.NotProven.selector));
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
         settlement.requests[0].outputDigest -= 1;
         // Proven, but for another consumer than the escrow.
         Settlement memory foreign = _settlement(_one(request), STRANGER);
-        mock.prove(classify, address(0x1234), foreign);
+        mock.prove(circuitOf[classify], address(0x1234), foreign);
         vm.expectRevert(abi.encodeWithSelector(MockVerifier.NotProven.selector));
-        escrow.settle(classify, foreign, _terms(_one(request)));
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        escrow.settle(classify, foreign, _terms(_one(request)), 0);
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
     }
 
     function _otherId(uint256 id, InferenceRequest memory other) private view returns (bytes memory) {
-        return abi.encodeWithSelector(InferenceEscrow.RequestIdMismatch.selector, 0, id, escrow.requestId(other));
+        return abi.encodeWithSelector(SettlementPayments.RequestIdMismatch.selector, 0, id, escrow.requestId(other));
     }
 
     /// Every term that the settler gives, changed.
@@ -166,7 +170,7 @@ contract EscrowSettleTest is World {
         InferenceRequest memory request = _request(1);
         uint256 id = _lock(request);
         Settlement memory settlement = _prove(_one(request), prover);
-        for (uint256 i = 0; i < 8; ++i) {
+        for (uint256 i = 0; i < 14; ++i) {
             InferenceRequest memory other = _request(1);
             if (i == 0) other.requester = STRANGER;
             if (i == 1) other.maxFee += 1;
@@ -176,10 +180,16 @@ contract EscrowSettleTest is World {
             if (i == 5) other.consumer = STRANGER;
             if (i == 6) other.consumerGas += 1;
             if (i == 7) other.salt += 1;
+            if (i == 8) other.routes = 2;
+            if (i == 9) other.minFee -= 1;
+            if (i == 10) other.rampStart += 1;
+            if (i == 11) other.rampTime += 1;
+            if (i == 12) other.acceptTime += 1;
+            if (i == 13) other.stake += 1;
             vm.expectRevert(_otherId(id, other));
-            escrow.settle(classify, settlement, _terms(_one(other)));
+            escrow.settle(classify, settlement, _terms(_one(other)), 0);
         }
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
     }
 
     function test_mismatches() public {
@@ -189,7 +199,7 @@ contract EscrowSettleTest is World {
         Settlement memory settlement = _settlement(requests, prover);
         settlement.requests[0].id += 1;
         _refused(
-            requests, settlement, abi.encodeWithSelector(InferenceEscrow.RequestIdMismatch.selector, 0, id + 1, id)
+            requests, settlement, abi.encodeWithSelector(SettlementPayments.RequestIdMismatch.selector, 0, id + 1, id)
         );
         settlement.requests[0].id -= 1;
         // Proven with another base, adapter or input: with the same terms that is another request.
@@ -209,16 +219,16 @@ contract EscrowSettleTest is World {
         _refused(requests, settlement, _otherId(id, other));
         settlement.requests[0].inputDigest -= 1;
         other.inputDigest -= 1;
-        settlement.requests[0].label = 1 << 88;
-        _refused(requests, settlement, abi.encodeWithSelector(InferenceEscrow.LabelTooLarge.selector, id, 1 << 88));
-        settlement.requests[0].label = (1 << 88) - 1;
+        settlement.requests[0].label = 1 << 80;
+        _refused(requests, settlement, abi.encodeWithSelector(SettlementPayments.LabelTooLarge.selector, id, 1 << 80));
+        settlement.requests[0].label = (1 << 80) - 1;
         mock.setGullible(true);
         other.kind = OUTPUT_EMBED;
         vm.expectRevert(_otherId(id, other));
-        escrow.settle(embed, settlement, _terms(requests));
-        escrow.settle(classify, settlement, _terms(requests));
-        (, uint256 label,) = escrow.resultOf(id);
-        assertEq(label, (1 << 88) - 1, "label");
+        escrow.settle(embed, settlement, _terms(requests), 0);
+        escrow.settle(classify, settlement, _terms(requests), 0);
+        (,, uint256 label,) = escrow.resultOf(id);
+        assertEq(label, (1 << 80) - 1, "label");
     }
 
     function test_counts() public {
@@ -227,17 +237,17 @@ contract EscrowSettleTest is World {
         InferenceRequest[] memory requests = new InferenceRequest[](2);
         (requests[0], requests[1]) = (request, _request(2));
         Settlement memory settlement = _settlement(_one(request), prover);
-        _refused(requests, settlement, abi.encodeWithSelector(InferenceEscrow.RequestCountMismatch.selector, 1, 2));
+        _refused(requests, settlement, abi.encodeWithSelector(SettlementPayments.RequestCountMismatch.selector, 1, 2));
     }
 
     function test_payee() public {
         InferenceRequest memory request = _request(1);
         _lock(request);
         Settlement memory settlement = _settlement(_one(request), address(0));
-        _refused(_one(request), settlement, abi.encodeWithSelector(InferenceEscrow.PayeeInvalid.selector, address(0)));
+        _refused(_one(request), settlement, abi.encodeWithSelector(SettlementPayments.PayeeInvalid.selector, address(0)));
         settlement.payee = address(escrow);
         _refused(
-            _one(request), settlement, abi.encodeWithSelector(InferenceEscrow.PayeeInvalid.selector, address(escrow))
+            _one(request), settlement, abi.encodeWithSelector(SettlementPayments.PayeeInvalid.selector, address(escrow))
         );
     }
 
@@ -249,7 +259,7 @@ contract EscrowSettleTest is World {
         _refused(
             _one(request),
             settlement,
-            abi.encodeWithSelector(InferenceEscrow.NotNamedProver.selector, id, prover, STRANGER)
+            abi.encodeWithSelector(SettlementPayments.NotNamedProver.selector, id, prover, STRANGER)
         );
         _settle(request, prover);
     }
@@ -265,42 +275,50 @@ contract EscrowSettleTest is World {
         assertEq(escrow.balances(address(open), prover), 6 ether, "paid");
     }
 
-    // Circuits
+    // Routes
 
-    function test_circuits() public {
+    function test_routes() public {
         InferenceRequest memory request = _request(1);
-        _lock(request);
-        bytes32 later = _addCircuit(OUTPUT_CLASSIFY, 2);
+        uint256 id = _lock(request);
+        bytes32 later = _addRoute(OUTPUT_CLASSIFY, 2);
         mock.setGullible(true);
         Settlement memory settlement = _settlement(_one(request), prover);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitNotEnabled.selector, later));
-        escrow.settle(later, settlement, _terms(_one(request)));
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.UnknownCircuit.selector, bytes32("none")));
-        escrow.enableCircuit("none");
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.RouteNotEnabled.selector, later));
+        escrow.settle(later, settlement, _terms(_one(request)), 0);
+        vm.expectRevert(abi.encodeWithSelector(VerifierRouter.UnknownRoute.selector, bytes32("none")));
+        escrow.enableRoute("none");
         vm.prank(STRANGER);
-        escrow.enableCircuit(later);
-        assertEq(escrow.circuits(later), 3, "ordinal");
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitAlreadyEnabled.selector, later));
-        escrow.enableCircuit(later);
-        // The request was locked before: its money does not depend on what was added since.
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(later, settlement, _terms(_one(request)));
-        request.salt = 2;
-        _lock(request);
+        escrow.enableRoute(later);
+        (uint8 ordinal, uint8 kind, bool known) = escrow.enabled(later);
+        assertTrue(ordinal == 2 && kind == OUTPUT_CLASSIFY && known, "enabled");
+        assertEq(escrow.liveRoutes(), 7, "live");
+        assertTrue(escrow.routes().length == 3 && escrow.routes()[2] == later, "list");
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.RouteAlreadyEnabled.selector, later));
+        escrow.enableRoute(later);
+        // The request was signed before: its money does not depend on what was added since.
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.RouteNotNamed.selector, id, ROUTES, 2));
+        escrow.settle(later, settlement, _terms(_one(request)), 0);
+        (request.salt, request.routes) = (2, 4);
+        id = _lock(request);
         settlement = _settlement(_one(request), prover);
-        escrow.settle(later, settlement, _terms(_one(request)));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.RouteNotNamed.selector, id, 4, 1));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
+        escrow.settle(later, settlement, _terms(_one(request)), 0);
+        (, bytes32 route,,) = escrow.resultOf(id);
+        assertTrue(route == later, "the route is kept");
     }
 
-    /// Anyone may enable a circuit, but none whose kind is withdrawn or none: nobody could make its proofs count.
-    function test_kindOfACircuit() public {
+    /// Anyone may enable a route, but none whose kind is withdrawn or none: nobody could make its proofs count.
+    function test_kindOfARoute() public {
         uint256[3] memory refused = [uint256(0), 3, 256 + OUTPUT_EMBED];
         for (uint256 i = 0; i < refused.length; ++i) {
-            bytes32 circuit = _addCircuit(refused[i], 2);
-            vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitKindInvalid.selector, circuit, refused[i]));
-            escrow.enableCircuit(circuit);
-            assertEq(escrow.circuits(circuit), 0, "ordinal");
+            bytes32 route = _addRoute(refused[i], 2);
+            vm.expectRevert(abi.encodeWithSelector(SettlementPayments.RouteKindInvalid.selector, route, refused[i]));
+            escrow.enableRoute(route);
+            (,, bool known) = escrow.enabled(route);
+            assertTrue(!known, "not enabled");
         }
-        assertEq(escrow.circuitCount(), CIRCUITS, "count");
+        assertEq(escrow.routes().length, 2, "count");
     }
 
     /// An embedding is paid for by proofs of its own kind only: the kind is in the request's id.
@@ -313,28 +331,29 @@ contract EscrowSettleTest is World {
         InferenceRequest memory other = _request(1);
         other.kind = OUTPUT_CLASSIFY;
         vm.expectRevert(_otherId(id, other));
-        escrow.settle(classify, settlement, _terms(_one(request)));
-        // The withdrawn kind, even if its circuit were enabled.
-        bytes32 withdrawn = _addCircuit(0, 2);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.CircuitNotEnabled.selector, withdrawn));
-        escrow.settle(withdrawn, settlement, _terms(_one(request)));
-        cheats.store(address(escrow), keccak256(abi.encode(withdrawn, uint256(7))), bytes32(uint256(1)));
-        assertEq(escrow.circuits(withdrawn), 1, "slot");
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
+        // The withdrawn kind, even if its route were enabled.
+        bytes32 withdrawn = _addRoute(0, 2);
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.RouteNotEnabled.selector, withdrawn));
+        escrow.settle(withdrawn, settlement, _terms(_one(request)), 0);
+        // Enabled, of kind 0, with ordinal 1.
+        cheats.store(address(escrow), keccak256(abi.encode(withdrawn, uint256(7))), bytes32(uint256(0x010001)));
+        (uint8 ordinal, uint8 kind, bool known) = escrow.enabled(withdrawn);
+        assertTrue(ordinal == 1 && kind == 0 && known, "slot");
         other.kind = 0;
         vm.expectRevert(_otherId(id, other));
-        escrow.settle(withdrawn, settlement, _terms(_one(request)));
-        escrow.settle(embed, settlement, _terms(_one(request)));
+        escrow.settle(withdrawn, settlement, _terms(_one(request)), 0);
+        escrow.settle(embed, settlement, _terms(_one(request)), 0);
         _assertStatus(id, Status.Settled, "by its own kind");
     }
 
-    function test_frozenCircuit() public {
+    function test_frozenRoute() public {
         InferenceRequest memory request = _request(1);
         _lock(request);
         Settlement memory settlement = _prove(_one(request), prover);
-        vm.prank(GOVERNANCE);
-        router.freeze(classify);
+        _freeze(classify);
         vm.expectRevert(abi.encodeWithSelector(VerifierRouter.Frozen.selector, classify));
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
         _advance(2 days);
         escrow.refund(request);
     }
@@ -355,13 +374,13 @@ contract EscrowSettleTest is World {
     function _assertSkips(
         InferenceRequest[] memory requests,
         Settlement memory settlement,
-        InferenceEscrow.Skip reason,
+        Skip reason,
         string memory what
     ) private {
         cheats.recordLogs();
-        escrow.settle(classify, settlement, _terms(requests));
+        escrow.settle(classify, settlement, _terms(requests), 0);
         Cheats.Log[] memory logs = cheats.getRecordedLogs();
-        assertTrue(logs[1].topics[0] == InferenceEscrow.RequestSkipped.selector, what);
+        assertTrue(logs[1].topics[0] == SettlementPayments.RequestSkipped.selector, what);
         assertEq(uint256(logs[1].topics[1]), settlement.requests[1].id, what);
         assertEq(abi.decode(logs[1].data, (uint256)), uint256(reason), what);
         _assertStatus(settlement.requests[0].id, Status.Settled, what);
@@ -372,7 +391,7 @@ contract EscrowSettleTest is World {
     function test_skipWhatIsNotLocked() public {
         InferenceRequest[] memory requests = _three();
         Settlement memory settlement = _prove(requests, prover);
-        _assertSkips(requests, settlement, InferenceEscrow.Skip.NotLocked, "never locked");
+        _assertSkips(requests, settlement, Skip.NotLocked, "never locked");
     }
 
     function test_skipCancelled() public {
@@ -381,7 +400,7 @@ contract EscrowSettleTest is World {
         Settlement memory settlement = _prove(requests, prover);
         vm.prank(requester);
         escrow.cancel(requests[1]);
-        _assertSkips(requests, settlement, InferenceEscrow.Skip.NotLocked, "cancelled");
+        _assertSkips(requests, settlement, Skip.NotLocked, "cancelled");
     }
 
     function test_skipRefunded() public {
@@ -390,7 +409,7 @@ contract EscrowSettleTest is World {
         Settlement memory settlement = _prove(requests, prover);
         _advance(11);
         escrow.refund(requests[1]);
-        _assertSkips(requests, settlement, InferenceEscrow.Skip.NotLocked, "refunded");
+        _assertSkips(requests, settlement, Skip.NotLocked, "refunded");
     }
 
     function test_skipSettled() public {
@@ -398,7 +417,7 @@ contract EscrowSettleTest is World {
         _lock(requests[1]);
         Settlement memory settlement = _prove(requests, prover);
         _settle(requests[1], STRANGER);
-        _assertSkips(requests, settlement, InferenceEscrow.Skip.NotLocked, "settled");
+        _assertSkips(requests, settlement, Skip.NotLocked, "settled");
     }
 
     function test_skipExpired() public {
@@ -406,29 +425,29 @@ contract EscrowSettleTest is World {
         _lock(requests[1]);
         Settlement memory settlement = _prove(requests, prover);
         _advance(11);
-        _assertSkips(requests, settlement, InferenceEscrow.Skip.Expired, "expired");
+        _assertSkips(requests, settlement, Skip.Expired, "expired");
     }
 
     function test_skipOtherFee() public {
         InferenceRequest[] memory requests = _three();
         Settlement memory settlement = _prove(requests, prover);
         _lock(requests[1], FEE - 1);
-        _assertSkips(requests, settlement, InferenceEscrow.Skip.OtherFee, "locked with another fee");
+        _assertSkips(requests, settlement, Skip.OtherFee, "locked with another fee");
     }
 
     function test_nothingPayable() public {
         InferenceRequest memory request = _request(1);
         _lock(request);
         Settlement memory settlement = _prove(_one(request), prover);
-        escrow.settle(classify, settlement, _terms(_one(request)));
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(classify, settlement, _terms(_one(request)));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.TooFewPayable.selector, 0, 0));
+        escrow.settle(classify, settlement, _terms(_one(request)), 0);
         InferenceRequest[] memory none = new InferenceRequest[](0);
         settlement = _prove(_one(request), prover);
         settlement.requests = _none();
         mock.setGullible(true);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NothingPayable.selector));
-        escrow.settle(classify, settlement, _terms(none));
+        vm.expectRevert(abi.encodeWithSelector(SettlementPayments.TooFewPayable.selector, 0, 0));
+        escrow.settle(classify, settlement, _terms(none), 0);
     }
 
     function _none() private pure returns (Request[] memory) {
@@ -459,7 +478,7 @@ contract EscrowSettleTest is World {
         _settle(request, prover);
         assertEq(consumer.calls(), 1, "called");
         assertEq(consumer.lastLabel(), 3, "label");
-        (,, uint256 outputDigest) = escrow.resultOf(escrow.requestId(request));
+        (,,, uint256 outputDigest) = escrow.resultOf(escrow.requestId(request));
         assertEq(consumer.lastDigest(), outputDigest, "output digest");
         assertTrue(consumer.gasSeen() > 199_000 && consumer.gasSeen() <= 200_000, "gas");
     }
@@ -476,12 +495,12 @@ contract EscrowSettleTest is World {
                 modes[i],
                 address(escrow),
                 i % 2 == 0
-                    ? abi.encodeCall(InferenceEscrow.settle, (classify, settlement, _terms(_one(request))))
+                    ? abi.encodeCall(InferenceEscrow.settle, (classify, settlement, _terms(_one(request)), 0))
                     : abi.encodeCall(InferenceEscrow.refund, (request))
             );
             uint256 owed = escrow.balances(address(open), prover);
             uint256 before = gasleft();
-            escrow.settle(classify, settlement, _terms(_one(request)));
+            escrow.settle(classify, settlement, _terms(_one(request)), 0);
             assertTrue(before - gasleft() < 350_000, "gas");
             _assertStatus(id, Status.Settled, vm.toString(i));
             assertEq(escrow.balances(address(open), prover), owed + 6 ether, vm.toString(i));
@@ -516,7 +535,7 @@ contract EscrowSettleTest is World {
         InferenceRequest memory request = _consumed(consumer, 500_000);
         Settlement memory settlement = _prove(_one(request), prover);
         (bool ok,) = address(escrow).call{gas: supplied}(
-            abi.encodeCall(escrow.settle, (classify, settlement, _terms(_one(request))))
+            abi.encodeCall(escrow.settle, (classify, settlement, _terms(_one(request)), 0))
         );
         if (ok) {
             assertEq(consumer.calls(), 1, "called");
@@ -531,9 +550,9 @@ contract EscrowSettleTest is World {
         InferenceRequest memory request = _consumed(consumer, 500_000);
         Settlement memory settlement = _prove(_one(request), prover);
         (bool ok, bytes memory reason) = address(escrow).call{gas: 600_000}(
-            abi.encodeCall(escrow.settle, (classify, settlement, _terms(_one(request))))
+            abi.encodeCall(escrow.settle, (classify, settlement, _terms(_one(request)), 0))
         );
-        assertTrue(!ok && bytes4(reason) == InferenceEscrow.CallbackGas.selector, "refused");
+        assertTrue(!ok && bytes4(reason) == SettlementPayments.CallbackGas.selector, "refused");
     }
 
     /// The least gas with which a settlement succeeds still gives the consumer all of its own.
@@ -541,7 +560,7 @@ contract EscrowSettleTest is World {
         Puppet consumer = new Puppet();
         InferenceRequest memory request = _consumed(consumer, 500_000);
         Settlement memory settlement = _prove(_one(request), prover);
-        bytes memory data = abi.encodeCall(escrow.settle, (classify, settlement, _terms(_one(request))));
+        bytes memory data = abi.encodeCall(escrow.settle, (classify, settlement, _terms(_one(request)), 0));
         uint256 fails = 500_000;
         uint256 succeeds = 1_100_000;
         while (succeeds - fails > 50) {
@@ -563,23 +582,15 @@ contract EscrowSettleTest is World {
         cheats.deal(requester, 100 ether);
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(LabelConsumer.NotOwner.selector, STRANGER));
-        consumer.ask{value: FEE}(base, adapters[0], 77, CIRCUITS, uint64(clock + 100), 1);
+        consumer.ask{value: FEE}(_request(1));
+        InferenceRequest memory request = _request(1);
+        (request.inputDigest, request.deadline) = (77, uint64(clock + 100));
+        // What is the contract's is not asked for.
+        (request.kind, request.token, request.consumer) = (OUTPUT_EMBED, address(open), STRANGER);
         vm.prank(requester);
-        uint256 id = consumer.ask{value: FEE}(base, adapters[0], 77, CIRCUITS, uint64(clock + 100), 1);
-        InferenceRequest memory request = InferenceRequest({
-            requester: address(consumer),
-            base: base,
-            adapter: adapters[0],
-            inputDigest: 77,
-            kind: OUTPUT_CLASSIFY,
-            maxFee: FEE,
-            token: address(0),
-            deadline: uint64(clock + 100),
-            prover: address(0),
-            consumer: address(consumer),
-            consumerGas: consumer.CONSUMER_GAS(),
-            salt: 1
-        });
+        uint256 id = consumer.ask{value: FEE}(request);
+        (request.requester, request.kind, request.token) = (address(consumer), OUTPUT_CLASSIFY, address(0));
+        (request.consumer, request.consumerGas) = (address(consumer), consumer.CONSUMER_GAS());
         assertEq(escrow.requestId(request), id, "id");
         vm.expectRevert(abi.encodeWithSelector(LabelConsumer.NotEscrow.selector, address(this)));
         consumer.onInference(id, 1, 1);
@@ -596,14 +607,57 @@ contract EscrowSettleTest is World {
         (, known,) = consumer.answers(other);
         assertTrue(!known, "not asked");
         // An unanswered question's money comes back.
-        vm.prank(requester);
-        consumer.ask{value: FEE}(base, adapters[0], 78, CIRCUITS, uint64(clock + 100), 2);
         (request.inputDigest, request.salt) = (78, 2);
+        vm.prank(requester);
+        consumer.ask{value: FEE}(request);
         _advance(101);
         escrow.refund(request);
         uint256 before = requester.balance;
         vm.prank(requester);
         consumer.withdraw();
         assertEq(requester.balance - before, FEE, "refund");
+    }
+
+    /// The example takes questions back, and what a prover lost to it for not answering.
+    function test_exampleConsumerTakesBack() public {
+        vm.prank(requester);
+        LabelConsumer consumer = new LabelConsumer(escrow);
+        cheats.deal(requester, 100 ether);
+        InferenceRequest memory request = _request(1);
+        (request.acceptTime, request.stake, request.minFee) = (100, 3, 1);
+        vm.prank(requester);
+        consumer.ask{value: FEE}(request);
+        (request.requester, request.token) = (address(consumer), address(0));
+        (request.consumer, request.consumerGas) = (address(consumer), consumer.CONSUMER_GAS());
+        cheats.startPrank(prover);
+        open.approve(address(escrow.stakes()), 3);
+        escrow.stakes().deposit(prover, 3);
+        cheats.stopPrank();
+        vm.prank(prover);
+        escrow.accept(request);
+        _advance(1 days + 1);
+        escrow.refund(request);
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(LabelConsumer.NotOwner.selector, STRANGER));
+        consumer.withdrawStakes();
+        uint256 before = open.balanceOf(requester);
+        vm.prank(requester);
+        consumer.withdrawStakes();
+        assertEq(open.balanceOf(requester) - before, 1, "half of the stake, rounded down");
+        // The second question is taken back.
+        request = _request(2);
+        vm.prank(requester);
+        consumer.ask{value: FEE}(request);
+        (request.requester, request.token) = (address(consumer), address(0));
+        (request.consumer, request.consumerGas) = (address(consumer), consumer.CONSUMER_GAS());
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(LabelConsumer.NotOwner.selector, STRANGER));
+        consumer.cancel(request);
+        vm.prank(requester);
+        consumer.cancel(request);
+        before = requester.balance;
+        vm.prank(requester);
+        consumer.withdraw();
+        assertEq(requester.balance - before, 2 * uint256(FEE), "both fees");
     }
 }

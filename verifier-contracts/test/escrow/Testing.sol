@@ -11,10 +11,16 @@ library Testing {
             InferenceRequest memory request = requests[i];
             all[i] = RequestTerms({
                 requester: request.requester,
+                routes: request.routes,
                 maxFee: request.maxFee,
+                minFee: request.minFee,
+                rampStart: request.rampStart,
+                rampTime: request.rampTime,
                 token: request.token,
                 deadline: request.deadline,
                 prover: request.prover,
+                acceptTime: request.acceptTime,
+                stake: request.stake,
                 consumer: request.consumer,
                 consumerGas: request.consumerGas,
                 salt: request.salt

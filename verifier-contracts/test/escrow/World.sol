@@ -15,7 +15,10 @@ import {FAMILY_ENCODER, TAG_ADAPTER, TAG_BASE} from "../../src/Records.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
 import {Request, Settlement} from "../../src/Settlement.sol";
 import {KEY_OCCUPIED, KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
+import {PrepaidEscrow} from "../../src/PrepaidEscrow.sol";
+import {ProverStakes} from "../../src/ProverStakes.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
+import {BurnableOpen} from "./BurnableOpen.sol";
 import {Fixture} from "../Fixture.sol";
 import {vm} from "../Vm.sol";
 import {cheats} from "./Cheats.sol";
@@ -34,18 +37,24 @@ abstract contract World is Fixture {
     address internal constant RELAYER = address(0x4e1);
     address internal constant STRANGER = address(0x57a);
     uint96 internal constant FEE = 10 ether;
-    /// Circuits that are enabled at first.
-    uint16 internal constant CIRCUITS = 2;
+    /// Routes that are enabled at first, by their ordinals: embedding 0, classifying 1.
+    uint256 internal constant ROUTES = 3;
+    address internal constant GUARDIAN = address(0x6a4d);
 
     OpenToken internal open;
     ModelRegistry internal models;
     VerifierRouter internal router;
     InferenceEscrow internal escrow;
+    ProverStakes internal stakes;
+    /// Of the tests that ask for it.
+    PrepaidEscrow internal prepaid;
     MockVerifier internal mock;
     address internal requester;
     address internal prover;
+    /// Routes.
     bytes32 internal embed;
     bytes32 internal classify;
+    mapping(bytes32 route => bytes32) internal circuitOf;
     uint256 internal architecture;
     uint256 internal base;
     uint24 internal baseLine;
@@ -62,7 +71,7 @@ abstract contract World is Fixture {
         requester = cheats.addr(REQUESTER_KEY);
         prover = cheats.addr(PROVER_KEY);
         // By artifact: a test that contained all contracts' code would not fit into a transaction.
-        open = OpenToken(cheats.deployCode("OpenToken.sol:OpenToken", abi.encode(address(this))));
+        open = OpenToken(cheats.deployCode("BurnableOpen.sol:BurnableOpen", abi.encode(address(this))));
         registry = CommitmentRegistry(cheats.deployCode("CommitmentRegistry.sol:CommitmentRegistry"));
         models = ModelRegistry(
             cheats.deployCode(
@@ -79,15 +88,18 @@ abstract contract World is Fixture {
             )
         );
         router =
-            VerifierRouter(cheats.deployCode("VerifierRouter.sol:VerifierRouter", abi.encode(GOVERNANCE, address(0))));
+            VerifierRouter(
+                cheats.deployCode("VerifierRouter.sol:VerifierRouter", abi.encode(GOVERNANCE, GUARDIAN, open))
+            );
         escrow = InferenceEscrow(
             cheats.deployCode("InferenceEscrow.sol:InferenceEscrow", abi.encode(GOVERNANCE, router, models))
         );
+        stakes = escrow.stakes();
         mock = new MockVerifier();
-        embed = _addCircuit(OUTPUT_EMBED, 1);
-        classify = _addCircuit(OUTPUT_CLASSIFY, 1);
-        escrow.enableCircuit(embed);
-        escrow.enableCircuit(classify);
+        embed = _addRoute(OUTPUT_EMBED, 1);
+        classify = _addRoute(OUTPUT_CLASSIFY, 1);
+        escrow.enableRoute(embed);
+        escrow.enableRoute(classify);
         address[8] memory actors =
             [requester, prover, BASE_OWNER, ADAPTER_OWNER, RELAYER, STRANGER, GOVERNANCE, TREASURY];
         for (uint256 i = 0; i < actors.length; ++i) {
@@ -97,6 +109,8 @@ abstract contract World is Fixture {
             open.approve(address(escrow), type(uint256).max);
             vm.prank(actors[i]);
             open.approve(address(models), type(uint256).max);
+            vm.prank(actors[i]);
+            open.approve(address(stakes), type(uint256).max);
         }
         string memory json = _read("settlement-classify-1");
         (architecture,) = _publishArchitecture(json, BASE_OWNER);
@@ -108,18 +122,66 @@ abstract contract World is Fixture {
         vm.resumeGasMetering();
     }
 
-    // Circuits
+    /// The second escrow, with the same routes by the same ordinals.
+    function _deployPrepaid() internal {
+        prepaid = PrepaidEscrow(
+            cheats.deployCode("PrepaidEscrow.sol:PrepaidEscrow", abi.encode(GOVERNANCE, router, models))
+        );
+        prepaid.enableRoute(embed);
+        prepaid.enableRoute(classify);
+        address[5] memory actors = [requester, prover, RELAYER, STRANGER, GOVERNANCE];
+        for (uint256 i = 0; i < actors.length; ++i) {
+            vm.prank(actors[i]);
+            open.approve(address(prepaid), type(uint256).max);
+        }
+    }
 
-    function _addCircuit(uint256 kind, uint256 salt) internal returns (bytes32 circuit) {
+    /// OPEN of the prover's own, put up.
+    function _stake(address by, uint256 amount) internal {
+        vm.prank(by);
+        stakes.deposit(by, amount);
+    }
+
+    function _accept(InferenceRequest memory request, address by) internal {
+        vm.prank(by);
+        escrow.accept(request);
+    }
+
+    // Routes
+
+    function _key(uint256 kind, uint256 salt) internal returns (bytes32 circuit, address key) {
         bytes memory content = new bytes(KEY_OCCUPIED);
-        assembly {
+        assembly ("memory-safe") {
             mstore(add(add(content, 0x20), KEY_OUTPUT_KIND), kind)
             mstore(add(content, 0x20), salt)
         }
         circuit = keccak256(content);
-        address key = DataContract.store(content);
+        key = DataContract.store(content);
+    }
+
+    /// Of a circuit of its own, with the present mock. It counts at once in the router's first hour.
+    function _addRoute(uint256 kind, uint256 salt) internal returns (bytes32 route) {
+        (bytes32 circuit, address key) = _key(kind, salt);
+        return _addRoute(circuit, key, 5_000_000);
+    }
+
+    function _addRoute(bytes32 circuit, address key, uint32 gasCap) internal returns (bytes32 route) {
+        address owner = router.owner();
+        vm.prank(owner);
+        route = router.add(circuit, address(mock), key, gasCap);
+        circuitOf[route] = circuit;
+    }
+
+    function _freeze(bytes32 route) internal {
         vm.prank(GOVERNANCE);
-        router.add(circuit, address(mock), key, 5_000_000);
+        router.freeze(route);
+    }
+
+    function _pause(bytes32 route, uint40 duration) internal {
+        bytes32[] memory paused = new bytes32[](1);
+        paused[0] = route;
+        vm.prank(GUARDIAN);
+        router.pause(paused, duration);
     }
 
     // Publishing
@@ -232,10 +294,16 @@ abstract contract World is Fixture {
             adapter: adapters[0],
             inputDigest: uint256(keccak256(abi.encode(salt))) % R,
             kind: OUTPUT_CLASSIFY,
+            routes: ROUTES,
             maxFee: FEE,
+            minFee: FEE,
+            rampStart: 0,
+            rampTime: 0,
             token: address(open),
             deadline: uint64(clock + 1 days),
             prover: address(0),
+            acceptTime: 0,
+            stake: 0,
             consumer: address(0),
             consumerGas: 0,
             salt: salt
@@ -274,9 +342,8 @@ abstract contract World is Fixture {
     /// Locks as the requester.
     function _lock(InferenceRequest memory request, uint96 fee) internal returns (uint256 id) {
         uint256 value = request.token == address(0) ? fee : 0;
-        uint16 trusted = escrow.circuitCount();
         vm.prank(request.requester);
-        return escrow.lock{value: value}(request, fee, trusted, "");
+        return escrow.lock{value: value}(request, fee, address(0), "");
     }
 
     function _lock(InferenceRequest memory request) internal returns (uint256 id) {
@@ -317,19 +384,23 @@ abstract contract World is Fixture {
         }
     }
 
-    function _circuit(InferenceRequest[] memory requests) internal view returns (bytes32) {
+    function _route(InferenceRequest[] memory requests) internal view returns (bytes32) {
         return requests[0].kind == OUTPUT_CLASSIFY ? classify : embed;
+    }
+
+    function _proven(bytes32 route, Settlement memory settlement) internal {
+        mock.prove(circuitOf[route], address(escrow), settlement);
     }
 
     function _prove(InferenceRequest[] memory requests, address payee) internal returns (Settlement memory settlement) {
         settlement = _settlement(requests, payee);
-        mock.prove(_circuit(requests), address(escrow), settlement);
+        _proven(_route(requests), settlement);
     }
 
     /// Proves and settles.
     function _settle(InferenceRequest[] memory requests, address payee) internal {
         Settlement memory settlement = _prove(requests, payee);
-        escrow.settle(_circuit(requests), settlement, _terms(requests));
+        escrow.settle(_route(requests), settlement, _terms(requests), 0);
     }
 
     function _settle(InferenceRequest memory request, address payee) internal {
@@ -339,7 +410,7 @@ abstract contract World is Fixture {
     // What is seen
 
     function _status(uint256 id) internal view returns (Status status) {
-        (status,,) = escrow.resultOf(id);
+        (status,,,) = escrow.resultOf(id);
     }
 
     function _assertStatus(uint256 id, Status expected, string memory what) internal view {

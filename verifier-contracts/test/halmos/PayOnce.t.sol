@@ -45,8 +45,15 @@ contract StubRouter {
         _key = key;
     }
 
-    function routes(bytes32) external view returns (address, uint64, bool, address, bytes32) {
-        return (address(this), 1, false, _key, address(this).codehash);
+    function servedKey(bytes32 route) external view returns (bytes32, address) {
+        return (route, _key);
+    }
+
+    /// Any time: stakes are given back or divided.
+    uint40 public lastStop;
+
+    function setLastStop(uint40 lastStop_) external {
+        lastStop = lastStop_;
     }
 
     function check(bytes32, Settlement calldata) external pure {}
@@ -71,14 +78,15 @@ contract PayOnceCheck {
             VerifierRouter(address(new StubRouter(DataContract.store(content)))),
             ModelRegistry(address(_models))
         );
-        _escrow.enableCircuit("circuit");
+        _escrow.enableRoute("route");
         cheats.warp(START);
     }
 
     function _request() private pure returns (InferenceRequest memory request) {
         request.requester = REQUESTER;
         (request.base, request.adapter, request.inputDigest, request.kind) = (1, 2, 3, OUTPUT_CLASSIFY);
-        (request.maxFee, request.deadline) = (type(uint96).max, DEADLINE);
+        (request.maxFee, request.minFee, request.deadline) = (type(uint96).max, type(uint96).max, DEADLINE);
+        request.routes = 1;
     }
 
     /// The call of a kind, with success.
@@ -93,13 +101,13 @@ contract PayOnceCheck {
             settlement.requests = new Request[](1);
             settlement.requests[0] = Request(id, fee, 2, 3, 4, 5);
             settlement.witness = new Point[](0);
-            data = abi.encodeCall(InferenceEscrow.settle, ("circuit", settlement, Testing.terms(requests)));
+            data = abi.encodeCall(InferenceEscrow.settle, ("route", settlement, Testing.terms(requests), 0));
         } else if (kind == 1) {
             data = abi.encodeCall(InferenceEscrow.refund, (requests[0]));
         } else if (kind == 2) {
             data = abi.encodeCall(InferenceEscrow.cancel, (requests[0]));
         } else {
-            data = abi.encodeCall(InferenceEscrow.refuse, (requests[0], 1, ""));
+            data = abi.encodeCall(InferenceEscrow.refuse, (requests[0], 1, 0, ""));
         }
         vm.prank(caller);
         (ok,) = address(_escrow).call(data);
@@ -126,7 +134,7 @@ contract PayOnceCheck {
         _models.setShares(shares[0], shares[1], shares[2]);
         cheats.deal(REQUESTER, fee);
         vm.prank(REQUESTER);
-        uint256 id = _escrow.lock{value: fee}(_request(), fee, 1, "");
+        uint256 id = _escrow.lock{value: fee}(_request(), fee, address(0), "");
         if (accepted) {
             vm.prank(callers[0]);
             _escrow.accept(_request());
@@ -138,7 +146,7 @@ contract PayOnceCheck {
         assert(!(first && second));
         uint256 credited = _escrow.balances(address(0), REQUESTER) + _escrow.balances(address(0), payees[0])
             + _escrow.balances(address(0), payees[1]) + _model(5) + _model(7);
-        (Status status,,) = _escrow.resultOf(id);
+        (Status status,,,) = _escrow.resultOf(id);
         bool open = status == Status.Locked || status == Status.Accepted;
         assert(open == !(first || second));
         assert(credited == (open ? 0 : fee));

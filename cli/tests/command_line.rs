@@ -632,7 +632,7 @@ fn bases_with_other_tables_are_refused() {
     assert!(!WORLD.path("none.vk").exists());
 }
 
-/// A prover works for requests only that it has accepted, and whose locks trust the circuit that will settle them.
+/// A prover works for requests only that it has accepted, and that name a route of the circuit that will settle them.
 #[test]
 fn requests_that_would_not_be_paid_are_not_bound() {
     let node = start_node();
@@ -655,21 +655,27 @@ fn requests_that_would_not_be_paid_are_not_bound() {
         );
     }
     let sign = "request sign --contracts deployed.json --key-file c2.key --base base.vk --text hello --max-fee 1";
-    run(&format!("{sign} -o few.json"), 0);
-    run(&format!("request lock {at} --key-file c2.key --circuits 1 few.json"), 0);
+    let routes = run(&format!("chain routes {at}"), 0)["routes"].clone();
+    let id = |at: usize| routes[at]["route"].as_str().unwrap().to_owned();
+    assert!(routes.as_array().unwrap().iter().all(|route| route["pinned"] == true && route["state"] == "live"));
+    run(&format!("{sign} --route {} -o few.json", id(0)), 0);
+    run(&format!("request lock {at} --key-file c2.key few.json"), 0);
     run(&format!("{sign} -o all.json"), 0);
     let locked = run(&format!("request lock {at} --key-file c2.key --permit all.json"), 0);
-    assert_eq!((&locked["circuits"], &locked["steps"].as_array().map(Vec::len)), (&json!(2), &Some(1)));
+    assert_eq!((&locked["routes"], &locked["steps"].as_array().map(Vec::len)), (&json!([0, 1]), &Some(1)));
+    run(&format!("{sign} --route {} -o wrong.json", id(1)), 0);
+    let lock = format!("request lock {at} --key-file c2.key wrong.json");
+    let wrong = run(&lock, 1)["message"].clone();
+    assert!(wrong.as_str().unwrap().contains("all routes that the request names are frozen, or of another kind of output"));
 
     let bind = format!("request bind {at} --payee {prover} --base base.vk -o bound.json");
     refused(&format!("{bind} all.json"), "has not accepted");
-    for request in ["few", "all"] {
-        run(&format!("request accept {at} --key-file c3.key {request}.json"), 0);
-    }
+    let accepted = run(&format!("request accept {at} --key-file c3.key few.json all.json"), 0);
+    assert_eq!((&accepted["accepted"], &accepted["requests"][1]["status"]), (&json!(2), &json!("accepted")));
     run(&format!("{bind} all.json"), 0);
-    refused(&format!("{bind} few.json"), "trusts the escrow's first 1 circuits, not number 2");
-    refused(&format!("{bind} --settlement-key classify.vk few.json"), "not number 2");
-    refused(&format!("{bind} all.json few.json"), "not number 2");
+    run(&format!("{bind} few.json all.json"), 0);
+    refused(&format!("{bind} --settlement-key classify.vk few.json"), "names the routes 0x1, none of 0x2");
+    refused(&format!("{bind} --margin 601 all.json"), "is accepted by the payee until");
     run(&format!("{bind} --settlement-key embed.vk all.json few.json"), 0);
 
     // As it was signed when embeddings were kind 0.
@@ -698,6 +704,123 @@ fn requests_that_would_not_be_paid_are_not_bound() {
     refused(&format!("{bind} --settlement-key old.vk all.json"), "are withdrawn");
     let register = format!("chain register {at} --key-file c1.key --base base.vk --insecure-dev-srs");
     refused(&format!("{register} --settlement-key old.vk"), "are withdrawn");
+}
+
+/// A requester trusts the routes that its file of addresses pins, and no other.
+#[test]
+fn routes_are_pinned_paused_and_frozen() {
+    let node = start_node();
+    let [_, requester, guardian] = ["e1", "e2", "e3"].map(account);
+    let at = format!("{node} --contracts pinned.json");
+    let run = |line: &str, code: i32| WORLD.line(&format!("{line} --json")).expect(code).json();
+    let refused = |line: &str, code: i32, words: &str| {
+        let message = run(line, code)["message"].clone();
+        assert!(message.as_str().is_some_and(|message| message.contains(words)), "{line}: {message}");
+    };
+    run(&format!("chain deploy {node} --key-file e1.key --guardian {guardian} -o pinned.json"), 0);
+    run(&format!("transfer {at} --key-file e1.key --to {requester} --amount 10"), 0);
+    run(&format!("chain publish {at} --key-file e1.key --base base.vk --insecure-dev-srs"), 0);
+    let sign = "request sign --contracts pinned.json --key-file e2.key --base base.vk --text hello --max-fee 1";
+    refused(&format!("{sign} -o none.json"), 2, "pins no route");
+    let key = "settlement-key --base base.vk --requests 1 --tokens 16 --embed --srs dev.srs --insecure-dev-srs";
+    run(&format!("{key} -o pinned.vk"), 0);
+    let register = format!("chain register {at} --key-file e1.key --base base.vk --insecure-dev-srs");
+    run(&format!("{register} --settlement-key pinned.vk --srs dev.srs"), 0);
+    let route = run(&format!("chain routes {at}"), 0)["routes"][0]["route"].as_str().unwrap().to_owned();
+    run(&format!("{sign} -o own.json"), 0);
+    refused(&format!("{sign} --route 0x{} -o other.json", "77".repeat(32)), 2, "does not pin the route 0x7777");
+
+    // Somebody else's file pins nothing yet.
+    let mut bare: Value = serde_json::from_slice(&WORLD.read("pinned.json")).unwrap();
+    bare.as_object_mut().unwrap().remove("routes");
+    WORLD.write("bare.json", bare.to_string());
+    let other = format!("{node} --contracts bare.json");
+    refused(&format!("request lock {other} --key-file e2.key own.json"), 2, "which bare.json does not pin");
+    run(&format!("chain pin {other} --route {route}"), 0);
+    run(&format!("chain pin {other} --route {route}"), 0);
+    assert_eq!(run(&format!("chain routes {other}"), 0)["routes"][0]["pinned"], true);
+    let back = account("e4");
+    let locked = run(&format!("request lock {other} --key-file e2.key --refund-to {back} own.json"), 0);
+    assert_eq!(locked["routes"], json!([0]));
+    let status = run(&format!("request status {at} own.json"), 0);
+    assert_eq!((&status["payer"], &status["accepted_until"]), (&json!(back), &Value::Null));
+
+    refused(&format!("chain pause {at} --key-file e1.key --route {route} --seconds 60"), 1, "is not the guardian");
+    refused(&format!("chain pause {at} --key-file e3.key --route {route} --seconds 604801"), 1, "1 to 604800 seconds");
+    run(&format!("chain pause {at} --key-file e3.key --route {route} --seconds 600"), 0);
+    assert_eq!(run(&format!("chain routes {at}"), 0)["routes"][0]["state"], "paused");
+    run(&format!("{sign} -o later.json"), 0);
+    refused(&format!("request lock {at} --key-file e2.key later.json"), 2, "is paused");
+    run(&format!("chain resume {at} --key-file e3.key --route {route}"), 0);
+    run(&format!("request lock {at} --key-file e2.key later.json"), 0);
+    run(&format!("request accept {at} --key-file e3.key later.json"), 0);
+    refused(&format!("request cancel {at} --key-file e2.key later.json"), 1, "whose acceptance holds until");
+    refused(&format!("chain freeze {at} --key-file e3.key --route {route} --for-good"), 1, "is not the owner");
+    run(&format!("chain freeze {at} --key-file e1.key --route {route} --for-good"), 0);
+    assert_eq!(run(&format!("chain routes {at}"), 0)["routes"][0]["state"], "frozen");
+    run(&format!("{sign} -o dead.json"), 0);
+    refused(&format!("request lock {at} --key-file e2.key dead.json"), 2, "is frozen");
+    // What nothing can settle any more is cancelled, though a prover has accepted it.
+    assert_eq!(run(&format!("request cancel {at} --key-file e2.key later.json"), 0)["was_accepted"], true);
+}
+
+/// Stakes and deposits, and requests that use them.
+#[test]
+fn stakes_and_deposits_are_put_up_and_taken_back() {
+    let node = start_node();
+    let [_, requester, prover] = ["f1", "f2", "f3"].map(account);
+    let at = format!("{node} --contracts money.json");
+    let run = |line: &str, code: i32| WORLD.line(&format!("{line} --json")).expect(code).json();
+    let refused = |line: &str, code: i32, words: &str| {
+        let message = run(line, code)["message"].clone();
+        assert!(message.as_str().is_some_and(|message| message.contains(words)), "{line}: {message}");
+    };
+    run(&format!("chain deploy {node} --key-file f1.key -o money.json"), 0);
+    for to in [&requester, &prover] {
+        run(&format!("transfer {at} --key-file f1.key --to {to} --amount 10"), 0);
+    }
+    run(&format!("chain publish {at} --key-file f1.key --base base.vk --insecure-dev-srs"), 0);
+    run("settlement-key --base base.vk --requests 1 --tokens 16 --embed --srs dev.srs --insecure-dev-srs -o money.vk", 0);
+    let register = format!("chain register {at} --key-file f1.key --base base.vk --insecure-dev-srs --srs dev.srs");
+    run(&format!("{register} --settlement-key money.vk"), 0);
+    let sign = "request sign --contracts money.json --key-file f2.key --base base.vk --text hello --max-fee 2";
+    refused(&format!("{sign} --min-fee 1 --ramp 60 -o open.json"), 2, "anyone could fix the lowest price");
+    refused(&format!("{sign} --min-fee 3 --ramp 60 --stake 1 -o open.json"), 2, "--min-fee is above --max-fee");
+    refused(&format!("{sign} --stake 1 --accept-time 0 -o open.json"), 2, "needs an --accept-time");
+    refused(&format!("{sign} --stake 1 --accept-time 3600 -o open.json"), 2, "must end before --within");
+    run(&format!("{sign} --min-fee 1 --ramp 60 --stake 1 -o staked.json"), 0);
+    run(&format!("request lock {at} --key-file f2.key staked.json"), 0);
+    let accept = format!("request accept {at} --key-file f3.key staked.json");
+    refused(&accept, 1, "has put up 0 of OPEN's smallest unit");
+    let open = 1_000_000_000_000_000_000u64;
+    let deposited = run(&format!("stake deposit {at} --key-file f3.key --amount 1.5"), 0);
+    assert_eq!(deposited["free"], (open / 2 * 3).to_string());
+    let accepted = run(&accept, 0);
+    let fee: u64 = accepted["fee"].as_str().unwrap().parse().unwrap();
+    assert!((open..2 * open).contains(&fee) && accepted["accepted_until"].is_u64(), "{accepted}");
+    assert_eq!(run(&format!("stake show {at} --prover {prover}"), 0)["free"], (open / 2).to_string());
+    refused(&format!("stake withdraw {at} --key-file f3.key --amount 1"), 1, "are needed");
+    run(&format!("stake withdraw {at} --key-file f3.key --amount 0.5"), 0);
+
+    let deposit = format!("prepaid deposit {at} --key-file f2.key --prover {prover} --amount 3");
+    assert_eq!(run(&deposit, 0)["amount"], (3 * open).to_string());
+    run(&format!("{sign} --prepaid --prover {prover} --min-fee 1 --ramp 60 -o prepaid.json"), 0);
+    let status = run(&format!("request status {at} prepaid.json"), 0);
+    assert_eq!((&status["status"], &status["deposit"]), (&json!("prepaid"), &json!((3 * open).to_string())));
+    refused(&format!("request lock {at} --key-file f2.key prepaid.json"), 2, "is prepaid");
+    refused(&format!("request cancel {at} --key-file f2.key prepaid.json"), 2, "is prepaid");
+    let bind = format!("request bind {at} --payee {prover} --base base.vk -o prepaid.bound.json");
+    let bound = run(&format!("{bind} prepaid.json"), 0)["binding"].clone();
+    let addresses: Value = serde_json::from_slice(&WORLD.read("money.json")).unwrap();
+    let consumer = bound["consumer"].as_str().unwrap().to_lowercase();
+    assert_eq!(consumer, addresses["prepaid_escrow"].as_str().unwrap().to_lowercase());
+    refused(&format!("{bind} prepaid.json staked.json"), 3, "by another escrow than the first");
+    let leave = |what: &str| format!("prepaid {what} {at} --key-file f2.key --prover {prover}");
+    run(&leave("leave"), 0);
+    refused(&leave("take"), 1, "can be taken back from");
+    run(&leave("stay"), 0);
+    let shown = run(&format!("prepaid show {at} --requester {requester} --prover {prover}"), 0);
+    assert_eq!((&shown["leaving_at"], &shown["amount"]), (&Value::Null, &json!((3 * open).to_string())));
 }
 
 #[test]
@@ -777,6 +900,7 @@ fn lines_and_governance_are_shown_changed_and_handed_on() {
         "router": { "owner": stranger, "offered_to": null },
         "models": { "owner": owner, "offered_to": null },
         "escrow": { "owner": owner, "offered_to": stranger },
+        "prepaid": { "owner": owner, "offered_to": null },
     });
     assert_eq!(set["contracts"], contracts);
 }

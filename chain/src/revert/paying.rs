@@ -54,7 +54,7 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
         }
         Escrow::RoutesInvalid(e) if e.routes.is_zero() => f.write_str("the request names no route"),
         Escrow::RoutesInvalid(e) => write!(f, "the request names a route beyond the {} that are enabled", e.enabled),
-        Escrow::NoLiveRoute(_) => f.write_str("all routes that the request names are frozen"),
+        Escrow::NoLiveRoute(_) => f.write_str("all routes that the request names are frozen, or of another kind of output"),
         Escrow::NoRenouncing(_) => f.write_str("ownership is handed on, never given up"),
         Escrow::TokenNotAllowed(e) => write!(f, "the escrow does not take the token {}", e.token),
         Escrow::TokenFixed(e) => write!(f, "the token {} is allowed for good", e.token),

@@ -325,6 +325,10 @@ fn treasury(args: &TreasuryArgs, out: &Output) -> Result<(), Error> {
 fn token(args: &TokenArgs, out: &Output) -> Result<(), Error> {
     let (market, mut chain) = args.by.connect()?;
     let receipt = out.step("token", || market.escrow().allow_token(&mut chain, args.token, args.allow))?;
+    // Deposits for prepaid requests are requests' money too.
+    let prepaid =
+        out.step("token of deposits", || market.prepaid().0.allow_token(&mut chain, args.token, args.allow))?;
+    let receipt = receipt.or(prepaid);
     let verb = if args.allow { "may" } else { "may not" };
     let name = token_name(args.token, &market);
     out.line(format!("new requests {verb} use the token {name}; {}", done(receipt.as_ref())));

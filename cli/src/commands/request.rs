@@ -315,6 +315,9 @@ fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
     if !stake.is_zero() && args.accept_time == 0 {
         return Err(Error::Usage("--stake needs an --accept-time: a stake is lost when the acceptance ends".into()));
     }
+    if !stake.is_zero() && u64::from(args.accept_time) >= args.within {
+        return Err(Error::Usage("--accept-time must end before --within does, so that others can serve the request".into()));
+    }
     if min_fee < max_fee && stake.is_zero() && args.prover.is_zero() && !args.prepaid {
         let reason = "--min-fee needs a --stake or a --prover: otherwise anyone could fix the lowest price by accepting";
         return Err(Error::Usage(reason.into()));

@@ -5,6 +5,8 @@ use lorica_chain::embedded::EmbeddedChain;
 use lorica_chain::keys::PrivateKey;
 use serde_json::{Value, json};
 
+use lorica_chain::alloy_primitives::aliases::U96;
+
 use super::*;
 
 fn market() -> Market {
@@ -67,10 +69,16 @@ fn no_term_may_change() {
         ("adapter", word.clone()),
         ("input_digest", word.clone()),
         ("kind", json!("embed")),
+        ("routes", word.clone()),
         ("max_fee", json!("15")),
+        ("min_fee", json!("11")),
+        ("ramp_start", json!(20)),
+        ("ramp_time", json!(21)),
         ("token", address.clone()),
         ("deadline", json!(16)),
         ("prover", address.clone()),
+        ("accept_time", json!(22)),
+        ("stake", json!("23")),
         ("consumer", address.clone()),
         ("consumer_gas", json!(17)),
         ("salt", word.clone()),
@@ -83,9 +91,11 @@ fn no_term_may_change() {
     }
     let stranger = PrivateKey::parse(&"cd".repeat(32)).expect("a key").sign_digest(request.id);
     for (name, other, why) in [
-        ("schema", json!("lorica.request/2"), "schema"),
+        ("schema", json!("lorica.request/1"), "sign the request again"),
         ("chain_id", json!(1), "on chain 1"),
-        ("escrow", address, "for the escrow"),
+        ("escrow", json!(Address::repeat_byte(9)), "for the escrow"),
+        // That of prepaid requests has a domain of its own.
+        ("escrow", json!(market.prepaid), "that of its terms is"),
         ("id", word, "that of its terms is"),
         ("signature", json!(Bytes::from(stranger.expect("a signature").as_bytes())), "signed by"),
         ("signature", json!("0x1234"), "2 bytes"),
@@ -96,6 +106,14 @@ fn no_term_may_change() {
         let error = refused(&edited);
         assert!(error.contains(why), "{name}: {error}");
     }
+    for name in ["max_fee", "min_fee", "stake"] {
+        let mut edited = file.clone();
+        edited["terms"][name] = json!("-1");
+        assert!(refused(&edited).contains(&format!("{name} is no number")), "{name}");
+    }
+    let mut edited = file.clone();
+    edited["terms"]["stake"] = json!((U256::ONE << 96).to_string());
+    assert!(refused(&edited).contains("stake is no number that a request has a place for"));
     let mut edited = file.clone();
     edited["input"]["salt"] = json!("00");
     assert!(refused(&edited).contains("31 bytes"));
@@ -127,6 +145,22 @@ fn withdrawn_embeddings_are_signed_again() {
     std::fs::write(&path, file.to_string()).expect("written");
     let error = SignedRequest::read_even_withdrawn(&path, &market, &mut chain).expect_err("refused").to_string();
     assert!(error.contains("that of its terms is"), "{error}");
+}
+
+/// A prepaid request is signed under the domain of its own escrow.
+#[test]
+fn prepaid_requests_are_of_their_own_escrow() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("request.json");
+    let (market, key) = (market(), PrivateKey::parse(&"ab".repeat(32)).expect("a key"));
+    let mut chain = EmbeddedChain::new(31337, key.account());
+    let locked = signed(&market, &key);
+    let id = market.prepaid().0.request_id(&locked.terms);
+    let signature = Bytes::from(key.sign_digest(id).expect("a signature").as_bytes());
+    let prepaid = SignedRequest { funding: Funding::Prepaid, id, signature, ..locked };
+    prepaid.write(&path, &market).expect("written");
+    assert_eq!(SignedRequest::read(&path, &market, &mut chain).expect("the same"), prepaid);
+    assert_eq!(prepaid.escrow(&market), market.prepaid().0);
 }
 
 #[test]

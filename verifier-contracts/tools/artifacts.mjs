@@ -13,8 +13,10 @@ const contracts = [
   "CommitmentRegistry",
   "VerifierRouter",
   "OpenToken",
+  "WrappedOpen",
   "ModelRegistry",
   "InferenceEscrow",
+  "LineSale",
   "LabelConsumer",
 ];
 const sizeLimit = 24_576;

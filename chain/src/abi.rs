@@ -41,6 +41,16 @@ pub mod bindings {
         OpenToken,
         "../verifier-contracts/artifacts/OpenToken.json"
     );
+    pub use wrapped::WrappedOpen;
+
+    /// Apart, since a library's type in its ABI has the name of one in the token's.
+    mod wrapped {
+        alloy_sol_types::sol!(
+            #[sol(extra_derives(Debug))]
+            WrappedOpen,
+            "../verifier-contracts/artifacts/WrappedOpen.json"
+        );
+    }
     sol!(
         #[sol(extra_derives(Debug))]
         ModelRegistry,
@@ -60,6 +70,11 @@ pub mod bindings {
         #[sol(extra_derives(Debug))]
         ProverStakes,
         "../verifier-contracts/artifacts/ProverStakes.json"
+    );
+    sol!(
+        #[sol(extra_derives(Debug))]
+        LineSale,
+        "../verifier-contracts/artifacts/LineSale.json"
     );
     sol!(
         #[sol(extra_derives(Debug))]

@@ -1,11 +1,22 @@
 //! What is asked of a chain.
 
+use std::time::Duration;
+
 use alloy_primitives::{Address, B256, Bytes, Log, U256};
 
 use crate::error::ChainError;
 
 /// Most gas of a transaction (EIP-7825).
 pub const TRANSACTION_GAS: u64 = 16_777_216;
+
+/// Chains of development nodes, which make a block when there is a transaction.
+pub const DEVELOPMENT_CHAINS: [u64; 2] = [31337, 1337];
+
+/// How long [`Chain::await_second`] waits, in seconds.
+pub const PATIENCE: u64 = 120;
+
+/// Between two readings of a chain's time.
+pub(crate) const POLL: Duration = Duration::from_millis(500);
 
 /// An accepted transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +149,13 @@ pub trait Chain {
     /// # Errors
     /// [`ChainError`].
     fn timestamp(&mut self) -> Result<u64, ChainError>;
+
+    /// Waits until a transaction that is sent now is mined in this second (Unix) or a later one. False, at once or after
+    /// [`PATIENCE`], if the chain's time does not come so far by then.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    fn await_second(&mut self, second: u64) -> Result<bool, ChainError>;
 
     /// Logs of a contract in these blocks, oldest first. Each topic that is named must be the log's at its place.
     ///

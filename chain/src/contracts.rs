@@ -2,7 +2,7 @@
 //!
 //! A handle is the address of one contract with its chain's id, and has the functions of that contract alone:
 //! [`Router`](router::Router), [`Registry`](registry::Registry), [`Models`](models::Models), [`Escrow`](escrow::Escrow),
-//! [`Token`](token::Token). [`CheckContracts`](check::CheckContracts) and [`Market`](market::Market) are records of
+//! [`Token`](token::Token), [`Sale`](sale::Sale). [`CheckContracts`](check::CheckContracts) and [`Market`](market::Market) are records of
 //! addresses that give handles. What several contracts have a part in stands beside them: [`lock`], [`publish`],
 //! [`govern`], [`amounts`].
 
@@ -19,6 +19,7 @@ pub mod publish;
 pub mod registry;
 pub mod request;
 pub mod router;
+pub mod sale;
 pub mod stakes;
 pub mod terms;
 pub mod token;

@@ -118,6 +118,34 @@ pub enum PolicyError {
         /// Who would accept.
         account: Address,
     },
+    /// Each part at a deployment is its own account's.
+    #[error("{} cannot be both {} and {}: name four accounts, or a development chain", account, parts[0], parts[1])]
+    SharedRole {
+        /// The account.
+        account: Address,
+        /// Its two parts.
+        parts: [&'static str; 2],
+    },
+    /// A line that has changed since somebody looked at it.
+    #[error("line {line} has changed: its nonce is {got}, not {expected}; look at it again (`lorica line show`)")]
+    LineChanged {
+        /// Its number.
+        line: u32,
+        /// The nonce that was named.
+        expected: u64,
+        /// The nonce that it has.
+        got: u64,
+    },
+    /// A sale for more than the buyer allows, or in another token.
+    #[error("line {line} costs {price} of the smallest unit of the token {token}, which is not what is allowed")]
+    SaleTerms {
+        /// The line's number.
+        line: u32,
+        /// In which it is to be paid; zero for the gas token.
+        token: Address,
+        /// What it costs.
+        price: U256,
+    },
     /// The registry of models would not take it.
     #[error("{id:#066x} cannot be published: {reason}")]
     CannotPublish {
@@ -147,6 +175,12 @@ pub enum PolicyError {
     /// A contract that the escrow does not take as a token is not called.
     #[error("the escrow does not take the token {token}")]
     TokenNotAllowed {
+        /// Its address.
+        token: Address,
+    },
+    /// A token that is not the gas token's wrapper.
+    #[error("the token {token} does not wrap the gas token: on this chain OPEN is a token of its own")]
+    NotWrapped {
         /// Its address.
         token: Address,
     },
@@ -238,13 +272,14 @@ pub enum StateError {
         /// What was asked for.
         what: &'static str,
     },
-    /// A block was awaited for too long.
-    #[error("block {block} has not come within {seconds} seconds")]
-    SlowBlocks {
+    /// The addresses are of contracts that were deployed without one that sells lines.
+    #[error("these contracts have none that sells lines: offer the line to its buyer, who accepts it")]
+    NoLineSale,
+    /// A line that nobody sells.
+    #[error("line {line} is not for sale")]
+    NotForSale {
         /// Its number.
-        block: u64,
-        /// How long it was awaited.
-        seconds: u64,
+        line: u32,
     },
 }
 

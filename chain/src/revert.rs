@@ -15,6 +15,7 @@ use crate::abi::bindings::CommitmentRegistry::CommitmentRegistryErrors as Regist
 use crate::abi::bindings::Halo2Verifier::Halo2VerifierErrors as Halo2;
 use crate::abi::bindings::InferenceEscrow::InferenceEscrowErrors as Escrow;
 use crate::abi::bindings::LabelConsumer::LabelConsumerErrors as Consumer;
+use crate::abi::bindings::LineSale::LineSaleErrors as Sale;
 use crate::abi::bindings::LoricaVerifier::LoricaVerifierErrors as Verifier;
 use crate::abi::bindings::ModelRegistry::ModelRegistryErrors as Models;
 use crate::abi::bindings::OpenToken::OpenTokenErrors as Token;
@@ -81,7 +82,9 @@ contracts! {
     Stakes(paying::stakes),
     /// By the registry of models.
     Models(paying::models),
-    /// By the token.
+    /// By the sale of lines.
+    Sale(paying::sale),
+    /// By the token, or by OPEN's wrapper: what the wrapper has besides is the escrow's too.
     Token(paying::token),
     /// By the example of a consumer.
     Consumer(paying::consumer),

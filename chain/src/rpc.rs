@@ -12,6 +12,8 @@ pub mod plan;
 pub mod sending;
 pub mod settings;
 
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
 use alloy_primitives::{Address, B256, Bytes, U256};
 use serde_json::{Value, json};
 
@@ -20,12 +22,10 @@ use self::node::{Node, call_object, log, malformed, parse, small};
 use self::nonces::Nonces;
 use self::plan::Call;
 use self::settings::Settings;
-use crate::chain::{Blocks, Chain, LocatedLog, Receipt, TRANSACTION_GAS};
+use crate::chain::{Blocks, Chain, DEVELOPMENT_CHAINS, LocatedLog, PATIENCE, POLL, Receipt, TRANSACTION_GAS};
 use crate::error::{ChainError, PolicyError};
 use crate::keys::PrivateKey;
 
-/// Chains of development nodes, which make a block when there is a transaction.
-const DEVELOPMENT_CHAINS: [u64; 2] = [31337, 1337];
 /// Confirmations on other chains: reorganisations of two blocks do not undo what was said to be done.
 const CONFIRMATIONS: u64 = 3;
 
@@ -203,6 +203,25 @@ impl Chain for RpcChain {
         let method = "eth_getBlockByNumber";
         let block = self.node.request(method, json!(["latest", false]))?;
         small(block.get("timestamp")).ok_or_else(|| malformed(method, "no time"))
+    }
+
+    /// The latest block's time counts, since nodes estimate gas in it. A development node makes no block without a
+    /// transaction: there it is this machine's time.
+    fn await_second(&mut self, second: u64) -> Result<bool, ChainError> {
+        let quiet = DEVELOPMENT_CHAINS.contains(&self.id);
+        let began = Instant::now();
+        loop {
+            let latest = self.timestamp()?;
+            let machine = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+            let now = if quiet { latest.max(machine) } else { latest };
+            if now >= second {
+                return Ok(true);
+            }
+            if second > now.saturating_add(PATIENCE) || began.elapsed().as_secs() >= PATIENCE {
+                return Ok(false);
+            }
+            std::thread::sleep(POLL);
+        }
     }
 
     fn logs(

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, Bytes, U256};
 use lorica_chain::chain::{Chain, Receipt};
 use lorica_chain::contracts::amounts::Amounts;
 use lorica_chain::contracts::govern::{Governance, Owned, Ownership, accept_ownership, offer_ownership};
-use lorica_chain::contracts::market::Policy;
+use lorica_chain::contracts::market::{Market, Policy};
 use lorica_chain::contracts::models::{Line, Version};
 use lorica_chain::contracts::terms::Bounds;
 use lorica_chain::contracts::terms::Kind;
@@ -36,12 +36,12 @@ fn lines_and_versions_are_known() {
     let Published { mut chain, market, base, adapter, .. } = Published::new();
     for (number, kind) in (1..).zip(Kind::ALL) {
         let line = market.models().line(&mut chain, number).unwrap();
-        assert_eq!(line, Line { owner: PUBLISHER, kind, offered_to: None, pot: POT });
+        assert_eq!(line, Line { owner: PUBLISHER, kind, nonce: 1, offered_to: None, pot: POT });
     }
     let of_base = Version {
         line: 2,
         kind: Kind::Base,
-        retired: false,
+        retired_from: None,
         shares: Shares::DEFAULT,
         uri: "of the base".into(),
         licence: "MIT".into(),
@@ -74,21 +74,49 @@ fn only_its_owner_retires_a_version() {
         market.models().retire(chain, U256::from(7)),
         Err(ChainError::State(StateError::NotPublished { .. }))
     ));
-    sent(market.models().retire(chain, id));
-    assert!(market.models().version(chain, id).unwrap().retired);
-    needless(chain, |chain| market.models().retire(chain, id));
+    let now = chain.timestamp().unwrap();
+    let (from, receipt) = market.models().retire(chain, id).unwrap();
+    assert!(from == now && receipt.is_some(), "an adapter is retired at once");
+    let version = market.models().version(chain, id).unwrap();
+    assert!(version.is_retired(now) && !version.is_retired(now - 1));
+    needless(chain, |chain| market.models().retire(chain, id).map(|(_, receipt)| receipt));
     let base = world.base;
-    assert!(!world.market.models().version(&mut world.chain, base).unwrap().retired, "another version");
+    let other = world.market.models().version(&mut world.chain, base).unwrap();
+    assert!(other.retired_from.is_none() && !other.is_retired(u64::MAX), "another version");
+}
+
+/// Adapters' owners and requesters have a month to move.
+#[test]
+fn a_base_is_retired_after_a_notice_and_an_architecture_never() {
+    let mut world = Published::new();
+    let (id, vector) = (world.base, world.vector.base());
+    let (chain, market) = world.as_account(PUBLISHER);
+    let notice = market.models().base_notice(chain).unwrap();
+    assert_eq!(notice, 30 * 86_400);
+    let now = chain.timestamp().unwrap();
+    let (from, receipt) = market.models().retire(chain, id).unwrap();
+    assert!(from == now + notice && receipt.is_some());
+    let version = market.models().version(chain, id).unwrap();
+    assert!(!version.is_retired(from - 1) && version.is_retired(from));
+    chain.advance(notice);
+    assert_eq!(market.models().retire(chain, id).unwrap(), (from, None), "announced before");
+    let architecture = lorica_chain::abi::word(&vector.architecture_digest());
+    refused(market.models().retire(chain, architecture), "bases of others stand on it");
 }
 
 #[test]
 fn a_line_is_handed_on_in_two_steps() {
+    /// With the nonce that the line has.
+    fn accept(chain: &mut EmbeddedChain, market: &Market, line: u32) -> Result<Receipt, ChainError> {
+        let nonce = market.models().line(chain, line)?.nonce;
+        market.models().accept(chain, line, nonce)
+    }
     let mut world = Published::new();
     let base = world.base;
     let (chain, market) = world.as_account(OTHER);
     refused(market.models().offer(chain, 2, Some(OTHER)), "does not own line 2");
-    refused(market.models().accept(chain, 2), "is not offered to");
-    assert!(matches!(market.models().accept(chain, NOWHERE), Err(ChainError::State(StateError::NoLine { .. }))));
+    refused(market.models().accept(chain, 2, 1), "is not offered to");
+    assert!(matches!(market.models().accept(chain, NOWHERE, 1), Err(ChainError::State(StateError::NoLine { .. }))));
     let (chain, market) = world.as_account(PUBLISHER);
     assert!(matches!(
         market.models().offer(chain, NOWHERE, Some(OTHER)),
@@ -101,13 +129,17 @@ fn a_line_is_handed_on_in_two_steps() {
     sent(market.models().offer(chain, 2, None));
     assert_eq!(market.models().line(chain, 2).unwrap().offered_to, None);
     let (chain, market) = world.as_account(OTHER);
-    refused(market.models().accept(chain, 2), "is not offered to");
+    refused(accept(chain, market, 2), "is not offered to");
     let (chain, market) = world.as_account(PUBLISHER);
     sent(market.models().offer(chain, 2, Some(OTHER)));
-    refused(market.models().accept(chain, 2), "is not offered to");
+    refused(accept(chain, market, 2), "is not offered to");
     let (chain, market) = world.as_account(OTHER);
-    refused(market.models().accept(chain, 3), "is not offered to");
-    market.models().accept(chain, 2).unwrap();
+    refused(accept(chain, market, 3), "is not offered to");
+    let seen = market.models().line(chain, 2).unwrap().nonce;
+    let error = market.models().accept(chain, 2, seen - 1).unwrap_err();
+    let changed = PolicyError::LineChanged { line: 2, expected: seen - 1, got: seen };
+    assert_eq!(error.to_string(), changed.to_string());
+    market.models().accept(chain, 2, seen).unwrap();
     let line = market.models().line(chain, 2).unwrap();
     assert_eq!((line.owner, line.offered_to, line.pot), (OTHER, None, POT));
     assert_eq!(market.models().line(chain, 3).unwrap().owner, PUBLISHER, "another line");
@@ -115,7 +147,7 @@ fn a_line_is_handed_on_in_two_steps() {
     let (chain, market) = world.as_account(PUBLISHER);
     refused(market.models().retire(chain, base), "does not own line 2");
     let (chain, market) = world.as_account(OTHER);
-    sent(market.models().retire(chain, base));
+    assert!(market.models().retire(chain, base).unwrap().1.is_some());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use lorica_chain::abi;
 use lorica_chain::abi::bindings::OpenToken;
 use lorica_chain::chain::{Blocks, Chain};
 use lorica_chain::contracts::amounts::Amounts;
-use lorica_chain::contracts::market::{Market, Policy, Roles};
+use lorica_chain::contracts::market::{Market, OpenKind, Policy, Roles};
 use lorica_chain::contracts::token::OPEN;
 use lorica_chain::embedded::serve::DevelopmentNode;
 use lorica_chain::error::{ChainError, PolicyError};
@@ -43,7 +43,7 @@ fn contracts_are_deployed_and_tokens_move() {
     let url = start();
     let (_locks, mut chain) = connect(&url, 1);
     let own = chain.account();
-    let roles = Roles { owner: own, guardian: own, treasury: own, holder: own };
+    let roles = Roles { owner: own, guardian: own, treasury: own, open: OpenKind::Token { holder: own } };
     let (market, steps) = Market::deploy(&mut chain, roles, Policy::default()).expect("deployed");
     let (unit, contracts) = steps.split_last().expect("steps");
     assert!(contracts.iter().all(|step| step.gas() > 500_000));

@@ -100,6 +100,12 @@ pub enum Command {
     Withdraw(money::WithdrawArgs),
     /// Send tokens to another account
     Transfer(money::TransferArgs),
+    /// Wrap the gas token as OPEN, on a chain whose gas token is OPEN
+    ///
+    /// Publishing fees are paid in wrapped OPEN there. One unit of the gas token gives one unit of wrapped OPEN.
+    Wrap(money::WrapArgs),
+    /// Unwrap OPEN into the gas token, on a chain whose gas token is OPEN
+    Unwrap(money::WrapArgs),
     /// Check a proof or a settlement with key files alone: no weights and no SRS file are needed
     ///
     /// Compare the base id and the adapter ids that it prints with the registered ones: the check trusts the key files. Exits
@@ -161,6 +167,8 @@ fn run(command: &Command, out: &Output) -> Result<(), Error> {
         Command::Balance(args) => money::balance(args, out),
         Command::Withdraw(args) => money::withdraw(args, out),
         Command::Transfer(args) => money::transfer(args, out),
+        Command::Wrap(args) => money::wrap(args, out),
+        Command::Unwrap(args) => money::unwrap(args, out),
         Command::SettlementKey(args) => settlement_key::run(args, out),
         Command::Verify(args) => verify::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),

@@ -553,10 +553,14 @@ fn account(byte: &str) -> String {
 
 /// A chain in memory behind JSON-RPC, as commands name it.
 fn start_node() -> String {
+    start_node_of(31337)
+}
+
+fn start_node_of(chain_id: u64) -> String {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let ready = move |address: String| sender.send(address).unwrap();
-        DevelopmentNode::new(31337).serve("127.0.0.1:0", ready)
+        DevelopmentNode::new(chain_id).serve("127.0.0.1:0", ready)
     });
     format!("--rpc http://{}", receiver.recv().unwrap())
 }
@@ -862,10 +866,13 @@ fn lines_and_governance_are_shown_changed_and_handed_on() {
     assert_eq!(ask("a2", &format!("line offer --line 2 --to {stranger}"), 0)["done_before"], true);
     ask("a2", "line offer --line 2 --withdraw-offer", 0);
     refused("a3", "line accept --line 2", 1, "is not offered to");
+    let seen = ask("", "line show --line 2", 0)["nonce"].clone();
     ask("a2", &format!("line offer {model} --to {stranger}"), 0);
-    assert_eq!(ask("a3", "line accept --line 2", 0)["owner"], json!(stranger));
+    refused("a3", &format!("line accept --line 2 --nonce {seen}"), 3, "look at it again");
+    let accepted = ask("a3", "line accept --line 2", 0);
+    assert_eq!((&accepted["owner"], &accepted["nonce"]), (&json!(stranger), &json!(seen.as_u64().unwrap() + 1)));
     refused("a2", &format!("line retire {model} --for-good"), 1, "does not own line 2");
-    ask("a3", &format!("line retire {model} --for-good"), 0);
+    let retired = ask("a3", &format!("line retire {model} --for-good"), 0);
     let again = ask("a3", &format!("line retire {model} --for-good"), 0);
     assert_eq!((&again["done_before"], &again["gas"], &again["transaction"]), (&json!(true), &json!(0), &Value::Null));
     refused("a3", &format!("line pot {model} --to {stranger} --for-good"), 1, "is not the contributors' pot");
@@ -873,7 +880,30 @@ fn lines_and_governance_are_shown_changed_and_handed_on() {
     ask("a2", &format!("line pot {model} --to {stranger} --for-good"), 0);
     let shown = ask("", &format!("line show {model}"), 0);
     assert_eq!((&shown["owner"], &shown["pot"]), (&json!(stranger), &json!(stranger)));
-    assert_eq!((&shown["version"]["retired"], &shown["offered_to"]), (&json!(true), &Value::Null));
+    // In 30 days.
+    assert_eq!((&shown["version"]["retired"], &shown["offered_to"]), (&json!(false), &Value::Null));
+    assert!(retired["from"].is_u64() && shown["version"]["retired_from"] == retired["from"]);
+    assert_eq!(again["from"], retired["from"]);
+
+    // Sold: the price and the line change hands at once.
+    refused("a3", "line buy --line 2 --nonce 1 --most 5", 3, "is not for sale");
+    let sold = ask("a3", &format!("line sell {model} --price 5"), 0);
+    let shown = ask("", "line show --line 2", 0);
+    assert_eq!(shown["for_sale"]["price"], json!("5000000000000000000"));
+    assert_eq!((&shown["nonce"], &shown["for_sale"]["seller"]), (&sold["nonce"], &json!(stranger)));
+    let buy = |nonce: u64, most: &str| format!("line buy --line 2 --nonce {nonce} --most {most}");
+    let nonce = sold["nonce"].as_u64().unwrap();
+    refused("a2", &buy(nonce - 1, "5"), 3, "has changed");
+    refused("a2", &buy(nonce, "4.9"), 3, "costs 5000000000000000000");
+    ask("a2", "line buy --line 2 --most 5", 2);
+    refused("a2", "line unsell --line 2", 1, "neither owns line 2");
+    ask("a3", "line unsell --line 2", 0);
+    let nonce = ask("a3", &format!("line sell {model} --price 5"), 0)["nonce"].as_u64().unwrap();
+    let bought = ask("a2", &buy(nonce, "6"), 0);
+    assert_eq!((&bought["owner"], &bought["price"]), (&json!(publisher), &json!("5000000000000000000")));
+    assert_eq!(ask("a3", "line proceeds", 0)["amount"], json!("5000000000000000000"));
+    assert_eq!(ask("a3", "line proceeds", 0)["done_before"], true);
+    refused("a3", "wrap --amount 1", 3, "does not wrap the gas token");
 
     refused("a3", "govern fee --kind base --amount 5", 1, "is not the owner");
     ask("a1", "govern fee --kind base --amount 5.5", 0);
@@ -903,4 +933,66 @@ fn lines_and_governance_are_shown_changed_and_handed_on() {
         "prepaid": { "owner": owner, "offered_to": null },
     });
     assert_eq!(set["contracts"], contracts);
+}
+
+/// On a real chain each part is a named account of its own; a day passes between the steps of a publication.
+#[test]
+fn deployments_on_a_real_chain_name_four_accounts() {
+    let node = start_node_of(77);
+    let [deployer, owner, guardian, treasury, holder] = ["e1", "e2", "e3", "e4", "e5"].map(account);
+    let deploy = |arguments: &str, code: i32| {
+        WORLD
+            .line(&format!("chain deploy {node} --key-file e1.key -o real.json --json {arguments}"))
+            .expect(code)
+            .json()
+    };
+    let message = |arguments: &str, code: i32| deploy(arguments, code)["message"].as_str().unwrap().to_owned();
+    assert!(message("", 2).contains("--owner, --guardian, --treasury, --holder"));
+    assert!(message(&format!("--owner {owner} --holder {holder}"), 2).contains("for --guardian, --treasury ("));
+    let shared = format!("--owner {owner} --guardian {owner} --treasury {treasury} --holder {holder}");
+    assert!(message(&shared, 3).contains("cannot be both owner and guardian"));
+    let named = format!("--owner {owner} --guardian {guardian} --treasury {treasury}");
+    assert!(message(&format!("{named} --holder {treasury}"), 3).contains("both treasury and holder"));
+    deploy(&format!("{named} --holder {holder} --native-open"), 2);
+    assert!(!WORLD.path("real.json").exists(), "nothing is deployed");
+    let deployed = deploy(&format!("{named} --holder {holder}"), 0);
+    assert_eq!((&deployed["owner"], &deployed["holder"]), (&json!(owner), &json!(holder)));
+    assert_eq!((&deployed["reservation_seconds"], &deployed["native_open"]), (&json!(86_400), &json!(false)));
+    assert!(deployed["contracts"]["line_sale"].is_string());
+    let show = format!("govern show {node} --contracts real.json --json");
+    let shown = WORLD.line(&show).expect(0).json();
+    assert_eq!((&shown["guardian"], &shown["treasury"]), (&json!(guardian), &json!(treasury)));
+
+    // Reserved today, published tomorrow.
+    let at = format!("{node} --contracts real.json --json");
+    WORLD.line(&format!("transfer {at} --key-file e5.key --to {deployer} --amount 500")).expect(0);
+    let publish = format!("chain publish {at} --key-file e1.key --base base.vk --insecure-dev-srs");
+    let first = WORLD.line(&publish).expect(0).json();
+    assert_eq!(first["steps"].as_array().map(Vec::len), Some(2));
+    let again = WORLD.line(&publish).expect(0).json();
+    assert_eq!((again["steps"].as_array().map(Vec::len), &again["publish_from"]), (Some(0), &first["publish_from"]));
+    assert!(first["publish_from"].is_u64());
+
+    // With the development flag one account may have every part.
+    let all = deploy("--development", 0);
+    assert_eq!((&all["owner"], &all["treasury"]), (&json!(deployer), &json!(deployer)));
+    assert_eq!(all["reservation_seconds"], json!(1));
+}
+
+/// Where OPEN is the gas token, publishing is paid in wrapped OPEN.
+#[test]
+fn open_can_be_the_gas_token() {
+    let node = start_node_of(78);
+    let [_, owner, guardian, treasury] = ["f1", "f2", "f3", "f4"].map(account);
+    let named = format!("--owner {owner} --guardian {guardian} --treasury {treasury} --native-open");
+    let deploy = format!("chain deploy {node} --key-file f1.key -o native.json --json {named}");
+    let deployed = WORLD.line(&deploy).expect(0).json();
+    assert_eq!((&deployed["holder"], &deployed["native_open"]), (&Value::Null, &json!(true)));
+    let at = format!("{node} --contracts native.json --key-file f1.key --json");
+    let balance = WORLD.line(&format!("balance {at} --token open")).expect(0).json();
+    assert_eq!((&balance["accounts"][0]["wallet"], &balance["accounts"][0]["owed"]), (&json!("0"), &json!("0")));
+    // Nobody has gas token on the chain in memory.
+    WORLD.line(&format!("wrap {at} --amount 1")).expect(4);
+    let refused = WORLD.line(&format!("unwrap {at} --amount 1")).expect(1).json();
+    assert!(refused["message"].as_str().unwrap().contains("has 0 of the token"), "{refused}");
 }

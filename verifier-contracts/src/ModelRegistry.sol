@@ -6,7 +6,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {Point, R} from "./Bn254.sol";
 import {CommitmentRegistry} from "./CommitmentRegistry.sol";
 import {Bounds, Kind, Permit, Split, SplitBounds, Terms} from "./ModelTerms.sol";
-import {OpenToken} from "./OpenToken.sol";
+import {Open} from "./Open.sol";
 import {Records} from "./Records.sol";
 
 /// Who owns which model, and how its fees are divided.
@@ -16,18 +16,22 @@ import {Records} from "./Records.sol";
 /// transaction and publishes it as his own has no reservation that is old enough.
 ///
 /// The owner (governance) sets the fee for publishing, the bounds of new splits and the treasury. It cannot touch models.
+/// It can hand its part on, but not give it up: without it no fee and no bound could ever be changed.
 contract ModelRegistry is Ownable2Step {
-    using SafeERC20 for OpenToken;
+    using SafeERC20 for Open;
 
     struct Line {
         address owner;
         Kind kind;
+        /// Rises with each act of the owner (a version published or retired, an offer made or withdrawn) and with each change
+        /// of owner. Who accepts the line names it. The pot's acts do not count: they would be a veto.
+        uint64 nonce;
         /// Who may accept the line; zero if it is not on offer.
         address offeredTo;
         address pot;
     }
 
-    /// One slot.
+    /// One slot, of which 56 bits are free: 32 of them for the place of a datanet or an index.
     struct Version {
         uint24 line;
         /// Position among all versions, from one.
@@ -35,7 +39,8 @@ contract ModelRegistry is Ownable2Step {
         /// Serial of the architecture or base that the version stands on; zero for an architecture.
         uint32 parent;
         Kind kind;
-        bool retired;
+        /// The second from which it is retired; zero if it is not, and will not be.
+        uint40 retiredFrom;
         /// Shares as in {Split}.
         uint16 prover;
         uint16 adapterOwner;
@@ -59,7 +64,8 @@ contract ModelRegistry is Ownable2Step {
         string uri,
         string licence
     );
-    event VersionRetired(uint256 indexed id, uint24 indexed line);
+    /// @param from the second from which it counts.
+    event VersionRetired(uint256 indexed id, uint24 indexed line, uint64 from);
     event LineOffered(uint24 indexed line, address indexed owner, address indexed to);
     event LineTransferred(uint24 indexed line, address indexed from, address indexed to);
     event PotChanged(uint24 indexed line, address indexed from, address indexed to);
@@ -68,15 +74,19 @@ contract ModelRegistry is Ownable2Step {
     event TreasuryChanged(address indexed treasury);
     event FeesWithdrawn(address indexed treasury, address indexed to, uint256 amount);
 
-    error ReservationBlocksZero();
+    error ReservationSecondsZero();
     /// No reservation of this commitment.
     error NotReserved(bytes32 commitment);
-    /// The reservation is too young: publish in block `earliest` or later.
+    /// The reservation is too young: publish in the second `earliest` or later.
     error ReservationTooYoung(bytes32 commitment, uint256 earliest);
     error AlreadyPublished(uint256 id);
     /// There is no version of this kind with this id.
     error NotPublished(uint256 id, Kind kind);
     error Retired(uint256 id);
+    /// Its retirement was announced before, and is final.
+    error AlreadyRetired(uint256 id, uint64 from);
+    /// Architectures cannot be retired: other owners' bases stand on them.
+    error ArchitectureStays(uint256 id);
     /// The adapter was made for another base.
     error AdapterOfOtherBase(uint256 adapter, uint256 base);
     /// No datanet has this version.
@@ -85,6 +95,8 @@ contract ModelRegistry is Ownable2Step {
     error IdMismatch(uint256 expected, uint256 got);
     error NotLineOwner(uint24 line, address caller);
     error NotOfferedTo(uint24 line, address caller);
+    /// The line has changed since the caller looked at it.
+    error OtherNonce(uint24 line, uint64 expected, uint64 got);
     error NotPot(uint24 line, address caller);
     /// A further version is of the line's kind.
     error OtherKind(uint24 line, Kind expected, Kind got);
@@ -99,17 +111,24 @@ contract ModelRegistry is Ownable2Step {
     error NotTreasury(address caller);
     /// The registry has no way to pay out what it would receive.
     error RecipientInvalid(address to);
+    /// Ownership is handed on, never given up.
+    error OwnershipStays();
 
     /// Highest fee for publishing, in OPEN's smallest unit: 100,000 OPEN.
     uint256 public constant MAX_DEPLOYMENT_FEE = 100_000e18;
 
-    CommitmentRegistry public immutable commitments;
-    OpenToken public immutable open;
-    /// Blocks between reserving and publishing, at least one. A thief wins only by holding back a seen publication for so long.
-    uint64 public immutable reservationBlocks;
+    /// Between the announcement that a base is retired and its effect: adapters' owners have so long to move.
+    uint64 public constant BASE_NOTICE = 30 days;
 
-    /// Block of the first reservation by commitment.
-    mapping(bytes32 commitment => uint256 blockNumber) public reservations;
+    CommitmentRegistry public immutable commitments;
+    Open public immutable open;
+    /// Seconds between reserving and publishing, at least one. A thief wins only by holding back a seen publication for so
+    /// long: it must be longer than a transaction can be kept from the chain (forced inclusion takes about 24 hours on
+    /// Arbitrum, up to 12 on the OP stack).
+    uint64 public immutable reservationSeconds;
+
+    /// Second of the first reservation by commitment.
+    mapping(bytes32 commitment => uint256 second) public reservations;
     mapping(uint24 line => Line) public lines;
     mapping(uint256 id => Version) public versions;
     mapping(uint256 id => Metadata) public metadata;
@@ -126,16 +145,16 @@ contract ModelRegistry is Ownable2Step {
     constructor(
         address owner_,
         CommitmentRegistry commitments_,
-        OpenToken open_,
+        Open open_,
         address treasury_,
-        uint64 reservationBlocks_,
+        uint64 reservationSeconds_,
         Bounds memory bounds_,
         uint256[3] memory fees
     ) Ownable(owner_) {
-        if (reservationBlocks_ == 0) revert ReservationBlocksZero();
+        if (reservationSeconds_ == 0) revert ReservationSecondsZero();
         commitments = commitments_;
         open = open_;
-        reservationBlocks = reservationBlocks_;
+        reservationSeconds = reservationSeconds_;
         _setTreasury(treasury_);
         _setBounds(bounds_);
         _setDeploymentFee(Kind.Architecture, fees[0]);
@@ -149,7 +168,7 @@ contract ModelRegistry is Ownable2Step {
     /// @param commitment keccak256(abi.encode(id, publisher, salt)) with (uint256, address, bytes32).
     function reserve(bytes32 commitment) external {
         if (reservations[commitment] != 0) return;
-        reservations[commitment] = block.number;
+        reservations[commitment] = block.timestamp;
         emit Reserved(commitment, msg.sender);
     }
 
@@ -172,7 +191,7 @@ contract ModelRegistry is Ownable2Step {
         line = _publish(Kind.Architecture, id, 0, 0, terms, permit);
     }
 
-    /// Arguments as {CommitmentRegistry-registerBase}; the architecture is published and not retired.
+    /// Arguments as {CommitmentRegistry-registerBase}; the architecture is published.
     function publishBase(
         uint256 architecture,
         Point[] calldata tiles,
@@ -180,7 +199,7 @@ contract ModelRegistry is Ownable2Step {
         Terms calldata terms,
         Permit calldata permit
     ) external returns (uint256 id, uint24 line) {
-        uint32 parent = _served(architecture, Kind.Architecture).serial;
+        uint32 parent = _published(architecture, Kind.Architecture).serial;
         uint8 family = Records.family(commitments.architectures(architecture));
         id = _id(Records.base(family, architecture, scalesWord, tiles));
         if (commitments.bases(id) == address(0)) {
@@ -190,8 +209,9 @@ contract ModelRegistry is Ownable2Step {
         line = _publish(Kind.Base, id, architecture, parent, terms, permit);
     }
 
-    /// Arguments as {CommitmentRegistry-registerAdapter}; the base is published and not retired. There are no datanets yet, so
-    /// an adapter that names a version of one is refused.
+    /// Arguments as {CommitmentRegistry-registerAdapter}; the base is published and not retired, and its owner has at least the
+    /// base owner's share that it asked for when it published the base. There are no datanets yet, so an adapter that names a
+    /// version of one is refused.
     function publishAdapter(
         uint256 base,
         uint256 version,
@@ -199,14 +219,15 @@ contract ModelRegistry is Ownable2Step {
         Terms calldata terms,
         Permit calldata permit
     ) external returns (uint256 id, uint24 line) {
-        uint32 parent = _served(base, Kind.Base).serial;
+        Version memory parent = _served(base, Kind.Base);
         if (version != 0) revert UnknownDatanet(version);
         id = _id(Records.adapter(Records.family(commitments.bases(base)), base, version, tiles));
         if (commitments.adapters(id) == address(0)) {
             _requireId(id, commitments.registerAdapter(base, version, tiles));
         }
         SplitBounds.requireWithin(terms.split, bounds);
-        line = _publish(Kind.Adapter, id, base, parent, terms, permit);
+        SplitBounds.requireBaseOwner(terms.split, parent.baseOwner);
+        line = _publish(Kind.Adapter, id, base, parent.serial, terms, permit);
     }
 
     function _publish(
@@ -225,7 +246,7 @@ contract ModelRegistry is Ownable2Step {
             serial: ++versionCount,
             parent: parent,
             kind: kind,
-            retired: false,
+            retiredFrom: 0,
             prover: terms.split.prover,
             adapterOwner: terms.split.adapterOwner,
             baseOwner: terms.split.baseOwner,
@@ -239,23 +260,24 @@ contract ModelRegistry is Ownable2Step {
     function _requireReserved(bytes32 commitment) private view {
         uint256 reservedAt = reservations[commitment];
         if (reservedAt == 0) revert NotReserved(commitment);
-        uint256 earliest = reservedAt + reservationBlocks;
-        if (block.number < earliest) revert ReservationTooYoung(commitment, earliest);
+        uint256 earliest = reservedAt + reservationSeconds;
+        if (block.timestamp < earliest) revert ReservationTooYoung(commitment, earliest);
     }
 
     function _create(Kind kind, address pot) private returns (uint24 line) {
         if (pot == address(0)) revert PotZero();
         line = ++lineCount;
-        lines[line] = Line({owner: msg.sender, kind: kind, offeredTo: address(0), pot: pot});
+        lines[line] = Line({owner: msg.sender, kind: kind, nonce: 1, offeredTo: address(0), pot: pot});
         emit LineCreated(line, kind, msg.sender, pot);
     }
 
-    function _continue(Kind kind, Terms calldata terms) private view returns (uint24 line) {
+    function _continue(Kind kind, Terms calldata terms) private returns (uint24 line) {
         line = terms.line;
         Line storage held = lines[line];
         _requireOwner(line, held.owner);
         if (held.kind != kind) revert OtherKind(line, held.kind, kind);
         if (held.pot != terms.pot) revert OtherPot(line, held.pot, terms.pot);
+        ++held.nonce;
     }
 
     /// A permit that somebody else has used already is no obstacle: the allowance is what counts.
@@ -280,14 +302,22 @@ contract ModelRegistry is Ownable2Step {
 
     // Models
 
-    /// No request is locked for a retired version, and none is published on it; locked requests are served and paid as ever.
-    function retire(uint256 id) external {
+    /// Announces that a version is retired, for good. From then on no request is locked for it, and no adapter published on
+    /// it; locked requests are served and paid as ever. An adapter is retired at once, a base after {BASE_NOTICE}: until then
+    /// nothing changes for it and its adapters. An architecture is never retired.
+    /// @return from the second from which it counts.
+    function retire(uint256 id) external returns (uint64 from) {
         Version storage version = versions[id];
+        if (version.kind == Kind.Architecture) revert ArchitectureStays(id);
         uint24 line = version.line;
-        _requireOwner(line, lines[line].owner);
-        if (version.retired) revert Retired(id);
-        version.retired = true;
-        emit VersionRetired(id, line);
+        Line storage held = lines[line];
+        _requireOwner(line, held.owner);
+        if (version.retiredFrom != 0) revert AlreadyRetired(id, version.retiredFrom);
+        from = uint64(block.timestamp);
+        if (version.kind == Kind.Base) from += BASE_NOTICE;
+        version.retiredFrom = uint40(from);
+        ++held.nonce;
+        emit VersionRetired(id, line, from);
     }
 
     /// First step of a transfer; zero withdraws the offer. What the line has earned and its owner has not withdrawn goes
@@ -296,15 +326,20 @@ contract ModelRegistry is Ownable2Step {
         Line storage held = lines[line];
         _requireOwner(line, held.owner);
         held.offeredTo = to;
+        ++held.nonce;
         emit LineOffered(line, msg.sender, to);
     }
 
-    function acceptLine(uint24 line) external {
+    /// Second step. What the owner withdraws before it is not seen in the nonce: buy by {LineSale}.
+    /// @param nonce the line's when the caller looked at it.
+    function acceptLine(uint24 line, uint64 nonce) external {
         Line storage held = lines[line];
         if (held.offeredTo != msg.sender) revert NotOfferedTo(line, msg.sender);
+        if (held.nonce != nonce) revert OtherNonce(line, nonce, held.nonce);
         emit LineTransferred(line, held.owner, msg.sender);
         held.owner = msg.sender;
         held.offeredTo = address(0);
+        held.nonce = nonce + 1;
     }
 
     /// Contributors alone change their pot: neither the line's owner nor governance can.
@@ -353,10 +388,18 @@ contract ModelRegistry is Ownable2Step {
         return lines[line].pot;
     }
 
-    function _served(uint256 id, Kind kind) private view returns (Version memory version) {
+    function nonceOf(uint24 line) external view returns (uint64) {
+        return lines[line].nonce;
+    }
+
+    function _published(uint256 id, Kind kind) private view returns (Version memory version) {
         version = versions[id];
         if (version.kind != kind) revert NotPublished(id, kind);
-        if (version.retired) revert Retired(id);
+    }
+
+    function _served(uint256 id, Kind kind) private view returns (Version memory version) {
+        version = _published(id, kind);
+        if (version.retiredFrom != 0 && block.timestamp >= version.retiredFrom) revert Retired(id);
     }
 
     // Governance
@@ -372,6 +415,10 @@ contract ModelRegistry is Ownable2Step {
 
     function setTreasury(address treasury_) external onlyOwner {
         _setTreasury(treasury_);
+    }
+
+    function renounceOwnership() public pure override {
+        revert OwnershipStays();
     }
 
     function withdrawFees(address to) external returns (uint256 amount) {

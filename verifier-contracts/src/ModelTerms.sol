@@ -60,6 +60,8 @@ error SplitSum(uint256 got);
 error SplitProver(uint16 least, uint16 got);
 error SplitBaseOwner(uint16 least, uint16 got);
 error SplitContributors(uint16 most, uint16 got);
+/// The base's owner asks for more of its adapters' fees.
+error SplitBelowBase(uint16 least, uint16 got);
 /// An architecture earns nothing.
 error SplitOfArchitecture();
 /// Bounds outside the constant limits.
@@ -91,6 +93,12 @@ library SplitBounds {
         if (split.contributors > bounds.maxContributors) {
             revert SplitContributors(bounds.maxContributors, split.contributors);
         }
+    }
+
+    /// Else a base's owner would be cut out by an adapter of no effect.
+    /// @param asked the base owner's share in the base's own split.
+    function requireBaseOwner(Split calldata split, uint16 asked) internal pure {
+        if (split.baseOwner < asked) revert SplitBelowBase(asked, split.baseOwner);
     }
 
     function requireZero(Split calldata split) internal pure {

@@ -1,26 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
-import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
-import {ERC20Votes} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Votes.sol";
-import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
+import {Open} from "./Open.sol";
 
-/// OPEN: a fixed supply with approvals by signature (ERC-2612) and votes. Nobody owns it, nobody can mint.
-contract OpenToken is ERC20, ERC20Permit, ERC20Votes {
+/// OPEN on a chain with a gas token of its own: a fixed supply that can only shrink. Nobody owns it, nobody can mint.
+contract OpenToken is Open {
     /// One thousand million OPEN, in its smallest unit (18 decimals).
     uint256 public constant SUPPLY = 1e9 * 1e18;
 
     /// @param holder receives the whole supply.
-    constructor(address holder) ERC20("Open", "OPEN") ERC20Permit("Open") {
+    constructor(address holder) Open("Open", "OPEN") {
         _mint(holder, SUPPLY);
-    }
-
-    function nonces(address account) public view override(ERC20Permit, Nonces) returns (uint256) {
-        return super.nonces(account);
-    }
-
-    function _update(address from, address to, uint256 amount) internal override(ERC20, ERC20Votes) {
-        super._update(from, to, amount);
     }
 }

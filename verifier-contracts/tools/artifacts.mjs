@@ -13,10 +13,12 @@ const contracts = [
   "CommitmentRegistry",
   "VerifierRouter",
   "OpenToken",
+  "WrappedOpen",
   "ModelRegistry",
   "InferenceEscrow",
   "PrepaidEscrow",
   "ProverStakes",
+  "LineSale",
   "LabelConsumer",
 ];
 const sizeLimit = 24_576;

@@ -8,7 +8,7 @@ use super::Contract;
 use super::terms::{Bounds, Kind, Shares, line_number};
 use crate::abi::bindings::ModelRegistry;
 use crate::chain::{Chain, Receipt};
-use crate::error::{ChainError, StateError};
+use crate::error::{ChainError, PolicyError, StateError};
 
 /// A line of versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Line {
     pub owner: Address,
     /// What its versions are.
     pub kind: Kind,
+    /// Rises with each act of the owner: who accepts the line names it.
+    pub nonce: u64,
     /// Who may become the owner.
     pub offered_to: Option<Address>,
     /// Who may withdraw the contributors' share.
@@ -30,14 +32,22 @@ pub struct Version {
     pub line: u32,
     /// What it is.
     pub kind: Kind,
-    /// Whether no request is locked for it any more.
-    pub retired: bool,
+    /// The second (Unix) from which no request is locked for it any more, if that was announced.
+    pub retired_from: Option<u64>,
     /// How its fees are divided; all zero for an architecture.
     pub shares: Shares,
     /// Where its metadata is: its publisher's words.
     pub uri: String,
     /// SPDX expression, or where the licence's text is: its publisher's words.
     pub licence: String,
+}
+
+impl Version {
+    /// Whether no request is locked for it any more, at this second (Unix).
+    #[must_use]
+    pub fn is_retired(&self, now: u64) -> bool {
+        self.retired_from.is_some_and(|from| from <= now)
+    }
 }
 
 /// The registry of models.
@@ -73,6 +83,7 @@ impl Models {
         Ok(Line {
             owner: found.owner,
             kind: Kind::from_number(found.kind).ok_or(StateError::Unexpected { what })?,
+            nonce: found.nonce,
             offered_to: (!found.offeredTo.is_zero()).then_some(found.offeredTo),
             pot: found.pot,
         })
@@ -92,7 +103,7 @@ impl Models {
         Ok(Version {
             line: found.line.to::<u32>(),
             kind: Kind::from_number(found.kind).ok_or(StateError::Unexpected { what })?,
-            retired: found.retired,
+            retired_from: Some(found.retiredFrom.to::<u64>()).filter(|from| *from != 0),
             shares: Shares {
                 prover: found.prover,
                 adapter_owner: found.adapterOwner,
@@ -104,16 +115,27 @@ impl Models {
         })
     }
 
-    /// Retires a version for good: no further request is locked for it, and locked ones are settled as ever. The account must
-    /// own the line. None if it is retired already.
+    /// Retires a version for good: from the second that is returned no further request is locked for it, and locked ones are
+    /// settled as ever. An adapter is retired at once, a base after [`base_notice`](Self::base_notice). The account must own
+    /// the line. No receipt if it was announced before.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn retire(self, chain: &mut impl Chain, id: U256) -> Result<Option<Receipt>, ChainError> {
-        if self.version(chain, id)?.retired {
-            return Ok(None);
+    pub fn retire(self, chain: &mut impl Chain, id: U256) -> Result<(u64, Option<Receipt>), ChainError> {
+        if let Some(from) = self.version(chain, id)?.retired_from {
+            return Ok((from, None));
         }
-        self.0.send(chain, &ModelRegistry::retireCall { id }).map(Some)
+        let receipt = self.0.send(chain, &ModelRegistry::retireCall { id })?;
+        let from = self.version(chain, id)?.retired_from.ok_or(StateError::Unexpected { what: "a retired version" })?;
+        Ok((from, Some(receipt)))
+    }
+
+    /// Seconds between the announcement that a base is retired and its effect.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn base_notice(self, chain: &mut impl Chain) -> Result<u64, ChainError> {
+        self.0.view(chain, "the notice of bases", &ModelRegistry::BASE_NOTICECall {})
     }
 
     /// Offers a line to who may then accept it, or withdraws the offer. What its owner is owed goes with it. The account must
@@ -129,13 +151,19 @@ impl Models {
         self.0.send(chain, &call).map(Some)
     }
 
-    /// Takes over a line that is offered to the account.
+    /// Takes over a line that is offered to the account, if it is still the one with this nonce.
     ///
     /// # Errors
-    /// [`ChainError`].
-    pub fn accept(self, chain: &mut impl Chain, line: u32) -> Result<Receipt, ChainError> {
-        self.line(chain, line)?;
-        self.0.send(chain, &ModelRegistry::acceptLineCall { line: line_number(line)? })
+    /// [`PolicyError::LineChanged`] before anything is sent, and others.
+    pub fn accept(self, chain: &mut impl Chain, line: u32, nonce: u64) -> Result<Receipt, ChainError> {
+        self.expect_nonce(chain, line, nonce)?;
+        self.0.send(chain, &ModelRegistry::acceptLineCall { line: line_number(line)?, nonce })
+    }
+
+    /// That the line has not changed since somebody saw this nonce.
+    pub(super) fn expect_nonce(self, chain: &mut impl Chain, line: u32, expected: u64) -> Result<(), ChainError> {
+        let got = self.line(chain, line)?.nonce;
+        if got == expected { Ok(()) } else { Err(PolicyError::LineChanged { line, expected, got }.into()) }
     }
 
     /// Names another contributors' pot of a line, at once. The account must be the present pot. None if it is the pot
@@ -150,12 +178,23 @@ impl Models {
         self.0.send(chain, &ModelRegistry::setPotCall { line: line_number(line)?, pot }).map(Some)
     }
 
-    /// Blocks between a reservation and the publication of what it reserves.
+    /// Seconds between a reservation and the publication of what it reserves.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn reservation_blocks(self, chain: &mut impl Chain) -> Result<u64, ChainError> {
-        self.0.view(chain, "the age of reservations", &ModelRegistry::reservationBlocksCall {})
+    pub fn reservation_seconds(self, chain: &mut impl Chain) -> Result<u64, ChainError> {
+        self.0.view(chain, "the age of reservations", &ModelRegistry::reservationSecondsCall {})
+    }
+
+    /// The second (Unix) in which a commitment was reserved, if it was.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn reserved_at(self, chain: &mut impl Chain, commitment: B256) -> Result<Option<u64>, ChainError> {
+        let what = "a reservation";
+        let second = self.0.view(chain, what, &ModelRegistry::reservationsCall { commitment })?;
+        let second = u64::try_from(second).map_err(|_| StateError::Unexpected { what })?;
+        Ok((second != 0).then_some(second))
     }
 
     /// Reserves a publication by its commitment, `keccak256(id, publisher, salt)`.

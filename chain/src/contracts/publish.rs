@@ -1,8 +1,6 @@
 //! Publishing models: what is said of a version, and the steps that the registry of models demands. The registry and OPEN
 //! have a part in it.
 
-use std::time::Duration;
-
 use alloy_primitives::utils::format_ether;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolValue;
@@ -15,13 +13,9 @@ use super::terms::{Kind, Shares, line_number};
 use super::token::Token;
 use crate::abi;
 use crate::abi::bindings::{CommitmentRegistry, ModelRegistry};
-use crate::chain::Chain;
+use crate::chain::{Chain, Receipt};
 use crate::error::{ChainError, PolicyError, StateError};
-
-/// How often the latest block is read while a reservation's age is awaited.
-const RESERVATION_POLLS: u32 = 240;
-/// Between two readings.
-const POLL: Duration = Duration::from_millis(500);
+use crate::keys::{KeyError, PrivateKey};
 
 /// The terms that a version is published with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +30,40 @@ pub struct Publication {
     pub uri: String,
     /// SPDX expression.
     pub licence: String,
-    /// Hides the id in the reservation: random.
+    /// Hides the id in the reservation: nobody else can guess it. The same as before, if a publication is continued that was
+    /// reserved earlier.
     pub salt: B256,
     /// The largest publishing fee to pay, in OPEN's smallest unit.
     pub max_fee: U256,
+}
+
+/// The salt of an account's reservation of an id: nobody else can guess it, and the account finds it again without a note,
+/// since its signatures are deterministic (RFC 6979). The signature itself is shown to nobody.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn reservation_salt(key: &PrivateKey, models: Models, id: U256) -> Result<B256, KeyError> {
+    let of = (String::from("lorica reservation 1"), U256::from(models.0.chain_id), models.address(), id);
+    Ok(keccak256(key.sign_digest(keccak256(of.abi_encode()))?.as_bytes()))
+}
+
+/// How far a publication has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Progress {
+    /// What was done, or had been done before.
+    pub steps: Vec<Step>,
+    /// The second (Unix) from which the rest can be published, by the same call with the same salt; none if nothing is left.
+    pub from: Option<u64>,
+}
+
+/// A record that is to be published.
+struct Item<'a> {
+    kind: Kind,
+    id: U256,
+    parent: Option<U256>,
+    publication: Publication,
+    call: Box<dyn FnOnce(ModelRegistry::Terms, ModelRegistry::Permit) -> Bytes + 'a>,
 }
 
 /// What publishes models: the account reserves, approves the fee and publishes.
@@ -52,7 +76,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes a base with its architecture, each unless it is published: reserves, approves the fee, publishes. The
+    /// Publishes a base with its architecture, each unless it is published: reserves both, approves the fees, publishes. The
     /// account owns the new versions.
     ///
     /// # Errors
@@ -62,33 +86,38 @@ impl Publisher {
         chain: &mut impl Chain,
         base: &BaseCommitments,
         terms: &Publication,
-    ) -> Result<Vec<Step>, ChainError> {
+    ) -> Result<Progress, ChainError> {
         expect_base_fits(base)?;
         let register = abi::register_architecture(base);
         let architecture = abi::word(&base.architecture_digest());
-        let own = Publication { line: 0, ..terms.clone() };
-        let mut steps = self.publish(chain, (Kind::Architecture, architecture), None, &own, |terms, permit| {
-            abi::encode(&ModelRegistry::publishArchitectureCall {
-                family: register.family,
-                encoding: register.encoding,
-                logTile: register.logTile,
-                srs: register.srs,
-                tauG2: register.tauG2,
-                tables: points(register.tables),
-                terms: ModelRegistry::Terms {
-                    split: ModelRegistry::Split { prover: 0, adapterOwner: 0, baseOwner: 0, contributors: 0 },
-                    ..terms
-                },
-                permit,
-            })
-        })?;
+        let first = Item {
+            kind: Kind::Architecture,
+            id: architecture,
+            parent: None,
+            publication: Publication { line: 0, ..terms.clone() },
+            call: Box::new(|terms, permit| {
+                abi::encode(&ModelRegistry::publishArchitectureCall {
+                    family: register.family,
+                    encoding: register.encoding,
+                    logTile: register.logTile,
+                    srs: register.srs,
+                    tauG2: register.tauG2,
+                    tables: points(register.tables),
+                    terms: ModelRegistry::Terms {
+                        split: ModelRegistry::Split { prover: 0, adapterOwner: 0, baseOwner: 0, contributors: 0 },
+                        ..terms
+                    },
+                    permit,
+                })
+            }),
+        };
         let register = abi::register_base(base);
-        steps.extend(self.publish(
-            chain,
-            (Kind::Base, abi::word(&base.id())),
-            Some(architecture),
-            terms,
-            |terms, permit| {
+        let second = Item {
+            kind: Kind::Base,
+            id: abi::word(&base.id()),
+            parent: Some(architecture),
+            publication: terms.clone(),
+            call: Box::new(move |terms, permit| {
                 abi::encode(&ModelRegistry::publishBaseCall {
                     architecture,
                     tiles: points(register.tiles),
@@ -96,9 +125,9 @@ impl Publisher {
                     terms,
                     permit,
                 })
-            },
-        )?);
-        Ok(steps)
+            }),
+        };
+        self.publish(chain, vec![first, second])
     }
 
     /// Publishes an adapter of a published base, unless it is published.
@@ -110,52 +139,89 @@ impl Publisher {
         chain: &mut impl Chain,
         adapter: &AdapterCommitments,
         terms: &Publication,
-    ) -> Result<Vec<Step>, ChainError> {
+    ) -> Result<Progress, ChainError> {
         expect_adapter_fits(adapter)?;
         let register = abi::register_adapter(adapter);
-        self.publish(chain, (Kind::Adapter, abi::word(&adapter.id())), Some(register.base), terms, |terms, permit| {
-            abi::encode(&ModelRegistry::publishAdapterCall {
-                base: register.base,
-                version: register.version,
-                tiles: points(register.tiles),
-                terms,
-                permit,
-            })
-        })
+        let item = Item {
+            kind: Kind::Adapter,
+            id: abi::word(&adapter.id()),
+            parent: Some(register.base),
+            publication: terms.clone(),
+            call: Box::new(|terms, permit| {
+                abi::encode(&ModelRegistry::publishAdapterCall {
+                    base: register.base,
+                    version: register.version,
+                    tiles: points(register.tiles),
+                    terms,
+                    permit,
+                })
+            }),
+        };
+        self.publish(chain, vec![item])
     }
 
-    fn publish(
-        self,
-        chain: &mut impl Chain,
-        (kind, id): (Kind, U256),
-        parent: Option<U256>,
-        publication: &Publication,
-        call: impl FnOnce(ModelRegistry::Terms, ModelRegistry::Permit) -> Bytes,
-    ) -> Result<Vec<Step>, ChainError> {
+    /// Publishes what is not published yet, each after what it stands on. All is reserved before anything is awaited.
+    fn publish(self, chain: &mut impl Chain, items: Vec<Item<'_>>) -> Result<Progress, ChainError> {
         self.models.0.expect_chain(chain)?;
-        let what = kind.name();
-        if self.is_own(chain, kind, id)? {
-            return Ok(vec![Step { what, id, receipt: None }]);
-        }
-        // A reservation and an approval are paid for before the registry says what is wrong.
-        let fee = self.expect_publishable(chain, (kind, id), parent, publication)?;
-        let pot = self.pot_for(chain, publication.line, publication.pot)?;
         let mut steps = Vec::new();
-        let commitment = keccak256((id, chain.account(), publication.salt).abi_encode());
+        let mut due: Vec<(Item<'_>, U256)> = Vec::new();
+        // A reservation and an approval are paid for before the registry says what is wrong.
+        for item in items {
+            if self.is_own(chain, &item)? {
+                steps.push(Step { what: item.kind.name(), id: item.id, receipt: None });
+                continue;
+            }
+            let parent = item.parent.filter(|parent| due.iter().all(|(before, _)| before.id != *parent));
+            let fee = self.expect_publishable(chain, &item, parent)?;
+            due.push((item, fee));
+        }
+        let Some((last, _)) = due.last() else { return Ok(Progress { steps, from: None }) };
+        let cost = due.iter().fold(U256::ZERO, |sum, (_, fee)| sum.saturating_add(*fee));
+        let has = self.open.balance(chain, chain.account())?;
+        if cost > has {
+            let [cost, has] = [cost, has].map(format_ether);
+            return Err(cannot(last.id, format!("it costs {cost} OPEN, and the account has {has}")).into());
+        }
+        let age = self.models.reservation_seconds(chain)?;
+        let mut from = 0;
+        for (item, _) in &due {
+            let (reserved, receipt) = self.reserve(chain, item)?;
+            if receipt.is_some() {
+                steps.push(Step { what: "reservation", id: item.id, receipt });
+            }
+            from = from.max(reserved.saturating_add(age));
+        }
+        if !chain.await_second(from)? {
+            return Ok(Progress { steps, from: Some(from) });
+        }
+        for (item, fee) in due {
+            steps.extend(self.open.approve(chain, self.models.address(), fee)?);
+            steps.push(self.send(chain, item)?);
+        }
+        Ok(Progress { steps, from: None })
+    }
+
+    /// Reserves a record, unless the account has: the second in which it was.
+    fn reserve(self, chain: &mut impl Chain, item: &Item<'_>) -> Result<(u64, Option<Receipt>), ChainError> {
+        let commitment = keccak256((item.id, chain.account(), item.publication.salt).abi_encode());
+        if let Some(second) = self.models.reserved_at(chain, commitment)? {
+            return Ok((second, None));
+        }
         let receipt = self.models.reserve(chain, commitment)?;
-        let reserved = receipt.block;
-        steps.push(Step { what: "reservation", id, receipt: Some(receipt) });
-        steps.extend(self.open.approve(chain, self.models.address(), fee)?);
-        let age = self.models.reservation_blocks(chain)?;
-        await_block(chain, reserved.saturating_add(age))?;
+        let second = self.models.reserved_at(chain, commitment)?;
+        Ok((second.ok_or(StateError::Unexpected { what: "the reservation" })?, Some(receipt)))
+    }
+
+    fn send(self, chain: &mut impl Chain, item: Item<'_>) -> Result<Step, ChainError> {
+        let Item { kind, id, publication, call, .. } = item;
         let Shares { prover, adapter_owner, base_owner, contributors } = publication.shares;
         let terms = ModelRegistry::Terms {
             line: line_number(publication.line)?,
-            pot,
+            pot: self.pot_for(chain, publication.line, publication.pot)?,
             split: ModelRegistry::Split { prover, adapterOwner: adapter_owner, baseOwner: base_owner, contributors },
             maxFee: publication.max_fee,
-            uri: publication.uri.clone(),
-            licence: publication.licence.clone(),
+            uri: publication.uri,
+            licence: publication.licence,
             salt: publication.salt,
         };
         let permit = ModelRegistry::Permit { deadline: U256::ZERO, v: 0, r: B256::ZERO, s: B256::ZERO };
@@ -163,40 +229,44 @@ impl Publisher {
         if self.models.line_of(chain, id)?.is_none() {
             return Err(StateError::Unexpected { what: "the published id" }.into());
         }
-        steps.push(Step { what, id, receipt: Some(receipt) });
-        Ok(steps)
+        Ok(Step { what: kind.name(), id, receipt: Some(receipt) })
     }
 
     /// Whether an id is published and serves the account: an architecture serves everybody, other versions who owns them.
-    fn is_own(self, chain: &mut impl Chain, kind: Kind, id: U256) -> Result<bool, ChainError> {
+    fn is_own(self, chain: &mut impl Chain, item: &Item<'_>) -> Result<bool, ChainError> {
+        let id = item.id;
         let version = match self.models.version(chain, id) {
             Err(ChainError::State(StateError::NotPublished { .. })) => return Ok(false),
             found => found?,
         };
         let number = version.line;
         let owner = self.models.line(chain, number)?.owner;
-        if version.retired {
+        if version.is_retired(chain.timestamp()?) {
             return Err(cannot(id, format!("it is published in line {number} and retired")).into());
         }
-        if kind != Kind::Architecture && owner != chain.account() {
+        if item.kind != Kind::Architecture && owner != chain.account() {
             return Err(cannot(id, format!("it is published already, in line {number} of {owner}")).into());
         }
         Ok(true)
     }
 
     /// That the registry will take it, as far as it can be known before; what it costs.
+    /// The parent is none if there is none, or if it is published in the same run.
     fn expect_publishable(
         self,
         chain: &mut impl Chain,
-        (kind, id): (Kind, U256),
+        item: &Item<'_>,
         parent: Option<U256>,
-        publication: &Publication,
     ) -> Result<U256, ChainError> {
+        let Item { kind, id, publication, .. } = item;
+        let (kind, id) = (*kind, *id);
+        let mut asked = None;
         if let Some(parent) = parent {
             let version = self.models.version(chain, parent)?;
-            if version.retired {
+            if version.is_retired(chain.timestamp()?) {
                 return Err(cannot(id, format!("its {} {parent:#066x} is retired", version.kind.name())).into());
             }
+            asked = (kind == Kind::Adapter).then_some(version.shares.base_owner);
         }
         if publication.line != 0 {
             let (number, account) = (publication.line, chain.account());
@@ -215,16 +285,11 @@ impl Publisher {
         }
         if kind != Kind::Architecture {
             let bounds = self.models.bounds(chain)?;
-            publication.shares.check(bounds).map_err(|reason| cannot(id, reason))?;
+            publication.shares.check(bounds, asked).map_err(|reason| cannot(id, reason))?;
         }
         let fee = self.models.publishing_fee(chain, kind)?;
-        let has = self.open.balance(chain, chain.account())?;
         if fee > publication.max_fee {
             return Err(PolicyError::PublishingFee { fee, max_fee: publication.max_fee }.into());
-        }
-        if fee > has {
-            let [fee, has] = [fee, has].map(format_ether);
-            return Err(cannot(id, format!("it costs {fee} OPEN, and the account has {has}")).into());
         }
         Ok(fee)
     }
@@ -244,15 +309,4 @@ fn cannot(id: U256, reason: String) -> PolicyError {
 
 fn points(points: Vec<CommitmentRegistry::Point>) -> Vec<ModelRegistry::Point> {
     points.into_iter().map(|point| ModelRegistry::Point { x: point.x, y: point.y }).collect()
-}
-
-/// Waits until the next block is this one or a later one.
-fn await_block(chain: &mut impl Chain, earliest: u64) -> Result<(), ChainError> {
-    for _ in 0..RESERVATION_POLLS {
-        if chain.block_number()?.saturating_add(1) >= earliest {
-            return Ok(());
-        }
-        std::thread::sleep(POLL);
-    }
-    Err(StateError::SlowBlocks { block: earliest, seconds: (POLL * RESERVATION_POLLS).as_secs() }.into())
 }

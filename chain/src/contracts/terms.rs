@@ -78,8 +78,9 @@ impl Shares {
     /// The shares unless others are named. Each share of a fee is rounded down; the prover also gets what rounding leaves.
     pub const DEFAULT: Self = Self { prover: 5_000, adapter_owner: 2_000, base_owner: 1_000, contributors: 2_000 };
 
-    /// Refuses shares that do not add up to the whole fee, or are outside of governance's bounds.
-    pub(super) fn check(self, bounds: Bounds) -> Result<(), String> {
+    /// Refuses shares that do not add up to the whole fee, are outside of governance's bounds, or give the base's owner less
+    /// than its base asks for of an adapter's fees.
+    pub(super) fn check(self, bounds: Bounds, asked: Option<u16>) -> Result<(), String> {
         let Self { prover, adapter_owner, base_owner, contributors } = self;
         let sum: u32 = [prover, adapter_owner, base_owner, contributors].map(u32::from).iter().sum();
         let points = |what: &str, got: u16, limit: &str, bound: u16| {
@@ -93,6 +94,9 @@ impl Shares {
         }
         if base_owner < bounds.min_base_owner {
             return points("the base's owner has", base_owner, "at least", bounds.min_base_owner);
+        }
+        if let Some(asked) = asked.filter(|asked| base_owner < *asked) {
+            return Err(format!("the base's owner asks for at least {asked} basis points of a fee, got {base_owner}"));
         }
         if contributors > bounds.max_contributors {
             return points("the contributors have", contributors, "at most", bounds.max_contributors);

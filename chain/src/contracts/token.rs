@@ -7,9 +7,9 @@ use alloy_sol_types::{Eip712Domain, SolStruct};
 
 use super::{Contract, Step};
 use crate::abi;
-use crate::abi::bindings::OpenToken;
+use crate::abi::bindings::{OpenToken, WrappedOpen};
 use crate::chain::{Chain, Receipt};
-use crate::error::ChainError;
+use crate::error::{ChainError, PolicyError};
 
 /// The chain's gas token, where the escrow expects the address of a token.
 pub const NATIVE: Address = Address::ZERO;
@@ -66,6 +66,34 @@ impl Token {
             return chain.send_value(Some(to), Bytes::new(), amount);
         }
         self.0.send(chain, &OpenToken::transferCall { to, value: amount })
+    }
+
+    /// Deposits the account's gas token and has as many of this token, which must be `WrappedOpen`.
+    ///
+    /// # Errors
+    /// [`PolicyError::NotWrapped`] if it is not, and others.
+    pub fn wrap(self, chain: &mut impl Chain, amount: U256) -> Result<Receipt, ChainError> {
+        self.0.expect_chain(chain)?;
+        self.expect_wrapped(chain)?;
+        chain.send_value(Some(self.address()), abi::encode(&WrappedOpen::depositCall {}), amount)
+    }
+
+    /// Gives so many of this token back, which must be `WrappedOpen`, and has as much gas token.
+    ///
+    /// # Errors
+    /// [`PolicyError::NotWrapped`] if it is not, and others.
+    pub fn unwrap(self, chain: &mut impl Chain, amount: U256) -> Result<Receipt, ChainError> {
+        self.expect_wrapped(chain)?;
+        self.0.send(chain, &WrappedOpen::withdrawCall { amount })
+    }
+
+    /// That it is the gas token as a token, by its own word: another contract may take a deposit and give nothing for it.
+    fn expect_wrapped(self, chain: &mut impl Chain) -> Result<(), ChainError> {
+        match self.0.view(chain, "the token's backing", &WrappedOpen::outOfUseCall {}) {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_refusal() => Err(PolicyError::NotWrapped { token: self.address() }.into()),
+            Err(error) => Err(error),
+        }
     }
 
     /// What `spender` may take from the account, in the token's smallest unit. Not for the gas token.

@@ -13,7 +13,7 @@ use revm::inspector::{InspectEvm, Inspector};
 use revm::interpreter::{CallInputs, CallOutcome};
 use revm::primitives::hardfork::SpecId;
 
-use crate::chain::{Blocks, Chain, LocatedLog, Receipt, TRANSACTION_GAS, has_topics};
+use crate::chain::{Blocks, Chain, LocatedLog, PATIENCE, Receipt, TRANSACTION_GAS, has_topics};
 use crate::error::{ChainError, Refusal, StateError, TransactionError};
 
 /// Gas of a block, of which a transaction may use [`TRANSACTION_GAS`].
@@ -352,6 +352,15 @@ impl Chain for EmbeddedChain {
 
     fn timestamp(&mut self) -> Result<u64, ChainError> {
         Ok(self.time)
+    }
+
+    /// Nobody waits here: time passes.
+    fn await_second(&mut self, second: u64) -> Result<bool, ChainError> {
+        if second > self.time.saturating_add(PATIENCE) {
+            return Ok(false);
+        }
+        self.advance_to(second);
+        Ok(true)
     }
 
     fn logs(

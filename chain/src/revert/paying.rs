@@ -6,7 +6,7 @@ use lorica_circuits::shape::OutputKind;
 
 use alloy_sol_types::SolInterface;
 
-use super::{Consumer, Escrow, Models, Number, Prepaid, Stakes, Token};
+use super::{Consumer, Escrow, Models, Number, Prepaid, Sale, Stakes, Token};
 
 /// A request's id.
 fn request(id: alloy_primitives::U256) -> String {
@@ -149,7 +149,7 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
         Escrow::NothingToWithdraw(e) => write!(f, "nothing to withdraw of the token {}", e.token),
         Escrow::NotLineOwner(e) => write!(f, "{} does not own line {}", e.caller, e.line),
         Escrow::NotPot(e) => write!(f, "{} is not the contributors' pot of line {}", e.caller, e.line),
-        Escrow::RecipientInvalid(e) => write!(f, "{} cannot receive: the zero address or the escrow", e.to),
+        Escrow::RecipientInvalid(e) => write!(f, "{} cannot receive: it is the zero address or the contract that pays", e.to),
         Escrow::ValueMismatch(e) => write!(f, "{} wei must be sent with this, got {}", e.expected, e.got),
         Escrow::DepositMismatch(e) => write!(
             f,
@@ -159,7 +159,7 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
         Escrow::TransferFailed(e) => write!(f, "{} does not accept {} wei", e.to, e.amount),
         Escrow::OwnableInvalidOwner(e) => write!(f, "{} cannot be the owner", e.owner),
         Escrow::OwnableUnauthorizedAccount(e) => write!(f, "{} is not the owner", e.account),
-        Escrow::ReentrancyGuardReentrantCall(_) => f.write_str("the escrow was called again from within a call"),
+        Escrow::ReentrancyGuardReentrantCall(_) => f.write_str("the contract was called again from within a call"),
         Escrow::SafeERC20FailedOperation(e) => write!(f, "a transfer of the token {} failed", e.token),
         Escrow::InvalidShortString(_) => f.write_str("a stored short string is malformed"),
         Escrow::StringTooLong(e) => write!(f, "the string {:?} is too long", e.str),
@@ -197,14 +197,25 @@ pub(super) fn stakes(f: &mut fmt::Formatter<'_>, error: &Stakes) -> fmt::Result 
 
 pub(super) fn models(f: &mut fmt::Formatter<'_>, error: &Models) -> fmt::Result {
     match error {
-        Models::ReservationBlocksZero(_) => f.write_str("a reservation must last at least one block"),
+        Models::ReservationSecondsZero(_) => f.write_str("a reservation must last at least one second"),
         Models::NotReserved(e) => write!(f, "nothing is reserved under the commitment {}", e.commitment),
         Models::ReservationTooYoung(e) => {
-            write!(f, "the reservation {} is too young: publish in block {} or later", e.commitment, e.earliest)
+            write!(f, "the reservation {} is too young: publish at {} (Unix time) or later", e.commitment, e.earliest)
         }
         Models::AlreadyPublished(e) => write!(f, "version {} is published already", Number(e.id)),
         Models::NotPublished(e) => write!(f, "{} with the id {} is not published", kind(e.kind), Number(e.id)),
         Models::Retired(e) => write!(f, "version {} is retired", Number(e.id)),
+        Models::AlreadyRetired(e) => {
+            write!(
+                f,
+                "that version {} is retired from {} (Unix time) on was announced before, for good",
+                Number(e.id),
+                e.from
+            )
+        }
+        Models::ArchitectureStays(e) => {
+            write!(f, "the architecture {} cannot be retired: bases of others stand on it", Number(e.id))
+        }
         Models::AdapterOfOtherBase(e) => {
             write!(f, "adapter {} was not made for base {}", Number(e.adapter), Number(e.base))
         }
@@ -214,6 +225,10 @@ pub(super) fn models(f: &mut fmt::Formatter<'_>, error: &Models) -> fmt::Result 
         }
         Models::NotLineOwner(e) => write!(f, "{} does not own line {}", e.caller, e.line),
         Models::NotOfferedTo(e) => write!(f, "line {} is not offered to {}", e.line, e.caller),
+        Models::OtherNonce(e) => {
+            write!(f, "line {} has changed since it was looked at: its nonce is {}, not {}", e.line, e.got, e.expected)
+        }
+        Models::OwnershipStays(_) => f.write_str("the ownership can be handed on, not given up"),
         Models::NotPot(e) => write!(f, "{} is not the contributors' pot of line {}", e.caller, e.line),
         Models::OtherKind(e) => write!(f, "a version of line {} is {}, not {}", e.line, kind(e.expected), kind(e.got)),
         Models::OtherPot(e) => write!(f, "the contributors' pot of line {} is {}, not {}", e.line, e.expected, e.got),
@@ -231,6 +246,9 @@ pub(super) fn models(f: &mut fmt::Formatter<'_>, error: &Models) -> fmt::Result 
         Models::SplitBaseOwner(e) => {
             write!(f, "the base owner's share is {} basis points at least, got {}", e.least, e.got)
         }
+        Models::SplitBelowBase(e) => {
+            write!(f, "the base asks for a base owner's share of {} basis points at least, got {}", e.least, e.got)
+        }
         Models::SplitContributors(e) => {
             write!(f, "the contributors' share is {} basis points at most, got {}", e.most, e.got)
         }
@@ -244,6 +262,33 @@ pub(super) fn models(f: &mut fmt::Formatter<'_>, error: &Models) -> fmt::Result 
         Models::OwnableInvalidOwner(e) => write!(f, "{} cannot be the owner", e.owner),
         Models::OwnableUnauthorizedAccount(e) => write!(f, "{} is not the owner", e.account),
         Models::SafeERC20FailedOperation(e) => write!(f, "a transfer of the token {} failed", e.token),
+    }
+}
+
+pub(super) fn sale(f: &mut fmt::Formatter<'_>, error: &Sale) -> fmt::Result {
+    match error {
+        Sale::NotSeller(e) => write!(f, "{} neither owns line {} nor has it for sale", e.caller, e.line),
+        Sale::PriceZero(_) => f.write_str("the price of a line must be above zero"),
+        Sale::TokenNotContract(e) => write!(f, "the token {} has no code", e.token),
+        Sale::NotForSale(e) => write!(f, "line {} is not for sale, or not any more", e.line),
+        Sale::OtherNonce(e) => {
+            write!(f, "line {} has changed since it was looked at: its nonce is {}, not {}", e.line, e.got, e.expected)
+        }
+        Sale::OtherToken(e) => write!(f, "line {} is sold for the token {}, not for {}", e.line, e.got, e.expected),
+        Sale::PriceAboveMaximum(e) => write!(f, "the line costs {}, the buyer's maximum is {}", e.price, e.most),
+        Sale::PaymentMismatch(e) => write!(f, "{} wei must be sent with this, got {}", e.expected, e.got),
+        Sale::PaymentIncomplete(e) => write!(
+            f,
+            "the sale did not receive exactly {} of the token {}: tokens that take a fee or change balances are refused",
+            e.price, e.token
+        ),
+        Sale::NothingToWithdraw(e) => write!(f, "nothing to withdraw of the token {}", e.token),
+        Sale::RecipientInvalid(e) => {
+            write!(f, "{} cannot receive: it is the zero address or the contract that pays", e.to)
+        }
+        Sale::TransferFailed(e) => write!(f, "{} does not accept {} wei", e.to, e.amount),
+        Sale::ReentrancyGuardReentrantCall(_) => f.write_str("the contract was called again from within a call"),
+        Sale::SafeERC20FailedOperation(e) => write!(f, "a transfer of the token {} failed", e.token),
     }
 }
 
@@ -273,7 +318,6 @@ pub(super) fn token(f: &mut fmt::Formatter<'_>, error: &Token) -> fmt::Result {
         Token::ERC5805FutureLookup(e) => {
             write!(f, "votes at {} are not known yet: the clock is at {}", e.timepoint, e.clock)
         }
-        Token::ERC6372InconsistentClock(_) => f.write_str("the token's clock is inconsistent"),
         Token::CheckpointUnorderedInsertion(_) => f.write_str("a checkpoint of votes is not in order"),
         Token::ECDSAInvalidSignature(_) => f.write_str("the signature is malformed"),
         Token::ECDSAInvalidSignatureLength(e) => write!(f, "a signature has 65 bytes, got {}", e.length),

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256, U256};
 use lorica_chain::abi;
-use lorica_chain::contracts::market::{Market, Policy, Roles};
+use lorica_chain::contracts::market::{Market, OpenKind, Policy, Roles};
 use lorica_chain::contracts::publish::Publication;
 use lorica_chain::contracts::terms::Shares;
 use lorica_chain::contracts::token::OPEN;
@@ -18,7 +18,8 @@ pub const TREASURY: Address = Address::repeat_byte(0x7e);
 
 pub fn deploy() -> (EmbeddedChain, Market) {
     let mut chain = EmbeddedChain::new(31337, OWNER);
-    let roles = Roles { owner: OWNER, guardian: GUARDIAN, treasury: TREASURY, holder: PUBLISHER };
+    let open = OpenKind::Token { holder: PUBLISHER };
+    let roles = Roles { owner: OWNER, guardian: GUARDIAN, treasury: TREASURY, open };
     let (market, _) = Market::deploy(&mut chain, roles, Policy::default()).unwrap();
     (chain, market)
 }
@@ -54,8 +55,10 @@ impl Published {
         let vector = Vector::read(EMBED_2);
         let (base, adapter) = (vector.base(), adapter(&vector, 0));
         chain.set_account(PUBLISHER);
-        market.publisher().base(&mut chain, &base, &terms(1, "of the base")).unwrap();
-        market.publisher().adapter(&mut chain, &adapter, &terms(2, "of the adapter")).unwrap();
+        let progress = market.publisher().base(&mut chain, &base, &terms(1, "of the base")).unwrap();
+        assert_eq!(progress.from, None);
+        let progress = market.publisher().adapter(&mut chain, &adapter, &terms(2, "of the adapter")).unwrap();
+        assert_eq!(progress.from, None);
         let (base, adapter) = (abi::word(&base.id()), abi::word(&adapter.id()));
         Self { chain, market, vector, base, adapter }
     }

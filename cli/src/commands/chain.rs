@@ -7,19 +7,20 @@ use lorica::amount::{self, Amount};
 use lorica::binding;
 use lorica::check::CheckError;
 use lorica::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, read_adapter_key, read_base_key, store};
-use lorica::input::random_word;
 use lorica::registration::expect_tables;
 use lorica::settle::Settler;
 use lorica::srs::INSECURE;
+use lorica_chain::abi;
 use lorica_chain::alloy_primitives::{Address, B256};
-use lorica_chain::chain::Chain;
+use lorica_chain::chain::{Chain, DEVELOPMENT_CHAINS};
 use lorica_chain::contracts::Step;
-use lorica_chain::contracts::market::{Market, Policy, Roles};
-use lorica_chain::contracts::publish::Publication;
+use lorica_chain::contracts::market::{Market, OpenKind, Policy, Roles};
+use lorica_chain::contracts::publish::{Progress, Publication, reservation_salt};
 use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::contracts::terms::Shares;
 use lorica_chain::embedded::serve::DevelopmentNode;
 use lorica_chain::error::ChainError;
+use lorica_circuits::bn254::Fr;
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::protocol::key::BaseCommitments;
 use serde_json::{Value, json};
@@ -28,10 +29,13 @@ use super::routes;
 use super::settlement_key::settler;
 use super::verify_settlement::{answer_lines, answers_json, read_key};
 use crate::error::Error;
-use crate::node::{self, AccountArgs, MarketArgs, NodeArgs};
+use crate::node::{self, AccountArgs, MarketArgs, NodeArgs, parse_account};
 use crate::output::Output;
 use crate::srs_args::SrsArgs;
 use crate::srs_args::policy;
+
+/// Seconds between the two steps of a publication on a real chain: a day, as forced inclusion takes up to that.
+const RESERVATION_SECONDS: u64 = 86_400;
 
 /// What to do with the contracts.
 #[derive(Debug, Subcommand)]
@@ -43,8 +47,10 @@ pub enum ChainCommand {
     Serve(ServeArgs),
     /// Deploy the contracts and write their addresses into a file
     ///
-    /// The account becomes owner of router, registry of models and escrow: governance. Every other command reads the file by
-    /// --contracts or LORICA_CONTRACTS.
+    /// On a real chain you name four accounts, and no two of them may be the same: the owner of router, registry of models and
+    /// escrow (governance), the guardian, the treasury and the holder of OPEN. On a development chain (31337, 1337, or any chain
+    /// with --development) the deploying account has each part that you do not name. Every other command reads the file by
+    /// --contracts or LORICA_CONTRACTS. docs/runbook.md says who should hold which key.
     Deploy(DeployArgs),
     /// Register a base, adapters and settlement keys on a chain, without an owner or a fee
     ///
@@ -56,8 +62,10 @@ pub enum ChainCommand {
     /// Publish a base or adapters, so that requests can name them and their owner is paid
     ///
     /// The account becomes the owner and pays the publishing fee in OPEN for each model. Without --adapter it publishes the base
-    /// with its architecture; with --adapter it publishes the adapters only. Each publication takes two steps: it reserves the id,
-    /// waits some blocks and then publishes. What is published already is left as it is.
+    /// with its architecture; with --adapter it publishes the adapters only. Each publication takes two steps: the command reserves
+    /// the id and then publishes it, but not before the reservation is old enough, 24 hours unless the contracts were deployed
+    /// otherwise. If that is more than two minutes ahead, the command ends and says when: run it again then, with the same account.
+    /// An adapter gives the base's owner at least the share that the base asks for. What is published already is left as it is.
     Publish(PublishArgs),
     /// Print the routes of the escrow: which circuits they check by which verifiers, and which of them the file pins
     Routes(routes::RoutesArgs),
@@ -103,23 +111,33 @@ pub struct DeployArgs {
     /// How the node is reached.
     pub node: NodeArgs,
     #[command(flatten)]
-    /// The account that deploys and then owns the contracts.
+    /// The account that deploys.
     pub account: AccountArgs,
-    /// Account that may freeze circuits besides the owner. If absent: the deploying account
-    #[arg(long, value_name = "ADDRESS")]
+    /// Account that owns router, registry of models and escrow: a timelock or a Safe, in the end
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
+    pub owner: Option<Address>,
+    /// Account that may freeze circuits besides the owner
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub guardian: Option<Address>,
-    /// Account that may withdraw the fees for publishing. If absent: the deploying account
-    #[arg(long, value_name = "ADDRESS")]
+    /// Account that may withdraw the fees for publishing
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub treasury: Option<Address>,
-    /// Least number of blocks between the two steps of a publication. Somebody who can hold back a publication for so long
-    /// can steal it. If absent: 50, and 1 on a development chain (31337, 1337)
-    #[arg(long, value_name = "BLOCKS")]
-    pub reservation_blocks: Option<u64>,
+    /// Least number of seconds between the two steps of a publication. Somebody who can keep a publication from the chain for so
+    /// long can steal it, so the chain's forced inclusion must be shorter (about 24 hours on Arbitrum, up to 12 on the OP stack).
+    /// If absent: 86400 (24 hours), and 1 on a development chain
+    #[arg(long, value_name = "SECONDS")]
+    pub reservation_seconds: Option<u64>,
+    /// OPEN is the chain's gas token: deploy WrappedOpen, which wraps it one to one, instead of a token of its own
+    #[arg(long, conflicts_with = "holder")]
+    pub native_open: bool,
+    /// Treat the chain as a development chain: parts may be left out, and one account may have several
+    #[arg(long)]
+    pub development: bool,
     /// Refuse to deploy if the node's chain has another id than this. If absent: any chain
     #[arg(long, value_name = "ID")]
     pub chain_id: Option<u64>,
-    /// Account that receives the whole supply of OPEN. If absent: the deploying account
-    #[arg(long, value_name = "ADDRESS")]
+    /// Account that receives the whole supply of OPEN
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub holder: Option<Address>,
     /// File to write the contracts' addresses to
     #[arg(short, value_name = "FILE")]
@@ -270,26 +288,62 @@ fn serve(args: &ServeArgs, out: &Output) -> Result<(), Error> {
     Ok(DevelopmentNode::new(args.chain_id).serve(&args.listen, ready)?)
 }
 
+/// Who has which part: the accounts that are named, and on a development chain the deploying account for the others.
+fn roles(args: &DeployArgs, chain: u64, deployer: Option<Address>) -> Result<Roles, Error> {
+    let mut missing = Vec::new();
+    let mut part = |option: &'static str, named: Option<Address>| {
+        named.or(deployer).unwrap_or_else(|| {
+            missing.push(option);
+            Address::ZERO
+        })
+    };
+    let [owner, guardian, treasury] =
+        [("--owner", args.owner), ("--guardian", args.guardian), ("--treasury", args.treasury)]
+            .map(|(option, named)| part(option, named));
+    let open =
+        if args.native_open { OpenKind::Native } else { OpenKind::Token { holder: part("--holder", args.holder) } };
+    if !missing.is_empty() {
+        return Err(Error::Usage(format!(
+            "chain {chain} is no development chain: name an account each for {} (or --development, for trials)",
+            missing.join(", ")
+        )));
+    }
+    Ok(Roles { owner, guardian, treasury, open })
+}
+
 fn deploy(args: &DeployArgs, out: &Output) -> Result<(), Error> {
     let mut chain = args.node.connect(Some(args.account.key()?), args.chain_id)?;
-    let owner = chain.account();
-    let [guardian, treasury, holder] = [args.guardian, args.treasury, args.holder].map(|role| role.unwrap_or(owner));
-    let roles = Roles { owner, guardian, treasury, holder };
-    let quick = [31337, 1337].contains(&chain.id());
-    let reservation_blocks = args.reservation_blocks.unwrap_or(if quick { 1 } else { 50 });
-    let policy = Policy { reservation_blocks, ..Policy::default() };
+    let development = args.development || DEVELOPMENT_CHAINS.contains(&chain.id());
+    let roles = roles(args, chain.id(), development.then(|| chain.account()))?;
+    if !development {
+        roles.expect_distinct().map_err(ChainError::from)?;
+    }
+    let reservation_seconds = args.reservation_seconds.unwrap_or(if development { 1 } else { RESERVATION_SECONDS });
+    let policy = Policy { reservation_seconds, ..Policy::default() };
     let (market, steps) = out.step("deploy", || Market::deploy(&mut chain, roles, policy))?;
     let file = market.to_json();
     let content = format!("{file:#}\n");
     store::write(&args.out, content.as_bytes())?;
     out.line(format!("{}: contracts on chain {}", args.out.display(), market.contracts.chain_id));
     step_lines(&steps, out);
+    if !development && roles.owner == chain.account() {
+        out.warn(
+            "the deploying account owns the contracts: offer them to a timelock or a Safe (`lorica govern offer`) as soon as \
+             the circuits are enabled",
+        );
+    }
+    let Roles { owner, guardian, treasury, open } = roles;
+    let holder = match open {
+        OpenKind::Token { holder } => Some(holder.to_string()),
+        OpenKind::Native => None,
+    };
     let steps: Vec<Value> = steps.iter().map(step_json).collect();
     out.finish(
         "lorica.chain-deploy/1",
         json!({
             "file": args.out, "contracts": file, "owner": owner.to_string(), "guardian": guardian.to_string(),
-            "treasury": treasury.to_string(), "holder": holder.to_string(), "steps": steps,
+            "treasury": treasury.to_string(), "holder": holder, "native_open": args.native_open,
+            "reservation_seconds": reservation_seconds, "steps": steps,
         }),
     );
     Ok(())
@@ -315,32 +369,45 @@ struct Models {
 fn publish(args: &PublishArgs, out: &Output) -> Result<(), Error> {
     let Models { base, adapters } = load_models(&args.base, &args.adapter, args.insecure_dev_srs, out)?;
     let (market, mut chain) = args.market.connect_as(&args.account)?;
+    let key = args.account.key()?;
     let pot = market.publisher().pot_for(&mut chain, args.line, args.pot)?;
-    let publication = || -> Result<Publication, Error> {
+    let publication = |id: &Fr| -> Result<Publication, Error> {
         Ok(Publication {
             line: args.line,
             pot: args.pot,
             shares: args.shares,
             uri: args.uri.clone(),
             licence: args.licence.clone(),
-            salt: random_word()?,
+            // Not random: the same command finds its reservation a day later.
+            salt: reservation_salt(&key, market.models(), abi::word(id)).map_err(ChainError::from)?,
             max_fee: args.max_publishing_fee.units,
         })
     };
     let mut steps = Vec::new();
+    let mut from: Option<u64> = None;
+    let mut note = |progress: Progress| {
+        steps.extend(progress.steps);
+        from = from.max(progress.from);
+    };
     if adapters.is_empty() {
-        let terms = publication()?;
-        steps.extend(out.step("publish base", || market.publisher().base(&mut chain, &base.commitments, &terms))?);
+        let terms = publication(&base.commitments.id())?;
+        note(out.step("publish base", || market.publisher().base(&mut chain, &base.commitments, &terms))?);
     }
     for adapter in &adapters {
-        let terms = publication()?;
+        let terms = publication(&adapter.commitments.id())?;
         let publish = || market.publisher().adapter(&mut chain, &adapter.commitments, &terms);
-        steps.extend(out.step("publish adapter", publish)?);
+        note(out.step("publish adapter", publish)?);
     }
     step_lines(&steps, out);
+    if let Some(from) = from {
+        out.line(format!("reserved: run the same command again from {from} (Unix time) on, which then publishes"));
+    }
     let steps: Vec<Value> = steps.iter().map(step_json).collect();
     let insecure = base.verifier_key().is_insecure();
-    out.finish("lorica.chain-publish/1", json!({ "insecure_srs": insecure, "pot": pot.to_string(), "steps": steps }));
+    out.finish(
+        "lorica.chain-publish/1",
+        json!({ "insecure_srs": insecure, "pot": pot.to_string(), "publish_from": from, "steps": steps }),
+    );
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use lorica_chain::chain::Chain;
 use lorica_chain::contracts::Step;
 use lorica_chain::contracts::amounts::Amounts;
 use lorica_chain::contracts::lock::{Locking, lock};
-use lorica_chain::contracts::market::{Market, Policy, Roles};
+use lorica_chain::contracts::market::{Market, OpenKind, Policy, Roles};
 use lorica_chain::contracts::pins;
 use lorica_chain::contracts::publish::Publication;
 use lorica_chain::contracts::request::{Payment, Settled};
@@ -129,7 +129,7 @@ impl Stage {
             owner: GOVERNANCE.account,
             guardian: GOVERNANCE.account,
             treasury: TREASURY.account,
-            holder: GOVERNANCE.account,
+            open: OpenKind::Token { holder: GOVERNANCE.account },
         };
         let (market, steps) = Market::deploy(&mut chain, roles, Policy::default())?;
         let mut all: Vec<(String, u64)> =
@@ -162,11 +162,11 @@ impl Stage {
         };
         chain.set_account(BASE_OWNER.account);
         let terms = publication("hf:sentence-transformers/all-MiniLM-L6-v2", "Apache-2.0")?;
-        note(BASE_OWNER, market.publisher().base(&mut chain, &base.commitments, &terms)?);
+        note(BASE_OWNER, market.publisher().base(&mut chain, &base.commitments, &terms)?.steps);
         chain.set_account(ADAPTER_OWNER.account);
         for adapter in adapters {
             let terms = publication("lorica:demo-adapter", "MIT OR Apache-2.0")?;
-            note(ADAPTER_OWNER, market.publisher().adapter(&mut chain, &adapter.commitments, &terms)?);
+            note(ADAPTER_OWNER, market.publisher().adapter(&mut chain, &adapter.commitments, &terms)?.steps);
         }
         let base_id = base.commitments.id();
         let adapter_id = adapters.first().map_or(Fr::zero(), |adapter| adapter.commitments.id());

@@ -1,4 +1,4 @@
-//! `lorica balance`, `lorica withdraw` and `lorica transfer`: what an account has and is owed.
+//! `lorica balance`, `lorica withdraw`, `lorica transfer`, `lorica wrap` and `lorica unwrap`: what an account has and is owed.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::line::line_of;
 use crate::error::Error;
-use crate::node::{self, AccountArgs, MarketArgs, Token, parse_token, token_name};
+use crate::node::{self, AccountArgs, MarketArgs, SenderArgs, Token, parse_token, token_name};
 use crate::output::Output;
 
 /// Arguments of `balance`.
@@ -77,6 +77,17 @@ pub struct TransferArgs {
     /// Token to send: open, native (the gas token), or a token's address
     #[arg(long, default_value = "open", value_parser = parse_token)]
     pub token: Token,
+}
+
+/// Arguments of `wrap` and `unwrap`.
+#[derive(Args, Debug)]
+pub struct WrapArgs {
+    #[command(flatten)]
+    /// The node, the contracts, and the account whose OPEN it is.
+    pub by: SenderArgs,
+    /// How much: whole OPEN such as 1.5, or smallest units such as 1500wei
+    #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
+    pub amount: Amount,
 }
 
 /// Runs `balance`.
@@ -173,6 +184,47 @@ pub fn transfer(args: &TransferArgs, out: &Output) -> Result<(), Error> {
         json!({
             "to": args.to.to_string(), "token": token.to_string(), "amount": units.to_string(),
             "gas": receipt.gas, "transaction": receipt.hash,
+        }),
+    );
+    Ok(())
+}
+
+/// Runs `wrap`.
+///
+/// # Errors
+/// [`Error`]; of kind [`crate::error::Kind::Rejected`] if the token refuses.
+pub fn wrap(args: &WrapArgs, out: &Output) -> Result<(), Error> {
+    exchange(args, "wrap", out)
+}
+
+/// Runs `unwrap`.
+///
+/// # Errors
+/// [`Error`]; of kind [`crate::error::Kind::Rejected`] if the token refuses.
+pub fn unwrap(args: &WrapArgs, out: &Output) -> Result<(), Error> {
+    exchange(args, "unwrap", out)
+}
+
+fn exchange(args: &WrapArgs, verb: &str, out: &Output) -> Result<(), Error> {
+    let (market, mut chain) = args.by.connect()?;
+    let (open, units) = (market.open_token(), node::units(args.amount, Token::Open)?);
+    let receipt = out.step(verb, || match verb {
+        "wrap" => open.wrap(&mut chain, units),
+        _ => open.unwrap(&mut chain, units),
+    })?;
+    let account = chain.account();
+    let wrapped = open.balance(&mut chain, account)?;
+    out.line(format!(
+        "{verb}ped {} OPEN for {} gas; the account has {} wrapped OPEN",
+        amount::show(units),
+        receipt.gas,
+        amount::show(wrapped)
+    ));
+    out.finish(
+        &format!("lorica.{verb}/1"),
+        json!({
+            "amount": units.to_string(), "wrapped": wrapped.to_string(), "gas": receipt.gas,
+            "transaction": receipt.hash,
         }),
     );
     Ok(())

@@ -252,7 +252,7 @@ contract EscrowCallbacksTest is World {
         vm.prank(ADAPTER_OWNER);
         models.retire(adapters[0]);
         vm.prank(STRANGER);
-        models.acceptLine(line);
+        models.acceptLine(line, 3);
         vm.prank(ADAPTER_POT);
         models.setPot(line, STRANGER);
         vm.prank(STRANGER);
@@ -276,10 +276,10 @@ contract EscrowCallbacksTest is World {
         vm.prank(STRANGER);
         models.offerLine(line, ADAPTER_OWNER);
         vm.prank(ADAPTER_OWNER);
-        models.acceptLine(line);
+        models.acceptLine(line, 5);
         vm.prank(STRANGER);
         vm.expectRevert();
-        models.acceptLine(line);
+        models.acceptLine(line, 6);
     }
 
     /// The second of the deadline and the next, for every function.

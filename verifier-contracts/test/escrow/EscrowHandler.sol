@@ -446,8 +446,9 @@ contract EscrowHandler is World {
             address to = _account(seed >> 16);
             vm.prank(models.ownerOf(line));
             models.offerLine(line, to);
+            uint64 nonce = models.nonceOf(line);
             vm.prank(to);
-            models.acceptLine(line);
+            models.acceptLine(line, nonce);
         } else if (what == 1) {
             vm.prank(models.potOf(line));
             models.setPot(line, _account(seed >> 16));

@@ -323,7 +323,7 @@ contract EscrowLifecycleTest is World {
         vm.prank(ADAPTER_OWNER);
         models.offerLine(adapterLines[0], STRANGER);
         vm.prank(STRANGER);
-        models.acceptLine(adapterLines[0]);
+        models.acceptLine(adapterLines[0], 2);
         vm.prank(ADAPTER_POT);
         models.setPot(adapterLines[0], RELAYER);
         vm.prank(ADAPTER_OWNER);

@@ -228,11 +228,11 @@ contract EscrowSequencesTest is World {
         models.offerLine(adapterLines[0], requester);
         cheats.stopPrank();
         vm.prank(requester);
-        models.acceptLine(adapterLines[0]);
+        models.acceptLine(adapterLines[0], 2);
         vm.prank(BASE_OWNER);
         models.offerLine(baseLine, requester);
         vm.prank(requester);
-        models.acceptLine(baseLine);
+        models.acceptLine(baseLine, 2);
         vm.prank(ADAPTER_POT);
         models.setPot(adapterLines[0], requester);
         InferenceRequest memory request = _request(1);

@@ -11,6 +11,7 @@ import {
     Permit,
     Split,
     SplitBaseOwner,
+    SplitBelowBase,
     SplitContributors,
     SplitOfArchitecture,
     SplitProver,
@@ -39,14 +40,15 @@ contract ModelRegistryTest is World {
     }
 
     function test_published() public view {
-        (uint24 line, uint32 serial, uint32 parent, Kind kind, bool retired,,,,) = models.versions(adapters[0]);
+        (uint24 line, uint32 serial, uint32 parent, Kind kind, uint40 retiredFrom,,,,) = models.versions(adapters[0]);
         assertEq(line, 3, "line");
         assertEq(serial, 3, "serial");
         assertEq(parent, 2, "the base's serial");
-        assertTrue(kind == Kind.Adapter && !retired, "kind");
-        (address owner, Kind lineKind, address offeredTo, address pot) = models.lines(line);
+        assertTrue(kind == Kind.Adapter && retiredFrom == 0, "kind");
+        (address owner, Kind lineKind, uint64 nonce, address offeredTo, address pot) = models.lines(line);
         assertTrue(owner == ADAPTER_OWNER && lineKind == Kind.Adapter, "line");
         assertTrue(offeredTo == address(0) && pot == ADAPTER_POT, "line");
+        assertTrue(nonce == 1 && models.nonceOf(line) == 1, "nonce");
         assertTrue(models.ownerOf(line) == ADAPTER_OWNER && models.potOf(line) == ADAPTER_POT, "line");
         (string memory uri, string memory licence) = models.metadata(adapters[0]);
         assertTrue(keccak256(bytes(uri)) == keccak256("ipfs://model"), "uri");
@@ -175,10 +177,18 @@ contract ModelRegistryTest is World {
             ADAPTER_OWNER,
             2,
             terms,
-            abi.encodeWithSelector(ModelRegistry.ReservationTooYoung.selector, commitment, height + 1)
+            abi.encodeWithSelector(ModelRegistry.ReservationTooYoung.selector, commitment, clock + 1)
         );
-        uint256 reservedAt = height;
-        cheats.roll(++height);
+        uint256 reservedAt = clock;
+        // Blocks do not count: there may be many in a second.
+        cheats.roll(height += 1_000);
+        _refused(
+            ADAPTER_OWNER,
+            2,
+            terms,
+            abi.encodeWithSelector(ModelRegistry.ReservationTooYoung.selector, commitment, clock + 1)
+        );
+        _advance(1);
         // Somebody repeats it: it keeps its age.
         vm.prank(STRANGER);
         models.reserve(commitment);
@@ -208,7 +218,7 @@ contract ModelRegistryTest is World {
         vm.prank(STRANGER);
         models.reserve(stolen);
         _refused(
-            STRANGER, 2, terms, abi.encodeWithSelector(ModelRegistry.ReservationTooYoung.selector, stolen, height + 1)
+            STRANGER, 2, terms, abi.encodeWithSelector(ModelRegistry.ReservationTooYoung.selector, stolen, clock + 1)
         );
         // He spoils the record: the owner still publishes it.
         vm.prank(STRANGER);
@@ -264,8 +274,12 @@ contract ModelRegistryTest is World {
         for (uint256 i = 0; i < 7; ++i) {
             _refused(STRANGER, 2, _terms(STRANGER, splits[i], 0), reasons[i]);
         }
+        // The base asks for more than governance does.
         for (uint256 i = 7; i < 9; ++i) {
-            _publishAdapter(STRANGER, STRANGER, i, splits[i], 0);
+            _refused(
+                STRANGER, 2, _terms(STRANGER, splits[i], 0), abi.encodeWithSelector(SplitBelowBase.selector, 1_000, 500)
+            );
+            _publishBase(STRANGER, STRANGER, i, splits[i], 0);
         }
         uint256 id = _baseId(3);
         _reserve(id, STRANGER);
@@ -297,16 +311,12 @@ contract ModelRegistryTest is World {
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotPublished.selector, architecture, Kind.Base));
         models.publishAdapter(architecture, 0, _tiles(1), _terms(STRANGER, _good(), 0), _noPermit());
-        cheats.startPrank(BASE_OWNER);
+        vm.prank(BASE_OWNER);
         models.retire(base);
-        models.retire(architecture);
-        cheats.stopPrank();
+        _advance(models.BASE_NOTICE());
         _refused(
             STRANGER, 2, _terms(STRANGER, _good(), 0), abi.encodeWithSelector(ModelRegistry.Retired.selector, base)
         );
-        vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.Retired.selector, architecture));
-        models.publishBase(architecture, _tiles(1), 3, _terms(STRANGER, _good(), 0), _noPermit());
     }
 
     function test_lines() public {
@@ -343,53 +353,117 @@ contract ModelRegistryTest is World {
         assertEq(models.lineOf(id), line, "of the version");
     }
 
+    function _accept(uint24 line, address by) private {
+        uint64 nonce = models.nonceOf(line);
+        vm.prank(by);
+        models.acceptLine(line, nonce);
+    }
+
+    function _refusedToAccept(uint24 line, address by) private {
+        uint64 nonce = models.nonceOf(line);
+        vm.prank(by);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotOfferedTo.selector, line, by));
+        models.acceptLine(line, nonce);
+    }
+
     function test_transfer() public {
         uint24 line = adapterLines[0];
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotLineOwner.selector, line, STRANGER));
         models.offerLine(line, STRANGER);
-        vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotOfferedTo.selector, line, STRANGER));
-        models.acceptLine(line);
+        _refusedToAccept(line, STRANGER);
         vm.prank(ADAPTER_OWNER);
         models.offerLine(line, RELAYER);
         assertTrue(models.ownerOf(line) == ADAPTER_OWNER, "an offer alone changes nothing");
-        vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotOfferedTo.selector, line, STRANGER));
-        models.acceptLine(line);
+        _refusedToAccept(line, STRANGER);
         vm.prank(ADAPTER_OWNER);
         models.offerLine(line, address(0));
-        vm.prank(RELAYER);
-        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotOfferedTo.selector, line, RELAYER));
-        models.acceptLine(line);
+        _refusedToAccept(line, RELAYER);
         // A line that does not exist belongs to nobody.
         vm.prank(address(0));
         models.offerLine(99, address(0));
         vm.prank(ADAPTER_OWNER);
         models.offerLine(line, RELAYER);
-        vm.prank(RELAYER);
-        models.acceptLine(line);
+        _accept(line, RELAYER);
         assertTrue(models.ownerOf(line) == RELAYER, "owner");
-        vm.prank(RELAYER);
-        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotOfferedTo.selector, line, RELAYER));
-        models.acceptLine(line);
+        _refusedToAccept(line, RELAYER);
         vm.prank(ADAPTER_OWNER);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotLineOwner.selector, line, ADAPTER_OWNER));
         models.retire(adapters[0]);
     }
 
+    /// Every act of the owner is seen in the nonce, nobody else's is.
+    function test_nonce() public {
+        uint24 line = adapterLines[0];
+        assertEq(models.nonceOf(line), 1, "a new line");
+        cheats.startPrank(ADAPTER_OWNER);
+        models.offerLine(line, RELAYER);
+        assertEq(models.nonceOf(line), 2, "offered");
+        models.offerLine(line, RELAYER);
+        assertEq(models.nonceOf(line), 3, "offered again");
+        models.offerLine(line, address(0));
+        assertEq(models.nonceOf(line), 4, "withdrawn");
+        models.retire(adapters[0]);
+        assertEq(models.nonceOf(line), 5, "retired");
+        cheats.stopPrank();
+        _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 2, _good(), line);
+        assertEq(models.nonceOf(line), 6, "continued");
+        vm.prank(ADAPTER_POT);
+        models.setPot(line, STRANGER);
+        assertEq(models.nonceOf(line), 6, "the pot has no veto");
+        _publishAdapter(STRANGER, STRANGER, 3, _good(), 0);
+        assertEq(models.nonceOf(line), 6, "another line");
+        vm.prank(ADAPTER_OWNER);
+        models.offerLine(line, RELAYER);
+        _accept(line, RELAYER);
+        assertEq(models.nonceOf(line), 8, "accepted");
+    }
+
+    /// An adapter's retirement counts at once.
     function test_retire() public {
         vm.prank(GOVERNANCE);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotLineOwner.selector, adapterLines[0], GOVERNANCE));
         models.retire(adapters[0]);
+        cheats.expectEmit(true, true, true, true, address(models));
+        emit ModelRegistry.VersionRetired(adapters[0], adapterLines[0], uint64(clock));
         vm.prank(ADAPTER_OWNER);
-        models.retire(adapters[0]);
-        vm.prank(ADAPTER_OWNER);
+        assertEq(models.retire(adapters[0]), clock, "now");
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.Retired.selector, adapters[0]));
+        models.servingTerms(base, adapters[0]);
+        _advance(1);
+        vm.prank(ADAPTER_OWNER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.AlreadyRetired.selector, adapters[0], clock - 1));
         models.retire(adapters[0]);
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotLineOwner.selector, 0, STRANGER));
         models.retire(1234);
+    }
+
+    /// A base's counts after the notice, in this second; until then it is served, and adapters are published on it.
+    function test_retireABase() public {
+        uint64 from = uint64(clock + 30 days);
+        cheats.expectEmit(true, true, true, true, address(models));
+        emit ModelRegistry.VersionRetired(base, baseLine, from);
+        vm.prank(BASE_OWNER);
+        assertEq(models.retire(base), from, "from");
+        (,,,, uint40 retiredFrom, uint16 proverShare,,, uint16 contributors) = models.versions(base);
+        assertEq(retiredFrom, from, "kept");
+        assertTrue(proverShare == 7_000 && contributors == 500, "the shares beside it");
+        // Final: neither again nor earlier.
+        vm.prank(BASE_OWNER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.AlreadyRetired.selector, base, from));
+        models.retire(base);
+        _publishAdapter(STRANGER, STRANGER, 2, _good(), 0);
+        _advance(from - 1 - clock);
+        models.servingTerms(base, 0);
+        models.servingTerms(base, adapters[0]);
+        _advance(1);
+        bytes memory reason = abi.encodeWithSelector(ModelRegistry.Retired.selector, base);
+        vm.expectRevert(reason);
+        models.servingTerms(base, 0);
+        vm.expectRevert(reason);
+        models.servingTerms(base, adapters[0]);
+        _refused(STRANGER, 3, _terms(STRANGER, _good(), 0), reason);
     }
 
     function test_pot() public {
@@ -452,7 +526,7 @@ contract ModelRegistryTest is World {
     function test_constructor() public {
         bytes memory code =
             abi.encode(GOVERNANCE, registry, open, TREASURY, uint64(0), Bounds(5_000, 500, 3_000), [uint256(0), 0, 0]);
-        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.ReservationBlocksZero.selector));
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.ReservationSecondsZero.selector));
         this.deploy(code);
     }
 

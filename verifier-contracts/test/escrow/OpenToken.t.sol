@@ -64,4 +64,41 @@ contract OpenTokenTest is Fixture {
         open.transfer(address(9), 4);
         assertEq(open.getVotes(address(8)), 1e27 - 4, "after a transfer");
     }
+
+    /// Votes are counted at seconds: what a block is differs between chains, and OPEN cannot be changed later.
+    function test_clock() public {
+        cheats.warp(1_800_000_000);
+        assertEq(open.clock(), 1_800_000_000, "clock");
+        assertTrue(keccak256(bytes(open.CLOCK_MODE())) == keccak256("mode=timestamp"), "mode");
+        vm.prank(address(7));
+        open.delegate(address(8));
+        cheats.warp(1_800_000_100);
+        assertEq(open.getPastVotes(address(8), 1_800_000_000), 1e27, "votes at a second");
+        assertEq(open.getPastVotes(address(8), 1_799_999_999), 0, "before it");
+        vm.expectRevert();
+        open.getPastVotes(address(8), 1_800_000_100);
+    }
+
+    /// Whoever holds may burn his own, others what he allowed; votes and supply shrink with it.
+    function test_burn() public {
+        vm.prank(address(7));
+        open.delegate(address(8));
+        vm.prank(address(7));
+        open.burn(5);
+        assertEq(open.totalSupply(), 1e27 - 5, "supply");
+        assertEq(open.balanceOf(address(7)), 1e27 - 5, "holder");
+        assertEq(open.getVotes(address(8)), 1e27 - 5, "votes");
+        vm.prank(address(9));
+        vm.expectRevert();
+        open.burnFrom(address(7), 1);
+        vm.prank(address(7));
+        open.approve(address(9), 1);
+        vm.prank(address(9));
+        open.burnFrom(address(7), 1);
+        assertEq(open.totalSupply(), 1e27 - 6, "supply");
+        assertEq(open.allowance(address(7), address(9)), 0, "used");
+        vm.prank(address(9));
+        vm.expectRevert();
+        open.burn(1);
+    }
 }

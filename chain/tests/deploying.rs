@@ -58,7 +58,8 @@ fn open_is_the_gas_token() {
     let base = Vector::read(EMBED_2).base();
     let published = market.publisher().base(&mut chain, &base, &terms(1, "")).unwrap();
     assert_eq!(published.from, None);
-    let cost = Kind::ALL.iter().take(2).map(|kind| market.models().publishing_fee(&mut chain, *kind).unwrap()).sum();
+    let cost: U256 =
+        Kind::ALL.iter().take(2).map(|kind| market.models().publishing_fee(&mut chain, *kind).unwrap()).sum();
     assert_eq!(market.models().accrued_fees(&mut chain).unwrap(), cost);
     let left = open(300) - cost;
     assert_eq!(token.balance(&mut chain, PUBLISHER).unwrap(), left);

@@ -45,7 +45,7 @@ fn real_settlements_are_accepted() {
         let looked = contracts.router().simulate_check(&mut chain, &settlement).unwrap();
         assert!(looked.abs_diff(receipt.gas) < 2_000, "{looked} and {}", receipt.gas);
 
-        let data = abi::encode(&abi::check(&settlement).unwrap());
+        let data = abi::encode(&abi::check(route.id, &settlement).unwrap());
         println!(
             "check {name:<22} {:>9} gas, of it calldata {} (floor {})",
             receipt.gas,

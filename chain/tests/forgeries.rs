@@ -10,7 +10,7 @@ use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::error::{ChainError, Refusal};
 use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_verifier::protocol::keccak::{decode_point, encode_point};
-use support::{ALL, CHEAP, CLASSIFY_1, CLASSIFY_3, EMBED_2, GUARDIAN, OWNER, Vector, World, intrinsic, order};
+use support::{ALL, CHEAP, CLASSIFY_1, CLASSIFY_3, EMBED_2, OWNER, Vector, World, intrinsic, order};
 
 type Settlement = VerifierRouter::Settlement;
 
@@ -257,7 +257,7 @@ fn every_word_of_the_call_counts() {
             let mut forged = data.clone();
             forged[at + byte] ^= bit;
             let what = format!("byte {}", at + byte);
-            world.reject_data(forged.into(), CHECK_GAS, &what);
+            world.reject_data(forged.into(), u64::from(CHECK_GAS), &what);
         }
     }
     assert!(world.show(data.into()).is_ok());

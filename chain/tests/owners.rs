@@ -175,7 +175,7 @@ fn governance_is_known() {
     let set = Governance::read(&mut chain, &market).unwrap();
     assert_eq!((set.fees, set.bounds), (Policy::default().fees, Policy::default().bounds));
     assert_eq!((set.treasury, set.accrued_fees, set.guardian, set.routes), (TREASURY, open(210), GUARDIAN, 0));
-    assert_eq!(set.ownerships, [Ownership { owner: OWNER, offered_to: None }; 3]);
+    assert_eq!(set.ownerships, [Ownership { owner: OWNER, offered_to: None }; 4]);
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn contracts_are_handed_on_in_two_steps_and_all_or_none() {
     assert_eq!(chain.block_number().unwrap(), block);
     let steps = accept_ownership(chain, &market, &[Owned::Models]).unwrap();
     assert_eq!(done(steps), [("models", true)]);
-    assert_eq!(owners(chain), [own(OWNER), own(OTHER), own(OWNER)]);
+    assert_eq!(owners(chain), [own(OWNER), own(OTHER), own(OWNER), own(OWNER)]);
     sent(market.models().set_publishing_fee(chain, Kind::Base, U256::ZERO));
     // One is not his any more: none is offered.
     chain.set_account(OWNER);
@@ -297,7 +297,7 @@ fn contracts_are_handed_on_in_two_steps_and_all_or_none() {
     // What is his already stays so.
     let steps = accept_ownership(chain, &market, &[Owned::Router, Owned::Models]).unwrap();
     assert_eq!(done(steps), [("router", true), ("models", false)]);
-    assert_eq!(owners(chain), [own(OTHER), own(OTHER), own(OWNER)]);
+    assert_eq!(owners(chain), [own(OTHER), own(OTHER), own(OWNER), own(OWNER)]);
 }
 
 /// What is sent goes to the chain that the addresses are of.

@@ -250,7 +250,7 @@ impl World {
     /// Shows a settlement that must be rejected: with a reason, for at most what a check may use.
     pub fn reject(&mut self, settlement: &VerifierRouter::Settlement, what: &str) -> Revert {
         let data = self.calldata(settlement);
-        self.reject_data(data, CHECK_GAS, what)
+        self.reject_data(data, u64::from(CHECK_GAS), what)
     }
 
     /// As [`Self::reject`], for at most so much gas beyond that of the calldata.

@@ -112,7 +112,7 @@ fn no_term_may_change() {
         assert!(refused(&edited).contains(&format!("{name} is no number")), "{name}");
     }
     let mut edited = file.clone();
-    edited["terms"]["stake"] = json!((U256::ONE << 96).to_string());
+    edited["terms"]["stake"] = json!((U256::ONE << 96usize).to_string());
     assert!(refused(&edited).contains("stake is no number that a request has a place for"));
     let mut edited = file.clone();
     edited["input"]["salt"] = json!("00");

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use alloy_primitives::{Address, B256, Bytes, U256, address};
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::OpenToken;
-use lorica_chain::chain::{Blocks, Chain};
+use lorica_chain::chain::{Blocks, Chain, PATIENCE};
 use lorica_chain::contracts::amounts::Amounts;
 use lorica_chain::contracts::market::{Market, OpenKind, Policy, Roles};
 use lorica_chain::contracts::token::OPEN;
@@ -129,4 +129,18 @@ fn nonces_and_chains_are_checked() {
     let key = PrivateKey::parse(&hex::encode([3; 32])).expect("a key");
     let foreign = RpcChain::connect(&url, Some(key), Some(1)).expect_err("another chain");
     assert!(matches!(foreign, ChainError::Policy(PolicyError::ForeignChain { expected: 1, got: CHAIN_ID })));
+}
+
+/// A node that makes no block without a transaction is awaited by the machine's time; what lies far ahead is not awaited.
+#[test]
+fn a_second_is_awaited() {
+    let url = start();
+    let (_locks, mut chain) = connect(&url, 4);
+    let now = chain.timestamp().expect("known");
+    assert!(chain.await_second(now).expect("known"));
+    assert!(chain.await_second(now + 2).expect("known"));
+    assert!(chain.timestamp().expect("known") >= now + 2);
+    let began = std::time::Instant::now();
+    assert!(!chain.await_second(now + 1_000).expect("known"));
+    assert!(began.elapsed().as_secs() < PATIENCE, "at once");
 }

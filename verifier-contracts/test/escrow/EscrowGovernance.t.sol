@@ -282,13 +282,11 @@ contract EscrowGovernanceTest is World {
 
     /// A base's owner stops all adapters on it; an architecture's owner stops nothing that is published.
     function test_retiredParents() public {
-        vm.prank(BASE_OWNER);
-        models.retire(architecture);
         InferenceRequest memory request = _request(1);
         _lock(request);
         vm.prank(BASE_OWNER);
-        models.retire(base);
-        request.salt = 2;
+        _advance(models.retire(base) - clock);
+        request.deadline = uint64(clock + 1 days);
         vm.prank(requester);
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.Retired.selector, base));
         escrow.lock(request, FEE, address(0), "");

@@ -57,7 +57,7 @@ contract EscrowProofTest is Fixture {
             uint256 id = vm.parseJsonUint(c.json, _adapter(i, ".id"));
             models.reserve(keccak256(abi.encode(id, address(this), bytes32(0))));
         }
-        cheats.roll(1_000);
+        cheats.warp(1_000);
         Permit memory none;
         uint256[] memory tau = vm.parseJsonUintArray(c.json, ".tauG2");
         models.publishArchitecture(

@@ -26,6 +26,8 @@ import {World} from "./World.sol";
 contract ModelRegistryTest is World {
     function setUp() public {
         _world();
+        vm.prank(GOVERNANCE);
+        models.setBounds(Bounds(5_000, 500, 3_000));
     }
 
     function _good() private pure returns (Split memory) {
@@ -248,6 +250,7 @@ contract ModelRegistryTest is World {
     // Terms
 
     function test_splits() public {
+        (base,) = _publishBase(BASE_OWNER, BASE_POT, 20, _split(7_000, 1_500, 1_000, 500), 0);
         _reserve(_adapterId(base, 2), STRANGER);
         Split[9] memory splits = [
             _split(6_000, 2_000, 1_000, 999),

@@ -37,6 +37,9 @@ contract RegistryAttacksTest is World {
 
     /// An adapter of no effect, published by the requester: a way to use the base for less than its owner asks.
     function test_thinAdapterCutsTheBaseOwnerOut() public {
+        vm.prank(GOVERNANCE);
+        models.setBounds(Bounds(5_000, 500, 3_000));
+        (base,) = _publishBase(BASE_OWNER, BASE_POT, 20, _split(7_000, 1_500, 1_000, 500), 0);
         uint16[2] memory less = [uint16(500), 999];
         for (uint256 i = 0; i < less.length; ++i) {
             _reserve(_adapterId(base, 2), requester);

@@ -82,7 +82,7 @@ abstract contract World is Fixture {
                     open,
                     TREASURY,
                     uint64(1),
-                    Bounds({minProver: 5_000, minBaseOwner: 500, maxContributors: 3_000}),
+                    Bounds({minProver: 5_000, minBaseOwner: 0, maxContributors: 3_000}),
                     [uint256(3 ether), 2 ether, 1 ether]
                 )
             )
@@ -114,7 +114,7 @@ abstract contract World is Fixture {
         }
         string memory json = _read("settlement-classify-1");
         (architecture,) = _publishArchitecture(json, BASE_OWNER);
-        (base, baseLine) = _publishBase(BASE_OWNER, BASE_POT, 1, _split(7_000, 1_500, 1_000, 500), 0);
+        (base, baseLine) = _publishBase(BASE_OWNER, BASE_POT, 1, _split(7_000, 2_500, 0, 500), 0);
         (uint256 adapter, uint24 line) =
             _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 1, _split(6_000, 2_000, 1_000, 1_000), 0);
         adapters.push(adapter);
@@ -207,7 +207,7 @@ abstract contract World is Fixture {
     function _reserve(uint256 id, address publisher) internal {
         vm.prank(publisher);
         models.reserve(keccak256(abi.encode(id, publisher, bytes32("salt"))));
-        _advance(1);
+        cheats.warp(++clock);
     }
 
     function _tau(string memory json) internal pure returns (uint256[4] memory) {

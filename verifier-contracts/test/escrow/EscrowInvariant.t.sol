@@ -95,7 +95,7 @@ contract EscrowInvariantTest {
             else if (what == 1) _handler.accept(seed, other);
             else if (what == 2 && i % 150 == 2) _handler.cancel(seed, other);
             else if (what == 3) _handler.refund(seed, other);
-            else if (what == 4 && i % 90 == 4) _handler.refuse(seed, other);
+            else if (what == 4 && i % 30 == 4) _handler.refuse(seed, other);
             else if (what == 5) _handler.settle(seed, other);
             else if (what < 8) _handler.withdraw(seed, other);
             else if (what == 8 && i % 45 == 8) _handler.warp(uint16(seed));

@@ -124,7 +124,7 @@ contract EscrowHandler is World {
             (request.consumer, request.consumerGas) = (address(consumer), uint32((seed >> 48) % 50_000));
         }
         // A price that rises.
-        if (seed >> 112 & 3 == 0) {
+        if (seed >> 112 & 1 == 0) {
             request.minFee = request.maxFee * (seed >> 114 & 0xff) / 256;
             request.rampStart = uint64(clock + (seed >> 122 & 0xff));
             request.rampTime = uint32(seed >> 130 & 0x1ff);
@@ -134,8 +134,12 @@ contract EscrowHandler is World {
     function lock(uint256 seed, uint96 fee, uint16 seconds_) external counted {
         if (_made.length == MOST_REQUESTS) return;
         InferenceRequest memory request = _random(seed, fee, seconds_);
-        if (seed >> 140 & 1 == 0) request.acceptTime = uint32(seed >> 141 & 0x1ff);
-        if (seed >> 150 & 1 == 0) (request.stake, request.acceptTime) = (uint96(seed >> 151 & 0xffff), request.acceptTime + 1);
+        if (seed >> 140 & 1 == 0) request.acceptTime = uint32(seed >> 141 & 0x7f);
+        // Who is not named puts up a stake where the price rises.
+        bool open_ = request.prover == address(0) && request.minFee < request.maxFee;
+        if (open_ || seed >> 150 & 1 == 0) {
+            (request.stake, request.acceptTime) = (uint96(1 + seed >> 151 & 0xffff), request.acceptTime + 1);
+        }
         if (seed >> 104 & 7 == 0) request.routes = request.kind == OUTPUT_CLASSIFY ? 2 : 1;
         bool relayed = seed >> 80 & 1 == 0;
         address payer = relayed ? _account(seed >> 88) : requester;

@@ -152,8 +152,9 @@ contract EscrowRoutesTest is World {
         escrow.cancel(plain);
         // The embedding route lives, but can settle none of them.
         escrow.dropRoute(classify);
+        reason = abi.encodeWithSelector(InferenceEscrow.NotRequester.selector, escrow.requestId(plain), STRANGER);
         vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(InferenceEscrow.NotRequester.selector, escrow.requestId(plain), STRANGER));
+        vm.expectRevert(reason);
         escrow.cancel(plain);
         vm.prank(requester);
         escrow.cancel(plain);

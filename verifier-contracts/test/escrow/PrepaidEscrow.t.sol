@@ -740,6 +740,12 @@ contract PrepaidEscrowTest is World {
         vm.prank(GOVERNANCE);
         vm.expectRevert(abi.encodeWithSelector(SettlementPayments.TokenFixed.selector, open));
         prepaid.setToken(address(open), false);
+        (, string memory name, string memory version,, address at,,) = prepaid.eip712Domain();
+        assertTrue(
+            keccak256(bytes(name)) == keccak256("Lorica PrepaidEscrow") && keccak256(bytes(version)) == keccak256("1")
+                && at == address(prepaid),
+            "domain"
+        );
         // Nothing is accepted without a deposit.
         (bool ok,) = address(prepaid).call{value: 0}("");
         assertTrue(!ok, "no receive");

@@ -24,6 +24,11 @@ contract StubModels {
         return address(this);
     }
 
+    /// As OPEN: every transfer succeeds.
+    function transferFrom(address, address, uint256) external pure returns (bool) {
+        return true;
+    }
+
     function setShares(uint16 adapterOwner, uint16 baseOwner, uint16 contributors) external {
         (_adapterOwner, _baseOwner, _contributors) = (adapterOwner, baseOwner, contributors);
     }
@@ -68,21 +73,24 @@ contract PayOnceCheck {
 
     InferenceEscrow private _escrow;
     StubModels private _models;
+    StubRouter private _router;
+    uint96 private _stake;
+    uint32 private _acceptTime;
 
     function setUp() public {
         bytes memory content = new bytes(KEY_OCCUPIED);
         content[KEY_OUTPUT_KIND + 31] = bytes1(OUTPUT_CLASSIFY);
         _models = new StubModels();
+        _router = new StubRouter(DataContract.store(content));
         _escrow = new InferenceEscrow(
-            address(1),
-            VerifierRouter(address(new StubRouter(DataContract.store(content)))),
-            ModelRegistry(address(_models))
+            address(1), VerifierRouter(address(_router)), ModelRegistry(address(_models))
         );
         _escrow.enableRoute("route");
         cheats.warp(START);
     }
 
-    function _request() private pure returns (InferenceRequest memory request) {
+    function _request() private view returns (InferenceRequest memory request) {
+        (request.stake, request.acceptTime) = (_stake, _acceptTime);
         request.requester = REQUESTER;
         (request.base, request.adapter, request.inputDigest, request.kind) = (1, 2, 3, OUTPUT_CLASSIFY);
         (request.maxFee, request.minFee, request.deadline) = (type(uint96).max, type(uint96).max, DEADLINE);
@@ -143,6 +151,9 @@ contract PayOnceCheck {
         bool first = _try(kinds[0], callers[0], payees[0], fee, id);
         cheats.warp(START + uint256(delays[0]) + delays[1]);
         bool second = _try(kinds[1], callers[1], payees[1], fee, id);
+        // A refusal of whoever is not named opens the request again.
+        first = first && kinds[0] != 3;
+        second = second && kinds[1] != 3;
         assert(!(first && second));
         uint256 credited = _escrow.balances(address(0), REQUESTER) + _escrow.balances(address(0), payees[0])
             + _escrow.balances(address(0), payees[1]) + _model(5) + _model(7);
@@ -150,5 +161,41 @@ contract PayOnceCheck {
         bool open = status == Status.Locked || status == Status.Accepted;
         assert(open == !(first || second));
         assert(credited == (open ? 0 : fee));
+    }
+
+    /// With a stake, whatever was stopped at whatever time: fee and stake are all there, each once, to the unit.
+    function check_stakeOnce(
+        uint96 fee,
+        uint96 stake,
+        uint8[2] calldata kinds,
+        address prover,
+        address[2] calldata callers,
+        address[2] calldata payees,
+        uint32[2] calldata delays,
+        uint40 lastStop
+    ) external {
+        vm.assume(fee != 0 && stake != 0);
+        vm.assume(kinds[0] < 4 && kinds[1] < 4);
+        vm.assume(payees[0] != REQUESTER && payees[1] != REQUESTER && payees[0] != payees[1]);
+        vm.assume(prover != REQUESTER && prover != payees[0] && prover != payees[1]);
+        _models.setShares(2_000, 1_000, 1_000);
+        (_stake, _acceptTime) = (stake, 100);
+        cheats.deal(REQUESTER, fee);
+        vm.prank(REQUESTER);
+        uint256 id = _escrow.lock{value: fee}(_request(), fee, address(0), "");
+        vm.prank(prover);
+        _escrow.stakes().deposit(prover, stake);
+        vm.prank(prover);
+        _escrow.accept(_request());
+        _router.setLastStop(lastStop);
+        cheats.warp(START + delays[0]);
+        bool first = _try(kinds[0], callers[0], payees[0], fee, id) && kinds[0] != 3;
+        cheats.warp(START + uint256(delays[0]) + delays[1]);
+        bool second = _try(kinds[1], callers[1], payees[1], fee, id) && kinds[1] != 3;
+        assert(!(first && second));
+        assert(_escrow.stakes().held() == (first || second ? 0 : stake));
+        uint256 sum = _escrow.stakes().held() + _escrow.stakes().burnable() + _escrow.stakes().free(REQUESTER)
+            + _escrow.stakes().free(prover) + _escrow.stakes().free(payees[0]) + _escrow.stakes().free(payees[1]);
+        assert(sum == stake);
     }
 }

@@ -157,7 +157,9 @@ pub fn settlement(s: &Settlement) -> Result<VerifierRouter::Settlement, AbiError
     Ok(VerifierRouter::Settlement {
         payee: Address::from(s.binding.payee),
         base: word(&s.base),
+        index: word(&s.index),
         requests: requests.collect(),
+        shares: s.shares.iter().map(word).collect(),
         witness: s.witness.iter().map(router_point).collect(),
         opening: VerifierRouter::Opening { h, q, g, s: s_, d, quot, w, wPrime: w_prime },
         rhoHigh: s.rho_high.iter().map(word).collect(),

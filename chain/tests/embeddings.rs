@@ -46,6 +46,8 @@ fn settlement(key: &ProvingKey, proof: &InferenceProof, inputs: &Inputs<Fr>) -> 
         binding: binding(proof.statement.requests.len()),
         base: proof.statement.base,
         answers: answers.collect(),
+        index: Fr::zero(),
+        shares: Vec::new(),
         witness: proof.witness.clone(),
         opening: [h, q, g, s, d, quot, w, w_prime],
         rho_high: rho_high.to_vec(),

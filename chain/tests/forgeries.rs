@@ -17,7 +17,7 @@ type Settlement = VerifierRouter::Settlement;
 const ONE: U256 = U256::ONE;
 
 /// Words of the proof before its scalars (13 points), the scalars, and its last two points.
-const PROOF_SCALARS: std::ops::Range<usize> = 26..58;
+const PROOF_SCALARS: std::ops::Range<usize> = 26..51;
 
 #[test]
 fn the_binding_counts() {
@@ -45,6 +45,26 @@ fn the_binding_counts() {
     world.reject_proof(&honest, "consumer");
     let mut elsewhere = World::on_chain(CLASSIFY_3, Some(1));
     elsewhere.reject_proof(&honest, "chain id");
+}
+
+/// A plain circuit has no public word for an index or shares: what a settlement says of them is proven by nothing.
+#[test]
+fn a_plain_circuit_attributes_nothing() {
+    let mut world = World::new(CLASSIFY_3);
+    let honest = world.honest();
+    let claims: [(&str, &dyn Fn(&mut Settlement)); 4] = [
+        ("index", &|s| s.index = ONE),
+        ("index beyond r", &|s| s.index = order()),
+        ("shares of nothing", &|s| s.shares = vec![U256::ZERO; 12]),
+        ("shares", &|s| (s.index, s.shares) = (ONE, vec![U256::from(65_535); 12])),
+    ];
+    for (what, claim) in claims {
+        let mut forged = honest.clone();
+        claim(&mut forged);
+        let revert = world.reject_cheaply(&forged, what);
+        let sentence = "the settlement names an index or shares, and its circuit attributes nothing";
+        assert_eq!(revert.to_string(), sentence, "{what}");
+    }
 }
 
 #[test]
@@ -180,7 +200,7 @@ fn every_proof_word_counts() {
     let mut forged = honest.clone();
     forged.proof = [honest.proof.as_ref(), &[0]].concat().into();
     let revert = world.reject_cheaply(&forged, "a byte more");
-    assert_eq!(revert.to_string(), "expected a proof of 1984 bytes, got 1985");
+    assert_eq!(revert.to_string(), "expected a proof of 1760 bytes, got 1761");
 }
 
 fn opening(s: &mut Settlement) -> [&mut Point; 8] {

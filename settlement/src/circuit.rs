@@ -57,7 +57,7 @@ impl Circuit<Fr> for SettlementCircuit {
     }
 
     fn synthesize(&self, gates: Gates, mut layouter: impl Layouter<Fr>) -> Result<(), Error> {
-        let Rows { rows, values, public, .. } = &self.rows;
+        let Rows { rows, values, .. } = &self.rows;
         let mut first: Vec<Option<Cell>> = vec![None; values.len()];
         layouter.assign_region(
             || "rows",
@@ -80,11 +80,6 @@ impl Circuit<Fr> for SettlementCircuit {
                 }
                 Ok(())
             },
-        )?;
-        for (index, var) in public.iter().enumerate() {
-            let cell = first[var.index()].ok_or(Error::Synthesis)?;
-            layouter.constrain_instance(cell, gates.instance, index);
-        }
-        Ok(())
+        )
     }
 }

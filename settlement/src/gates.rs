@@ -23,9 +23,8 @@ impl Gates {
         let advice = [(); ADVICE].map(|()| meta.advice_column());
         let instance = meta.instance_column();
         let fixed = [(); FIXED].map(|()| meta.fixed_column());
-        // Equality queries a, b, c, d, e and the instance at the current row, in this order.
+        // Equality queries a, b, c, d, e at the current row, in this order.
         advice.iter().for_each(|column| meta.enable_equality(*column));
-        meta.enable_equality(instance);
         // halo2-axiom caps the degree at 5 unless told otherwise: a quotient with a piece too few would be the result.
         meta.set_minimum_degree(DEGREE);
 
@@ -36,6 +35,7 @@ impl Gates {
                 advice: [0, 1, 2, 3, 4].map(|i| now(meta, i)),
                 next: [0, 1, 2, 4].map(|i| next(meta, i)),
                 fixed: fixed.map(|column| meta.query_fixed(column, Rotation::cur())),
+                word: meta.query_instance(instance, Rotation::cur()),
                 one: Expression::Constant(Fr::one()),
             })
         });

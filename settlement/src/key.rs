@@ -23,7 +23,7 @@ use crate::lagrange::lagrange_basis;
 use crate::statement::{CircuitShape, Compiled};
 
 /// Degree of the constraints, as halo2 counts.
-#[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "6")]
+#[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "7")]
 const DEGREE: u32 = crate::gates::DEGREE as u32;
 
 /// Why a settlement key cannot be made or read.

@@ -17,14 +17,10 @@ use crate::trace::{Scalar, Step, Tracer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Fixed {
-    /// Arithmetic and boolean rows.
+    /// 1 for arithmetic rows, 2 for boolean ones; negative if e is added.
     V,
-    /// A full round.
-    Full,
-    /// Three partial rounds.
-    Partial,
-    /// Factor of e.
-    Previous,
+    /// 1 for a full round, 2 for three partial ones.
+    Rounds,
     /// Factor of a·b.
     Q1,
     /// Factor of c·d.
@@ -37,8 +33,6 @@ pub enum Fixed {
     C,
     /// Factor of d.
     D,
-    /// Constant.
-    K,
 }
 
 /// A value with a cell: all cells of one variable are equal.
@@ -51,8 +45,15 @@ impl Var {
     }
 }
 
-/// Zero, by the first row.
+/// Zero, by the first row behind those of the public words.
 const ZERO: Var = Var(0);
+
+/// One, by the row after it: a factor of it is a constant.
+const ONE: Var = Var(1);
+
+/// 1/5 modulo r − 1, lowest limb first: a fifth root is this power.
+const FIFTH_ROOT: [u64; 4] =
+    [0xcfe7_f7a9_8ccc_cccd, 0x535c_b9d3_9494_5a0d, 0x9373_6af8_679a_ad17, 0x26b6_a528_b427_b354];
 
 /// One row of the circuit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,10 +218,17 @@ impl Compiler {
     fn compute(&mut self, sum: Sum, into: Option<Var>) -> Var {
         let mut sum = sum.merged();
         let value = self.evaluate(&sum);
-        let mut previous = Fr::ZERO;
-        if let Some(position) = sum.linear.iter().position(|(x, _)| Some(*x) == self.result) {
-            previous = sum.linear.remove(position).1;
+        if sum.k != Fr::ZERO {
+            sum.linear.push((ONE, sum.k));
         }
+        let previous = sum.linear.iter().position(|(x, c)| Some(*x) == self.result && *c == Fr::ONE);
+        if let Some(position) = previous {
+            sum.linear.remove(position);
+        }
+        let (mut v, mut partial) = match (previous, self.result) {
+            (Some(_), Some(e)) => (-Fr::ONE, self.value(e)),
+            _ => (Fr::ONE, Fr::ZERO),
+        };
         let mut halves: Vec<Half> = Vec::new();
         for (x, y, product) in sum.products {
             let mut own = |of: Var| match sum.linear.iter().position(|(z, _)| *z == of) {
@@ -241,22 +249,18 @@ impl Compiler {
         if halves.is_empty() {
             halves.push(Half::default());
         }
-        let mut k = sum.k;
-        let mut partial = self.result.map_or(Fr::ZERO, |e| previous * self.value(e)) + k;
         let rows = halves.len().div_ceil(2);
         let mut last = ZERO;
         for (index, pair) in halves.chunks(2).enumerate() {
             let (left, right) = (pair[0], pair.get(1).copied().unwrap_or_default());
             let fixed = row([
-                (Fixed::V, Fr::ONE),
-                (Fixed::Previous, previous),
+                (Fixed::V, v),
                 (Fixed::Q1, left.product),
                 (Fixed::Q2, right.product),
                 (Fixed::A, left.own[0]),
                 (Fixed::B, left.own[1]),
                 (Fixed::C, right.own[0]),
                 (Fixed::D, right.own[1]),
-                (Fixed::K, k),
             ]);
             for half in [left, right] {
                 let [x, y] = half.cells.map(|cell| cell.map_or(Fr::ZERO, |x| self.value(x)));
@@ -269,7 +273,7 @@ impl Compiler {
             };
             self.result = Some(last);
             self.parts.arithmetic += 1;
-            (previous, k) = (Fr::ONE, Fr::ZERO);
+            v = -Fr::ONE;
         }
         debug_assert_eq!(partial, value, "rows compute the sum");
         last
@@ -329,7 +333,18 @@ impl Compiler {
         sum.merged()
     }
 
-    /// `value = Σ 2^i bit_i` with boolean bits, four to a row, highest first.
+    /// Rows that make one, of zeros and a round whose constant is chosen for it.
+    fn one(&mut self) {
+        let column = parameters().mds.map(|row| row[0]);
+        let inverse = Option::<Fr>::from(column[0].invert()).expect("no element of the matrix is zero");
+        let fixed = row([(Fixed::Rounds, Fr::ONE), (Fixed::A, inverse.pow(FIFTH_ROOT))]);
+        self.push(fixed, [Some(ZERO), Some(ZERO), Some(ZERO), None]);
+        let [one, y, z] = column.map(|m| self.variable(m * inverse));
+        debug_assert_eq!((one, self.value(one)), (ONE, Fr::ONE), "a round makes one");
+        self.push(row([]), [Some(one), Some(y), Some(z), None]);
+    }
+
+    /// `value = Σ 2^i bit_i` with boolean bits, four to a row, lowest first.
     fn bits(&mut self, value: Sum, bits: &[Var]) {
         let value = value.merged();
         if bits.is_empty() {
@@ -337,21 +352,17 @@ impl Compiler {
         }
         let mut cells: Vec<Var> = bits.to_vec();
         cells.resize(bits.len().next_multiple_of(4), ZERO);
-        cells.reverse();
         let rows = cells.len() / 4;
-        let mut total = Fr::ZERO;
+        let (mut total, mut weight) = (Fr::ZERO, Fr::ONE);
         let own = value.as_variable();
         for (index, four) in cells.chunks(4).enumerate() {
-            let sixteen = if index == 0 { Fr::ZERO } else { Fr::from(16) };
-            let fixed = row([
-                (Fixed::V, Fr::from(2)),
-                (Fixed::Previous, sixteen),
-                (Fixed::A, Fr::from(8)),
-                (Fixed::B, Fr::from(4)),
-                (Fixed::C, Fr::from(2)),
-                (Fixed::D, Fr::ONE),
-            ]);
-            total = four.iter().fold(total, |total, bit| total.double() + self.value(*bit));
+            let two = Fr::from(2);
+            let mut fixed = row([(Fixed::V, if index == 0 { two } else { -two })]);
+            for (factor, bit) in [Fixed::A, Fixed::B, Fixed::C, Fixed::D].into_iter().zip(four) {
+                fixed[factor as usize] = weight;
+                total += weight * self.value(*bit);
+                weight = weight.double();
+            }
             self.push(fixed, [Some(four[0]), Some(four[1]), Some(four[2]), Some(four[3])]);
             self.parts.bits += 1;
             let last = index + 1 == rows;
@@ -385,7 +396,7 @@ impl Compiler {
         let before = self.rows.len();
         let full = |own: &mut Self, cells: [Var; 3], round: [Fr; 3], next: Option<[Var; 3]>| {
             let [r0, r1, r2] = round;
-            let fixed = row([(Fixed::Full, Fr::ONE), (Fixed::A, r0), (Fixed::B, r1), (Fixed::C, r2)]);
+            let fixed = row([(Fixed::Rounds, Fr::ONE), (Fixed::A, r0), (Fixed::B, r1), (Fixed::C, r2)]);
             own.push(fixed, [Some(cells[0]), Some(cells[1]), Some(cells[2]), None]);
             let [x, y, z] = cells.map(|cell| own.value(cell));
             let state = mix([fifth(x + r0), fifth(y + r1), fifth(z + r2)]);
@@ -401,7 +412,7 @@ impl Compiler {
             let [second, y, z] = mix([fifth(first + r1), y, z]);
             let state = mix([fifth(second + r2), y, z]);
             let [d, e] = [first, second].map(|value| self.variable(value));
-            let fixed = row([(Fixed::Partial, Fr::ONE), (Fixed::A, r0), (Fixed::B, r1), (Fixed::C, r2)]);
+            let fixed = row([(Fixed::Rounds, Fr::from(2)), (Fixed::A, r0), (Fixed::B, r1), (Fixed::C, r2)]);
             self.result = Some(e);
             self.push(fixed, [Some(cells[0]), Some(cells[1]), Some(cells[2]), Some(d)]);
             cells = state.map(|value| self.variable(value));
@@ -495,8 +506,11 @@ impl Rows {
             constants: moved_constants(),
             parts: Parts::default(),
         };
+        // Public words enter as e' of the first rows, whatever else says the same of their variables.
+        compiler.rows = vec![Row { fixed: row([(Fixed::V, Fr::ONE)]), cells: [None; ADVICE] }; public.len()];
         // 0 = e' makes the variable of zero.
         compiler.vanish(Sum::default());
+        compiler.one();
         let mut checks = Vec::new();
         for step in &tracer.steps {
             let before = compiler.rows.len();
@@ -513,14 +527,8 @@ impl Rows {
             })
             .collect();
         compiler.push(row([]), [None; 4]);
-        let mut placed = vec![false; compiler.values.len()];
-        for var in compiler.rows.iter().flat_map(|row| row.cells).flatten() {
-            placed[var.index()] = true;
-        }
-        for var in &public {
-            if !placed[var.index()] {
-                compiler.push(row([]), [Some(*var), None, None, None]);
-            }
+        for (row, var) in compiler.rows.iter_mut().skip(1).zip(&public) {
+            row.cells[4] = Some(*var);
         }
         let Compiler { rows, values, parts, .. } = compiler;
         Self { rows, values, public, parts, checks }

@@ -102,6 +102,8 @@ pub fn make(
         binding: binding.clone(),
         base: statement.base,
         answers,
+        index: Fr::zero(),
+        shares: Vec::new(),
         witness: inference.witness.clone(),
         opening: [h, q, g, s, d, quot, w, w_prime],
         rho_high: outcome.rho_high,

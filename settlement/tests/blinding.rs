@@ -1,7 +1,7 @@
 //! halo2's blinding covers what a proof shows: a small prover of its own, over the real gates.
 //!
 //! ```text
-//! blinding scalars   last 6 rows of each advice column, last 5 rows of each permutation product
+//! blinding scalars   last 6 rows of each advice column, last 5 rows of the permutation product
 //! shown              each of these polynomials p as p(τ) and at its opened points, and the quotient's pieces as h_i(τ)
 //! ```
 //! halo2-axiom adds no blinding to its commitments and none to the quotient, so a proof is simulated only if the map from
@@ -17,20 +17,17 @@ use halo2_base::halo2_proofs::poly::Rotation;
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
 use lorica_circuits::poseidon;
 use lorica_settlement::circuit::RESERVED;
-use lorica_settlement::gates::{ADVICE, FIXED, Gates};
+use lorica_settlement::gates::{ADVICE, DEGREE, FIXED, Gates};
 use rand_core::OsRng;
 
 const LOG_ROWS: u32 = 5;
 const ROWS: usize = 1 << LOG_ROWS;
 /// Rows that gates and copies use.
 const USABLE: usize = ROWS - RESERVED;
-/// Points on which a numerator of degree 6 (n - 1) is known.
+/// Points on which a numerator of degree 7 (n - 1) is known.
 const POINTS: usize = 8 * ROWS;
 /// Pieces of the quotient.
-const PIECES: usize = 5;
-/// Columns of the first permutation product.
-const CHUNK: usize = 4;
-const PERMUTED: usize = 6;
+const PIECES: usize = 6;
 
 fn random() -> Fr {
     <Fr as Field>::random(OsRng)
@@ -83,7 +80,7 @@ impl Neg for Dual {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cell {
     Advice(usize, usize),
-    Product(usize, usize),
+    Product(usize),
 }
 
 /// Columns of a proof in values by row, and the challenges.
@@ -92,8 +89,8 @@ struct Prover {
     fixed: Vec<[Fr; FIXED]>,
     advice: Vec<[Fr; ADVICE]>,
     instance: Vec<Fr>,
-    sigma: Vec<[Fr; PERMUTED]>,
-    products: Vec<[Fr; 2]>,
+    sigma: Vec<[Fr; ADVICE]>,
+    product: Vec<Fr>,
     omega: Fr,
     beta: Fr,
     gamma: Fr,
@@ -134,7 +131,7 @@ impl Prover {
             advice: Vec::new(),
             instance: vec![Fr::ZERO; ROWS],
             sigma: Vec::new(),
-            products: Vec::new(),
+            product: Vec::new(),
             omega: generator(LOG_ROWS),
             beta: random(),
             gamma: random(),
@@ -160,30 +157,35 @@ impl Prover {
             let kind = if row + 1 < USABLE { KINDS[row % KINDS.len()] } else { Kind::Nothing };
             let fixed = &mut self.fixed[row];
             if kind != Kind::Nothing {
-                fixed[3..].fill_with(random);
+                fixed[2..].fill_with(random);
+                self.instance[row] = random();
             }
             match kind {
                 Kind::Nothing => {}
                 Kind::Arithmetic | Kind::Boolean => {
-                    fixed[0] = if kind == Kind::Boolean { Fr::from(2) } else { Fr::ONE };
+                    // Every other row of each kind goes on with e.
+                    let sign = if row / KINDS.len() % 2 == 0 { Fr::ONE } else { -Fr::ONE };
+                    fixed[0] = if kind == Kind::Boolean { Fr::from(2) } else { Fr::ONE } * sign;
                     if kind == Kind::Boolean {
                         cells[..4].copy_from_slice(&[Fr::ONE, Fr::ZERO, Fr::ZERO, Fr::ONE]);
                     }
                     let [a, b, c, d, e] = cells;
-                    let [qp, q1, q2, qa, qb, qc, qd, k] = <[Fr; 8]>::try_from(&fixed[3..]).expect("eight");
-                    next[4] = Some(qp * e + q1 * a * b + q2 * c * d + qa * a + qb * b + qc * c + qd * d + k);
+                    let [q1, q2, qa, qb, qc, qd] = <[Fr; 6]>::try_from(&fixed[2..]).expect("six");
+                    let previous = if sign == Fr::ONE { Fr::ZERO } else { e };
+                    let sum = q1 * a * b + q2 * c * d + qa * a + qb * b + qc * c + qd * d;
+                    next[4] = Some(previous + sum + self.instance[row]);
                 }
                 Kind::Full => {
                     fixed[1] = Fr::ONE;
-                    let state = mix([0, 1, 2].map(|i| fifth(cells[i] + fixed[6 + i])));
+                    let state = mix([0, 1, 2].map(|i| fifth(cells[i] + fixed[4 + i])));
                     next[..3].copy_from_slice(&state.map(Some));
                 }
                 Kind::Partial => {
-                    fixed[2] = Fr::ONE;
-                    let [d, y, z] = mix([fifth(cells[0] + fixed[6]), cells[1], cells[2]]);
-                    let [e, y, z] = mix([fifth(d + fixed[7]), y, z]);
+                    fixed[1] = Fr::from(2);
+                    let [d, y, z] = mix([fifth(cells[0] + fixed[4]), cells[1], cells[2]]);
+                    let [e, y, z] = mix([fifth(d + fixed[5]), y, z]);
                     (cells[3], cells[4]) = (d, e);
-                    next[..3].copy_from_slice(&mix([fifth(e + fixed[8]), y, z]).map(Some));
+                    next[..3].copy_from_slice(&mix([fifth(e + fixed[6]), y, z]).map(Some));
                 }
             }
             self.advice.push(cells);
@@ -194,43 +196,27 @@ impl Prover {
     fn permute(&mut self) {
         let columns = self.system.permutation().get_columns();
         let kinds: Vec<_> = columns.iter().map(|column| (*column.column_type(), column.index())).collect();
-        let advice = (0..ADVICE).map(|column| (Any::advice(), column));
-        assert_eq!(kinds, advice.chain([(Any::Instance, 0)]).collect::<Vec<_>>());
+        assert_eq!(kinds, (0..ADVICE).map(|column| (Any::advice(), column)).collect::<Vec<_>>());
         let omega = self.omega;
         let label =
             |row: usize, column: usize| omega.pow([row as u64]) * <Fr as PrimeField>::DELTA.pow([column as u64]);
         self.sigma = (0..ROWS).map(|row| std::array::from_fn(|column| label(row, column))).collect();
         // d of a row without gate is read by nothing: it takes another cell's value.
-        let copies = [((2, 3), (0, 0)), ((6, 3), (3, 4)), ((0, 5), (4, 1)), ((1, 5), (9, 3)), ((2, 5), (8, 2))];
-        for ((row, column), (from, source)) in copies {
-            let value = self.advice[from][source];
-            if column == ADVICE {
-                self.instance[row] = value;
-            } else {
-                self.advice[row][column] = value;
-            }
+        for ((row, column), (from, source)) in [((2, 3), (0, 0)), ((6, 3), (3, 4)), ((10, 3), (8, 2))] {
+            self.advice[row][column] = self.advice[from][source];
             (self.sigma[row][column], self.sigma[from][source]) = (label(from, source), label(row, column));
         }
-        let mut start = Fr::ONE;
-        self.products = vec![[Fr::ZERO; 2]; ROWS];
-        for product in 0..2 {
-            let columns = product * CHUNK..(product * CHUNK + CHUNK).min(PERMUTED);
-            self.products[0][product] = start;
-            for row in 0..USABLE {
-                let value =
-                    |column: usize| if column == ADVICE { self.instance[row] } else { self.advice[row][column] };
-                let factor = |column: usize| {
-                    let own = value(column) + self.gamma;
-                    let below = own + self.beta * self.sigma[row][column];
-                    (own + self.beta * label(row, column)) * below.invert().expect("not zero")
-                };
-                let step: Fr = columns.clone().map(factor).product();
-                self.products[row + 1][product] = self.products[row][product] * step;
-            }
-            start = self.products[USABLE][product];
-            (USABLE + 1..ROWS).for_each(|row| self.products[row][product] = random());
+        self.product = vec![Fr::ONE; ROWS];
+        for row in 0..USABLE {
+            let factor = |column: usize| {
+                let own = self.advice[row][column] + self.gamma;
+                let below = own + self.beta * self.sigma[row][column];
+                (own + self.beta * label(row, column)) * below.invert().expect("not zero")
+            };
+            self.product[row + 1] = self.product[row] * (0..ADVICE).map(factor).product::<Fr>();
         }
-        assert_eq!(start, Fr::ONE, "the copies hold");
+        assert_eq!(self.product[USABLE], Fr::ONE, "the copies hold");
+        self.product[USABLE + 1..].fill_with(random);
     }
 
     /// L_row(x) for every row.
@@ -250,11 +236,11 @@ impl Prover {
         let at = |row: usize| basis[(row as i32 - turn).rem_euclid(ROWS as i32) as usize];
         let value = match of {
             Cell::Advice(column, _) => (0..ROWS).map(|row| self.advice[row][column] * at(row)).sum(),
-            Cell::Product(product, _) => (0..ROWS).map(|row| self.products[row][product] * at(row)).sum(),
+            Cell::Product(_) => (0..ROWS).map(|row| self.product[row] * at(row)).sum(),
         };
         let slope = match (of, by) {
             (Cell::Advice(column, _), Some(Cell::Advice(own, row))) if column == own => at(row),
-            (Cell::Product(product, _), Some(Cell::Product(own, row))) if product == own => at(row),
+            (Cell::Product(_), Some(Cell::Product(row))) => at(row),
             _ => Fr::ZERO,
         };
         Dual { value, slope }
@@ -265,6 +251,7 @@ impl Prover {
         let basis = self.basis(x);
         let public = |values: &dyn Fn(usize) -> Fr| -> Fr { (0..ROWS).map(|row| values(row) * basis[row]).sum() };
         let fixed: Vec<Fr> = (0..FIXED).map(|column| public(&|row| self.fixed[row][column])).collect();
+        let word = Dual::from(public(&|row| self.instance[row]));
         let cell = |column: usize, turn: i32| self.column(&basis, turn, Cell::Advice(column, 0), by);
         let cells = [0, 1].map(|turn| -> Vec<Dual> { (0..ADVICE).map(|column| cell(column, turn)).collect() });
         let mut sum = Dual::from(Fr::ZERO);
@@ -280,7 +267,10 @@ impl Prover {
                 &|query| {
                     cells[usize::try_from(query.rotation().0).expect("this row or the next")][query.column_index()]
                 },
-                &|_| unreachable!("no gate reads public words"),
+                &|query| {
+                    assert_eq!((query.column_index(), query.rotation()), (0, Rotation::cur()));
+                    word
+                },
                 &|_| unreachable!("no challenges"),
                 &|a| -a,
                 &|a, b| a + b,
@@ -289,27 +279,21 @@ impl Prover {
             ));
         }
         let one = Dual::from(Fr::ONE);
-        let product = |product: usize, turn: i32| self.column(&basis, turn, Cell::Product(product, 0), by);
+        let product = |turn: i32| self.column(&basis, turn, Cell::Product(0), by);
         let (first, last) = (Dual::from(basis[0]), Dual::from(basis[USABLE]));
         let blind: Fr = basis[USABLE + 1..].iter().sum();
         let active = one + -(last + blind.into());
-        add(first * (one + -product(0, 0)));
-        add(last * (product(1, 0) * product(1, 0) + -product(1, 0)));
-        add(first * (product(1, 0) + -product(0, USABLE as i32)));
-        for own in 0..2 {
-            let (mut left, mut right) = (product(own, 1), product(own, 0));
-            for column in own * CHUNK..(own * CHUNK + CHUNK).min(PERMUTED) {
-                // The public words come after the advice columns.
-                let value = cells[0].get(column).copied();
-                let value = value.unwrap_or_else(|| public(&|row| self.instance[row]).into());
-                let value: Dual = value + self.gamma.into();
-                let sigma = public(&|row| self.sigma[row][column]);
-                left = left * (value + (self.beta * sigma).into());
-                let identity = x * <Fr as PrimeField>::DELTA.pow([column as u64]);
-                right = right * (value + (self.beta * identity).into());
-            }
-            add(active * (left + -right));
+        add(first * (one + -product(0)));
+        add(last * (product(0) * product(0) + -product(0)));
+        let (mut left, mut right) = (product(1), product(0));
+        for (column, value) in cells[0].iter().enumerate() {
+            let value: Dual = *value + self.gamma.into();
+            let sigma = public(&|row| self.sigma[row][column]);
+            left = left * (value + (self.beta * sigma).into());
+            let identity = x * <Fr as PrimeField>::DELTA.pow([column as u64]);
+            right = right * (value + (self.beta * identity).into());
         }
+        add(active * (left + -right));
         sum
     }
 
@@ -333,7 +317,7 @@ impl Prover {
                 sum * shift * scale
             })
             .collect();
-        assert!(coefficients[PIECES * ROWS..].iter().all(|c| bool::from(c.is_zero())), "the quotient has five pieces");
+        assert!(coefficients[PIECES * ROWS..].iter().all(|c| bool::from(c.is_zero())), "the quotient has six pieces");
         let piece =
             |i: usize| coefficients[i * ROWS..(i + 1) * ROWS].iter().rev().fold(Fr::ZERO, |h, c| h * self.tau + c);
         std::array::from_fn(piece)
@@ -347,10 +331,8 @@ impl Prover {
         // What the proof opens is what the gates query.
         let queries = self.system.advice_queries();
         shown.extend(queries.iter().map(|(column, turn)| slope(&x, turn.0, Cell::Advice(column.index(), 0))));
-        shown.extend([0, 1].map(|product| slope(&tau, 0, Cell::Product(product, 0))));
-        // Only the first product is opened where the second one starts from.
-        let opened = [(0, 0), (0, 1), (0, USABLE as i32), (1, 0), (1, 1)];
-        shown.extend(opened.map(|(product, turn)| slope(&x, turn, Cell::Product(product, 0))));
+        shown.push(slope(&tau, 0, Cell::Product(0)));
+        shown.extend([0, 1].map(|turn| slope(&x, turn, Cell::Product(0))));
         let numerator: Vec<Fr> = coset.iter().map(|x| self.numerator(*x, Some(by)).slope).collect();
         shown.extend(self.pieces(coset, &numerator));
         shown
@@ -376,14 +358,14 @@ fn rank(mut rows: Vec<Vec<Fr>>) -> usize {
     rank
 }
 
-/// 5 + 9 of the advice columns, 2 + 5 of the products, 5 of the quotient.
-const SHOWN: usize = 26;
+/// 5 + 9 of the advice columns, 1 + 2 of the product, 6 of the quotient.
+const SHOWN: usize = 23;
 
 #[test]
 fn the_blinding_covers_all_that_a_halo2_proof_shows() {
     let prover = Prover::new();
     assert_eq!(prover.system.blinding_factors() + 1, RESERVED);
-    assert_eq!(prover.system.degree(), CHUNK + 2);
+    assert_eq!(prover.system.degree(), DEGREE);
     assert!(prover.system.lookups().is_empty(), "a lookup argument has blinding and openings of its own");
     let coset: Vec<Fr> = powers(generator(POINTS.trailing_zeros())).map(|x| x * Fr::from(7)).take(POINTS).collect();
 
@@ -395,23 +377,20 @@ fn the_blinding_covers_all_that_a_halo2_proof_shows() {
     prover.pieces(&coset, &numerator);
 
     let advice = (0..ADVICE).flat_map(|column| (USABLE..ROWS).map(move |row| Cell::Advice(column, row)));
-    let products = (0..2).flat_map(|product| (USABLE + 1..ROWS).map(move |row| Cell::Product(product, row)));
-    let rows: Vec<(Cell, Vec<Fr>)> = advice.chain(products).map(|cell| (cell, prover.shown(&coset, cell))).collect();
-    assert_eq!((rows.len(), rows[0].1.len()), (40, SHOWN));
-    // The rank of the last so many rows of each advice column and product.
+    let product = (USABLE + 1..ROWS).map(Cell::Product);
+    let rows: Vec<(Cell, Vec<Fr>)> = advice.chain(product).map(|cell| (cell, prover.shown(&coset, cell))).collect();
+    assert_eq!((rows.len(), rows[0].1.len()), (35, SHOWN));
+    // The rank of the last so many rows of each advice column and of the product.
     let rank_of = |advice: usize, product: usize| {
         let kept = rows.iter().filter(|(cell, _)| match cell {
             Cell::Advice(_, row) => row + advice >= ROWS,
-            Cell::Product(_, row) => row + product >= ROWS,
+            Cell::Product(row) => row + product >= ROWS,
         });
         rank(kept.map(|(_, shown)| shown.clone()).collect())
     };
     assert_eq!(rank_of(6, 5), SHOWN, "as halo2 does it");
 
-    // Fewer rows: the first product alone shows four values, b three, and the quotient takes what is left.
-    let ranks =
-        [((5, 5), SHOWN), ((4, 4), SHOWN), ((6, 3), SHOWN - 1), ((2, 5), 20), ((3, 4), 23), ((0, 5), 10), ((6, 0), 19)];
-    for ((advice, product), expected) in ranks {
-        assert_eq!(rank_of(advice, product), expected, "{advice} rows of advice, {product} of products");
-    }
+    // Fewer rows: the product alone shows three values, b three, and the quotient takes what is left.
+    let kept = [(5, 5), (4, 4), (6, 3), (6, 2), (2, 5), (3, 4), (0, 5), (6, 0)];
+    assert_eq!(kept.map(|(advice, product)| rank_of(advice, product)), [23, 23, 23, 22, 15, 19, 5, 20], "{kept:?}");
 }

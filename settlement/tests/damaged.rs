@@ -11,16 +11,17 @@ use lorica_verifier::files::codec::{CodecError, Writer};
 use lorica_verifier::protocol::key::write_architecture;
 use support::{LOG_TILE, SRS, World, world};
 
-/// A key file with this kind of output and these bytes in the place of halo2's key.
-fn file(world: &World, kind: u8, halo2: &[u8]) -> Vec<u8> {
+/// A key file with this kind of output and this of attribution, and these bytes in the place of halo2's key.
+fn file(world: &World, [kind, attribution]: [u8; 2], halo2: &[u8]) -> Vec<u8> {
     let shape = Shape { requests: 1, tokens: 16, log_tile: LOG_TILE, output: OutputKind::Classify };
     let CircuitShape { architecture, shape, architecture_digest, srs } = CircuitShape::of(&world.key, shape);
-    let mut w = Writer::new(b"LORICAsk", 2);
+    let mut w = Writer::new(b"LORICAsk", 3);
     write_architecture(&mut w, &architecture);
     w.count(shape.requests);
     w.count(shape.tokens);
     w.u32(shape.log_tile);
     w.u8(kind);
+    w.u8(attribution);
     w.scalar(&architecture_digest);
     w.scalar(&srs);
     w.point_g2(SRS.tau_g2());
@@ -33,7 +34,7 @@ fn file(world: &World, kind: u8, halo2: &[u8]) -> Vec<u8> {
 fn sizes_inside_of_halo2s_key_are_checked() {
     let world = world();
     let refused = |halo2: &[u8]| {
-        let error = VerifyingKey::decode(&file(&world, 1, halo2)).unwrap_err();
+        let error = VerifyingKey::decode(&file(&world, [1, 0], halo2)).unwrap_err();
         assert!(matches!(error, KeyError::Malformed { .. }), "{error}");
     };
     // Version 2, log2 of the rows, whether selectors follow, number of fixed commitments.
@@ -55,10 +56,22 @@ fn sizes_inside_of_halo2s_key_are_checked() {
 #[test]
 fn keys_of_withdrawn_embeddings_are_refused() {
     let world = world();
-    let refused = |kind: u8| match VerifyingKey::decode(&file(&world, kind, &[])).unwrap_err() {
+    let refused = |kind: u8| match VerifyingKey::decode(&file(&world, [kind, 0], &[])).unwrap_err() {
         KeyError::Codec(CodecError::Kind(error)) => error,
         other => panic!("{other}"),
     };
     assert_eq!(refused(0), CircuitError::WithdrawnEmbedding);
     assert_eq!(refused(3), CircuitError::OutputKind { got: 3 });
+}
+
+/// Circuits that attribute are reserved: their keys have a name, and are refused before anything else of them is read.
+#[test]
+fn keys_of_circuits_that_attribute_are_refused() {
+    let world = world();
+    let refused = |attribution: u8| VerifyingKey::decode(&file(&world, [1, attribution], &[])).unwrap_err();
+    assert_eq!(refused(1), KeyError::Attribution);
+    for got in [2, 3, 255] {
+        let value = CodecError::Value { what: "attribution", got: u64::from(got) };
+        assert_eq!(refused(got), KeyError::Codec(value));
+    }
 }

@@ -53,11 +53,22 @@ impl Sources {
             let next = rows.rows.get(row + 1).map_or(none, |next| next.cells);
             let fixed = |column: Fixed| own.fixed[column as usize];
             let on = |column: Fixed| fixed(column) != Fr::ZERO;
-            let kinds = [Fixed::V, Fixed::Full, Fixed::Partial].into_iter().filter(|&column| on(column)).count();
-            assert!(kinds <= 1, "row {row} has two gates");
+            if let Some(public) = rows.public.get(row) {
+                // A public word, and nothing else: e' is its variable. What it is worth is decided elsewhere.
+                let alone = own.fixed.iter().enumerate().all(|(i, factor)| i == 0 || *factor == Fr::ZERO);
+                assert!(alone && fixed(Fixed::V) == Fr::ONE && own.cells[..4] == [None; 4], "row {row}: a public word");
+                assert_eq!(next[4], Some(*public), "row {row}: its variable");
+                continue;
+            }
+            assert!(!(on(Fixed::V) && on(Fixed::Rounds)), "row {row} has two gates");
             if on(Fixed::V) {
-                let bits = fixed(Fixed::V) == Fr::from(2);
-                assert!(bits || fixed(Fixed::V) == Fr::ONE, "row {row}: no kind of row");
+                let [arithmetic, boolean] = [1, 2].map(|kind| {
+                    let kind = Fr::from(kind);
+                    fixed(Fixed::V) == kind || fixed(Fixed::V) == -kind
+                });
+                let previous = [Fr::ONE, Fr::from(2)].contains(&-fixed(Fixed::V));
+                let bits = boolean;
+                assert!(bits || arithmetic, "row {row}: no kind of row");
                 let (left, right) = (on(Fixed::Q1), on(Fixed::Q2));
                 let used = [on(Fixed::A) || left, on(Fixed::B) || left, on(Fixed::C) || right, on(Fixed::D) || right];
                 for (cell, used) in own.cells.into_iter().zip(used) {
@@ -67,17 +78,20 @@ impl Sources {
                         _ => {}
                     }
                 }
-                if on(Fixed::Previous) {
+                if previous {
                     sources.read(own.cells[4], row);
                 }
                 sources.write(next[4], row);
-            } else if kinds == 1 {
+            } else if on(Fixed::Rounds) {
+                let partial = fixed(Fixed::Rounds) == Fr::from(2);
+                assert!(partial || fixed(Fixed::Rounds) == Fr::ONE, "row {row}: no kind of round");
                 own.cells[..3].iter().for_each(|cell| sources.read(*cell, row));
-                if on(Fixed::Partial) {
+                if partial {
                     own.cells[3..].iter().for_each(|cell| sources.write(*cell, row));
                 }
                 next[..3].iter().for_each(|cell| sources.write(*cell, row));
             } else {
+                // e holds what the row before computed.
                 let loose = own.cells.into_iter().flatten().find(|var| !sources.known(*var));
                 assert_eq!(loose, None, "row {row} has no gate, and no gate determines its cell");
             }

@@ -2,14 +2,63 @@
 //!
 //! `cargo test --release -p lorica-settlement --test vectors -- --ignored`
 
+#[path = "support/hostile.rs"]
+mod hostile;
 #[path = "support/mod.rs"]
 mod settled;
 #[path = "support/vector.rs"]
 mod vector;
 
-use lorica_circuits::shape::OutputKind;
-use settled::{binding, bound, key, settle, world};
-use vector::vector;
+use hostile::Gateless;
+use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::shape::{OutputKind, Shape};
+use lorica_settlement::circuit::SettlementCircuit;
+use lorica_settlement::rows::Rows;
+use lorica_settlement::statement::{CircuitShape, Compiled};
+use lorica_settlement::trace::Tracer;
+use lorica_verifier::protocol::arithmetic::Arithmetic;
+use lorica_verifier::protocol::keccak::encode_scalar;
+use serde_json::json;
+use settled::{LOG_TILE, binding, bound, key, powers, settle, world};
+use vector::{hex, vector};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../verifier-contracts/test/vectors");
+
+/// A circuit with each gate, that copies its public words and says nothing of them.
+fn toy(words: &[Fr]) -> SettlementCircuit {
+    let mut tracer = Tracer::default();
+    let words: Vec<_> = words.iter().map(|word| tracer.input(*word)).collect();
+    let [small, x, y, z] = [23, 5, 7, 11].map(|number| tracer.input(Fr::from(number)));
+    let bits = tracer.bits(&small, 5, "five bits").unwrap();
+    let state = tracer.permute([x, y, z]);
+    let (left, right) = (tracer.mul(&state[0], &x), tracer.mul(&bits[0], &state[1]));
+    let sum = tracer.add(&left, &right);
+    let three = tracer.constant(Fr::from(3));
+    let sum = tracer.add(&sum, &three);
+    let private = tracer.value(sum);
+    let expected = tracer.input(private);
+    tracer.assert_equal(&sum, &expected, "a sum of products").unwrap();
+    SettlementCircuit::new(Rows::compile(&tracer, &words))
+}
+
+#[test]
+#[ignore = "writes files that are committed"]
+fn write_toy() {
+    let world = world();
+    let shape = Shape { requests: 1, tokens: 16, log_tile: LOG_TILE, output: OutputKind::Classify };
+    let of = CircuitShape::of(&world.key, shape);
+    let count = Compiled::new(&of).unwrap().empty_circuit().unwrap().instance().len();
+    let toy = Gateless::with(&of, count, &powers(), toy);
+    let words: Vec<Fr> = (0..count as u64).map(|i| Fr::from(i + 2).pow([91])).collect();
+    let value = json!({
+        "key": hex(&toy.key.content()),
+        "circuit": hex(&toy.key.circuit_id()),
+        "instances": words.iter().map(|word| hex(&encode_scalar(word))).collect::<Vec<_>>(),
+        "proof": hex(&toy.prove(&words)),
+    });
+    let text = serde_json::to_string_pretty(&value).unwrap();
+    std::fs::write(format!("{FOLDER}/halo2-toy.json"), text + "\n").unwrap();
+}
 
 #[test]
 #[ignore = "writes files that are committed"]
@@ -29,8 +78,7 @@ fn write_vectors() {
         let s = settle(&world, &key, &binding, &proof).unwrap();
         s.check(key.verifying(), &world.key, &world.keys()).unwrap();
         let value = vector(&world, key.verifying(), &s);
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../verifier-contracts/test/vectors");
         let text = serde_json::to_string_pretty(&value).unwrap();
-        std::fs::write(format!("{folder}/settlement-{name}.json"), text + "\n").unwrap();
+        std::fs::write(format!("{FOLDER}/settlement-{name}.json"), text + "\n").unwrap();
     }
 }

@@ -4,6 +4,9 @@ pragma solidity 0.8.37;
 import {Bn254, P, R} from "./Bn254.sol";
 import {DataContract} from "./DataContract.sol";
 import {
+    AttributionReserved,
+    FIXED_COLUMNS,
+    KEY_ATTRIBUTION,
     KEY_LOG_ROWS,
     KEY_ROWS_INVERSE,
     KEY_OMEGA,
@@ -13,14 +16,15 @@ import {
     KEY_FIXED,
     KEY_OCCUPIED,
     KEY_MAGIC,
-    KEY_MAGIC_VALUE
+    KEY_MAGIC_VALUE,
+    PERMUTED_COLUMNS
 } from "./SettlementKey.sol";
 
 /// Verifies halo2 proofs (KZG over BN254, SHPLONK of Boneh, Drake, Fisch, Gabizon, eprint 2020/081) of the settlement
 /// circuit's gate set, for any key, up to the pairing.
 ///
-/// Five advice columns a to e, eleven fixed ones, one column of public words, permutation sets {a, b, c, d} and
-/// {e, public words}, quotient in five pieces. Transcript: Keccak-256 over 32-byte words, as snark-verifier's.
+/// Five advice columns a to e, eight fixed ones, one column of public words, one permutation product over a to e, quotient
+/// in six pieces. Transcript: Keccak-256 over 32-byte words, as snark-verifier's.
 ///
 /// Everything is held in one buffer in memory, at these byte offsets.
 contract Halo2Verifier {
@@ -40,16 +44,14 @@ contract Halo2Verifier {
     error Degenerate();
     error PrecompileFailed();
 
-    uint256 internal constant PROOF_BYTES = 0x7c0;
+    uint256 internal constant PROOF_BYTES = 0x6e0;
 
     // The proof, in the transcript's order. Points:
     uint256 private constant A = 0x000; // a, b, c, d, e
-    uint256 private constant D = 0x0c0;
-    uint256 private constant E = 0x100;
-    uint256 private constant Z_0 = 0x140; // permutation products
-    uint256 private constant Z_1 = 0x180;
-    uint256 private constant RANDOM = 0x1c0;
-    uint256 private constant QUOTIENT = 0x200; // five pieces
+    uint256 private constant Z = 0x140; // permutation product
+    uint256 private constant RANDOM = 0x180;
+    uint256 private constant QUOTIENT = 0x1c0; // six pieces
+    uint256 private constant POINTS = 13;
     // Scalars: a, b, c, d, e at x; a, b, c, e at ωx
     uint256 private constant A_EVAL = 0x340;
     uint256 private constant D_EVAL = 0x3a0;
@@ -58,50 +60,52 @@ contract Halo2Verifier {
     uint256 private constant B_NEXT = 0x400;
     uint256 private constant C_NEXT = 0x420;
     uint256 private constant E_NEXT = 0x440;
-    uint256 private constant FIXED_EVAL = 0x460; // eleven
-    uint256 private constant RANDOM_EVAL = 0x5c0;
-    uint256 private constant SIGMA_EVAL = 0x5e0; // six
-    uint256 private constant Z_0_EVAL = 0x6a0;
-    uint256 private constant Z_0_NEXT = 0x6c0;
-    uint256 private constant Z_0_LAST = 0x6e0;
-    uint256 private constant Z_1_EVAL = 0x700;
-    uint256 private constant Z_1_NEXT = 0x720;
+    uint256 private constant FIXED_EVAL = 0x460; // v, s, q1, q2, qa, qb, qc, qd
+    uint256 private constant S_EVAL = 0x480;
+    uint256 private constant Q1_EVAL = 0x4a0;
+    uint256 private constant Q2_EVAL = 0x4c0;
+    uint256 private constant QA_EVAL = 0x4e0;
+    uint256 private constant QB_EVAL = 0x500;
+    uint256 private constant QC_EVAL = 0x520;
+    uint256 private constant QD_EVAL = 0x540;
+    uint256 private constant RANDOM_EVAL = 0x560;
+    uint256 private constant SIGMA_EVAL = 0x580; // five
+    uint256 private constant Z_EVAL = 0x620;
+    uint256 private constant Z_NEXT = 0x640;
+    uint256 private constant SCALARS = 25;
     // Points of the opening.
-    uint256 private constant W = 0x740;
-    uint256 private constant W_PRIME = 0x780;
+    uint256 private constant W = 0x660;
+    uint256 private constant W_PRIME = 0x6a0;
 
     // Challenges, in the order in which they are drawn (theta is not used).
-    uint256 private constant BETA = 0x7c0;
-    uint256 private constant GAMMA = 0x7e0;
-    uint256 private constant Y = 0x800;
-    uint256 private constant X = 0x820;
-    uint256 private constant NU = 0x840; // SHPLONK's y: batches within a set of points
-    uint256 private constant V = 0x860; // batches the sets
-    uint256 private constant U = 0x880; // where the batch is opened
+    uint256 private constant BETA = 0x6e0;
+    uint256 private constant GAMMA = 0x700;
+    uint256 private constant Y = 0x720;
+    uint256 private constant X = 0x740;
+    uint256 private constant NU = 0x760; // SHPLONK's y: batches within a set of points
+    uint256 private constant V = 0x780; // batches the sets
+    uint256 private constant U = 0x7a0; // where the batch is opened
 
-    uint256 private constant X_TO_N = 0x8a0;
-    uint256 private constant L_0 = 0x8c0;
-    uint256 private constant L_LAST = 0x8e0;
-    uint256 private constant L_BLIND = 0x900;
-    uint256 private constant INSTANCE_EVAL = 0x920;
-    uint256 private constant QUOTIENT_EVAL = 0x940;
+    uint256 private constant X_TO_N = 0x7c0;
+    uint256 private constant L_0 = 0x7e0;
+    uint256 private constant L_LAST = 0x800;
+    uint256 private constant L_BLIND = 0x820;
+    uint256 private constant INSTANCE_EVAL = 0x840;
+    uint256 private constant QUOTIENT_EVAL = 0x860;
 
     // Inverted together; then room for that.
-    uint256 private constant INV_LAST = 0x960; // x - ω^-6
-    uint256 private constant INV_BLIND = 0x980; // Π (x - ω^-i), i = 1..5
-    uint256 private constant INV_0 = 0x9a0; // x - 1
-    uint256 private constant INV_INSTANCES = 0x9c0; // Π (x - ω^i) over the public words
-    uint256 private constant INV_VANISHING = 0x9e0; // x^n - 1
-    uint256 private constant INV_U = 0xa00; // u - ω^-6 x
-    uint256 private constant INV_NEXT = 0xa20; // x - ωx
-    uint256 private constant INV_X_LAST = 0xa40; // x - ω^-6 x
-    uint256 private constant INV_NEXT_LAST = 0xa60; // ωx - ω^-6 x
-    uint256 private constant INV_COUNT = 9;
-    uint256 private constant SCRATCH = 0xa80; // 15 words
+    uint256 private constant INV_LAST = 0x880; // x - ω^-6
+    uint256 private constant INV_BLIND = 0x8a0; // Π (x - ω^-i), i = 1..5
+    uint256 private constant INV_0 = 0x8c0; // x - 1
+    uint256 private constant INV_INSTANCES = 0x8e0; // Π (x - ω^i) over the public words
+    uint256 private constant INV_VANISHING = 0x900; // x^n - 1
+    uint256 private constant INV_NEXT = 0x920; // x - ωx
+    uint256 private constant INV_COUNT = 6;
+    uint256 private constant SCRATCH = 0x940; // 12 words
 
-    uint256 private constant SUM = 0xc60; // five words
-    uint256 private constant GENERATOR = 0xd00;
-    uint256 private constant KEY = 0xd40;
+    uint256 private constant SUM = 0xac0; // five words
+    uint256 private constant WEIGHTS = 0xb60; // 13 words: of the proof's points, then of the key's
+    uint256 private constant KEY = 0xd00;
 
     /// δ of halo2: generates the cosets that tell the permuted columns apart.
     uint256 private constant DELTA = 0x09226b6e22c6f0ca64ec26aad4c86e715b5f898e5e963f25870e56bbe533e9a2;
@@ -116,19 +120,20 @@ contract Halo2Verifier {
     uint256 private constant M_21 = 0x176cc029695ad02582a70eff08a6fd99d057e12e58e7d7b6b16cdfabc8ee2911;
     uint256 private constant M_22 = 0x19a3fc0a56702bf417ba7fee3802593fa644470307043f7773279cd71d25d5e0;
 
-    /// The accumulators of a proof: it holds if e(left, [1]₂) = e(right, [τ]₂).
+    /// The accumulators of a proof: it holds if e(left + factor · [1]₁, [1]₂) = e(right, [τ]₂). The caller may have other
+    /// multiples of the generator, so that this one is left to it.
     ///
     /// # Soundness
     /// The caller owes that pairing, with the [τ]₂ of the key, and trust in the circuit id.
     /// @param circuit Keccak-256 of the key's content.
     /// @param key data contract with the content.
     /// @param instances public words.
-    /// @param proof 1,984 bytes in the order of halo2's transcript.
-    /// @return accumulators left.x, left.y, right.x, right.y.
+    /// @param proof 1,760 bytes in the order of halo2's transcript.
+    /// @return accumulators left.x, left.y, right.x, right.y, factor.
     function accumulate(bytes32 circuit, address key, uint256[] calldata instances, bytes calldata proof)
         external
         view
-        returns (uint256[4] memory accumulators)
+        returns (uint256[5] memory accumulators)
     {
         if (proof.length != PROOF_BYTES) revert ProofLength(PROOF_BYTES, proof.length);
         uint256 m;
@@ -138,36 +143,42 @@ contract Halo2Verifier {
         assembly ("memory-safe") {
             m := mload(0x40)
             transcript := add(add(m, KEY), keyBytes)
-            // The transcript's longest message: key digest, public words, five points; or a digest and 32 scalars.
-            mstore(0x40, add(transcript, add(shl(5, instances.length), 0x460)))
+            // The transcript's longest message: key digest, public words, five points; or a digest and 25 scalars.
+            mstore(0x40, add(transcript, add(shl(5, instances.length), 0x360)))
             calldatacopy(m, proof.offset, PROOF_BYTES)
         }
         DataContract.read(key, m + KEY, keyBytes);
         bytes32 digest;
         bytes32 magic;
+        uint256 attribution;
         uint256 expected;
         assembly ("memory-safe") {
             digest := keccak256(add(m, KEY), keyBytes)
             magic := mload(add(add(m, KEY), KEY_MAGIC))
+            attribution := mload(add(add(m, KEY), KEY_ATTRIBUTION))
             expected := mload(add(add(m, KEY), KEY_INSTANCES))
         }
         if (digest != circuit) revert KeyDigest();
         if (magic != KEY_MAGIC_VALUE) revert KeyFormat();
+        if (attribution == 1) revert AttributionReserved();
+        if (attribution != 0) revert KeyFormat();
         // 1 / rows, ω, ω^-6: plus r they would be the same circuit under another id.
         if (!Bn254.areScalars(m + KEY + KEY_ROWS_INVERSE, 3)) revert KeyFormat();
         if (instances.length != expected) revert InstanceCount(expected, instances.length);
-        if (!Bn254.areScalars(m + A_EVAL, 32)) revert ScalarNotCanonical();
-        if (!Bn254.areOnCurve(m + A, 13) || !Bn254.areOnCurve(m + W, 2)) revert PointInvalid();
+        if (!Bn254.areScalars(m + A_EVAL, SCALARS)) revert ScalarNotCanonical();
+        if (!Bn254.areOnCurve(m + A, POINTS) || !Bn254.areOnCurve(m + W, 2)) revert PointInvalid();
 
         _drawChallenges(m, transcript, instances);
         // The public words now stand in memory after the transcript's first word, where the key's digest was.
         if (!Bn254.areScalars(transcript + 0x20, expected)) revert InstanceNotCanonical();
         _evaluatePublic(m, transcript + 0x20, expected);
         _evaluateQuotient(m);
+        uint256 claimed = _weigh(m);
         if (!_open(m)) revert PrecompileFailed();
         assembly ("memory-safe") {
             mcopy(accumulators, add(m, SUM), 0x40)
             mcopy(add(accumulators, 0x40), add(m, W_PRIME), 0x40)
+            mstore(add(accumulators, 0x80), mod(sub(R, claimed), R))
         }
     }
 
@@ -193,14 +204,14 @@ contract Halo2Verifier {
             mstore(at, digest)
             digest := draw(at, 0x21, add(m, GAMMA))
             mstore(at, digest)
-            mcopy(add(at, 0x20), add(m, Z_0), 0xc0) // both products and the random polynomial
-            digest := draw(at, 0xe0, add(m, Y))
+            mcopy(add(at, 0x20), add(m, Z), 0x80) // the product and the random polynomial
+            digest := draw(at, 0xa0, add(m, Y))
             mstore(at, digest)
-            mcopy(add(at, 0x20), add(m, QUOTIENT), 0x140)
-            digest := draw(at, 0x160, add(m, X))
+            mcopy(add(at, 0x20), add(m, QUOTIENT), 0x180)
+            digest := draw(at, 0x1a0, add(m, X))
             mstore(at, digest)
-            mcopy(add(at, 0x20), add(m, A_EVAL), 0x400)
-            digest := draw(at, 0x420, add(m, NU))
+            mcopy(add(at, 0x20), add(m, A_EVAL), 0x320)
+            digest := draw(at, 0x340, add(m, NU))
             mstore(at, digest)
             mstore8(add(at, 0x20), 1)
             digest := draw(at, 0x21, add(m, V))
@@ -251,12 +262,7 @@ contract Halo2Verifier {
             }
             mstore(add(m, INV_INSTANCES), denominator)
 
-            let next := mulmod(x, omega, R)
-            last := mulmod(x, last, R)
-            mstore(add(m, INV_U), addmod(mload(add(m, U)), sub(R, last), R))
-            mstore(add(m, INV_NEXT), addmod(x, sub(R, next), R))
-            mstore(add(m, INV_X_LAST), addmod(x, sub(R, last), R))
-            mstore(add(m, INV_NEXT_LAST), addmod(next, sub(R, last), R))
+            mstore(add(m, INV_NEXT), addmod(x, sub(R, mulmod(x, omega, R)), R))
         }
         uint256 vanishing;
         assembly ("memory-safe") {
@@ -283,27 +289,29 @@ contract Halo2Verifier {
         }
     }
 
-    /// v (qp e + q1 a b + q2 c d + qa a + qb b + qc c + qd d + k - e'), and v (v - 1)(t² - t) for t = a, b, c, d.
+    /// 6 v² (q1 a b + q2 c d + qa a + qb b + qc c + qd d + p - e') - v (v - 1) (v - 2) e with the public word p, and
+    /// v (v² - 1) (t² - t) for t = a, b, c, d.
     function _arithmeticGates(uint256 m) private pure returns (uint256 h) {
         assembly ("memory-safe") {
-            let fixed_ := add(m, FIXED_EVAL)
             let a := mload(add(m, A_EVAL))
             let b := mload(add(m, add(A_EVAL, 0x20)))
             let c := mload(add(m, add(A_EVAL, 0x40)))
             let d := mload(add(m, D_EVAL))
-            h := mulmod(mload(add(fixed_, 0x60)), mload(add(m, E_EVAL)), R)
-            h := addmod(h, mulmod(mload(add(fixed_, 0x80)), mulmod(a, b, R), R), R)
-            h := addmod(h, mulmod(mload(add(fixed_, 0xa0)), mulmod(c, d, R), R), R)
-            h := addmod(h, mulmod(mload(add(fixed_, 0xc0)), a, R), R)
-            h := addmod(h, mulmod(mload(add(fixed_, 0xe0)), b, R), R)
-            h := addmod(h, mulmod(mload(add(fixed_, 0x100)), c, R), R)
-            h := addmod(h, mulmod(mload(add(fixed_, 0x120)), d, R), R)
-            h := addmod(h, mload(add(fixed_, 0x140)), R)
+            h := mulmod(mload(add(m, Q1_EVAL)), mulmod(a, b, R), R)
+            h := addmod(h, mulmod(mload(add(m, Q2_EVAL)), mulmod(c, d, R), R), R)
+            h := addmod(h, mulmod(mload(add(m, QA_EVAL)), a, R), R)
+            h := addmod(h, mulmod(mload(add(m, QB_EVAL)), b, R), R)
+            h := addmod(h, mulmod(mload(add(m, QC_EVAL)), c, R), R)
+            h := addmod(h, mulmod(mload(add(m, QD_EVAL)), d, R), R)
+            h := addmod(h, mload(add(m, INSTANCE_EVAL)), R)
             h := addmod(h, sub(R, mload(add(m, E_NEXT))), R)
-            let v := mload(fixed_)
-            h := mulmod(v, h, R)
+            let v := mload(add(m, FIXED_EVAL))
+            let square := mulmod(v, v, R)
+            h := mulmod(mulmod(square, h, R), 6, R)
+            let positive := mulmod(addmod(square, sub(R, v), R), addmod(v, sub(R, 2), R), R)
+            h := addmod(h, sub(R, mulmod(positive, mload(add(m, E_EVAL)), R)), R)
             let y := mload(add(m, Y))
-            v := mulmod(v, addmod(v, sub(R, 1), R), R)
+            v := mulmod(v, addmod(square, sub(R, 1), R), R)
             for { let t := add(m, A_EVAL) } lt(t, add(m, E_EVAL)) { t := add(t, 0x20) } {
                 let value := mload(t)
                 value := mulmod(value, addmod(value, sub(R, 1), R), R)
@@ -312,7 +320,7 @@ contract Halo2Verifier {
         }
     }
 
-    /// A full round: s_full (M (s + r)^5 - s'). Three partial rounds in one row: s_part times differences of the first
+    /// A full round: s (2 - s) (M (s + r)^5 - s'). Three partial rounds in one row: s (s - 1) times differences of the first
     /// element after each of the first two to d and e, and of the state after the third to the next row.
     function _poseidonGates(uint256 m, uint256 start) private pure returns (uint256 h) {
         assembly ("memory-safe") {
@@ -332,30 +340,32 @@ contract Halo2Verifier {
             h := start
             let y := mload(add(m, Y))
             {
-                let selector := mload(add(m, add(FIXED_EVAL, 0x20)))
+                let selector := mload(add(m, S_EVAL))
+                selector := mulmod(selector, addmod(2, sub(R, selector), R), R)
                 let s, t, u :=
                     mix(
-                        power5(addmod(mload(add(m, A_EVAL)), mload(add(m, add(FIXED_EVAL, 0xc0))), R)),
-                        power5(addmod(mload(add(m, add(A_EVAL, 0x20))), mload(add(m, add(FIXED_EVAL, 0xe0))), R)),
-                        power5(addmod(mload(add(m, add(A_EVAL, 0x40))), mload(add(m, add(FIXED_EVAL, 0x100))), R))
+                        power5(addmod(mload(add(m, A_EVAL)), mload(add(m, QA_EVAL)), R)),
+                        power5(addmod(mload(add(m, add(A_EVAL, 0x20))), mload(add(m, QB_EVAL)), R)),
+                        power5(addmod(mload(add(m, add(A_EVAL, 0x40))), mload(add(m, QC_EVAL)), R))
                     )
                 h := fold(h, y, selector, s, mload(add(m, A_NEXT)))
                 h := fold(h, y, selector, t, mload(add(m, B_NEXT)))
                 h := fold(h, y, selector, u, mload(add(m, C_NEXT)))
             }
             {
-                let selector := mload(add(m, add(FIXED_EVAL, 0x40)))
+                let selector := mload(add(m, S_EVAL))
+                selector := mulmod(selector, addmod(selector, sub(R, 1), R), R)
                 let s, t, u :=
                     mix(
-                        power5(addmod(mload(add(m, A_EVAL)), mload(add(m, add(FIXED_EVAL, 0xc0))), R)),
+                        power5(addmod(mload(add(m, A_EVAL)), mload(add(m, QA_EVAL)), R)),
                         mload(add(m, add(A_EVAL, 0x20))),
                         mload(add(m, add(A_EVAL, 0x40)))
                     )
                 h := fold(h, y, selector, s, mload(add(m, D_EVAL)))
-                s := power5(addmod(mload(add(m, D_EVAL)), mload(add(m, add(FIXED_EVAL, 0xe0))), R))
+                s := power5(addmod(mload(add(m, D_EVAL)), mload(add(m, QB_EVAL)), R))
                 s, t, u := mix(s, t, u)
                 h := fold(h, y, selector, s, mload(add(m, E_EVAL)))
-                s := power5(addmod(mload(add(m, E_EVAL)), mload(add(m, add(FIXED_EVAL, 0x100))), R))
+                s := power5(addmod(mload(add(m, E_EVAL)), mload(add(m, QC_EVAL)), R))
                 s, t, u := mix(s, t, u)
                 h := fold(h, y, selector, s, mload(add(m, A_NEXT)))
                 h := fold(h, y, selector, t, mload(add(m, B_NEXT)))
@@ -364,75 +374,50 @@ contract Halo2Verifier {
         }
     }
 
-    /// l_0 (1 - z0); l_last (z1² - z1); l_0 (z1 - z0(ω^-6 x)); and for both sets
-    /// (1 - l_last - l_blind) (z(ωx) Π (t + β σ + γ) - z Π (t + δ^i β x + γ)).
+    /// l_0 (1 - z); l_last (z² - z); (1 - l_last - l_blind) (z(ωx) Π (t + β σ + γ) - z Π (t + δ^i β x + γ)).
     function _permutation(uint256 m, uint256 start) private pure returns (uint256 h) {
         assembly ("memory-safe") {
             h := start
             let y := mload(add(m, Y))
-            let z0 := mload(add(m, Z_0_EVAL))
-            let z1 := mload(add(m, Z_1_EVAL))
-            let l0 := mload(add(m, L_0))
+            let right := mload(add(m, Z_EVAL))
             let lLast := mload(add(m, L_LAST))
-            h := addmod(mulmod(h, y, R), mulmod(l0, addmod(1, sub(R, z0), R), R), R)
-            h := addmod(mulmod(h, y, R), mulmod(lLast, mulmod(z1, addmod(z1, sub(R, 1), R), R), R), R)
-            h := addmod(mulmod(h, y, R), mulmod(l0, addmod(z1, sub(R, mload(add(m, Z_0_LAST))), R), R), R)
-            let active := addmod(1, sub(R, addmod(lLast, mload(add(m, L_BLIND)), R)), R)
+            h := addmod(mulmod(h, y, R), mulmod(mload(add(m, L_0)), addmod(1, sub(R, right), R), R), R)
+            h := addmod(mulmod(h, y, R), mulmod(lLast, mulmod(right, addmod(right, sub(R, 1), R), R), R), R)
 
             let beta := mload(add(m, BETA))
             let gamma := mload(add(m, GAMMA))
             let coset := mulmod(beta, mload(add(m, X)), R)
-            let left := mload(add(m, Z_0_NEXT))
-            let right := z0
-            for { let i := 0 } lt(i, 0x80) { i := add(i, 0x20) } {
+            let left := mload(add(m, Z_NEXT))
+            for { let i := 0 } lt(i, 0xa0) { i := add(i, 0x20) } {
                 let value := addmod(mload(add(add(m, A_EVAL), i)), gamma, R)
                 left := mulmod(left, addmod(value, mulmod(beta, mload(add(add(m, SIGMA_EVAL), i)), R), R), R)
                 right := mulmod(right, addmod(value, coset, R), R)
                 coset := mulmod(coset, DELTA, R)
             }
-            h := addmod(mulmod(h, y, R), mulmod(active, addmod(left, sub(R, right), R), R), R)
-
-            let value := addmod(mload(add(m, E_EVAL)), gamma, R)
-            left := mulmod(
-                mload(add(m, Z_1_NEXT)),
-                addmod(value, mulmod(beta, mload(add(m, add(SIGMA_EVAL, 0x80))), R), R),
-                R
-            )
-            right := mulmod(z1, addmod(value, coset, R), R)
-            coset := mulmod(coset, DELTA, R)
-            value := addmod(mload(add(m, INSTANCE_EVAL)), gamma, R)
-            left := mulmod(left, addmod(value, mulmod(beta, mload(add(m, add(SIGMA_EVAL, 0xa0))), R), R), R)
-            right := mulmod(right, addmod(value, coset, R), R)
+            let active := addmod(1, sub(R, addmod(lLast, mload(add(m, L_BLIND)), R)), R)
             h := addmod(mulmod(h, y, R), mulmod(active, addmod(left, sub(R, right), R), R), R)
         }
     }
 
-    /// SHPLONK. Three sets of points, in the order in which their polynomials are first opened; ν batches within a set:
-    ///   {x, ωx}:         a, b, c, e, z1
-    ///   {x}:             d, fixed columns, σ, quotient, random polynomial
-    ///   {x, ωx, ω^-6 x}: z0
+    /// SHPLONK. Two sets of points, in the order in which their polynomials are first opened; ν batches within a set:
+    ///   {x, ωx}:  a, b, c, e, z
+    ///   {x}:      d, fixed columns, σ, quotient, random polynomial
     /// right side of the pairing = W', left side =
-    ///   Σ_sets v^i Z_i(u) / Z_0(u) (Σ ν^j (C_j - r_j(u) [1])) - (u - x)(u - ωx) W + u W'
+    ///   Σ_sets v^i Z_i(u) (Σ ν^j (C_j - r_j(u) [1])) - (u - x)(u - ωx) W + u W'
     /// with Z_i the vanishing polynomial of the points that are not in the set.
-    function _open(uint256 m) private view returns (bool ok) {
-        uint256 sum = m + SUM;
-        uint256 nu;
-        uint256 offX;
-        uint256 offNext;
-        uint256 claimed; // Σ of all r_j(u), weighted
+    ///
+    /// Writes the weights of b, c, d, e, z, the random polynomial and the quotient's pieces, and adds up all r_j(u), weighted.
+    function _weigh(uint256 m) private pure returns (uint256 claimed) {
         assembly ("memory-safe") {
-            nu := mload(add(m, NU))
+            let nu := mload(add(m, NU))
             let x := mload(add(m, X))
             let u := mload(add(m, U))
-            offX := addmod(u, sub(R, x), R)
-            offNext := addmod(u, sub(R, mulmod(x, mload(add(add(m, KEY), KEY_OMEGA)), R)), R)
-            mcopy(sum, add(m, A), 0x40)
+            let offX := addmod(u, sub(R, x), R)
+            let offNext := addmod(u, sub(R, mulmod(x, mload(add(add(m, KEY), KEY_OMEGA)), R)), R)
 
             // {x, ωx}: (r(x) (u - ωx) - r(ωx) (u - x)) / (x - ωx)
-            let atX := mload(add(m, Z_1_EVAL))
-            let atNext := mload(add(m, Z_1_NEXT))
-            atX := addmod(mulmod(atX, nu, R), mload(add(m, E_EVAL)), R)
-            atNext := addmod(mulmod(atNext, nu, R), mload(add(m, E_NEXT)), R)
+            let atX := addmod(mulmod(mload(add(m, Z_EVAL)), nu, R), mload(add(m, E_EVAL)), R)
+            let atNext := addmod(mulmod(mload(add(m, Z_NEXT)), nu, R), mload(add(m, E_NEXT)), R)
             for { let i := 0x60 } i {} {
                 i := sub(i, 0x20)
                 atX := addmod(mulmod(atX, nu, R), mload(add(add(m, A_EVAL), i)), R)
@@ -440,89 +425,66 @@ contract Halo2Verifier {
             }
             claimed := addmod(mulmod(atX, offNext, R), sub(R, mulmod(atNext, offX, R)), R)
             claimed := mulmod(claimed, mload(add(m, INV_NEXT)), R)
-        }
-        uint256 weight = nu;
-        ok = Bn254.addTerm(sum, m + A + 0x40, weight);
-        weight = mulmod(weight, nu, R);
-        ok = Bn254.addTerm(sum, m + A + 0x80, weight) && ok;
-        weight = mulmod(weight, nu, R);
-        ok = Bn254.addTerm(sum, m + E, weight) && ok;
-        weight = mulmod(weight, nu, R);
-        ok = Bn254.addTerm(sum, m + Z_1, weight) && ok;
-        if (!ok) return false;
+            let weights := add(m, WEIGHTS)
+            let weight := mulmod(nu, nu, R)
+            mstore(weights, nu) // b
+            mstore(add(weights, 0x20), weight) // c
+            weight := mulmod(weight, nu, R)
+            mstore(add(weights, 0x60), weight) // e
+            mstore(add(weights, 0x80), mulmod(weight, nu, R)) // z
 
-        // {x}: v (u - ωx)
-        uint256 v;
-        assembly ("memory-safe") {
-            v := mload(add(m, V))
-            weight := mulmod(v, offNext, R)
-            claimed := addmod(claimed, mulmod(weight, mload(add(m, D_EVAL)), R), R)
-        }
-        ok = Bn254.addTerm(sum, m + D, weight);
-        // Eleven fixed columns and six σ: their commitments lie together, between their values lies the random one's.
-        for (uint256 i = 0; i < 17; ++i) {
-            assembly ("memory-safe") {
-                weight := mulmod(weight, nu, R)
-                let value := mload(add(add(m, FIXED_EVAL), shl(5, add(i, gt(i, 10)))))
-                claimed := addmod(claimed, mulmod(weight, value, R), R)
+            // {x}: v (u - ωx), Horner from the random polynomial down to d
+            let value := addmod(mulmod(mload(add(m, RANDOM_EVAL)), nu, R), mload(add(m, QUOTIENT_EVAL)), R)
+            for { let at := add(m, Z_EVAL) } gt(at, add(m, SIGMA_EVAL)) {} {
+                at := sub(at, 0x20)
+                value := addmod(mulmod(value, nu, R), mload(at), R)
             }
-            ok = Bn254.addTerm(sum, m + KEY + KEY_FIXED + (i << 6), weight) && ok;
-        }
-        if (!ok) return false;
-        uint256 power;
-        uint256 xn;
-        assembly ("memory-safe") {
-            weight := mulmod(weight, nu, R)
-            claimed := addmod(claimed, mulmod(weight, mload(add(m, QUOTIENT_EVAL)), R), R)
-            power := weight
-            xn := mload(add(m, X_TO_N))
-        }
-        for (uint256 i = 0; i < 5; ++i) {
-            ok = Bn254.addTerm(sum, m + QUOTIENT + (i << 6), power) && ok;
-            power = mulmod(power, xn, R);
-        }
-        assembly ("memory-safe") {
-            weight := mulmod(weight, nu, R)
-            claimed := addmod(claimed, mulmod(weight, mload(add(m, RANDOM_EVAL)), R), R)
-        }
-        ok = Bn254.addTerm(sum, m + RANDOM, weight) && ok;
-
-        // {x, ωx, ω^-6 x}: v² / (u - ω^-6 x)
-        uint256 minusZero;
-        uint256 u;
-        assembly ("memory-safe") {
-            u := mload(add(m, U))
-            let inverseU := mload(add(m, INV_U))
-            let inverseNext := mload(add(m, INV_NEXT))
-            let inverseLast := mload(add(m, INV_X_LAST))
-            let inverseNextLast := mload(add(m, INV_NEXT_LAST))
-            weight := mulmod(mulmod(v, v, R), inverseU, R)
-            let both := mulmod(offX, offNext, R)
-            minusZero := sub(R, both)
-            let last := mulmod(mload(add(m, X)), mload(add(add(m, KEY), KEY_OMEGA_LAST)), R)
-            let offLast := addmod(u, sub(R, last), R)
-            let value :=
-                mulmod(
-                    mload(add(m, Z_0_EVAL)),
-                    mulmod(mulmod(offNext, offLast, R), mulmod(inverseNext, inverseLast, R), R),
-                    R
-                )
-            let atNext :=
-                mulmod(
-                    mload(add(m, Z_0_NEXT)),
-                    mulmod(mulmod(offX, offLast, R), mulmod(inverseNext, inverseNextLast, R), R),
-                    R
-                )
-            value := addmod(value, sub(R, atNext), R)
-            let atLast := mulmod(mload(add(m, Z_0_LAST)), mulmod(both, mulmod(inverseLast, inverseNextLast, R), R), R)
-            value := addmod(value, atLast, R)
+            for { let at := add(m, RANDOM_EVAL) } gt(at, add(m, FIXED_EVAL)) {} {
+                at := sub(at, 0x20)
+                value := addmod(mulmod(value, nu, R), mload(at), R)
+            }
+            value := addmod(mulmod(value, nu, R), mload(add(m, D_EVAL)), R)
+            weight := mulmod(mload(add(m, V)), offNext, R)
             claimed := addmod(claimed, mulmod(weight, value, R), R)
-            mstore(add(m, GENERATOR), 1)
-            mstore(add(m, add(GENERATOR, 0x20)), 2)
+            mstore(add(weights, 0x40), weight) // d
+            // ν^14: after eight fixed columns and five σ
+            let power := mulmod(nu, nu, R)
+            power := mulmod(mulmod(power, power, R), mulmod(power, nu, R), R)
+            weight := mulmod(weight, mulmod(power, power, R), R)
+            mstore(add(weights, 0xa0), mulmod(weight, nu, R)) // the random polynomial
+            let xn := mload(add(m, X_TO_N))
+            for { let at := add(weights, 0xc0) } lt(at, add(weights, 0x180)) { at := add(at, 0x20) } {
+                mstore(at, weight) // a piece
+                weight := mulmod(weight, xn, R)
+            }
         }
-        ok = Bn254.addTerm(sum, m + Z_0, weight) && ok;
-        ok = Bn254.addTerm(sum, m + GENERATOR, R - claimed) && ok;
-        ok = Bn254.addTerm(sum, m + W, minusZero) && ok;
-        ok = Bn254.addTerm(sum, m + W_PRIME, u) && ok;
+    }
+
+    /// The left side but for the generator's multiple.
+    function _open(uint256 m) private view returns (bool ok) {
+        uint256 sum = m + SUM;
+        uint256 weights = m + WEIGHTS;
+        assembly ("memory-safe") {
+            mcopy(sum, add(m, A), 0x40)
+        }
+        ok = Bn254.addTerms(sum, m + A + 0x40, weights, POINTS - 1);
+        assembly ("memory-safe") {
+            // The key's, after d.
+            let nu := mload(add(m, NU))
+            let weight := mload(add(weights, 0x40))
+            for { let at := weights } lt(at, add(weights, 0x1a0)) { at := add(at, 0x20) } {
+                weight := mulmod(weight, nu, R)
+                mstore(at, weight)
+            }
+        }
+        ok = ok && Bn254.addTerms(sum, m + KEY + KEY_FIXED, weights, FIXED_COLUMNS + PERMUTED_COLUMNS);
+        assembly ("memory-safe") {
+            let x := mload(add(m, X))
+            let u := mload(add(m, U))
+            let next := mulmod(x, mload(add(add(m, KEY), KEY_OMEGA)), R)
+            mstore(weights, sub(R, mulmod(addmod(u, sub(R, x), R), addmod(u, sub(R, next), R), R)))
+            mstore(add(weights, 0x20), u)
+        }
+        ok = ok && Bn254.addTerms(sum, m + W, weights, 2);
     }
 }

@@ -16,8 +16,10 @@ import {
 } from "./Records.sol";
 import {ISettlementVerifier, Opening, Request, Settlement} from "./Settlement.sol";
 import {
+    AttributionReserved,
     KEY_ADAPTER,
     KEY_ARCHITECTURE,
+    KEY_ATTRIBUTION,
     KEY_BASE,
     KEY_FIXED,
     KEY_INSTANCES,
@@ -43,6 +45,8 @@ import {
 contract LoricaVerifier is ISettlementVerifier {
     /// The key is not of this format, or of a kind of output that is withdrawn or none.
     error KeyFormat();
+    /// The settlement names an index or shares, and its circuit attributes nothing.
+    error NotAttributing();
     error RequestCount(uint256 most, uint256 got);
     /// Request ids must ascend strictly.
     error RequestOrder(uint256 request);
@@ -83,8 +87,8 @@ contract LoricaVerifier is ISettlementVerifier {
     uint256 private constant OPENING_W = 0x180;
     uint256 private constant OPENING_W_PRIME = 0x1c0;
 
-    /// Place of alpha in a settlement's head: payee, base, two offsets, sixteen words of the opening, an offset.
-    uint256 private constant SETTLEMENT_ALPHA = 0x2a0;
+    /// Place of alpha in a settlement's head: payee, base, index, three offsets, sixteen words of the opening, an offset.
+    uint256 private constant SETTLEMENT_ALPHA = 0x2e0;
 
     // Places in a request: id, fee, adapter, then the answer: input digest, label, output digest.
     uint256 private constant REQUEST_FEE = 0x20;
@@ -105,9 +109,9 @@ contract LoricaVerifier is ISettlementVerifier {
         uint256 keyBytes;
         /// Witness tiles and mask, then the opening's eight points.
         uint256 points;
-        /// eq(ρ_hi, j) for every tile index j.
+        /// r' eq(ρ_hi, j) for every tile index j.
         uint256 eq;
-        /// Buffer for the sum of the group claim's terms, as in {Bn254}.
+        /// Buffer for the sum of all terms, as in {Bn254}.
         uint256 sum;
         /// The architecture's record from the end of its encoding on, and the base's record, with their lengths.
         uint256 architecture;
@@ -142,21 +146,17 @@ contract LoricaVerifier is ISettlementVerifier {
         _checkRequests(state, settlement);
         _loadPoints(state, settlement);
         _loadRecords(state, settlement);
-        uint256[4] memory halo2 = halo2Verifier.accumulate{gas: GAS_HALO2}(
-            circuit, key, _publicWords(state, consumer, settlement), settlement.proof
-        );
+        uint256[] memory words = _publicWords(state, consumer, settlement);
+        uint256[5] memory halo2 = halo2Verifier.accumulate{gas: GAS_HALO2}(circuit, key, words, settlement.proof);
+        uint256 factor = _merge(state, circuit, words, halo2);
 
-        _tabulateEq(state, settlement.rhoHigh);
-        // Infinity; free memory is not always zero.
-        state.sum = _allocate(Bn254.SUM_BYTES);
-        _store(state.sum, 0);
-        _store(state.sum + 0x20, 0);
+        _tabulateEq(state, settlement.rhoHigh, factor);
         _addBase(state, settlement.base);
         _addTables(state);
         _addAdapters(state, settlement);
         _addWitness(state);
-        _addOpening(state, settlement);
-        _pair(state, halo2);
+        _addOpening(state, settlement, factor, halo2[4]);
+        _pair(state, halo2, factor);
     }
 
     function _loadKey(State memory state, address key) private view {
@@ -168,9 +168,13 @@ contract LoricaVerifier is ISettlementVerifier {
         uint256 words = _words(_key(state, KEY_BASE + 32)) + _words(_key(state, KEY_TABLE + 32));
         if (size != KEY_OCCUPIED + 32 * words) revert KeyFormat();
         if (!isOutputKind(_key(state, KEY_OUTPUT_KIND))) revert KeyFormat();
+        uint256 attribution = _key(state, KEY_ATTRIBUTION);
+        if (attribution == 1) revert AttributionReserved();
+        if (attribution != 0) revert KeyFormat();
     }
 
     function _checkRequests(State memory state, Settlement calldata settlement) private pure {
+        if (settlement.index != 0 || settlement.shares.length != 0) revert NotAttributing();
         uint256 most = _key(state, KEY_REQUESTS);
         Request[] calldata requests = settlement.requests;
         uint256 count = requests.length;
@@ -352,12 +356,39 @@ contract LoricaVerifier is ISettlementVerifier {
         }
     }
 
-    /// eq(ρ_hi, j) for all j; coordinate i belongs to bit i of j.
-    function _tabulateEq(State memory state, uint256[] calldata rhoHigh) private pure {
+    /// Both pairing equations become one, halo2's plus r' times the group claim: every term of the group claim has the factor
+    /// r', the sum begins with halo2's left side, and both have one multiple of the generator.
+    ///
+    /// # Soundness
+    /// Each equation is false by a point that depends on what is absorbed here alone, so neither can be chosen after r': the
+    /// circuit's id is that of the key; the public words hold digests of all points of the settlement but W', its scalars, and
+    /// the ids of the records; and halo2's accumulators stand for its proof. One r' for which errors cancel: 1/r.
+    function _merge(State memory state, bytes32 circuit, uint256[] memory words, uint256[5] memory halo2)
+        private
+        pure
+        returns (uint256 factor)
+    {
+        uint256 wPrime = state.points + 64 * (_key(state, KEY_WITNESS + 32) + 1) + OPENING_W_PRIME;
+        uint256 sum = _allocate(Bn254.SUM_BYTES);
+        uint256 start = _allocate(0);
+        assembly ("memory-safe") {
+            mcopy(sum, halo2, 0x40)
+            mstore(start, circuit)
+            mcopy(add(start, 0x20), wPrime, 0x40)
+            mcopy(add(start, 0x60), halo2, 0xa0)
+            let size := shl(5, mload(words))
+            mcopy(add(start, 0x100), add(words, 0x20), size)
+            factor := mod(keccak256(start, add(size, 0x100)), R)
+        }
+        state.sum = sum;
+    }
+
+    /// r' eq(ρ_hi, j) for all j; coordinate i belongs to bit i of j.
+    function _tabulateEq(State memory state, uint256[] calldata rhoHigh, uint256 factor) private pure {
         uint256 bits = rhoHigh.length;
         uint256 table = _allocate(32 << bits);
         assembly ("memory-safe") {
-            mstore(table, 1)
+            mstore(table, factor)
             let size := 0x20
             for { let i := 0 } lt(i, bits) { i := add(i, 1) } {
                 let minusRho := sub(R, calldataload(add(rhoHigh.offset, shl(5, i))))
@@ -458,8 +489,11 @@ contract LoricaVerifier is ISettlementVerifier {
         _addTerms(state, state.points, state.eq + 32 * _key(state, KEY_WITNESS), count);
     }
 
-    /// The opening's points and the generator.
-    function _addOpening(State memory state, Settlement calldata settlement) private view {
+    /// The opening's points, and the generator of both equations.
+    function _addOpening(State memory state, Settlement calldata settlement, uint256 factor, uint256 generatorOfHalo2)
+        private
+        view
+    {
         uint256 opening = state.points + 64 * (_key(state, KEY_WITNESS + 32) + 1);
         uint256 weights = _allocate(8 * 32);
         uint256 logTile = _key(state, KEY_LOG_TILE);
@@ -475,49 +509,43 @@ contract LoricaVerifier is ISettlementVerifier {
             let offAlpha := addmod(z, minusAlpha, R)
             let both := mulmod(addmod(mulmod(zeta, z, R), sub(R, 1), R), offAlpha, R)
             let square := mulmod(beta, beta, R)
-            let weight := mulmod(beta, offAlpha, R)
-            mstore(weights, square) // h
-            mstore(add(weights, 0x20), sub(R, addmod(minusAlpha, power, R))) // q
+            // Each with the factor r'.
+            let weight := mulmod(mulmod(beta, offAlpha, R), factor, R)
+            let scaled := mulmod(square, factor, R)
+            mstore(weights, scaled) // h
+            mstore(add(weights, 0x20), mulmod(sub(R, addmod(minusAlpha, power, R)), factor, R)) // q
             mstore(add(weights, 0x40), weight) // g
             mstore(add(weights, 0x60), mulmod(square, weight, R)) // s
-            mstore(add(weights, 0x80), mulmod(mulmod(square, square, R), both, R)) // d
-            mstore(add(weights, 0xa0), zeta) // quot
+            mstore(add(weights, 0x80), mulmod(mulmod(square, scaled, R), both, R)) // d
+            mstore(add(weights, 0xa0), mulmod(zeta, factor, R)) // quot
+            both := mulmod(both, factor, R)
             mstore(add(weights, 0xc0), mulmod(addmod(zeta, sub(R, z), R), both, R)) // W
-            mstore(add(weights, 0xe0), z) // W'
+            mstore(add(weights, 0xe0), mulmod(z, factor, R)) // W'
         }
         _addTerms(state, opening, weights, 8);
         uint256 generator = _allocate(0x60);
         _store(generator, 1);
         _store(generator + 0x20, 2);
-        _store(generator + 0x40, settlement.constantTerm);
+        _store(generator + 0x40, addmod(mulmod(settlement.constantTerm, factor, R), generatorOfHalo2, R));
         _addTerms(state, generator, generator + 0x40, 1);
     }
 
-    /// Both pairing equations at once: group claim plus r' times halo2's, with r' from all four points, so that neither
-    /// side of either can be chosen after it.
-    function _pair(State memory state, uint256[4] memory halo2) private view {
+    /// The pairing of both equations.
+    function _pair(State memory state, uint256[5] memory halo2, uint256 factor) private view {
         uint256 opening = state.points + 64 * (_key(state, KEY_WITNESS + 32) + 1);
-        // quot + W'
+        uint256 left = state.sum;
+        // quot + W', then halo2's right side and r' times that
+        uint256 claimed = _allocate(Bn254.SUM_BYTES);
         uint256 right = _allocate(Bn254.SUM_BYTES);
         bool ok;
         assembly ("memory-safe") {
-            mcopy(right, add(opening, OPENING_QUOT), 0x40)
+            mcopy(claimed, add(opening, OPENING_QUOT), 0x40)
+            mcopy(right, add(halo2, 0x40), 0x40)
         }
-        ok = Bn254.addPoint(right, opening + OPENING_W_PRIME);
-        uint256 input = _allocate(0x180);
-        uint256 left = state.sum;
-        uint256 factor;
-        uint256 halo2Points;
-        assembly ("memory-safe") {
-            halo2Points := halo2
-            mcopy(input, left, 0x40)
-            mcopy(add(input, 0x40), right, 0x40)
-            mcopy(add(input, 0x80), halo2, 0x80)
-            factor := mod(keccak256(input, 0x100), R)
-        }
-        ok = Bn254.addTerm(left, halo2Points, factor) && ok;
-        ok = Bn254.addTerm(right, halo2Points + 0x40, factor) && ok;
+        ok = Bn254.addPoint(claimed, opening + OPENING_W_PRIME);
+        ok = Bn254.addTerm(right, claimed, factor) && ok;
         if (!ok) revert PrecompileFailed();
+        uint256 input = _allocate(0x180);
         uint256 tau = state.key + KEY_TAU_G2;
         bool one;
         assembly ("memory-safe") {

@@ -36,8 +36,12 @@ struct Settlement {
     address payee;
     /// The registered base's id.
     uint256 base;
+    /// The index that answers are attributed by; zero under a circuit that attributes nothing.
+    uint256 index;
     /// One to as many as the circuit has.
     Request[] requests;
+    /// Four words of shares for each of the requests, in their order; empty under a circuit that attributes nothing.
+    uint256[] shares;
     /// Commitments to the witness tiles, then to the mask tile.
     Point[] witness;
     Opening opening;

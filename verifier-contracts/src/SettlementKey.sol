@@ -5,7 +5,10 @@ pragma solidity 0.8.37;
 // byte offsets, then the occupied tiles of the base region and of the table region, ceil(tiles / 256) words each: tile t
 // of the region is bit t mod 256, from the lowest, of word t / 256. Nothing follows.
 
-bytes32 constant KEY_MAGIC_VALUE = "lorica settlement key 2";
+/// The key is of a circuit that attributes: no contract checks its settlements yet.
+error AttributionReserved();
+
+bytes32 constant KEY_MAGIC_VALUE = "lorica settlement key 3";
 
 uint256 constant KEY_MAGIC = 0x000;
 // log2 of the rows.
@@ -29,22 +32,24 @@ uint256 constant KEY_REQUESTS = 0x180;
 uint256 constant KEY_TOKENS = 0x1a0;
 // 1 classify, 2 embed; 0 is withdrawn and refused (OutputKind.sol).
 uint256 constant KEY_OUTPUT_KIND = 0x1c0;
+// 0: the circuit attributes nothing. 1 is reserved for circuits that attribute, and refused by every contract.
+uint256 constant KEY_ATTRIBUTION = 0x1e0;
 // τ.
-uint256 constant KEY_LOG_TILE = 0x1e0;
+uint256 constant KEY_LOG_TILE = 0x200;
 // Length of ρ_hi.
-uint256 constant KEY_TILE_BITS = 0x200;
+uint256 constant KEY_TILE_BITS = 0x220;
 // First tile and number of tiles of each region; the adapter region is one request's, the witness region is without
 // the mask tile that follows it.
-uint256 constant KEY_BASE = 0x220;
-uint256 constant KEY_TABLE = 0x260;
-uint256 constant KEY_ADAPTER = 0x2a0;
-uint256 constant KEY_WITNESS = 0x2e0;
-// v, s_full, s_part, qp, q1, q2, qa, qb, qc, qd, k.
-uint256 constant KEY_FIXED = 0x320;
-// a, b, c, d, e, instance.
-uint256 constant KEY_SIGMA = 0x5e0;
+uint256 constant KEY_BASE = 0x240;
+uint256 constant KEY_TABLE = 0x280;
+uint256 constant KEY_ADAPTER = 0x2c0;
+uint256 constant KEY_WITNESS = 0x300;
+// v, s, q1, q2, qa, qb, qc, qd.
+uint256 constant KEY_FIXED = 0x340;
+// a, b, c, d, e.
+uint256 constant KEY_SIGMA = 0x540;
 // End of what Halo2Verifier reads.
-uint256 constant KEY_OCCUPIED = 0x760;
+uint256 constant KEY_OCCUPIED = 0x680;
 
-uint256 constant FIXED_COLUMNS = 11;
-uint256 constant PERMUTED_COLUMNS = 6;
+uint256 constant FIXED_COLUMNS = 8;
+uint256 constant PERMUTED_COLUMNS = 5;

@@ -88,7 +88,9 @@ abstract contract Fixture {
     function _settlement(string memory json) internal pure returns (Settlement memory s) {
         s.payee = address(uint160(vm.parseJsonUint(json, ".payee")));
         s.base = vm.parseJsonUint(json, ".base");
+        s.index = vm.parseJsonUint(json, ".index");
         s.requests = _requests(json);
+        s.shares = vm.parseJsonUintArray(json, ".shares");
         s.witness = _points(vm.parseJsonUintArray(json, ".witness"));
         Point[] memory opening = _points(vm.parseJsonUintArray(json, ".opening"));
         s.opening =

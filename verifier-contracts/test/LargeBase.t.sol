@@ -26,11 +26,11 @@ import {
 import {Fixture} from "./Fixture.sol";
 import {vm} from "./Vm.sol";
 
-/// A halo2 proof of whatever is asked: both accumulators are infinity.
+/// A halo2 proof of whatever is asked: both accumulators are infinity, the factor is zero.
 contract AnyHalo2 {
     fallback() external {
         assembly {
-            return(0x80, 0x80)
+            return(0x80, 0xa0)
         }
     }
 }

@@ -9,9 +9,13 @@ import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../src/OutputKind.sol";
 import {FAMILY_ENCODER} from "../src/Records.sol";
 import {ISettlementVerifier, Request} from "../src/Settlement.sol";
 import {
+    AttributionReserved,
     KEY_ARCHITECTURE,
+    KEY_ATTRIBUTION,
     KEY_BASE,
+    KEY_FIXED,
     KEY_INSTANCES,
+    KEY_LOG_ROWS,
     KEY_LOG_TILE,
     KEY_OCCUPIED,
     KEY_OMEGA_LAST,
@@ -81,6 +85,10 @@ contract LoricaVerifierTest is Fixture {
         _accept("settlement-embed-3");
     }
 
+    /// Where a call's data says where shares lie, which are none: an empty list is the same wherever it lies. Selector, four
+    /// words, then payee, base, index and the requests' place.
+    uint256 private constant SHARES_OFFSET = 4 + 32 * 8;
+
     /// The least change of every word of the call's data: circuit, key, consumer, every public word, every point and
     /// scalar, every offset and length.
     function test_everyWordCounts() public {
@@ -88,6 +96,7 @@ contract LoricaVerifierTest is Fixture {
         Case memory c = _load("settlement-classify-3");
         bytes memory data = _call(c);
         for (uint256 offset = 0x24; offset <= data.length; offset += 0x20) {
+            if (offset == SHARES_OFFSET + 0x20) continue;
             for (uint256 bit = 0; bit < 2; ++bit) {
                 uint256 mask = bit == 0 ? 1 : 1 << 253;
                 assembly {
@@ -109,6 +118,7 @@ contract LoricaVerifierTest is Fixture {
         Case memory c = _load("settlement-embed-2");
         bytes memory call = _call(c);
         bit = 32 + bit % (call.length * 8 - 32);
+        if (bit / 8 >= SHARES_OFFSET && bit / 8 < SHARES_OFFSET + 32) return;
         call[bit / 8] ^= bytes1(uint8(1 << (bit % 8)));
         assertTrue(!_accepts(call), vm.toString(bit));
     }
@@ -502,11 +512,97 @@ contract LoricaVerifierTest is Fixture {
         }
     }
 
-    /// A key of the first version, whose circuit has no word of its shape.
-    function test_keysOfTheFirstVersion() public {
+    /// Keys of the first version, whose circuit has no word of its shape, and of the second, which say nothing of attribution.
+    function test_keysOfEarlierVersions() public {
         Case memory c = _load("settlement-classify-1");
         _setKeyWord(c, 0, uint256(bytes32("lorica settlement key 1")));
-        _expectCheap(c, Halo2Verifier.KeyFormat.selector, "version");
+        _expectCheap(c, Halo2Verifier.KeyFormat.selector, "the first");
+        _setKeyWord(c, 0, uint256(bytes32("lorica settlement key 2")));
+        _expectCheap(c, Halo2Verifier.KeyFormat.selector, "the second");
+    }
+
+    /// Circuits that attribute are reserved: both contracts refuse their keys, and keys that say neither.
+    function test_attributionIsReserved() public {
+        Case memory c = _load("settlement-classify-1");
+        uint256[] memory instances = vm.parseJsonUintArray(c.json, ".instances");
+        uint256[4] memory words = [uint256(1), 2, 1 << 32, 1 << 255];
+        for (uint256 i = 0; i < 4; ++i) {
+            _setKeyWord(c, KEY_ATTRIBUTION, words[i]);
+            bytes4 reason = i == 0 ? AttributionReserved.selector : LoricaVerifier.KeyFormat.selector;
+            _expectCheap(c, reason, vm.toString(words[i]));
+            bytes memory call =
+                abi.encodeCall(Halo2Verifier.accumulate, (c.circuit, c.key, instances, c.settlement.proof));
+            (bool ok, bytes memory got) = address(halo2).staticcall(call);
+            assertTrue(!ok && bytes4(got) == reason, "halo2");
+        }
+    }
+
+    /// A plain circuit has no public word for an index or shares: what a settlement says of them is proven by nothing.
+    function test_plainCircuitsAttributeNothing() public {
+        Case memory c = _load("settlement-classify-3");
+        bytes4 reason = LoricaVerifier.NotAttributing.selector;
+        c.settlement.index = 1;
+        _expectCheap(c, reason, "an index");
+        c.settlement.index = R;
+        _expectCheap(c, reason, "an index that is zero modulo r");
+        c.settlement.index = 0;
+        c.settlement.shares = new uint256[](1);
+        _expectCheap(c, reason, "a word");
+        c.settlement.shares = new uint256[](12);
+        _expectCheap(c, reason, "shares of nothing");
+        c.settlement.shares[0] = 65_535 << 8;
+        c.settlement.index = 7;
+        _expectCheap(c, reason, "an index and shares");
+        c.settlement.index = 0;
+        c.settlement.shares = new uint256[](0);
+        assertTrue(_accepts(_call(c)), "unchanged");
+    }
+
+    /// The same circuit with the same proof under another id: whoever found a word that nothing reads could bring back a frozen
+    /// circuit. Each word of shape and layout is one more.
+    function test_noCircuitHasASecondId() public {
+        Case memory c = _load("settlement-classify-1");
+        (bytes32 circuit, address key) = (c.circuit, c.key);
+        for (uint256 offset = KEY_ARCHITECTURE; offset < KEY_FIXED; offset += 32) {
+            _setKeyWord(c, offset, _keyWord(c, offset) + 1);
+            assertTrue(c.circuit != circuit, "another id");
+            assertTrue(!_accepts(_call(c)), vm.toString(offset));
+        }
+        // T: no contract reads it but for the words of shape and layout.
+        _setKeyWord(c, KEY_TOKENS, _keyWord(c, KEY_TOKENS) + 1);
+        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "T");
+        (c.circuit, c.key) = (circuit, key);
+        assertTrue(_accepts(_call(c)), "unchanged");
+    }
+
+    /// Every bit of every word that is a number or a map.
+    function test_everyBitOfSmallWordsOfTheKeyCounts() public {
+        Case memory c = _load("settlement-classify-1");
+        bytes memory content = vm.parseJsonBytes(c.json, ".key");
+        for (uint256 offset = KEY_LOG_ROWS; offset < content.length; offset += 32) {
+            // Field elements, points and digests: above, and in what follows.
+            if (offset > KEY_LOG_ROWS && offset < KEY_INSTANCES) continue;
+            if (offset > KEY_INSTANCES && offset < KEY_REQUESTS) continue;
+            if (offset >= KEY_FIXED && offset < KEY_OCCUPIED) continue;
+            for (uint256 bit = 0; bit < 256; ++bit) {
+                assembly {
+                    let place := add(add(content, 0x20), offset)
+                    mstore(place, xor(mload(place), shl(bit, 1)))
+                }
+                c.circuit = keccak256(content);
+                vm.etch(c.key, bytes.concat(hex"00", content));
+                (bool ok,) = address(verifier).staticcall{gas: 2_000_000}(_call(c));
+                assertTrue(!ok, string.concat(vm.toString(offset), ", bit ", vm.toString(bit)));
+                assembly {
+                    let place := add(add(content, 0x20), offset)
+                    mstore(place, xor(mload(place), shl(bit, 1)))
+                }
+                vm.resetGasMetering();
+            }
+        }
+        c.circuit = keccak256(content);
+        vm.etch(c.key, bytes.concat(hex"00", content));
+        assertTrue(_accepts(_call(c)), "unchanged");
     }
 
     /// A key whose number of public words is not its shape's.
@@ -635,18 +731,19 @@ contract LoricaVerifierTest is Fixture {
         uint256 x;
         uint256 y;
         assembly {
-            x := mload(add(proof, 0x7a0))
-            y := mload(add(proof, 0x7c0))
+            x := mload(add(proof, 0x6c0))
+            y := mload(add(proof, 0x6e0))
         }
         Point memory moved = _add(Point(x, y), Point(1, 2));
         (x, y) = (moved.x, moved.y);
         assembly {
-            mstore(add(proof, 0x7a0), x)
-            mstore(add(proof, 0x7c0), y)
+            mstore(add(proof, 0x6c0), x)
+            mstore(add(proof, 0x6e0), y)
         }
-        uint256[4] memory a = halo2.accumulate(c.circuit, c.key, vm.parseJsonUintArray(c.json, ".instances"), proof);
-        // left - τ right; zero for an honest proof
-        Point memory wrong = _add(Point(a[0], a[1]), _mul(Point(a[2], a[3]), R - tau));
+        uint256[5] memory a = halo2.accumulate(c.circuit, c.key, vm.parseJsonUintArray(c.json, ".instances"), proof);
+        // left + factor [1] - τ right; zero for an honest proof
+        Point memory left = _add(Point(a[0], a[1]), _mul(Point(1, 2), a[4]));
+        Point memory wrong = _add(left, _mul(Point(a[2], a[3]), R - tau));
         assertTrue(wrong.y != 0, "halo2's equation is wrong");
         // Mercury's W' + Δ changes its equation by (z - τ) Δ.
         uint256 inverse = _inverse(addmod(c.settlement.z, R - tau, R));

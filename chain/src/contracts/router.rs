@@ -20,6 +20,8 @@ pub const CHECK_GAS: u32 = 12_000_000;
 
 /// Place of the kind of output in a key's content (`SettlementKey.sol`).
 const KEY_OUTPUT_KIND: Range<usize> = 0x1c0..0x1e0;
+/// Place of the word that says whether the circuit attributes: reserved, and zero.
+const KEY_ATTRIBUTION: Range<usize> = 0x1e0..0x200;
 
 /// By which verifier a circuit's settlements are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,9 @@ fn expect_offered(circuit: B256, content: &[u8]) -> Result<(), ChainError> {
     let word = content.get(KEY_OUTPUT_KIND).map(U256::from_be_slice);
     let number = word.and_then(|word| u8::try_from(word).ok());
     let number = number.ok_or(StateError::Unexpected { what: "the kind of output of a settlement key" })?;
+    if content.get(KEY_ATTRIBUTION).is_none_or(|word| word.iter().any(|byte| *byte != 0)) {
+        return Err(StateError::Unexpected { what: "that a settlement key's circuit attributes" }.into());
+    }
     match OutputKind::from_number(number) {
         Ok(_) => Ok(()),
         Err(source) => Err(PolicyError::OutputKind { what: "circuit", id: circuit, source }.into()),

@@ -38,6 +38,12 @@ pub(super) fn verifier(f: &mut fmt::Formatter<'_>, error: &Verifier) -> fmt::Res
         Verifier::KeyFormat(_) => {
             f.write_str("the settlement key is not of this format, or for a kind of output that is not offered")
         }
+        Verifier::AttributionReserved(_) => {
+            f.write_str("the circuit attributes its answers: no contract checks such yet")
+        }
+        Verifier::NotAttributing(_) => {
+            f.write_str("the settlement names an index or shares, and its circuit attributes nothing")
+        }
         Verifier::RequestCount(e) => write!(f, "the circuit takes 1 to {} requests, got {}", e.most, e.got),
         Verifier::RequestOrder(e) => write!(f, "request {}: its id is not above the one before", e.request),
         Verifier::AdapterMissing(e) => write!(f, "request {} classifies without an adapter", Number(e.request)),
@@ -61,6 +67,7 @@ pub(super) fn halo2(f: &mut fmt::Formatter<'_>, error: &Halo2) -> fmt::Result {
     match error {
         Halo2::KeyDigest(_) => f.write_str("the code at the key's address is not the circuit's key"),
         Halo2::KeyFormat(_) => f.write_str("the settlement key is not of this format"),
+        Halo2::AttributionReserved(_) => f.write_str("the circuit attributes its answers: no contract checks such yet"),
         Halo2::InstanceCount(e) => write!(f, "expected {} public words, got {}", e.expected, e.got),
         Halo2::ProofLength(e) => write!(f, "expected a proof of {} bytes, got {}", e.expected, e.got),
         Halo2::InstanceNotCanonical(_) => f.write_str("a public word is not below r"),

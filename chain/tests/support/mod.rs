@@ -126,6 +126,8 @@ impl Vector {
             binding,
             base: one("base"),
             answers: answers.collect(),
+            index: one("index"),
+            shares: scalars("shares"),
             witness: points(&self.words("witness")),
             opening: points(&self.words("opening")).try_into().expect("eight points"),
             rho_high: scalars("rhoHigh"),

@@ -1,14 +1,21 @@
 //! Columns and gates. Five advice columns, one gate set for all keys; only the fixed columns' contents differ.
 //!
 //! ```text
-//! cells of a row   a b c d e          a', b', c', e' are those of the next row
-//! v                0 nothing, 1 arithmetic, 2 arithmetic and a, b, c, d boolean
-//! arithmetic       v (qp·e + q1·a·b + q2·c·d + qa·a + qb·b + qc·c + qd·d + k − e') = 0
-//! boolean          v (v − 1)(t² − t) = 0                                     for t in a, b, c, d
-//! full round       s_full (M · (s + rc)^5 − s') = 0                          s = (a, b, c), rc = (qa, qb, qc)
+//! cells of a row   a b c d e, and a public word p, zero but in the first rows
+//!                  a', b', c', e' are those of the next row
+//! v                0 nothing, ±1 arithmetic, ±2 arithmetic and a, b, c, d boolean; negative: with e
+//! arithmetic       6 v² (q1·a·b + q2·c·d + qa·a + qb·b + qc·c + qd·d + p − e') − v (v − 1) (v − 2) e = 0
+//! boolean          v (v² − 1)(t² − t) = 0                                    for t in a, b, c, d
+//! s                0 nothing, 1 a full round, 2 three partial rounds; v is zero there
+//! full round       s (2 − s) (M · (s + rc)^5 − s') = 0                       s = (a, b, c), rc = (qa, qb, qc)
 //! partial rounds   three at a time, see [`constraints`]; constants qa, qb, qc
 //! ```
-//! M is Poseidon's matrix. The S-box is x^5, hence degree 6 and a quotient of five pieces.
+//! M is Poseidon's matrix. The S-box is x^5, hence degree 7 and a quotient of six pieces. The arithmetic gate says
+//! `e' = q1·a·b + … + p` at v = 1 and 2, where v (v − 1) (v − 2) is zero, and `e' = e + q1·a·b + … + p` at v = −1 and −2, where
+//! it is −6 v².
+//!
+//! A commitment of a key or of a proof costs the contract a multiple of a point, so columns are few: degree 7 lets one product
+//! stand for the permutation of all five advice columns, and one column say which of Poseidon's rounds a row has.
 //!
 //! The gates are written once, over whatever can be added and multiplied: the prover's circuit runs them on halo2's
 //! expressions, the check on values, and [`crate::identity`] on the expressions that name a key.
@@ -23,11 +30,11 @@ pub const ADVICE: usize = 5;
 /// Cells of the next row that gates read: a', b', c', e'.
 pub const NEXT: usize = 4;
 /// Fixed columns.
-pub const FIXED: usize = 11;
-/// Columns whose cells may be copies of each other: the advice columns and that of the public words.
-pub const PERMUTED: usize = ADVICE + 1;
+pub const FIXED: usize = 8;
+/// Columns whose cells may be copies of each other: the advice columns.
+pub const PERMUTED: usize = ADVICE;
 /// Largest degree of a constraint, selector included.
-pub const DEGREE: usize = 6;
+pub const DEGREE: usize = 7;
 /// Rows at the end of the columns that halo2 fills with randomness, and the one before them.
 pub const RESERVED: usize = 6;
 
@@ -38,8 +45,10 @@ pub struct Cells<T> {
     pub advice: [T; ADVICE],
     /// a', b', c', e'.
     pub next: [T; NEXT],
-    /// v, s_full, s_part, qp, q1, q2, qa, qb, qc, qd, k.
+    /// v, s, q1, q2, qa, qb, qc, qd.
     pub fixed: [T; FIXED],
+    /// The public word.
+    pub word: T,
     /// The constant 1.
     pub one: T,
 }
@@ -60,24 +69,28 @@ pub fn constraints<T>(cells: Cells<T>) -> Vec<T>
 where
     T: Clone + Add<Output = T> + Sub<Output = T> + Mul<Output = T> + Mul<Fr, Output = T>,
 {
-    let Cells { advice: [a, b, c, d, e], next: [a_next, b_next, c_next, e_next], fixed, one } = cells;
-    let [v, s_full, s_part, qp, q1, q2, qa, qb, qc, qd, k] = fixed;
+    let Cells { advice: [a, b, c, d, e], next: [a_next, b_next, c_next, e_next], fixed, word, one } = cells;
+    let [v, s, q1, q2, qa, qb, qc, qd] = fixed;
+    let two = one.clone() * Fr::from(2);
 
-    let sum = qp * e.clone()
-        + q1 * a.clone() * b.clone()
+    let sum = q1 * a.clone() * b.clone()
         + q2 * c.clone() * d.clone()
         + qa.clone() * a.clone()
         + qb.clone() * b.clone()
         + qc.clone() * c.clone()
         + qd * d.clone()
-        + k;
-    let mut constraints = vec![v.clone() * (sum - e_next.clone())];
+        + word;
+    let square = v.clone() * v.clone();
+    let positive = (square.clone() - v.clone()) * (v.clone() - two.clone());
+    let mut constraints = vec![square.clone() * (sum - e_next.clone()) * Fr::from(6) - positive * e.clone()];
 
-    let boolean = v.clone() * (v - one);
+    let boolean = v * (square - one.clone());
     for cell in [&a, &b, &c, &d] {
         constraints.push(boolean.clone() * (cell.clone() * cell.clone() - cell.clone()));
     }
 
+    let s_full = s.clone() * (two - s.clone());
+    let s_part = s.clone() * (s - one);
     let boxed = [(&a, &qa), (&b, &qb), (&c, &qc)].map(|(s, r)| fifth(s.clone() + r.clone()));
     let state_next = [&a_next, &b_next, &c_next];
     for (mixed, next) in mix(&boxed).into_iter().zip(state_next) {

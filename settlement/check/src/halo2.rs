@@ -4,12 +4,11 @@
 //! `Halo2Verifier.sol` does the same on chain. A proof is, in the transcript's order:
 //!
 //! ```text
-//! points    a b c d e   z0 z1 random   five pieces of the quotient
-//! scalars   a b c d e at x, a b c e at ωx; eleven fixed columns, random, six σ at x;
-//!           z0 at x, ωx, ω^-6 x; z1 at x, ωx
+//! points    a b c d e   z random   six pieces of the quotient
+//! scalars   a b c d e at x, a b c e at ωx; eight fixed columns, random, five σ at x; z at x, ωx
 //! points    W W'
 //! ```
-//! z0 is the permutation's product over a, b, c, d, z1 that over e and the public words.
+//! z is the permutation's product over a, b, c, d, e. The public words are a column of the gates.
 //!
 //! # Soundness
 //! The errors stand in `docs/protocol/settlement.md`. The transcript binds key, public words and every point and value
@@ -26,11 +25,11 @@ use crate::transcript::KeccakTranscript;
 
 /// Pieces of the quotient.
 const PIECES: usize = DEGREE - 1;
-/// Points before the values: advice columns, two products, the random polynomial, the quotient.
-const POINTS: usize = ADVICE + 3 + PIECES;
+/// Points before the values: advice columns, the product, the random polynomial, the quotient.
+const POINTS: usize = ADVICE + 2 + PIECES;
 /// Values.
-const VALUES: usize = ADVICE + NEXT + FIXED + 1 + PERMUTED + 5;
-/// Bytes of a proof: 15 points, 32 scalars.
+const VALUES: usize = ADVICE + NEXT + FIXED + 1 + PERMUTED + 2;
+/// Bytes of a proof: 15 points, 25 scalars.
 pub const PROOF_BYTES: usize = (POINTS + 2) * POINT_BYTES + VALUES * WORD_BYTES;
 
 /// A proof that is not accepted.
@@ -92,7 +91,7 @@ impl Bytes<'_> {
 /// A proof by its parts.
 struct Proof {
     advice: [G1Affine; ADVICE],
-    products: [G1Affine; 2],
+    product: G1Affine,
     random: G1Affine,
     quotient: [G1Affine; PIECES],
     values: Values,
@@ -100,17 +99,15 @@ struct Proof {
     opening: [G1Affine; 2],
 }
 
-/// What the polynomials are at x, ωx and ω^-6 x.
+/// What the polynomials are at x and ωx.
 struct Values {
     advice: [Fr; ADVICE],
     next: [Fr; NEXT],
     fixed: [Fr; FIXED],
     random: Fr,
     sigma: [Fr; PERMUTED],
-    /// z0 at x, ωx, ω^-6 x.
-    first: [Fr; 3],
-    /// z1 at x, ωx.
-    second: [Fr; 2],
+    /// z at x, ωx.
+    product: [Fr; 2],
 }
 
 /// In the order in which they are drawn.
@@ -125,7 +122,7 @@ struct Challenges {
     x: Fr,
     /// Batches polynomials that are opened at the same points.
     nu: Fr,
-    /// Batches the three sets of points.
+    /// Batches the two sets of points.
     v: Fr,
     /// Where the batch is opened.
     u: Fr,
@@ -145,22 +142,20 @@ impl Proof {
         transcript.points(&advice);
         // halo2 draws a challenge for lookups, of which there are none.
         transcript.challenge();
-        // Each of β, γ: at most (cells of the permutation) / r, below 2^-229 for 2^22 rows of six columns.
+        // Each of β, γ: at most (cells of the permutation) / r, below 2^-229 for 2^22 rows of five columns.
         let beta = transcript.challenge();
         let gamma = transcript.challenge();
-        let products = bytes.points()?;
-        let [random] = bytes.points()?;
-        transcript.points(&products);
-        transcript.point(&random);
+        let [product, random] = bytes.points()?;
+        transcript.points(&[product, random]);
         // y: at most 20 constraints / r.
         let y = transcript.challenge();
         let quotient = bytes.points()?;
         transcript.points(&quotient);
-        // x: at most 6·2^22 / r, the degree of the batched constraints.
+        // x: at most 7·2^22 / r, the degree of the batched constraints.
         let x = transcript.challenge();
         let values: [Fr; VALUES] = bytes.scalars()?;
         transcript.scalars(&values);
-        // ν, v: at most 20 polynomials of a set and three sets, / r; u: at most 2^22 / r.
+        // ν, v: at most 20 polynomials of a set and two sets, / r; u: at most 2^22 / r.
         let nu = transcript.challenge();
         let v = transcript.challenge();
         let [w] = bytes.points()?;
@@ -168,7 +163,7 @@ impl Proof {
         let u = transcript.challenge();
         let [w_prime] = bytes.points()?;
         let values = Values::of(values)?;
-        let proof = Self { advice, products, random, quotient, values, opening: [w, w_prime] };
+        let proof = Self { advice, product, random, quotient, values, opening: [w, w_prime] };
         Ok((proof, Challenges { beta, gamma, y, x, nu, v, u }))
     }
 }
@@ -183,7 +178,7 @@ impl Values {
         let rest = &mut &values[..];
         let (advice, next_row, fixed) = (next(rest)?, next(rest)?, next(rest)?);
         let [random] = next(rest)?;
-        Ok(Self { advice, next: next_row, fixed, random, sigma: next(rest)?, first: next(rest)?, second: next(rest)? })
+        Ok(Self { advice, next: next_row, fixed, random, sigma: next(rest)?, product: next(rest)? })
     }
 }
 
@@ -196,8 +191,6 @@ fn inverse(value: Fr) -> Result<Fr, CheckError> {
 struct Domain {
     /// ω x.
     next: Fr,
-    /// ω^-6 x.
-    last: Fr,
     /// x^n.
     x_to_n: Fr,
     /// 1 / (x^n - 1).
@@ -239,7 +232,6 @@ impl Domain {
         }
         Ok(Self {
             next: x * omega,
-            last: x * last_row,
             x_to_n,
             vanishing_inverse: inverse(vanishing)?,
             l_first: lagrange(Fr::ONE)?,
@@ -252,34 +244,23 @@ impl Domain {
 
 /// What the quotient must be at x: all constraints batched by y, divided by `x^n - 1`.
 fn quotient(values: &Values, challenges: &Challenges, domain: &Domain) -> Fr {
-    let Values { advice, next, fixed, sigma, first, second, random: _ } = values;
+    let Values { advice, next, fixed, sigma, product: [z, z_next], random: _ } = values;
     let Challenges { beta, gamma, y, x, .. } = challenges;
     let Domain { l_first, l_last, l_blind, words, .. } = domain;
-    let ([z0, z0_next, z0_last], [z1, z1_next]) = (first, second);
-    let [a, b, c, d, e] = *advice;
 
-    let mut all = constraints(Cells { advice: *advice, next: *next, fixed: *fixed, one: Fr::ONE });
-    // z0 starts with 1, z1 ends with 0 or 1 and goes on where z0 ended.
-    all.push(*l_first * (Fr::ONE - z0));
-    all.push((z1.square() - z1) * l_last);
-    all.push((*z1 - z0_last) * l_first);
-    // A step of a product: each cell with its own place against each cell with the place that σ gives it.
+    let mut all = constraints(Cells { advice: *advice, next: *next, fixed: *fixed, word: *words, one: Fr::ONE });
+    // z starts with 1 and ends with 0 or 1.
+    all.push(*l_first * (Fr::ONE - z));
+    all.push((z.square() - z) * l_last);
+    // A step of the product: each cell with its own place against each cell with the place that σ gives it.
     let active = Fr::ONE - (*l_last + l_blind);
-    let [sigma_a, sigma_b, sigma_c, sigma_d, sigma_e, sigma_words] = *sigma;
-    let sets = [
-        (z0, z0_next, &[(a, sigma_a), (b, sigma_b), (c, sigma_c), (d, sigma_d)][..]),
-        (z1, z1_next, &[(e, sigma_e), (*words, sigma_words)][..]),
-    ];
-    let mut place = *beta * x;
-    for (product, product_next, cells) in sets {
-        let (mut left, mut right) = (*product_next, *product);
-        for (cell, sigma) in cells {
-            left *= *cell + *beta * sigma + gamma;
-            right *= *cell + place + gamma;
-            place *= Fr::DELTA;
-        }
-        all.push((left - right) * active);
+    let (mut left, mut right, mut place) = (*z_next, *z, *beta * x);
+    for (cell, sigma) in advice.iter().zip(sigma) {
+        left *= *cell + *beta * sigma + gamma;
+        right *= *cell + place + gamma;
+        place *= Fr::DELTA;
     }
+    all.push((left - right) * active);
     all.into_iter().fold(Fr::ZERO, |sum, constraint| sum * y + constraint) * domain.vanishing_inverse
 }
 
@@ -326,14 +307,14 @@ pub fn accumulate(key: &CircuitKey, words: &[Fr], bytes: &[u8]) -> Result<[G1; 2
     let Challenges { x, nu, v, u, .. } = challenges;
     let domain = Domain::new(key, x, words)?;
     let quotient_value = quotient(&proof.values, &challenges, &domain);
-    let Proof { advice: [a, b, c, d, e], products: [z0, z1], random, quotient, values, opening: [w, w_prime] } = proof;
+    let Proof { advice: [a, b, c, d, e], product, random, quotient, values, opening: [w, w_prime] } = proof;
     let [a_at, b_at, c_at, d_at, e_at] = values.advice;
     let [a_next, b_next, c_next, e_next] = values.next;
 
-    // The five pieces are one polynomial, Σ x^(n·i) piece_i.
+    // The pieces are one polynomial, Σ x^(n·i) piece_i.
     let whole = quotient.iter().rev().fold(G1::default(), |sum, piece| sum * domain.x_to_n + piece).to_affine();
 
-    // The three sets of points, in the order in which their polynomials are first opened.
+    // The two sets of points, in the order in which their polynomials are first opened.
     let both = Opened {
         points: [x, domain.next],
         polynomials: vec![
@@ -341,7 +322,7 @@ pub fn accumulate(key: &CircuitKey, words: &[Fr], bytes: &[u8]) -> Result<[G1; 2
             (b, [b_at, b_next]),
             (c, [c_at, c_next]),
             (e, [e_at, e_next]),
-            (z1, values.second),
+            (product, values.product),
         ],
     };
     let mut polynomials = vec![(d, [d_at])];
@@ -350,16 +331,12 @@ pub fn accumulate(key: &CircuitKey, words: &[Fr], bytes: &[u8]) -> Result<[G1; 2
     polynomials.push((whole, [quotient_value]));
     polynomials.push((random, [values.random]));
     let here = Opened { points: [x], polynomials };
-    let three = Opened { points: [x, domain.next, domain.last], polynomials: vec![(z0, values.first)] };
 
-    // Σ_sets v^i Z_i(u) / Z_0(u) (Σ ν^j (C_j - r_j(u) [1])) - Z(u) W + u W': Z_i vanishes on the points that set i lacks,
-    // Z on those of the first set, which lacks ω^-6 x.
-    let (off_x, off_next, off_last) = (u - x, u - domain.next, u - domain.last);
-    let off_last_inverse = inverse(off_last)?;
+    // Σ_sets v^i Z_i(u) (Σ ν^j (C_j - r_j(u) [1])) - Z(u) W + u W': Z_i vanishes on the points that set i lacks, Z on all.
+    let (off_x, off_next) = (u - x, u - domain.next);
     let mut terms = Vec::new();
     let mut claimed = both.batch(&mut terms, Fr::ONE, nu, u)?;
     claimed += here.batch(&mut terms, v * off_next, nu, u)?;
-    claimed += three.batch(&mut terms, v.square() * off_last_inverse, nu, u)?;
     terms.extend([(-claimed, G1Affine::generator()), (-(off_x * off_next), w), (u, w_prime)]);
     Ok([combine(terms), w_prime.into()])
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! shape word  = kind · 2^96 + M · 2^64 + T · 2^32 + τ
-//! layout word = Keccak-256(architecture id ‖ M ‖ T ‖ kind ‖ τ ‖ tile index bits ‖ four regions ‖ occupied tiles) mod r
+//! layout word = Keccak-256(architecture id ‖ M ‖ T ‖ kind ‖ attribution ‖ τ ‖ tile index bits ‖ four regions ‖ occupied tiles) mod r
 //! ```
 //!
 //! # Soundness
@@ -19,6 +19,11 @@ use lorica_verifier::files::codec::Writer;
 use lorica_verifier::protocol::keccak::keccak_bytes;
 
 use crate::shape::CircuitShape;
+
+/// That a circuit says nothing of whose records an answer rests on. 1, that it does, is reserved.
+pub const NO_ATTRIBUTION: u8 = 0;
+/// Reserved: no circuit attributes yet, and no key of one is read.
+pub(crate) const ATTRIBUTION: u8 = 1;
 
 /// The two words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +60,7 @@ pub(crate) fn write_layout(w: &mut Writer, of: &CircuitShape, layout: &Layout) {
     w.scalar(&word(shape.requests));
     w.scalar(&word(shape.tokens));
     w.scalar(&Fr::from(u64::from(shape.output.number())));
+    w.scalar(&Fr::from(u64::from(NO_ATTRIBUTION)));
     w.scalar(&Fr::from(u64::from(shape.log_tile)));
     w.scalar(&Fr::from(u64::from(layout.tile_index_bits())));
     for region in [Region::BASE, Region::TABLE, Region::ADAPTER, Region::WITNESS] {

@@ -16,6 +16,7 @@ use crate::gates::{ADVICE, Cells, DEGREE, FIXED, NEXT, PERMUTED, constraints};
 enum Expression {
     Constant(Fr),
     Fixed { query_index: usize, column_index: usize, rotation: Rotation },
+    Instance { query_index: usize, column_index: usize, rotation: Rotation },
     Advice { query_index: usize, column_index: usize, rotation: Rotation },
     Negated(Box<Expression>),
     Sum(Box<Expression>, Box<Expression>),
@@ -142,6 +143,7 @@ fn constraint_system() -> PinnedConstraintSystem {
             column_index: column.index,
             rotation,
         }),
+        word: Expression::Instance { query_index: 0, column_index: 0, rotation: here },
         one: Expression::Constant(Fr::ONE),
     };
     PinnedConstraintSystem {
@@ -153,7 +155,7 @@ fn constraint_system() -> PinnedConstraintSystem {
         advice_queries: [&now[..], &then].concat(),
         instance_queries: vec![(instance(0), here)],
         fixed_queries: fixed.into(),
-        permutation: Argument { columns: now.map(|(column, _)| column).into_iter().chain([instance(0)]).collect() },
+        permutation: Argument { columns: now.map(|(column, _)| column).into() },
         lookups: [],
         constants: [],
         minimum_degree: Some(DEGREE),
@@ -163,7 +165,7 @@ fn constraint_system() -> PinnedConstraintSystem {
 /// The word of a circuit of 2^`log_rows` rows with these commitments.
 #[must_use]
 pub fn transcript_word(log_rows: u32, omega: Fr, fixed: &[G1Affine; FIXED], permutation: &[G1Affine; PERMUTED]) -> Fr {
-    // The quotient of degree 6 has five pieces, and the next power of two holds them.
+    // The quotient of degree 7 has six pieces, and the next power of two holds them.
     let extended_k = log_rows.saturating_add(3);
     let key = PinnedVerificationKey {
         base_modulus: Fq::MODULUS,

@@ -16,12 +16,12 @@ use lorica_verifier::protocol::record::RecordKind;
 
 use crate::gates::{FIXED, PERMUTED, RESERVED};
 use crate::halo2::{CheckError, HaloProof, check};
-use crate::header::{Header, word, write_layout, write_occupied};
+use crate::header::{ATTRIBUTION, Header, NO_ATTRIBUTION, word, write_layout, write_occupied};
 use crate::identity::transcript_word;
 use crate::shape::CircuitShape;
 
 /// Version of circuit and files: a key of another one is refused.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// log2 of the most rows.
 pub const MAX_LOG_ROWS: u32 = 22;
 
@@ -34,6 +34,9 @@ pub enum KeyError {
     /// The file is damaged or of another version.
     #[error(transparent)]
     Codec(#[from] CodecError),
+    /// A circuit that attributes: reserved.
+    #[error("the settlement key is of a circuit that attributes its answers: this program checks none")]
+    Attribution,
     /// A file whose parts do not fit each other.
     #[error("settlement key: {what}")]
     Malformed {
@@ -287,6 +290,7 @@ impl VerifyingKey {
         w.count(shape.tokens);
         w.u32(shape.log_tile);
         w.u8(shape.output.number());
+        w.u8(NO_ATTRIBUTION);
         w.scalar(&self.of.architecture_digest);
         w.scalar(&self.of.srs);
         w.point_g2(&self.tau_g2);
@@ -306,6 +310,11 @@ impl VerifyingKey {
         let (requests, tokens) = (number(r.u32("requests")?), number(r.u32("tokens")?));
         let log_tile = r.u32("tau")?;
         let output = r.output_kind()?;
+        match r.u8("attribution")? {
+            NO_ATTRIBUTION => {}
+            ATTRIBUTION => return Err(KeyError::Attribution),
+            got => return Err(CodecError::Value { what: "attribution", got: u64::from(got) }.into()),
+        }
         let shape = Shape { requests, tokens, log_tile, output };
         architecture.validate()?;
         shape.validate()?;

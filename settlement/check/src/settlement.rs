@@ -19,9 +19,11 @@ use crate::key::VerifyingKey;
 use crate::shape::CircuitShape;
 use crate::words::Words;
 
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 /// Bounds of vectors in a file.
 const MAX_TILE_BITS: usize = 32;
+/// Words of shares of one request, in a settlement that attributes.
+pub const SHARE_WORDS: usize = 4;
 
 /// What one request publishes on chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,10 @@ pub struct Settlement {
     pub base: Fr,
     /// One per request of the binding.
     pub answers: Vec<Answer>,
+    /// Id of the index that answers are attributed by: zero without attribution.
+    pub index: Fr,
+    /// Four words of shares per request, in order: none without attribution.
+    pub shares: Vec<Fr>,
     /// Commitments to witness tiles and mask.
     pub witness: Vec<G1Affine>,
     /// Points of the opening.
@@ -89,6 +95,9 @@ pub enum SettlementError {
         /// Index in the batch.
         request: usize,
     },
+    /// A circuit that attributes nothing has no words for it.
+    #[error("the settlement names an index or shares, and its circuit attributes nothing")]
+    NotAttributing,
     /// The base's key is not well-formed.
     #[error(transparent)]
     Base(#[from] lorica_verifier::protocol::key::KeyError),
@@ -180,6 +189,9 @@ impl Settlement {
         if answers != requests || answers > of.shape.requests {
             return Err(SettlementError::Requests { answers, requests });
         }
+        if !bool::from(self.index.is_zero()) || !self.shares.is_empty() {
+            return Err(SettlementError::NotAttributing);
+        }
         let nameless = self.answers.iter().position(|answer| bool::from(answer.adapter.is_zero()));
         if let (OutputKind::Classify, Some(request)) = (of.shape.output, nameless) {
             return Err(SettlementError::NoAdapter { request });
@@ -205,7 +217,7 @@ impl Settlement {
     /// The file.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let Self { circuit, binding, base, answers, witness, opening, rho_high, outcome, proof } = self;
+        let Self { circuit, binding, base, answers, index, shares, witness, opening, rho_high, outcome, proof } = self;
         let mut w = Writer::new(SETTLEMENT_MAGIC, VERSION);
         w.bytes(circuit);
         binding.write(&mut w);
@@ -214,6 +226,8 @@ impl Settlement {
         for Answer { adapter, words: RequestWords { input_digest, label, output_digest } } in answers {
             [adapter, input_digest, label, output_digest].into_iter().for_each(|scalar| w.scalar(scalar));
         }
+        w.scalar(index);
+        w.scalars(shares.iter());
         w.points(witness);
         opening.iter().for_each(|point| w.point(point));
         w.scalars(rho_high.iter());
@@ -239,6 +253,8 @@ impl Settlement {
                 Ok(Answer { adapter, words: RequestWords { input_digest, label, output_digest } })
             })
             .collect::<Result<_, CodecError>>()?;
+        let index = r.scalar("index id")?;
+        let shares = r.scalars("shares", SHARE_WORDS * MAX_REQUESTS)?;
         let witness = r.points("witness commitments", MAX_WITNESS_TILES)?;
         let mut opening = [G1Affine::default(); 8];
         for point in &mut opening {
@@ -249,6 +265,6 @@ impl Settlement {
         let proof = r.counted("proof", PROOF_BYTES)?.to_vec();
         r.finish()?;
         let outcome = MercuryOutcome { alpha, zeta, beta, z, constant };
-        Ok(Self { circuit, binding, base, answers, witness, opening, rho_high, outcome, proof })
+        Ok(Self { circuit, binding, base, answers, index, shares, witness, opening, rho_high, outcome, proof })
     }
 }

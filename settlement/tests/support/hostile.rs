@@ -19,6 +19,7 @@ use rand_core::OsRng;
 /// Key and proofs of the circuit.
 pub struct Gateless {
     pub key: VerifyingKey,
+    circuit: fn(&[Fr]) -> SettlementCircuit,
     params: ParamsKZG<Bn256>,
     halo2: plonk::ProvingKey<G1Affine>,
 }
@@ -33,7 +34,12 @@ fn circuit(words: &[Fr]) -> SettlementCircuit {
 impl Gateless {
     /// For the shape of an honest key with so many public words.
     pub fn new(of: &CircuitShape, words: usize, powers: &Powers<'_>) -> Self {
-        let circuit = circuit(&vec![Fr::zero(); words]);
+        Self::with(of, words, powers, circuit)
+    }
+
+    /// The same of any circuit of public words.
+    pub fn with(of: &CircuitShape, words: usize, powers: &Powers<'_>, make: fn(&[Fr]) -> SettlementCircuit) -> Self {
+        let circuit = make(&vec![Fr::zero(); words]);
         let k = circuit.log_rows();
         let own = powers.g1[..1 << k].to_vec();
         let lagrange = lagrange_basis(&own);
@@ -43,7 +49,7 @@ impl Gateless {
         let halo2 = keygen_vk_custom(&params, &circuit, false).unwrap();
         let key = VerifyingKey::new(of.clone(), powers.tau_g2, circuit_key(&halo2).unwrap()).unwrap();
         let halo2 = keygen_pk(&params, halo2, &circuit).unwrap();
-        Self { key, params, halo2 }
+        Self { key, circuit: make, params, halo2 }
     }
 
     /// A proof of any public words.
@@ -52,7 +58,7 @@ impl Gateless {
         create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, Challenge, _, _, _>(
             &self.params,
             &self.halo2,
-            &[circuit(words)],
+            &[(self.circuit)(words)],
             &[&[words]],
             OsRng,
             &mut transcript,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::settled::World;
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold("0x".to_owned(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -66,6 +66,8 @@ pub fn vector(world: &World, key: &VerifyingKey, s: &Settlement) -> Value {
         "inputDigests": each(&|i| word(&s.answers[i].words.input_digest)),
         "labels": each(&|i| word(&s.answers[i].words.label)),
         "outputDigests": each(&|i| word(&s.answers[i].words.output_digest)),
+        "index": word(&s.index),
+        "shares": s.shares.iter().map(word).collect::<Vec<_>>(),
         "witness": points(&s.witness),
         "opening": points(&s.opening),
         "rhoHigh": s.rho_high.iter().map(word).collect::<Vec<_>>(),

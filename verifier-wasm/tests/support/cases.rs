@@ -183,6 +183,19 @@ pub fn cases() -> Vec<Case> {
     let key = file("classify.vk");
     let with = |key: File<'static>| [settlement.clone(), key, base.clone(), a.clone(), b.clone()];
     case("another circuit's key", none(), &with(file("embed.vk")), Rejected);
+    // A plain circuit attributes nothing.
+    type Claim = fn(&mut Settlement);
+    let claims: [(&str, Claim); 3] = [
+        ("an index that no circuit reads", |s| s.index = Fr::one()),
+        ("shares of nothing", |s| s.shares = vec![Fr::zero(); 8]),
+        ("shares", |s| (s.index, s.shares) = (Fr::one(), vec![Fr::from(65_535); 8])),
+    ];
+    for (name, claim) in claims {
+        let mut forged = Settlement::decode(&settlement.1).unwrap();
+        claim(&mut forged);
+        let files = [("s.settlement", forged.encode()), key.clone(), base.clone(), a.clone(), b.clone()];
+        case(name, none(), &files, Rejected);
+    }
     // A key whose parts fit each other, with another commitment; the settlement names its circuit.
     let honest = VerifyingKey::decode(&key.1).unwrap();
     let (mut fixed, permutation) = (*honest.circuit().fixed(), *honest.circuit().permutation());

@@ -88,7 +88,7 @@ fn remedy(magic: &[u8; 8]) -> &'static str {
         magic::BASE_MAGIC | magic::BASE_KEY_MAGIC => "import the model again",
         magic::ADAPTER_MAGIC | magic::ADAPTER_KEY_MAGIC => "import the adapter again",
         magic::PROOF_MAGIC => "make the proof again",
-        magic::SETTLEMENT_MAGIC => "prove and settle again",
+        magic::SETTLEMENT_MAGIC => "settle again, with a key that is made again",
         magic::SETTLEMENT_KEY_MAGIC | magic::SETTLEMENT_PROVING_KEY_MAGIC => {
             "make the key again, with `lorica settlement-key`"
         }

@@ -59,7 +59,7 @@ impl RecordKind {
             Self::Adapter => "lorica adapter 2",
             Self::Datanet => "lorica datanet 1",
             Self::Index => "lorica index 1",
-            Self::SettlementKey => "lorica settlement key 2",
+            Self::SettlementKey => "lorica settlement key 3",
         }
     }
 

@@ -136,7 +136,9 @@ contract EscrowGasTest is World {
         request.token = address(0);
         uint256 used = _transaction(RELAYER, FEE, _lockData(request, _signed(request)));
         vm.snapshotValue("escrow", "lock the gas token, by a relayer with the signature", used);
-        assertTrue(_max(most, used) <= 120_000, "limit");
+        // 120,000 before requests had six more terms (routes, ramp, time and stake of an acceptance): they are calldata, hashed,
+        // and in the event, which has the payer as a topic besides.
+        assertTrue(_max(most, used) <= 125_000, "limit");
         // Beyond the limit.
         _lockOf("a relayer with the signature, larger approval", false, 2 * FEE);
         vm.prank(RELAYER);
@@ -184,7 +186,8 @@ contract EscrowGasTest is World {
         (uint256 used, uint256 check) = _settle16(_sixteen(true));
         _snapshot("settle 16 with 16 adapters, first payments, beside the check, per request", used, check);
         // 63,300 for the check of 16 different adapters at tile size 2^22 (docs/benchmarks.md).
-        assertTrue((used - check) / 16 + 63_300 <= 110_000, "limit");
+        // 110,000 before: six more terms of each request are calldata and hashed, and the route is looked up.
+        assertTrue((used - check) / 16 + 63_300 <= 114_000, "limit");
     }
 
     function test_settleOneAdapter() public {

@@ -102,7 +102,10 @@ contract EscrowHandler is World {
     }
 
     function _known(uint256 seed) private view returns (InferenceRequest memory) {
-        return _made[seed % _made.length];
+        // One of the last four half of the time: the older ones have ended.
+        uint256 count = _made.length;
+        if (seed >> 100 & 1 == 0 && count > 4) return _made[count - 1 - seed % 4];
+        return _made[seed % count];
     }
 
     function _held(address where, address token) private view returns (uint256) {
@@ -134,11 +137,12 @@ contract EscrowHandler is World {
     function lock(uint256 seed, uint96 fee, uint16 seconds_) external counted {
         if (_made.length == MOST_REQUESTS) return;
         InferenceRequest memory request = _random(seed, fee, seconds_);
-        if (seed >> 140 & 1 == 0) request.acceptTime = uint32(seed >> 141 & 0x7f);
+        if (seed >> 140 & 1 == 0) request.acceptTime = uint32(seed >> 141 & 0xff);
         // Who is not named puts up a stake where the price rises.
         bool open_ = request.prover == address(0) && request.minFee < request.maxFee;
         if (open_ || seed >> 150 & 1 == 0) {
-            (request.stake, request.acceptTime) = (uint96(1 + seed >> 151 & 0xffff), request.acceptTime + 1);
+            request.stake = uint96(seed >> 151 & 0xffff) + 1;
+            request.acceptTime += uint32(seed >> 168 & 0xff) + 1;
         }
         if (seed >> 104 & 7 == 0) request.routes = request.kind == OUTPUT_CLASSIFY ? 2 : 1;
         bool relayed = seed >> 80 & 1 == 0;
@@ -178,6 +182,11 @@ contract EscrowHandler is World {
         InferenceRequest memory request = _known(seed);
         Lock memory before = escrow.lockOf(escrow.requestId(request));
         address who = request.prover != address(0) && by >> 8 & 3 != 0 ? request.prover : _account(by);
+        // The second after an acceptance.
+        if (by >> 16 & 1 == 0 && before.status == Status.Accepted && request.stake == 0) {
+            uint256 until = request.deadline - before.early;
+            if (before.early != 0 && clock <= until) _advance(until + 1 - clock);
+        }
         vm.prank(who);
         try escrow.accept(request) {
             _accepted(request, before, who);

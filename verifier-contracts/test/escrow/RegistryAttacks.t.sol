@@ -17,10 +17,9 @@ contract RegistryAttacksTest is World {
     }
 
     function _lockRefused(InferenceRequest memory request, bytes memory reason) private {
-        uint16 trusted = escrow.circuitCount();
         vm.prank(requester);
         vm.expectRevert(reason);
-        escrow.lock(request, FEE, trusted, "");
+        escrow.lock(request, FEE, address(0), "");
     }
 
     /// The id of an architecture follows from public numbers, so anybody may publish it first. Its owner has no power by it.

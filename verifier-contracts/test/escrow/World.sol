@@ -18,7 +18,6 @@ import {KEY_OCCUPIED, KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
 import {PrepaidEscrow} from "../../src/PrepaidEscrow.sol";
 import {ProverStakes} from "../../src/ProverStakes.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
-import {BurnableOpen} from "./BurnableOpen.sol";
 import {Fixture} from "../Fixture.sol";
 import {vm} from "../Vm.sol";
 import {cheats} from "./Cheats.sol";
@@ -71,7 +70,7 @@ abstract contract World is Fixture {
         requester = cheats.addr(REQUESTER_KEY);
         prover = cheats.addr(PROVER_KEY);
         // By artifact: a test that contained all contracts' code would not fit into a transaction.
-        open = OpenToken(cheats.deployCode("BurnableOpen.sol:BurnableOpen", abi.encode(address(this))));
+        open = OpenToken(cheats.deployCode("OpenToken.sol:OpenToken", abi.encode(address(this))));
         registry = CommitmentRegistry(cheats.deployCode("CommitmentRegistry.sol:CommitmentRegistry"));
         models = ModelRegistry(
             cheats.deployCode(

@@ -202,6 +202,7 @@ fn a_deposit_waits_before_it_leaves() {
     let (chain, market) = world.published.as_account(requester);
     let (prepaid, open_token) = (market.prepaid(), market.open_token());
     let place = DepositPlace { requester, prover, token: market.open };
+    chain.fund(requester, U256::from(9));
     prepaid.deposit(chain, open_token, place, open(3)).unwrap();
     prepaid.deposit(chain, market.token(NATIVE), DepositPlace { token: NATIVE, ..place }, U256::from(9)).unwrap();
     let foreign = market.token(market.models);

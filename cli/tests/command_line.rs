@@ -670,7 +670,9 @@ fn requests_that_would_not_be_paid_are_not_bound() {
     run(&format!("{sign} --route {} -o wrong.json", id(1)), 0);
     let lock = format!("request lock {at} --key-file c2.key wrong.json");
     let wrong = run(&lock, 1)["message"].clone();
-    assert!(wrong.as_str().unwrap().contains("all routes that the request names are frozen, or of another kind of output"));
+    assert!(
+        wrong.as_str().unwrap().contains("all routes that the request names are frozen, or of another kind of output")
+    );
 
     let bind = format!("request bind {at} --payee {prover} --base base.vk -o bound.json");
     refused(&format!("{bind} all.json"), "has not accepted");
@@ -784,7 +786,10 @@ fn stakes_and_deposits_are_put_up_and_taken_back() {
         run(&format!("transfer {at} --key-file f1.key --to {to} --amount 10"), 0);
     }
     run(&format!("chain publish {at} --key-file f1.key --base base.vk --insecure-dev-srs"), 0);
-    run("settlement-key --base base.vk --requests 1 --tokens 16 --embed --srs dev.srs --insecure-dev-srs -o money.vk", 0);
+    run(
+        "settlement-key --base base.vk --requests 1 --tokens 16 --embed --srs dev.srs --insecure-dev-srs -o money.vk",
+        0,
+    );
     let register = format!("chain register {at} --key-file f1.key --base base.vk --insecure-dev-srs --srs dev.srs");
     run(&format!("{register} --settlement-key money.vk"), 0);
     let sign = "request sign --contracts money.json --key-file f2.key --base base.vk --text hello --max-fee 2";

@@ -234,7 +234,8 @@ impl Escrow {
         self.router.expect_circuit_offered(chain, circuit)?;
         let now = chain.timestamp()?;
         let of_circuit = |named: &&NamedRoute| named.route.circuit == circuit;
-        let named_by_all = |named: &&NamedRoute| requests.iter().all(|request| request.routes & named.mask() != U256::ZERO);
+        let named_by_all =
+            |named: &&NamedRoute| requests.iter().all(|request| request.routes & named.mask() != U256::ZERO);
         let routes = self.routes(chain)?;
         let known = routes.iter().rev().filter(of_circuit);
         let best = known.clone().filter(named_by_all).find(|named| named.route.is_live(now));
@@ -262,11 +263,7 @@ impl Escrow {
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn request_state(
-        self,
-        chain: &mut impl Chain,
-        request: &InferenceRequest,
-    ) -> Result<RequestState, ChainError> {
+    pub fn request_state(self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<RequestState, ChainError> {
         let what = "a request's state";
         let id = U256::from_be_bytes(self.request_id(request).0);
         let lock = self.contract.view(chain, what, &InferenceEscrow::lockOfCall { id })?;

@@ -461,8 +461,12 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
         let now = chain.timestamp()?;
         match contracts.router().route(&mut chain, route)? {
             Some(known) if known.active_from > now => {
-                out.line(format!("the route {route} counts from {} on, in {} seconds: run this again then, so that requests \
-                     can name it", known.active_from, known.active_from - now));
+                out.line(format!(
+                    "the route {route} counts from {} on, in {} seconds: run this again then, so that requests \
+                     can name it",
+                    known.active_from,
+                    known.active_from - now
+                ));
             }
             _ => {
                 steps.extend(out.step("enable route", || routes::enable(&market, &mut chain, route))?);

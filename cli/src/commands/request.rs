@@ -316,10 +316,13 @@ fn sign(args: &SignArgs, out: &Output) -> Result<(), Error> {
         return Err(Error::Usage("--stake needs an --accept-time: a stake is lost when the acceptance ends".into()));
     }
     if !stake.is_zero() && u64::from(args.accept_time) >= args.within {
-        return Err(Error::Usage("--accept-time must end before --within does, so that others can serve the request".into()));
+        return Err(Error::Usage(
+            "--accept-time must end before --within does, so that others can serve the request".into(),
+        ));
     }
     if min_fee < max_fee && stake.is_zero() && args.prover.is_zero() && !args.prepaid {
-        let reason = "--min-fee needs a --stake or a --prover: otherwise anyone could fix the lowest price by accepting";
+        let reason =
+            "--min-fee needs a --stake or a --prover: otherwise anyone could fix the lowest price by accepting";
         return Err(Error::Usage(reason.into()));
     }
     let terms = InferenceRequest {
@@ -542,7 +545,11 @@ fn prepaid_status(
     out.line(format!("request {}: {}", request.id, status.to_uppercase()));
     terms_lines(terms, market, out);
     let token = token_name(terms.token, market);
-    out.line(format!("  its price is {} {token}, its deposit holds {}", amount::show(price(terms, now)), amount::show(deposit.amount)));
+    out.line(format!(
+        "  its price is {} {token}, its deposit holds {}",
+        amount::show(price(terms, now)),
+        amount::show(deposit.amount)
+    ));
     match terms.deadline.checked_sub(now) {
         Some(left) => out.line(format!("  {left} seconds are left")),
         None => out.line("  the deadline has passed"),

@@ -181,8 +181,7 @@ pub fn pause(args: &PauseArgs, out: &Output) -> Result<(), Error> {
     let receipt = out.step("pause", || contracts.router().pause(&mut chain, &args.route, args.seconds))?;
     out.line(format!("{} routes are paused for {} seconds; {} gas", args.route.len(), args.seconds, receipt.gas));
     let routes: Vec<String> = args.route.iter().map(B256::to_string).collect();
-    let content =
-        json!({ "routes": routes, "seconds": args.seconds, "gas": receipt.gas, "transaction": receipt.hash });
+    let content = json!({ "routes": routes, "seconds": args.seconds, "gas": receipt.gas, "transaction": receipt.hash });
     out.finish("lorica.chain-pause/1", content);
     Ok(())
 }

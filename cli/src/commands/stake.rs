@@ -77,9 +77,9 @@ pub fn run(command: &StakeCommand, out: &Output) -> Result<(), Error> {
         StakeCommand::Deposit(args) => {
             let (market, mut chain) = args.sender.connect()?;
             let stakes = Stakes::of(&mut chain, market.escrow())?;
-            let (prover, amount) = (args.prover.unwrap_or(chain.account()), args.amount.of(true).map_err(amount_usage)?);
-            let steps =
-                out.step("deposit", || stakes.deposit(&mut chain, market.open_token(), prover, amount))?;
+            let (prover, amount) =
+                (args.prover.unwrap_or(chain.account()), args.amount.of(true).map_err(amount_usage)?);
+            let steps = out.step("deposit", || stakes.deposit(&mut chain, market.open_token(), prover, amount))?;
             let free = stakes.free(&mut chain, prover)?;
             out.line(format!("{prover} has put up {} OPEN that no request holds", amount::show(free)));
             step_lines(&steps, out);
@@ -95,7 +95,12 @@ pub fn run(command: &StakeCommand, out: &Output) -> Result<(), Error> {
             let (to, amount) = (args.to.unwrap_or(prover), args.amount.of(true).map_err(amount_usage)?);
             let receipt = out.step("withdraw", || stakes.withdraw(&mut chain, to, amount))?;
             let free = stakes.free(&mut chain, prover)?;
-            out.line(format!("{} OPEN to {to} for {} gas, {} left", amount::show(amount), receipt.gas, amount::show(free)));
+            out.line(format!(
+                "{} OPEN to {to} for {} gas, {} left",
+                amount::show(amount),
+                receipt.gas,
+                amount::show(free)
+            ));
             let content = json!({
                 "prover": prover.to_string(), "to": to.to_string(), "amount": amount.to_string(),
                 "free": free.to_string(), "gas": receipt.gas, "transaction": receipt.hash,

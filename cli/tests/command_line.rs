@@ -513,6 +513,13 @@ fn requests_are_signed_without_a_node() {
     }
     WORLD.write("checks-only.json", contracts.to_string().as_bytes());
     contracts["escrow"] = json!(address("07"));
+    contracts["prepaid_escrow"] = json!(address("08"));
+    let (route, other) = (format!("0x{}", "0a".repeat(32)), format!("0x{}", "0b".repeat(32)));
+    let pin = |route: &str, ordinal: u8| {
+        let circuit = format!("0x{}", "0c".repeat(32));
+        json!({ "route": route, "circuit": circuit, "ordinal": ordinal, "prepaid_ordinal": ordinal + 1 })
+    };
+    contracts["routes"] = json!([pin(&route, 0), pin(&other, 3)]);
     WORLD.write("market.json", contracts.to_string().as_bytes());
     WORLD.write("requester.key", "ab".repeat(32).as_bytes());
     let sign = "request sign --contracts market.json --key-file requester.key --base base.vk --text hello";
@@ -523,6 +530,12 @@ fn requests_are_signed_without_a_node() {
     let terms = &file["terms"];
     assert_eq!((&terms["kind"], &terms["max_fee"]), (&json!("classify"), &json!("1500000000000000000")));
     assert_eq!(terms["token"], contracts["open_token"]);
+    let mask = |bits: u8| json!(format!("0x{bits:064x}"));
+    assert_eq!((&terms["routes"], &file["escrow"]), (&mask(0b1001), &contracts["escrow"]));
+    WORLD.line(&format!("{sign} --prepaid --route {other} --max-fee 1 -o p.json")).expect(0);
+    let prepaid: Value = serde_json::from_slice(&WORLD.read("p.json")).unwrap();
+    assert_eq!((&prepaid["terms"]["routes"], &prepaid["terms"]["accept_time"]), (&mask(0b1_0000), &json!(0)));
+    assert_eq!(prepaid["escrow"], contracts["prepaid_escrow"]);
     WORLD.line(&format!("{sign} --adapter a.vk --embed --max-fee 1wei --token native -o e.json")).expect(0);
     let file: Value = serde_json::from_slice(&WORLD.read("e.json")).unwrap();
     assert_eq!((&file["terms"]["kind"], &file["terms"]["token"]), (&json!("embed"), &json!(address("00"))));
@@ -530,6 +543,7 @@ fn requests_are_signed_without_a_node() {
     for (what, line, code) in [
         ("no account", "request sign --contracts market.json --base base.vk --text a --max-fee 1 -o x.json", 2),
         ("no amount", &format!("{sign} --max-fee 1,5 -o x.json"), 2),
+        ("a route that is not pinned", &format!("{sign} --max-fee 1 --route 0x{} -o x.json", "0d".repeat(32)), 2),
         ("no token", &format!("{sign} --max-fee 1 --token gold -o x.json"), 2),
         ("gas for no consumer", &format!("{sign} --max-fee 1 --consumer-gas 5 -o x.json"), 2),
         ("an adapter of another base", &format!("{sign} --max-fee 1 --adapter base.vk -o x.json"), 3),
@@ -990,6 +1004,7 @@ fn open_can_be_the_gas_token() {
     let node = start_node_of(78);
     let [_, owner, guardian, treasury] = ["f1", "f2", "f3", "f4"].map(account);
     let named = format!("--owner {owner} --guardian {guardian} --treasury {treasury} --native-open");
+    let node = format!("{node} --confirmations 1");
     let deploy = format!("chain deploy {node} --key-file f1.key -o native.json --json {named}");
     let deployed = WORLD.line(&deploy).expect(0).json();
     assert_eq!((&deployed["holder"], &deployed["native_open"]), (&Value::Null, &json!(true)));

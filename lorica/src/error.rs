@@ -43,11 +43,20 @@ impl Kind {
         match error {
             ChainError::Refused(_) | ChainError::Policy(PolicyError::NotOffered { .. }) => Self::Rejected,
             ChainError::Policy(
-                PolicyError::ForeignConsumer { .. } | PolicyError::OutputKind { .. } | PolicyError::Abi(_),
+                PolicyError::ForeignConsumer { .. }
+                | PolicyError::OutputKind { .. }
+                | PolicyError::SharedRole { .. }
+                | PolicyError::LineChanged { .. }
+                | PolicyError::SaleTerms { .. }
+                | PolicyError::Abi(_),
             ) => Self::Input,
-            ChainError::State(StateError::NoLine { .. } | StateError::NotPublished { .. }) | ChainError::Key(_) => {
-                Self::Input
-            }
+            ChainError::State(
+                StateError::NoLine { .. }
+                | StateError::NotPublished { .. }
+                | StateError::NotForSale { .. }
+                | StateError::NoLineSale,
+            )
+            | ChainError::Key(_) => Self::Input,
             ChainError::Node(_)
             | ChainError::Policy(_)
             | ChainError::State(_)

@@ -231,6 +231,10 @@ contract EscrowLockTest is World {
         vm.prank(BASE_OWNER);
         models.retire(base);
         request.salt = 2;
+        _lock(request);
+        _advance(models.BASE_NOTICE());
+        request.salt = 3;
+        request.deadline = uint64(clock + 1 days);
         _refused(request, FEE, abi.encodeWithSelector(ModelRegistry.Retired.selector, base));
     }
 

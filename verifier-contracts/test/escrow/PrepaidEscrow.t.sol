@@ -13,24 +13,24 @@ import {Cheats, cheats} from "./Cheats.sol";
 import {HostileToken, MockVerifier, PlainToken, Puppet} from "./Mocks.sol";
 import {World} from "./World.sol";
 
-/// Deposits and requests paid out of them.
-contract PrepaidEscrowTest is World {
+/// What the tests of prepaid requests have in common. All of them in one contract would not fit into a transaction.
+abstract contract PrepaidWorld is World {
     function setUp() public {
         _world();
         _deployPrepaid();
     }
 
-    function _deposit(address for_, address token, uint96 amount) private {
+    function _deposit(address for_, address token, uint96 amount) internal {
         vm.prank(requester);
         prepaid.deposit{value: token == address(0) ? amount : 0}(requester, for_, token, amount);
     }
 
-    function _left(address for_, address token) private view returns (uint256 amount) {
+    function _left(address for_, address token) internal view returns (uint256 amount) {
         (amount,) = prepaid.deposits(requester, for_, token);
     }
 
     function _two(InferenceRequest memory a, InferenceRequest memory b)
-        private
+        internal
         pure
         returns (InferenceRequest[] memory requests)
     {
@@ -39,7 +39,7 @@ contract PrepaidEscrowTest is World {
     }
 
     function _prepaidSettlement(InferenceRequest[] memory requests, address payee)
-        private
+        internal
         view
         returns (Settlement memory settlement)
     {
@@ -58,7 +58,7 @@ contract PrepaidEscrowTest is World {
         }
     }
 
-    function _signatures(InferenceRequest[] memory requests) private view returns (bytes[] memory signatures) {
+    function _signatures(InferenceRequest[] memory requests) internal view returns (bytes[] memory signatures) {
         signatures = new bytes[](requests.length);
         for (uint256 i = 0; i < requests.length; ++i) {
             signatures[i] = _sign(REQUESTER_KEY, prepaid.requestId(requests[i]));
@@ -66,24 +66,24 @@ contract PrepaidEscrowTest is World {
     }
 
     function _provePrepaid(InferenceRequest[] memory requests, address payee)
-        private
+        internal
         returns (Settlement memory settlement)
     {
         settlement = _prepaidSettlement(requests, payee);
         mock.prove(circuitOf[classify], address(prepaid), settlement);
     }
 
-    function _draw(InferenceRequest[] memory requests, address payee) private {
+    function _draw(InferenceRequest[] memory requests, address payee) internal {
         Settlement memory settlement = _provePrepaid(requests, payee);
         prepaid.settle(classify, settlement, _terms(requests), _signatures(requests), 0);
     }
 
-    function _draw(InferenceRequest memory request, address payee) private {
+    function _draw(InferenceRequest memory request, address payee) internal {
         _draw(_one(request), payee);
     }
 
     /// The settlement reverts for want of anything to pay.
-    function _refused(InferenceRequest memory request, address payee) private {
+    function _refused(InferenceRequest memory request, address payee) internal {
         Settlement memory settlement = _provePrepaid(_one(request), payee);
         bytes[] memory signatures = _signatures(_one(request));
         vm.expectRevert(abi.encodeWithSelector(SettlementPayments.TooFewPayable.selector, 0, 0));
@@ -96,7 +96,7 @@ contract PrepaidEscrowTest is World {
         Settlement memory settlement,
         bytes[] memory signatures,
         Skip reason
-    ) private {
+    ) internal {
         uint256 owed = prepaid.balances(address(open), settlement.payee);
         cheats.recordLogs();
         prepaid.settle(classify, settlement, _terms(requests), signatures, 1);
@@ -106,7 +106,10 @@ contract PrepaidEscrowTest is World {
         assertEq(abi.decode(logs[0].data, (uint256)), uint256(reason), "why");
         assertTrue(prepaid.balances(address(open), settlement.payee) > owed, "the other is paid");
     }
+}
 
+/// Deposits, and requests paid out of them.
+contract PrepaidDepositTest is PrepaidWorld {
     // Payment
 
     function test_settle() public {
@@ -324,7 +327,10 @@ contract PrepaidEscrowTest is World {
         vm.expectRevert(abi.encodeWithSelector(EscrowAccounts.NothingToWithdraw.selector, open));
         prepaid.take(prover, address(open), requester);
     }
+}
 
+/// What a prepaid request is paid for, once.
+contract PrepaidEscrowTest is PrepaidWorld {
     // Once
 
     function test_replay() public {

@@ -957,7 +957,7 @@ fn lines_and_governance_are_shown_changed_and_handed_on() {
 /// On a real chain each part is a named account of its own; a day passes between the steps of a publication.
 #[test]
 fn deployments_on_a_real_chain_name_four_accounts() {
-    let node = start_node_of(77);
+    let node = format!("{} --confirmations 1", start_node_of(77));
     let [deployer, owner, guardian, treasury, holder] = ["e1", "e2", "e3", "e4", "e5"].map(account);
     let deploy = |arguments: &str, code: i32| {
         WORLD

@@ -48,6 +48,7 @@ impl Kind {
                 | PolicyError::SharedRole { .. }
                 | PolicyError::LineChanged { .. }
                 | PolicyError::SaleTerms { .. }
+                | PolicyError::NotWrapped { .. }
                 | PolicyError::Abi(_),
             ) => Self::Input,
             ChainError::State(

@@ -31,6 +31,9 @@ pub struct BalanceArgs {
     /// Keys of bases or adapters (.vk; .lorica files will do): also print what their lines' owners and contributors are owed
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub model: Vec<PathBuf>,
+    /// Ask what the escrow of prepaid requests owes, instead of the other
+    #[arg(long)]
+    pub prepaid: bool,
     /// The one token to ask about: open, native (the gas token), or a token's address. If absent: OPEN and the gas token
     #[arg(long, value_parser = parse_token)]
     pub token: Option<Token>,
@@ -54,6 +57,9 @@ pub struct WithdrawArgs {
     /// Key of a base or adapter (.vk; a .lorica file will do): withdraw the share of its line's owner instead
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// Withdraw what the escrow of prepaid requests owes, instead of the other
+    #[arg(long)]
+    pub prepaid: bool,
     /// Withdraw the contributors' share of that line instead of the owner's; only the contributors' pot may
     #[arg(long, requires = "model")]
     pub pot: bool,
@@ -101,12 +107,13 @@ pub fn balance(args: &BalanceArgs, out: &Output) -> Result<(), Error> {
         return Err(Error::Usage("whose: --of ADDRESS, an account's key, or --model FILE".into()));
     }
     let (market, mut chain) = args.market.connect(None)?;
+    let escrow = if args.prepaid { market.prepaid().0 } else { market.escrow() };
     let tokens = args.token.map_or_else(|| vec![market.open, NATIVE], |token| vec![token.address(&market)]);
     let (mut accounts, mut models) = (Vec::new(), Vec::new());
     for token in tokens {
         let name = token_name(token, &market);
         if let Some(of) = of {
-            let amounts = Amounts::of(&mut chain, market.escrow(), market.token(token), of)?;
+            let amounts = Amounts::of(&mut chain, escrow, market.token(token), of)?;
             out.line(format!(
                 "{of}: {} {name}, and {} to be withdrawn",
                 amount::show(amounts.wallet),
@@ -119,7 +126,7 @@ pub fn balance(args: &BalanceArgs, out: &Output) -> Result<(), Error> {
         }
         for path in &args.model {
             let line = line_of(&market, &mut chain, path)?;
-            let owed = LineAmounts::of(&mut chain, market.models(), market.escrow(), line, token)?;
+            let owed = LineAmounts::of(&mut chain, market.models(), escrow, line, token)?;
             let (own, pot) = (amount::show(owed.owed_to_owner), amount::show(owed.owed_to_contributors));
             out.line(format!(
                 "{} (line {line}): {own} {name} for its owner {}, {pot} for the contributors' pot {}",
@@ -147,15 +154,16 @@ pub fn withdraw(args: &WithdrawArgs, out: &Output) -> Result<(), Error> {
     let token = args.token.address(&market);
     let to = args.to.unwrap_or_else(|| chain.account());
     let line = args.model.as_deref().map(|path| line_of(&market, &mut chain, path)).transpose()?;
-    let before = Amounts::of(&mut chain, market.escrow(), market.token(token), to)?.wallet;
+    let escrow = if args.prepaid { market.prepaid().0 } else { market.escrow() };
+    let before = Amounts::of(&mut chain, escrow, market.token(token), to)?.wallet;
     let receipt = out.step("withdraw", || -> Result<_, ChainError> {
         match line {
-            None => market.escrow().withdraw(&mut chain, token, to),
-            Some(line) if args.pot => market.escrow().withdraw_pot_share(&mut chain, line, token, to),
-            Some(line) => market.escrow().withdraw_owner_share(&mut chain, line, token, to),
+            None => escrow.withdraw(&mut chain, token, to),
+            Some(line) if args.pot => escrow.withdraw_pot_share(&mut chain, line, token, to),
+            Some(line) => escrow.withdraw_owner_share(&mut chain, line, token, to),
         }
     })?;
-    let after = Amounts::of(&mut chain, market.escrow(), market.token(token), to)?.wallet;
+    let after = Amounts::of(&mut chain, escrow, market.token(token), to)?.wallet;
     let name = token_name(token, &market);
     out.line(format!("{to}: {} {name}, before {}; {} gas", amount::show(after), amount::show(before), receipt.gas));
     out.finish(

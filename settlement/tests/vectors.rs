@@ -2,6 +2,7 @@
 //!
 //! `cargo test --release -p lorica-settlement --test vectors -- --ignored`
 
+#[expect(dead_code, reason = "only its keys are wanted here")]
 #[path = "support/hostile.rs"]
 mod hostile;
 #[path = "support/mod.rs"]

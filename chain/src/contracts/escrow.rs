@@ -254,7 +254,7 @@ impl Escrow {
     ) -> Result<Settled, ChainError> {
         // A consumer may use all that its requester signed although it used less when the node estimated.
         let consumers = requests.iter().filter(|request| !request.consumer.is_zero());
-        let more: u64 = consumers.map(|request| callback_gas(request)).sum();
+        let more: u64 = consumers.map(callback_gas).sum();
         let receipt = chain.send_with_gas(Some(self.address()), data, U256::ZERO, more)?;
         Ok(Settled::read(receipt, self))
     }

@@ -164,7 +164,7 @@ impl Prover {
                 Kind::Nothing => {}
                 Kind::Arithmetic | Kind::Boolean => {
                     // Every other row of each kind goes on with e.
-                    let sign = if row / KINDS.len() % 2 == 0 { Fr::ONE } else { -Fr::ONE };
+                    let sign = if (row / KINDS.len()).is_multiple_of(2) { Fr::ONE } else { -Fr::ONE };
                     fixed[0] = if kind == Kind::Boolean { Fr::from(2) } else { Fr::ONE } * sign;
                     if kind == Kind::Boolean {
                         cells[..4].copy_from_slice(&[Fr::ONE, Fr::ZERO, Fr::ZERO, Fr::ONE]);

@@ -60,7 +60,8 @@ impl CheckContracts {
     /// Finds the contracts from a router and a circuit that it routes.
     ///
     /// # Errors
-    /// [`StateError::NoContract`] if nothing is there, [`StateError::NoRoute`] if the router has no such route,
+    /// [`StateError::NoContract`](crate::error::StateError::NoContract) if nothing is there,
+    /// [`StateError::NoRoute`](crate::error::StateError::NoRoute) if the router has no such route,
     /// [`PolicyError::OutputKind`] if the circuit's kind of output is withdrawn.
     pub fn find(chain: &mut impl Chain, router: Address, circuit: B256) -> Result<Self, ChainError> {
         let chain_id = chain.id();

@@ -9,7 +9,7 @@ use super::FileError;
 /// Reads a whole file of at most `max` bytes.
 ///
 /// # Errors
-/// [`FileError::Io`], [`FileFileError::TooLarge`].
+/// [`FileError::Io`], [`FileError::TooLarge`].
 pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, FileError> {
     let file = File::open(path).map_err(FileError::reading(path))?;
     let length = file.metadata().map_err(FileError::reading(path))?.len();

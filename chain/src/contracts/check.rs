@@ -74,7 +74,7 @@ impl CheckContracts {
             verifier.view(chain, "the verifier's halo2 verifier", &LoricaVerifier::halo2VerifierCall {})?;
         let found = Self { chain_id, halo2_verifier, registry, verifier: route.verifier, router };
         found.expect_deployed(chain)?;
-        found.router().expect_circuit_offered(chain, circuit)?;
+        found.router().expect_route_offered(chain, &route)?;
         Ok(found)
     }
 

@@ -10,6 +10,7 @@ use alloy_sol_types::{Eip712Domain, SolEvent, SolStruct, SolValue};
 use lorica_circuits::shape::OutputKind;
 use lorica_settlement::settlement::Settlement;
 
+use super::pins;
 use super::request::{RequestState, Settled, Status};
 use super::router::{Route, Router};
 use super::terms::line_number;
@@ -65,7 +66,7 @@ impl NamedRoute {
     /// The bit in a request's `routes`.
     #[must_use]
     pub fn mask(self) -> U256 {
-        U256::ONE << usize::from(self.ordinal)
+        pins::mask([self.ordinal])
     }
 }
 
@@ -231,7 +232,6 @@ impl Escrow {
             return Err(PolicyError::ForeignChain { expected, got }.into());
         }
         let circuit = B256::from(settlement.circuit);
-        self.router.expect_circuit_offered(chain, circuit)?;
         let now = chain.timestamp()?;
         let of_circuit = |named: &&NamedRoute| named.route.circuit == circuit;
         let named_by_all =
@@ -239,10 +239,12 @@ impl Escrow {
         let routes = self.routes(chain)?;
         let known = routes.iter().rev().filter(of_circuit);
         let best = known.clone().filter(named_by_all).find(|named| named.route.is_live(now));
-        match best.or(known.clone().find(named_by_all)).or(known.clone().next()) {
-            Some(named) => Ok(named.route.id),
-            None => Ok(self.router.serving_route(chain, circuit)?.id),
-        }
+        let route = match best.or(known.clone().find(named_by_all)).or(known.clone().next()) {
+            Some(named) => named.route,
+            None => self.router.serving_route(chain, circuit)?,
+        };
+        self.router.expect_route_offered(chain, &route)?;
+        Ok(route.id)
     }
 
     /// Sends a settlement with gas for the consumers.
@@ -439,7 +441,7 @@ pub fn callback_gas(request: &InferenceRequest) -> u64 {
 }
 
 /// What of a request a settlement does not say.
-fn terms(request: &InferenceRequest) -> InferenceEscrow::RequestTerms {
+pub(super) fn terms(request: &InferenceRequest) -> InferenceEscrow::RequestTerms {
     InferenceEscrow::RequestTerms {
         requester: request.requester,
         routes: request.routes,

@@ -8,7 +8,7 @@ use alloy_sol_types::SolValue;
 use lorica_settlement::settlement::Settlement;
 
 use super::Step;
-use super::escrow::Escrow;
+use super::escrow::{Escrow, terms};
 use super::request::Settled;
 use super::token::Token;
 use crate::abi;
@@ -143,30 +143,14 @@ impl Prepaid {
         let own = abi::settlement(settlement)?.abi_encode();
         let settlement = PrepaidEscrow::Settlement::abi_decode(&own)
             .map_err(|_| StateError::Unexpected { what: "a settlement's encoding" })?;
-        let terms = requests.iter().map(|(request, _)| PrepaidEscrow::RequestTerms {
-            requester: request.requester,
-            routes: request.routes,
-            maxFee: request.maxFee,
-            minFee: request.minFee,
-            rampStart: request.rampStart,
-            rampTime: request.rampTime,
-            token: request.token,
-            deadline: request.deadline,
-            prover: request.prover,
-            acceptTime: request.acceptTime,
-            stake: request.stake,
-            consumer: request.consumer,
-            consumerGas: request.consumerGas,
-            salt: request.salt,
-        });
+        // The same struct in the other escrow's ABI.
+        let terms =
+            requests.iter().map(|(request, _)| PrepaidEscrow::RequestTerms::abi_decode(&terms(request).abi_encode()));
+        let requests_ = terms.collect::<Result<_, _>>();
+        let requests_ = requests_.map_err(|_| StateError::Unexpected { what: "the encoding of a request's terms" })?;
         let signatures = requests.iter().map(|(_, signature)| signature.clone()).collect();
-        let call = PrepaidEscrow::settleCall {
-            route,
-            settlement,
-            requests: terms.collect(),
-            signatures,
-            least: U256::from(least),
-        };
+        let call =
+            PrepaidEscrow::settleCall { route, settlement, requests: requests_, signatures, least: U256::from(least) };
         Ok(abi::encode(&call))
     }
 

@@ -130,20 +130,10 @@ impl Router {
         self.0.view(chain, "the guardian", &VerifierRouter::guardianCall {})
     }
 
-    /// That a circuit is for a kind of output that is offered: contracts of an earlier version take withdrawn ones. Of a
-    /// circuit without a route there is nothing to see; the contracts refuse it.
+    /// That a route's circuit is for a kind of output that is offered: contracts of an earlier version take withdrawn ones.
     ///
     /// # Errors
     /// [`PolicyError::OutputKind`] says what is wrong with the circuit.
-    pub fn expect_circuit_offered(self, chain: &mut impl Chain, circuit: B256) -> Result<(), ChainError> {
-        let Some(route) = self.routes_of(chain, circuit)?.pop() else { return Ok(()) };
-        self.expect_route_offered(chain, &route)
-    }
-
-    /// [`expect_circuit_offered`](Self::expect_circuit_offered) of a route's circuit.
-    ///
-    /// # Errors
-    /// As there.
     pub fn expect_route_offered(self, chain: &mut impl Chain, route: &Route) -> Result<(), ChainError> {
         let code = chain.code(route.key)?;
         // The content follows the STOP.

@@ -6,11 +6,13 @@ use clap::{ArgGroup, Args};
 use lorica_chain::alloy_primitives::B256;
 use lorica_chain::chain::Chain;
 use lorica_chain::contracts::Step;
+use lorica_chain::contracts::check::CheckContracts;
 use lorica_chain::contracts::escrow::NamedRoute;
 use lorica_chain::contracts::market::Market;
 use lorica_chain::contracts::pins::Pin;
 use lorica_chain::contracts::router::Route;
 use lorica_chain::error::{ChainError, StateError};
+use lorica_chain::rpc::RpcChain;
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -36,18 +38,35 @@ pub struct PinArgs {
     pub route: B256,
 }
 
-/// Arguments of `chain pause`.
+/// The router on a chain, and an account that sends to it. The other contracts may be absent.
 #[derive(Args, Debug)]
-pub struct PauseArgs {
+pub struct RouterArgs {
     #[command(flatten)]
     /// How the node is reached.
     pub node: NodeArgs,
     #[command(flatten)]
-    /// The guardian's account.
+    /// The account.
     pub account: AccountArgs,
     /// File with the contracts' addresses, as `lorica chain deploy` writes it
     #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
     pub contracts: PathBuf,
+}
+
+impl RouterArgs {
+    fn connect(&self) -> Result<(CheckContracts, RpcChain), Error> {
+        let contracts = node::contracts(&self.contracts)?;
+        let mut chain = self.node.connect(Some(self.account.key()?), Some(contracts.chain_id))?;
+        contracts.expect_deployed(&mut chain)?;
+        Ok((contracts, chain))
+    }
+}
+
+/// Arguments of `chain pause`.
+#[derive(Args, Debug)]
+pub struct PauseArgs {
+    #[command(flatten)]
+    /// The guardian's account.
+    pub by: RouterArgs,
     /// Ids of the routes, as `lorica chain routes` prints them
     #[arg(long, value_name = "ID", num_args = 1.., required = true)]
     pub route: Vec<B256>,
@@ -60,14 +79,8 @@ pub struct PauseArgs {
 #[derive(Args, Debug)]
 pub struct ResumeArgs {
     #[command(flatten)]
-    /// How the node is reached.
-    pub node: NodeArgs,
-    #[command(flatten)]
     /// The account of the guardian or of the router's owner.
-    pub account: AccountArgs,
-    /// File with the contracts' addresses, as `lorica chain deploy` writes it
-    #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
-    pub contracts: PathBuf,
+    pub by: RouterArgs,
     /// Id of the route, as `lorica chain routes` prints it
     #[arg(long, value_name = "ID")]
     pub route: B256,
@@ -78,14 +91,8 @@ pub struct ResumeArgs {
 #[command(group = ArgGroup::new("which").required(true))]
 pub struct FreezeArgs {
     #[command(flatten)]
-    /// How the node is reached.
-    pub node: NodeArgs,
-    #[command(flatten)]
     /// The account of the router's owner.
-    pub account: AccountArgs,
-    /// File with the contracts' addresses, as `lorica chain deploy` writes it
-    #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
-    pub contracts: PathBuf,
+    pub by: RouterArgs,
     /// Id of the route, as `lorica chain routes` prints it
     #[arg(long, value_name = "ID", group = "which")]
     pub route: Option<B256>,
@@ -175,9 +182,7 @@ pub fn pin(args: &PinArgs, out: &Output) -> Result<(), Error> {
 /// # Errors
 /// [`Error`].
 pub fn pause(args: &PauseArgs, out: &Output) -> Result<(), Error> {
-    let contracts = node::contracts(&args.contracts)?;
-    let mut chain = args.node.connect(Some(args.account.key()?), Some(contracts.chain_id))?;
-    contracts.expect_deployed(&mut chain)?;
+    let (contracts, mut chain) = args.by.connect()?;
     let receipt = out.step("pause", || contracts.router().pause(&mut chain, &args.route, args.seconds))?;
     out.line(format!("{} routes are paused for {} seconds; {} gas", args.route.len(), args.seconds, receipt.gas));
     let routes: Vec<String> = args.route.iter().map(B256::to_string).collect();
@@ -191,9 +196,7 @@ pub fn pause(args: &PauseArgs, out: &Output) -> Result<(), Error> {
 /// # Errors
 /// [`Error`].
 pub fn resume(args: &ResumeArgs, out: &Output) -> Result<(), Error> {
-    let contracts = node::contracts(&args.contracts)?;
-    let mut chain = args.node.connect(Some(args.account.key()?), Some(contracts.chain_id))?;
-    contracts.expect_deployed(&mut chain)?;
+    let (contracts, mut chain) = args.by.connect()?;
     let receipt = out.step("resume", || contracts.router().resume(&mut chain, args.route))?;
     out.line(format!("the route {} is not paused any more; {} gas", args.route, receipt.gas));
     let content = json!({ "route": args.route.to_string(), "gas": receipt.gas, "transaction": receipt.hash });
@@ -206,9 +209,7 @@ pub fn resume(args: &ResumeArgs, out: &Output) -> Result<(), Error> {
 /// # Errors
 /// [`Error`].
 pub fn freeze(args: &FreezeArgs, out: &Output) -> Result<(), Error> {
-    let contracts = node::contracts(&args.contracts)?;
-    let mut chain = args.node.connect(Some(args.account.key()?), Some(contracts.chain_id))?;
-    contracts.expect_deployed(&mut chain)?;
+    let (contracts, mut chain) = args.by.connect()?;
     let routes: Vec<Route> = match (args.route, args.circuit) {
         (Some(id), _) => contracts.router().route(&mut chain, id)?.into_iter().collect(),
         (None, Some(circuit)) => contracts.router().routes_of(&mut chain, circuit)?,
@@ -219,7 +220,7 @@ pub fn freeze(args: &FreezeArgs, out: &Output) -> Result<(), Error> {
         let named = args.route.or(args.circuit).unwrap_or_default();
         return Err(Error::Usage(format!("the router has no route {named} that is not frozen already")));
     }
-    let market = node::market(&args.contracts).ok();
+    let market = node::market(&args.by.contracts).ok();
     let (mut gas, mut frozen, mut transaction) = (0, Vec::new(), None);
     for route in open {
         let receipt = out.step("freeze", || contracts.router().freeze(&mut chain, route.id))?;

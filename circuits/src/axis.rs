@@ -63,6 +63,17 @@ impl Axis {
     pub const WORD_ID: Self = Self::new(33, "word id");
     /// Row of the position embedding.
     pub const POSITION_ID: Self = Self::new(34, "position id");
+    /// Record of a datanet's index: the upper bits of its number, and [`Self::CONTRIBUTOR`]'s point for the others. No
+    /// relation reads both.
+    pub const RECORD: Self = Self::new(35, "record");
+    /// The upper bits of a record's number.
+    pub const RECORD_HIGH: Self = Self::new(36, "record high");
+    /// Contributor of a datanet, by slot.
+    pub const CONTRIBUTOR: Self = Self::new(37, "contributor");
+    /// Place in the list of the largest shares.
+    pub const PLACE: Self = Self::new(38, "place");
+    /// Word of published shares.
+    pub const SHARE_WORD: Self = Self::new(39, "share word");
 }
 
 impl core::fmt::Debug for Axis {

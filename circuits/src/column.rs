@@ -109,9 +109,49 @@ pub enum Lookup {
         /// The column of values.
         value: Option<Column>,
     },
+    /// A leaf of sums by group; the cell is in no range by it.
+    Group(GroupLeaf),
 }
 
+/// Leaves of sums by group, in the fraction tree of the lookups (docs/protocol/attribution.md). A group is a number below the
+/// size of the lowest axis of the columns of sums; sums of other requests are other groups. Each column has the request
+/// as its first low axis.
+///
+/// Summands and sums have the poles `X - (group + b·request + b²·6)`: for each group of each request the sum over its
+/// summands is the cell of [`Self::Sum`], whatever the cells are. Choices and counts have `X - (group + b·sum + b²·(16 +
+/// request))`: each choice names a group with its sum, and a count is how often its group is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupLeaf {
+    /// A summand: numerator `-cell`. The group is the cell of a registered column with the same axes but the request.
+    Summand {
+        /// The column of groups.
+        group: Column,
+    },
+    /// The sum of a group: numerator `cell`.
+    Sum,
+    /// A choice: numerator 1, the cell is the group.
+    Choice {
+        /// The column of the chosen group's sum, of the same shape.
+        sum: Column,
+    },
+    /// How often a group is chosen: numerator `-cell`.
+    Count {
+        /// The column of sums, of the same shape.
+        sum: Column,
+    },
+}
+
+/// The identifier of summands and sums in a leaf.
+pub const SUM_ID: u64 = 6;
+/// The identifier of choices and counts in a leaf, plus the request: up to 31.
+pub const CHOICE_ID: u64 = 16;
+
 impl Lookup {
+    /// Whether the column's cells are leaves.
+    #[must_use]
+    pub fn is_leaf(self) -> bool {
+        self != Self::None
+    }
     /// Unsigned 16 bits.
     pub const U16: Self = Self::Key { table: Table::RANGE16, signed: false, value: None };
     /// Signed 16 bits.
@@ -130,7 +170,7 @@ impl Lookup {
     #[must_use]
     pub fn bounds(self) -> Option<(i64, i64)> {
         match self {
-            Self::None => None,
+            Self::None | Self::Group(_) => None,
             Self::Key { table, .. } => Some((-self.offset(), (1i64 << table.bits()) - 1 - self.offset())),
         }
     }

@@ -14,6 +14,8 @@ pub enum Coefficient {
     Integer(i64),
     /// A scale of the base model.
     Scale(Scale),
+    /// A power of two: `2^n`, of any size below the field's.
+    Power(u32),
 }
 
 /// A scale of the base model: its place among the scales that are hashed to the scales word. A family names them.
@@ -67,6 +69,8 @@ pub enum LowWeight {
     WordOf,
     /// Index = position of the (request, token) at the points of those axes.
     PositionOf,
+    /// Index = label of the request at its axis' point, if the request attributes: else no index.
+    LabelOf,
 }
 
 /// A factor `Σ_entries coefficient·eq(axis point, index)`, for columns that lack the axis.
@@ -107,6 +111,8 @@ pub struct ConstantTerm {
     pub coefficient: Coefficient,
     /// Indicators of real indices, possibly scaled.
     pub factors: Vec<Factor>,
+    /// An axis whose index is a further factor, if there is one; all its indices are real.
+    pub ramp: Option<Axis>,
 }
 
 impl FormTerm {

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use crate::axis::Axis;
-use crate::column::{Column, ColumnSpec, Lookup, Table};
+use crate::column::{CHOICE_ID, Column, ColumnSpec, GroupLeaf, Lookup, SUM_ID};
 use crate::error::CircuitError;
 use crate::number::{narrow, wide};
 use crate::program::Program;
@@ -100,19 +100,77 @@ pub struct Tiles {
     pub count: usize,
 }
 
-/// A contiguous run of leaves of the lookup argument with one table and offset.
+/// A contiguous run of leaves of the lookup argument whose denominators have one public part,
+/// `offset + index + b·request + b²·(id + request)`; runs start at multiples of their index' and request's range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeafRun {
     /// First leaf.
     pub start: u64,
     /// One past the last leaf.
     pub end: u64,
-    /// The table.
-    pub table: Table,
-    /// Added to the cell to make the key; unused for entries.
+    /// What all leaves of the run have in common.
+    pub leaf: Leaf,
+}
+
+/// The public part of a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// The numerator before a cell is added or taken off: 1 for lookups and choices, 0 for what they are compared with.
+    pub numerator: u8,
+    /// The identifier: a table's, [`SUM_ID`] or [`CHOICE_ID`].
+    pub id: u64,
+    /// Added to the cell to make the key.
     pub offset: i64,
-    /// Whether the leaves are the table's own entries rather than lookups.
-    pub entries: bool,
+    /// Lowest bits of the leaf's number that are its key; none if the key is a cell.
+    pub index_bits: u32,
+    /// The request's bits in the leaf's number, if it is part of the denominator.
+    pub request: Option<LeafRequest>,
+}
+
+/// How the request enters a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeafRequest {
+    /// The lowest of its bits in the leaf's number.
+    pub at: u32,
+    /// Their number.
+    pub bits: u32,
+    /// The power of b that it is multiplied by: 1, or 2 beside the identifier.
+    pub power: u8,
+}
+
+impl Leaf {
+    /// The leaf of a column's cells, if they are leaves.
+    fn of(program: &Program, spec: &ColumnSpec) -> Option<Self> {
+        let plain = Self { numerator: 0, id: 0, offset: 0, index_bits: 0, request: None };
+        let axis = |at: usize| spec.lows.get(at).map_or(0, |&(_, bits)| bits);
+        let request = |at, power| Some(LeafRequest { at, bits: axis(0), power });
+        match spec.lookup {
+            Lookup::Key { table, .. } => {
+                Some(Self { numerator: 1, id: table.id(), offset: spec.lookup.offset(), ..plain })
+            }
+            Lookup::Group(GroupLeaf::Summand { .. }) => {
+                Some(Self { id: SUM_ID, request: request(spec.block_bits() - axis(0), 1), ..plain })
+            }
+            Lookup::Group(GroupLeaf::Sum) => {
+                Some(Self { id: SUM_ID, index_bits: axis(1), request: request(axis(1), 1), ..plain })
+            }
+            Lookup::Group(GroupLeaf::Count { .. }) => {
+                Some(Self { id: CHOICE_ID, index_bits: axis(1), request: request(axis(1), 2), ..plain })
+            }
+            Lookup::Group(GroupLeaf::Choice { .. }) => {
+                Some(Self { numerator: 1, id: CHOICE_ID, request: request(0, 2), ..plain })
+            }
+            Lookup::None => {
+                let table = program.tables.iter().find(|own| own.multiplicities == spec.column)?.table;
+                Some(Self { id: table.id(), index_bits: table.bits(), ..plain })
+            }
+        }
+    }
+
+    /// Whether leaves of two columns of this kind may be one run: keys of one table and offset.
+    fn joins(&self, other: &Self) -> bool {
+        self == other && self.index_bits == 0 && self.request.is_none()
+    }
 }
 
 /// The address space of one program and shape.
@@ -364,30 +422,30 @@ impl Layout {
     }
 }
 
-/// Places keys of lookups and multiplicities by falling block size, then by table; returns their number and the pieces
-/// that are no leaves.
+/// Places the columns that are leaves by falling block size, then by what their leaves have in common; returns the number
+/// of leaves and the pieces that are none.
 fn place_leaves<'s>(
     program: &Program,
     own: Vec<Piece<'s>>,
     placements: &mut Placements,
     leaf_runs: &mut Vec<LeafRun>,
 ) -> (u64, Vec<Piece<'s>>) {
-    let entries = |column: Column| program.tables.iter().find(|t| t.multiplicities == column).map(|t| t.table);
-    let (mut leaves, rest): (Vec<_>, Vec<_>) =
-        own.into_iter().partition(|p| p.spec.lookup != Lookup::None || entries(p.spec.column).is_some());
-    let order = |spec: &ColumnSpec| match spec.lookup {
-        Lookup::Key { table, signed, .. } => (false, table, signed),
-        Lookup::None => (true, entries(spec.column).unwrap_or(Table::RANGE16), false),
-    };
-    leaves.sort_by_key(|p| (core::cmp::Reverse(p.block_bits()), order(p.spec), p.spec.column));
+    let mut leaves = Vec::new();
+    let mut rest = Vec::new();
+    for piece in own {
+        match Leaf::of(program, piece.spec) {
+            Some(leaf) => leaves.push((piece, leaf)),
+            None => rest.push(piece),
+        }
+    }
+    let order = |leaf: &Leaf| (1 - leaf.numerator, leaf.id, leaf.offset != 0);
+    leaves.sort_by_key(|(p, leaf)| (core::cmp::Reverse(p.block_bits()), order(leaf), p.spec.column));
     let mut at = 0u64;
-    for piece in &leaves {
+    for (piece, leaf) in &leaves {
         let end = placements.put(piece, at);
-        let (entries, table, _) = order(piece.spec);
-        let offset = piece.spec.lookup.offset();
         match leaf_runs.last_mut() {
-            Some(run) if !entries && !run.entries && run.table == table && run.offset == offset => run.end = end,
-            _ => leaf_runs.push(LeafRun { start: at, end, table, offset, entries }),
+            Some(run) if run.leaf.joins(leaf) => run.end = end,
+            _ => leaf_runs.push(LeafRun { start: at, end, leaf: *leaf }),
         }
         at = end;
     }

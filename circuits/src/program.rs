@@ -4,9 +4,9 @@
 //! model it speaks.
 
 use crate::axis::{Axis, AxisSpec};
-use crate::column::{ColumnSpec, Lookup, TableSpec};
+use crate::column::{CHOICE_ID, ColumnSpec, GroupLeaf, Lookup, SUM_ID, TableSpec};
 use crate::error::CircuitError;
-use crate::region::{Region, RegionSpec};
+use crate::region::{Copies, Region, RegionSpec};
 use crate::relation::Relation;
 use crate::shape::Shape;
 
@@ -34,6 +34,8 @@ pub struct OutputSpec {
     pub scalars: usize,
     /// Whether the scalars are logits, and the lowest index of the largest is published as the label.
     pub labelled: bool,
+    /// Words of shares; with any, a statement says by a word which requests attribute.
+    pub shares: usize,
 }
 
 /// A program: axes, regions, columns, tables, scales, relations, outputs.
@@ -142,10 +144,11 @@ impl Program {
                     return fail(format!("column {column:?} has other bits than {axis:?}"));
                 }
             }
+            if spec.lookup.is_leaf() && spec.region != Region::WITNESS {
+                return fail(format!("column {column:?} is looked up but not in the witness"));
+            }
+            self.expect_groups(spec)?;
             if let Lookup::Key { table, value, .. } = spec.lookup {
-                if spec.region != Region::WITNESS {
-                    return fail(format!("column {column:?} is looked up but not in the witness"));
-                }
                 let Some(own) = self.tables.iter().find(|other| other.table == table) else {
                     return fail(format!(
                         "column {column:?} is looked up in a table that the program lacks: {table:?}"
@@ -163,7 +166,11 @@ impl Program {
             }
         }
         for (at, own) in self.tables.iter().enumerate() {
-            if own.table.id() == 0 || self.tables.iter().skip(at + 1).any(|other| other.table.id() == own.table.id()) {
+            let id = own.table.id();
+            if id == SUM_ID || id >= CHOICE_ID {
+                return fail(format!("the id of table {:?} is one of sums or choices", own.table));
+            }
+            if id == 0 || self.tables.iter().skip(at + 1).any(|other| other.table.id() == id) {
                 return fail(format!("the id of table {:?} is zero or another's", own.table));
             }
             let counts = self.column(own.multiplicities)?;
@@ -178,6 +185,57 @@ impl Program {
             }
         }
         self.expect_readable()
+    }
+
+    /// Checks the shapes that leaves of sums by group take for granted. Two columns of summands would share their poles.
+    fn expect_groups(&self, spec: &ColumnSpec) -> Result<(), CircuitError> {
+        let Lookup::Group(leaf) = spec.lookup else { return Ok(()) };
+        let fail = |what: &str| Err(CircuitError::Compile { what: format!("column {:?} {what}", spec.column) });
+        let like = |other: &ColumnSpec| {
+            core::mem::discriminant(&leaf)
+                == match other.lookup {
+                    Lookup::Group(other) => core::mem::discriminant(&other),
+                    _ => return false,
+                }
+        };
+        if self.columns.iter().filter(|other| like(other)).count() != 1 {
+            return fail("is not the only one of its leaves");
+        }
+        if spec.lows.first().map(|&(axis, _)| axis) != Some(Axis::REQUEST) {
+            return fail("has leaves of groups, and not the request as its first axis");
+        }
+        let same = |other: &ColumnSpec| {
+            (&other.digits, &other.lows, other.stacked) == (&spec.digits, &spec.lows, spec.stacked)
+        };
+        match leaf {
+            GroupLeaf::Summand { group } => {
+                let groups = self.column(group)?;
+                let axes = spec.lows.get(1..).unwrap_or(&[]);
+                let registered = self.regions.iter().any(|own| {
+                    own.region == groups.region && own.region != Region::WITNESS && own.copies == Copies::Once
+                });
+                if !registered || !groups.digits.is_empty() || !spec.digits.is_empty() || groups.lows != axes {
+                    return fail("has groups of another shape, or that are not registered once");
+                }
+            }
+            GroupLeaf::Sum if !spec.digits.is_empty() || spec.lows.len() != 2 => {
+                return fail("has other axes than request and group");
+            }
+            GroupLeaf::Count { sum } => {
+                let own = self.column(sum)?;
+                if !same(own) || own.lookup != Lookup::Group(GroupLeaf::Sum) {
+                    return fail("counts other groups than those of its sums");
+                }
+            }
+            // The request is the whole of a block, its choices lie side by side.
+            GroupLeaf::Choice { sum }
+                if !same(self.column(sum)?) || spec.lows.len() != 1 || spec.stacked != Some(0) =>
+            {
+                return fail("has sums of another shape, or other axes than stacked choices and the request");
+            }
+            GroupLeaf::Sum | GroupLeaf::Choice { .. } => {}
+        }
+        Ok(())
     }
 
     /// The spec of a column.

@@ -43,7 +43,7 @@ impl<'p> Columns<'p> {
             .iter()
             .map(|&axis| Ok(Factor { axis, entries: self.real(axis)? }))
             .collect::<Result<_, CircuitError>>()?;
-        Ok(ConstantTerm { coefficient: Coefficient::Integer(coefficient), factors })
+        Ok(ConstantTerm { coefficient: Coefficient::Integer(coefficient), factors, ramp: None })
     }
     /// A constant times one scale for each real index of an axis.
     ///
@@ -57,7 +57,18 @@ impl<'p> Columns<'p> {
     ) -> Result<ConstantTerm, CircuitError> {
         let entries = self.real(axis)?.into_iter().map(|(j, _)| (j, Coefficient::Scale(scale(j)))).collect();
         let factors = vec![Factor { axis, entries }];
-        Ok(ConstantTerm { coefficient: Coefficient::Integer(coefficient), factors })
+        Ok(ConstantTerm { coefficient: Coefficient::Integer(coefficient), factors, ramp: None })
+    }
+    /// A constant on some indices of an axis.
+    #[must_use]
+    pub fn on(coefficient: i64, axis: Axis, entries: Vec<(usize, Coefficient)>) -> ConstantTerm {
+        let factors = vec![Factor { axis, entries }];
+        ConstantTerm { coefficient: Coefficient::Integer(coefficient), factors, ramp: None }
+    }
+    /// An axis' index times a constant.
+    #[must_use]
+    pub fn ramp(coefficient: i64, axis: Axis) -> ConstantTerm {
+        ConstantTerm { coefficient: Coefficient::Integer(coefficient), factors: Vec::new(), ramp: Some(axis) }
     }
     /// The real indices of an axis, each with coefficient 1.
     ///

@@ -15,6 +15,7 @@ use crate::form::{Form, FormTerm, LowWeight, PACKED_BITS};
 use crate::program::Program;
 use crate::region::Copies;
 use crate::relation::{Product, PublicFactor, Relation};
+use crate::shape::LABEL_BITS;
 
 impl Program {
     /// Checks every relation.
@@ -86,7 +87,11 @@ impl Program {
                 }
                 LowWeight::WordOf if bits != self.text.id_bits() => return fail("gathers from another vocabulary"),
                 LowWeight::PositionOf if bits < tokens => return fail("gathers from fewer positions than tokens"),
-                LowWeight::WordOf | LowWeight::PositionOf | LowWeight::Ones | LowWeight::First => {}
+                LowWeight::LabelOf if !self.output.labelled || self.output.shares == 0 || bits != LABEL_BITS => {
+                    return fail("gathers labels that no request attributes by");
+                }
+                LowWeight::WordOf | LowWeight::PositionOf | LowWeight::LabelOf | LowWeight::Ones | LowWeight::First => {
+                }
             }
         }
         let requests = LowWeight::Axis(Axis::REQUEST);
@@ -121,7 +126,7 @@ impl Program {
                 match low {
                     LowWeight::Axis(axis) | LowWeight::Packed(axis) => axes.push(*axis),
                     LowWeight::Unmasked(axis) => axes.extend([*axis, Axis::REQUEST]),
-                    LowWeight::Masked => axes.push(Axis::REQUEST),
+                    LowWeight::Masked | LowWeight::LabelOf => axes.push(Axis::REQUEST),
                     LowWeight::WordOf | LowWeight::PositionOf => axes.extend([Axis::REQUEST, Axis::TOKEN]),
                     LowWeight::Ones | LowWeight::First => {}
                 }

@@ -22,6 +22,9 @@ impl Region {
     /// The witness of one batch.
     pub const WITNESS: Self = Self::new(3, "witness");
 
+    /// A datanet's index under one adapter: features, classes, slots, whitening; committed when the index is built.
+    pub const INDEX: Self = Self::new(4, "index");
+
     /// The name, as errors say it.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -43,9 +43,20 @@ pub struct Product {
 pub struct Public {
     /// The axes, most significant first.
     pub axes: Vec<Axis>,
-    /// Whether a scalar is a packed word of [`crate::form::PACKED_SUMS`] sums: then the last axis stands without its
-    /// lower [`crate::form::PACKED_BITS`] bits, and the offsets of the sums are taken off the words.
-    pub packed: bool,
+    /// Which scalars.
+    pub values: Published,
+}
+
+/// The scalars of a request that a relation may speak of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Outputs, one to an index.
+    Outputs,
+    /// Outputs, each a packed word of [`crate::form::PACKED_SUMS`] sums: the last axis stands without its lower
+    /// [`crate::form::PACKED_BITS`] bits, and the offsets of the sums are taken off the words.
+    PackedOutputs,
+    /// Words of shares.
+    Shares,
 }
 
 /// One relation.
@@ -72,13 +83,13 @@ impl Relation {
 }
 
 /// Most relations.
-pub const MAX_RELATIONS: usize = 32;
+pub const MAX_RELATIONS: usize = 64;
 /// Most claims that the reduction combines: forms and operands of the relations, and two on leaves.
-pub const MAX_CLAIMS: usize = 128;
+pub const MAX_CLAIMS: usize = 192;
 /// Most rounds of the relation sumcheck: bits of a product's variables.
 pub const MAX_RELATION_ROUNDS: u32 = 28;
 /// Most coordinates of the outer points.
-pub const MAX_OUTER_BITS: u32 = 64;
+pub const MAX_OUTER_BITS: u32 = 96;
 
 impl Layout {
     /// The bounds by which soundness.md states the errors.

@@ -9,6 +9,22 @@ pub const MIN_TOKENS: usize = 16;
 pub const MAX_TOKENS: usize = 256;
 /// Labels of a classification head; those that an adapter lacks never win.
 pub const LABELS: usize = 16;
+/// Bits of a label.
+pub const LABEL_BITS: u32 = LABELS.trailing_zeros();
+/// Classes of a datanet's index: the records that it has room for.
+pub const RECORDS: [usize; 3] = [1 << 11, 1 << 14, 1 << 16];
+/// Contributors of a datanet.
+pub const CONTRIBUTORS: usize = 1 << 10;
+/// Contributors whose share of an answer is published: those with the largest.
+pub const PLACES: usize = 32;
+/// Words of an answer's published shares.
+pub const SHARE_WORDS: usize = 4;
+/// Entries of contributor and share in one word.
+pub const SHARES_PER_WORD: usize = PLACES / SHARE_WORDS;
+/// Bits of an entry: 12 for the contributor, below, and 16 for the share.
+pub const SHARE_ENTRY_BITS: u32 = 28;
+/// Bits of a contributor in an entry.
+pub const SHARE_SLOT_BITS: u32 = 12;
 /// A logit is an integer times 2^-30.
 pub const LOGIT_EXPONENT: i32 = 30;
 /// Largest batch.
@@ -71,6 +87,9 @@ pub struct Shape {
     pub log_tile: u32,
     /// What is published.
     pub output: OutputKind,
+    /// Records of the datanet's index by which answers are attributed, one of [`RECORDS`]; zero for a batch that does not
+    /// attribute.
+    pub records: usize,
 }
 
 impl Shape {
@@ -90,6 +109,7 @@ impl Shape {
             tokens: longest.next_power_of_two().max(MIN_TOKENS),
             log_tile,
             output,
+            records: 0,
         };
         shape.validate()?;
         Ok(shape)
@@ -109,7 +129,30 @@ impl Shape {
         if !self.log_tile.is_multiple_of(2) || !(14..=22).contains(&self.log_tile) {
             return Err(CircuitError::Shape { what: "tau must be even, 14 to 22", got: narrow(self.log_tile.into()) });
         }
+        if self.records != 0 && !RECORDS.contains(&self.records) {
+            return Err(CircuitError::Shape { what: "records must be 2048, 16384 or 65536", got: self.records });
+        }
+        if self.records != 0 && self.output != OutputKind::Classify {
+            return Err(CircuitError::Shape {
+                what: "only classifications are attributed, not by records",
+                got: self.records,
+            });
+        }
         Ok(())
+    }
+    /// The shape whose answers are attributed by an index of `records`.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn attributing(self, records: usize) -> Result<Self, CircuitError> {
+        let shape = Self { records, ..self };
+        shape.validate()?;
+        Ok(shape)
+    }
+    /// log2 of the records of the index, if the batch attributes.
+    #[must_use]
+    pub fn record_bits(&self) -> Option<u32> {
+        (self.records != 0).then(|| self.records.trailing_zeros())
     }
     /// log2 of the padded requests.
     #[must_use]

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lorica_circuits::column::{Column, ColumnSpec, Lookup, TableSpec};
+use lorica_circuits::column::{Column, ColumnSpec, GroupLeaf, Lookup, TableSpec};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::families::encoder::columns;
 use lorica_circuits::families::encoder::{Activation, Architecture};
 use lorica_circuits::form::{Coefficient, FormTerm, LowWeight};
-use lorica_circuits::layout::{Layout, Placement};
+use lorica_circuits::layout::{Layout, Leaf, Placement};
 use lorica_circuits::region::Region;
 use lorica_circuits::relation::{Product, Relation};
 use lorica_circuits::shape::{OutputKind, Shape};
@@ -56,8 +56,11 @@ fn cases() -> Vec<(String, Layout, Vec<Relation>)> {
     for (name, architecture) in architectures() {
         for output in [OutputKind::Embed, OutputKind::Classify] {
             for (requests, tokens) in [(1, 16), (2, 128), (16, 16)] {
-                for log_tile in [14, 18, 20] {
-                    let shape = Shape { requests, tokens, log_tile, output };
+                for (log_tile, records) in [(14, 0), (18, 0), (20, 0), (14, 1 << 11), (20, 1 << 16)] {
+                    let shape = Shape { requests, tokens, log_tile, output, records };
+                    if records != 0 && output == OutputKind::Embed {
+                        continue;
+                    }
                     match architecture.layout(&shape) {
                         Ok(layout) => {
                             let relations = layout.relations().to_vec();
@@ -99,11 +102,12 @@ fn every_cell_has_a_place_of_its_own() {
         }
         spans.sort_unstable();
         assert!(spans.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{name}: columns overlap");
-        let regions = [Region::BASE, Region::TABLE, Region::ADAPTER, Region::WITNESS];
+        let regions = [Region::BASE, Region::TABLE, Region::ADAPTER, Region::INDEX, Region::WITNESS];
         let mut tiles: Vec<_> = regions
             .iter()
             .flat_map(|&r| (0..requests(r)).map(move |m| (r, m)))
             .map(|(r, m)| layout.tiles(r, m))
+            .filter(|tiles| tiles.count > 0)
             .collect();
         tiles.sort_unstable_by_key(|tiles| tiles.first);
         assert!(tiles.windows(2).all(|pair| pair[0].first + pair[0].count <= pair[1].first), "{name}: regions overlap");
@@ -125,16 +129,18 @@ fn every_lookup_has_a_leaf() {
         assert_eq!(runs.last().map(|run| run.end), Some(layout.leaves()), "{name}");
         let used = &layout.program.tables;
         for placement in layout.placements() {
-            let Lookup::Key { table, value, .. } = placement.spec.lookup else { continue };
             let column = placement.spec.column;
+            if let Lookup::Group(group) = placement.spec.lookup {
+                every_group_has_a_leaf(&name, &layout, placement, group);
+            }
+            let Lookup::Key { table, value, .. } = placement.spec.lookup else { continue };
             assert_eq!(placement.spec.region, Region::WITNESS, "{name}: {column:?}: leaves are witness cells");
             for group in &placement.groups {
                 let (start, end) = (group.offset, group.offset + placement.group_len(group));
                 let run = runs.iter().find(|run| run.start <= start && end <= run.end).expect("a run");
-                assert!(
-                    !run.entries && run.table == table && run.offset == placement.spec.lookup.offset(),
-                    "{name}: {column:?}"
-                );
+                let offset = placement.spec.lookup.offset();
+                let leaf = Leaf { numerator: 1, id: table.id(), offset, index_bits: 0, request: None };
+                assert_eq!(run.leaf, leaf, "{name}: {column:?}");
             }
             let own = used.iter().find(|own| own.table == table);
             let own = own.unwrap_or_else(|| panic!("{name}: {column:?} is looked up in a table that is not used"));
@@ -152,9 +158,36 @@ fn every_lookup_has_a_leaf() {
         }
         for &TableSpec { table, multiplicities, .. } in used {
             let start = layout.placement(multiplicities).expect("a placement").start(0);
-            let run = runs.iter().find(|run| run.entries && run.table == table).expect("a run");
+            let leaf = Leaf { numerator: 0, id: table.id(), offset: 0, index_bits: table.bits(), request: None };
+            let run = runs.iter().find(|run| run.leaf == leaf).expect("a run");
             assert_eq!((run.start, run.end), (start, start + (1 << table.bits())), "{name}");
             assert_eq!(run.start % (1 << table.bits()), 0, "{name}: {table:?}");
+        }
+    }
+}
+
+/// Key and request of a group's leaf are bits of its number: of each cell they are the group and request that it is of.
+fn every_group_has_a_leaf(name: &str, layout: &Layout, placement: &Placement, group: GroupLeaf) {
+    let (spec, requests) = (&placement.spec, layout.shape.requests);
+    let start = placement.start(0);
+    let runs: Vec<_> = layout.leaf_runs().iter().filter(|run| run.start <= start && start < run.end).collect();
+    assert_eq!((runs[0].start, runs[0].end), (start, start + spec.len() as u64), "{name}: {:?}", spec.column);
+    let leaf = runs[0].leaf;
+    let power = if matches!(group, GroupLeaf::Summand { .. } | GroupLeaf::Sum) { 1 } else { 2 };
+    let chooses = matches!(group, GroupLeaf::Choice { .. });
+    assert_eq!((leaf.numerator, leaf.id), (u8::from(chooses), [6, 16][power - 1]), "{name}: {:?}", spec.column);
+    let request = leaf.request.expect("a request");
+    assert_eq!(usize::from(request.power), power);
+    for cell in [0, 1, spec.len() / 2 - 1, spec.len() / 2, spec.len() - 1] {
+        let number = (layout.address(spec.column, 0, cell).expect("an address")
+            - layout.region_start(Region::WITNESS, 0)) as usize;
+        let own = spec.len() / requests;
+        let (of, index) = if chooses { (cell % requests, 0) } else { (cell / own, cell % own) };
+        assert_eq!((number >> request.at) % (1 << request.bits), of, "{name}: {:?}", spec.column);
+        if matches!(group, GroupLeaf::Sum | GroupLeaf::Count { .. }) {
+            assert_eq!(number % (1 << leaf.index_bits), index, "{name}: {:?}", spec.column);
+        } else {
+            assert_eq!(leaf.index_bits, 0, "{name}: {:?}", spec.column);
         }
     }
 }
@@ -163,7 +196,7 @@ fn every_lookup_has_a_leaf() {
 /// and a program with one that is not has no layout.
 #[test]
 fn relations_that_are_not_multilinear_are_refused() {
-    let shape = Shape { requests: 2, tokens: 16, log_tile: 18, output: OutputKind::Classify };
+    let shape = Shape { requests: 2, tokens: 16, log_tile: 18, output: OutputKind::Classify, records: 1 << 11 };
     let honest = architecture(384, 6, 12, 1536, 16, 30_522).program(&shape).expect("a program");
     for (r, relation) in honest.relations.iter().enumerate() {
         for (p, product) in relation.products.iter().enumerate() {
@@ -232,7 +265,8 @@ fn every_block_is_read() {
                 .program
                 .tables
                 .iter()
-                .any(|table| table.multiplicities == column || table.values == Some(column));
+                .any(|table| table.multiplicities == column || table.values == Some(column))
+                || column == columns::INDEX_SLOT;
             // Registered columns of the other kind of output, and of tables that it does not use.
             let other_kind = (layout.shape.output == OutputKind::Embed)
                 && matches!(
@@ -259,7 +293,7 @@ fn every_block_is_read() {
 #[test]
 fn layouts_have_bounds() {
     let refused = |of: Architecture, requests, tokens, log_tile| {
-        let shape = Shape { requests, tokens, log_tile, output: OutputKind::Embed };
+        let shape = Shape { requests, tokens, log_tile, output: OutputKind::Embed, records: 0 };
         let error = of.layout(&shape).unwrap_err();
         match error {
             CircuitError::Bound { what, most, got } => {
@@ -273,7 +307,7 @@ fn layouts_have_bounds() {
     assert_eq!(refused(largest(), 1, 16, 14), "tiles of a registered region");
     assert_eq!(refused(architecture(1024, 16, 16, 4096, 16, 30_522), 4, 128, 14), "tiles of a witness and its mask");
     let offered = |architecture: &Architecture, requests, tokens, log_tile| {
-        let shape = Shape { requests, tokens, log_tile, output: OutputKind::Classify };
+        let shape = Shape { requests, tokens, log_tile, output: OutputKind::Classify, records: 0 };
         architecture.layout(&shape).map(drop)
     };
     assert_eq!(offered(&architectures()[2].1, 16, 128, 20), Ok(()));

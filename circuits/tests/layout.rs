@@ -36,7 +36,7 @@ fn shapes() -> Vec<Shape> {
         for tokens in [16, 128] {
             for log_tile in [14, 18, 20, 22] {
                 for output in [OutputKind::Embed, OutputKind::Classify] {
-                    all.push(Shape { requests, tokens, log_tile, output });
+                    all.push(Shape { requests, tokens, log_tile, output, records: 0 });
                 }
             }
         }
@@ -128,7 +128,7 @@ fn registered_regions_do_not_depend_on_the_batch() {
 /// MiniLM's base occupies 23 tiles at τ = 20: as many points stand in its registered record.
 #[test]
 fn minilm_has_as_many_tiles_as_the_registry_stores() {
-    let shape = Shape { requests: 1, tokens: 32, log_tile: 20, output: OutputKind::Classify };
+    let shape = Shape { requests: 1, tokens: 32, log_tile: 20, output: OutputKind::Classify, records: 0 };
     let layout = minilm().layout(&shape).expect("a layout");
     assert_eq!(layout.occupied(Region::BASE).iter().filter(|&&o| o).count(), 23);
     assert_eq!(layout.tiles(Region::ADAPTER, 0).count, 1);
@@ -138,7 +138,7 @@ fn minilm_has_as_many_tiles_as_the_registry_stores() {
 /// The digit maps of the residual stream against dense matrices: layer l reads slot l, norm j writes slot j.
 #[test]
 fn slots_follow_layers_and_norms() {
-    let shape = Shape { requests: 1, tokens: 16, log_tile: 18, output: OutputKind::Classify };
+    let shape = Shape { requests: 1, tokens: 16, log_tile: 18, output: OutputKind::Classify, records: 0 };
     let layout = minilm().layout(&shape).expect("a layout");
     let all = layout.relations().to_vec();
     let maps = |name: &str, column: Column, axis: Axis| -> Vec<Vec<(usize, usize)>> {
@@ -213,7 +213,7 @@ fn impossible_architectures_and_shapes_are_refused() {
     for (requests, tokens, log_tile) in
         [(3, 16, 18), (32, 16, 18), (1, 8, 18), (1, 512, 18), (1, 256, 18), (1, 16, 19), (1, 16, 24)]
     {
-        let shape = Shape { requests, tokens, log_tile, output: OutputKind::Embed };
+        let shape = Shape { requests, tokens, log_tile, output: OutputKind::Embed, records: 0 };
         assert!(ok.layout(&shape).is_err(), "{shape:?}");
     }
     assert!(Shape::fitting(17, 16, 18, OutputKind::Embed).is_err());
@@ -224,7 +224,7 @@ fn impossible_architectures_and_shapes_are_refused() {
 /// Blocks of a stacked digit lie together, each at the address that its group, the other digits and its own index say.
 #[test]
 fn stacked_blocks_lie_in_groups() {
-    let shape = Shape { requests: 2, tokens: 16, log_tile: 18, output: OutputKind::Classify };
+    let shape = Shape { requests: 2, tokens: 16, log_tile: 18, output: OutputKind::Classify, records: 0 };
     let architecture = Architecture { layers: 11, ..minilm() };
     let layout = architecture.layout(&shape).expect("a layout");
     // 11 layers are 8 + 2 + 1.

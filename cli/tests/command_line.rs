@@ -609,7 +609,7 @@ fn settlement_keys_that_lie_are_not_registered() {
 
     // The classification's key as one of embeddings.
     let Shape { requests, tokens, log_tile, .. } = key.circuit_shape().shape;
-    let shape = Shape { requests, tokens, log_tile, output: OutputKind::Embed };
+    let shape = Shape { requests, tokens, log_tile, output: OutputKind::Embed, records: 0 };
     let of = CircuitShape { shape, ..key.circuit_shape().clone() };
     let relabelled = VerifyingKey::new(of, *key.tau_g2(), key.circuit().clone()).unwrap();
     WORLD.write("relabelled.vk", relabelled.encode());

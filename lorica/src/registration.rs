@@ -54,7 +54,7 @@ impl RegistrationError {
 
 /// The layout of base, tables and adapters, which does not depend on the batch.
 pub(crate) fn layout(architecture: &Architecture, log_tile: u32) -> Result<Layout, CircuitError> {
-    let shape = Shape { requests: 1, tokens: 16, log_tile, output: OutputKind::Classify };
+    let shape = Shape { requests: 1, tokens: 16, log_tile, output: OutputKind::Classify, records: 0 };
     architecture.layout(&shape)
 }
 

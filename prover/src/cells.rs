@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use lorica_cells::{Columns, Slice};
+use lorica_circuits::bn254::Fr;
 use lorica_circuits::column::Column;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::families::encoder::{Architecture, table_values};
@@ -170,6 +171,8 @@ pub struct Cells {
     pub registered: BTreeMap<Region, Vec<Option<Arc<Placed>>>>,
     /// The witness.
     pub witness: Placed,
+    /// Blinding coefficients of registered regions whose tiles have one, beyond their cells.
+    pub blinding: BTreeMap<Region, Vec<Fr>>,
 }
 
 impl Cells {

@@ -10,7 +10,7 @@ use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::{Coefficient, Form, FormTerm, LowWeight};
 use lorica_circuits::layout::Layout;
 use lorica_verifier::protocol::arithmetic::Native;
-use lorica_verifier::protocol::multilinear::{eq_table, integer, packed_table};
+use lorica_verifier::protocol::multilinear::{eq_table, integer, packed_table, power_of_two};
 use lorica_verifier::protocol::weight::Points;
 
 use crate::cells::Cells;
@@ -24,6 +24,8 @@ pub struct Text {
     pub length: usize,
     /// T ids; padding repeats the first.
     pub ids: Vec<u32>,
+    /// The label, of a request that attributes.
+    pub attributed: Option<usize>,
 }
 
 impl Text {
@@ -32,6 +34,12 @@ impl Text {
     pub fn position(&self, t: usize) -> usize {
         if t < self.length { t } else { 0 }
     }
+}
+
+/// How a term gathers rows, if it does.
+pub(crate) fn gathers(term: &FormTerm) -> Option<LowWeight> {
+    let gathered = |low: &&LowWeight| matches!(low, LowWeight::WordOf | LowWeight::PositionOf | LowWeight::LabelOf);
+    term.lows.iter().find(gathered).copied()
 }
 
 /// What forms are read from.
@@ -97,6 +105,7 @@ impl Reader<'_> {
     pub(crate) fn coefficient(&self, c: Coefficient) -> Result<Fr, CircuitError> {
         match c {
             Coefficient::Integer(value) => Ok(integer(value)),
+            Coefficient::Power(bits) => Ok(power_of_two(bits)),
             Coefficient::Scale(scale) => self
                 .scales
                 .get(scale.0)
@@ -188,7 +197,7 @@ impl Reader<'_> {
         };
 
         // Low axes; a gathered table becomes rows of (request, token).
-        let gather = term.lows.iter().find(|l| matches!(l, LowWeight::WordOf | LowWeight::PositionOf)).copied();
+        let gather = gathers(term);
         let mut pieces = Vec::new();
         let mut request_at: Option<(usize, usize)> = None;
         let mut masked_at: Option<(usize, usize, bool)> = None;
@@ -197,6 +206,10 @@ impl Reader<'_> {
                 LowWeight::WordOf | LowWeight::PositionOf => {
                     present |= variables.mask(Axis::REQUEST) | variables.mask(Axis::TOKEN);
                     vec![self.piece(Axis::REQUEST, variables, outer)?, self.piece(Axis::TOKEN, variables, outer)?]
+                }
+                LowWeight::LabelOf => {
+                    present |= variables.mask(Axis::REQUEST);
+                    vec![self.piece(Axis::REQUEST, variables, outer)?]
                 }
                 LowWeight::Axis(a) => {
                     present |= variables.mask(*a);
@@ -383,27 +396,29 @@ impl Reader<'_> {
         }
     }
 
-    /// Row of an embedding table for (request, token).
-    pub(crate) fn gathered_row(&self, weight: LowWeight, m: usize, t: usize) -> usize {
+    /// Row of a gathered column for (request, token), or request; none for a request that does not attribute.
+    pub(crate) fn gathered_row(&self, weight: LowWeight, m: usize, t: usize) -> Option<usize> {
         match weight {
-            LowWeight::WordOf => self.texts[m].ids[t] as usize,
-            _ => self.texts[m].position(t),
+            LowWeight::WordOf => Some(self.texts[m].ids[t] as usize),
+            LowWeight::LabelOf => self.texts[m].attributed,
+            _ => Some(self.texts[m].position(t)),
         }
     }
 
-    /// The rows of an embedding table that the texts use, as a column with low axes (request, token, channel).
+    /// The rows of a column that the requests use, as a column with low axes (request, token, channel), or (request, row).
     fn gather(&self, column: Column, weight: LowWeight) -> Result<lorica_cells::Cells, CircuitError> {
         let spec = &self.layout.placement(column)?.spec;
         let cells = self.cells.column(self.layout, column, 0)?;
         let shape = &self.layout.shape;
         // The rows' own cells are those of the last axis.
         let row = 1usize << spec.lows.last().map_or(0, |&(_, bits)| bits);
-        let mut starts = Vec::with_capacity(spec.blocks() * shape.requests * shape.tokens);
+        let tokens = if weight == LowWeight::LabelOf { 1 } else { shape.tokens };
+        let mut starts = Vec::with_capacity(spec.blocks() * shape.requests * tokens);
         for block in 0..spec.blocks() {
             let start = block << spec.block_bits();
             for m in 0..shape.requests {
-                for t in 0..shape.tokens {
-                    starts.push(start + self.gathered_row(weight, m, t) * row);
+                for t in 0..tokens {
+                    starts.push(self.gathered_row(weight, m, t).map(|at| start + at * row));
                 }
             }
         }
@@ -422,10 +437,10 @@ fn add_weighted<T: Cell>(sums: &mut [Wide], cells: &[T], weights: &[Limbs], own:
 }
 
 /// Rows of cells, one after the other; zeros where there are none.
-fn take_rows<T: Cell>(cells: &[T], starts: &[usize], length: usize) -> Vec<T> {
+fn take_rows<T: Cell>(cells: &[T], starts: &[Option<usize>], length: usize) -> Vec<T> {
     let mut rows = Vec::with_capacity(starts.len() * length);
-    for &start in starts {
-        match cells.get(start..start + length) {
+    for start in starts {
+        match start.and_then(|start| cells.get(start..start + length)) {
             Some(own) => rows.extend_from_slice(own),
             None => rows.extend(std::iter::repeat_n(T::default(), length)),
         }

@@ -1,5 +1,6 @@
 //! The prover of a batch of inferences: the stages in the order of the transcript.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -112,6 +113,44 @@ pub fn commit_region(srs: &Srs, layout: &Layout, region: Region, cells: &Placed)
     commit_tiles(srs, &tiles)
 }
 
+/// Commits to the tiles of a blinded region, each with a coefficient beyond its cells: who knows another
+/// region learns nothing from the difference of two commitments.
+///
+/// # Errors
+/// If the SRS is too small.
+pub fn commit_blinded(
+    srs: &Srs,
+    log_tile: u32,
+    region: &Blinded,
+    watch: &dyn Watch,
+) -> Result<Vec<G1Affine>, ProveError> {
+    let size = 1usize << log_tile;
+    let beyond: Vec<[(usize, Fr); 1]> = region.blinding.iter().map(|own| [(size, *own)]).collect();
+    let tiles = beyond.iter().enumerate().map(|(index, own)| tile(&region.cells, index, size, own));
+    Ok(commit_watched(srs, &tiles.collect::<Vec<_>>(), watch)?)
+}
+
+/// A region whose tiles are blinded: a datanet's index.
+#[derive(Clone, Debug)]
+pub struct Blinded {
+    /// Its cells.
+    pub cells: Arc<Placed>,
+    /// A coefficient for each tile.
+    pub blinding: Vec<Fr>,
+}
+
+impl Blinded {
+    /// Fresh coefficients for the tiles of a region.
+    ///
+    /// # Errors
+    /// [`ProveError::Randomness`].
+    pub fn new(layout: &Layout, region: Region, cells: Arc<Placed>) -> Result<Self, ProveError> {
+        let count = layout.tiles(region, 0).count;
+        let blinding = (0..count).map(|_| random_scalar()).collect::<Result<_, _>>()?;
+        Ok(Self { cells, blinding })
+    }
+}
+
 /// Everything that a batch proves about, besides its statement.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -121,6 +160,8 @@ pub struct Batch {
     pub tables: Arc<Placed>,
     /// Each stated request's adapter; `None` is the null adapter.
     pub adapters: Vec<Option<Arc<Placed>>>,
+    /// The index of a batch that attributes.
+    pub index: Option<Arc<Blinded>>,
     /// Witness columns.
     pub columns: Columns,
 }
@@ -249,7 +290,7 @@ pub fn prove_program(
     let publics = publics(&weights, &inputs, &outer)?;
     let own = prove_relations(&mut transcript, &reader, &publics, &outer, shape.rounds, watch)?;
     stage.begin("reduction")?;
-    let (multiplicities, values) = leaf_terms(layout, &Fr::ONE, &leaf.b);
+    let (multiplicities, values) = leaf_terms(a, layout, &leaf.b);
     let mut claims: Vec<OpenClaim<'_>> =
         own.claims.iter().map(|(form, points, _)| OpenClaim::Form(form, points.clone())).collect();
     claims.push(OpenClaim::Leaves(multiplicities));
@@ -263,11 +304,15 @@ pub fn prove_program(
     let (low, high) = reduced.point.split_at(log_tile as usize);
     let mut combined = combine_tiles(&reader, high, &mask);
     let eq = crate::lookup::eq_low_first(high);
-    let first_witness = layout.tiles(Region::WITNESS, 0).first;
     let value = crate::mercury::evaluate_multilinear(&combined, low);
     let mut extra = Fr::ZERO;
-    for (index, blinding) in blinding.iter().enumerate() {
-        extra += eq[first_witness + index] * blinding[0].1;
+    let mut blind = |region, blinding: &[Fr]| {
+        let tiles = &eq[layout.tiles(region, 0).first..];
+        extra += tiles.iter().zip(blinding).map(|(weight, own)| *weight * own).sum::<Fr>();
+    };
+    blind(Region::WITNESS, &blinding.iter().map(|own| own[0].1).collect::<Vec<_>>());
+    for (region, blinding) in &cells.blinding {
+        blind(*region, blinding);
     }
     combined.push(extra);
     stage.begin("opening")?;
@@ -293,9 +338,17 @@ fn cells(layout: &Layout, batch: &Batch) -> Result<Cells, CircuitError> {
     adapters.resize(layout.shape.requests, first);
     let witness = Placed::new(layout, Region::WITNESS, &batch.columns)?;
     let once = |placed: &Arc<Placed>| vec![Some(placed.clone())];
-    let registered =
-        [(Region::BASE, once(&batch.base)), (Region::TABLE, once(&batch.tables)), (Region::ADAPTER, adapters)];
-    Ok(Cells { registered: registered.into(), witness })
+    let mut registered = BTreeMap::from([
+        (Region::BASE, once(&batch.base)),
+        (Region::TABLE, once(&batch.tables)),
+        (Region::ADAPTER, adapters),
+    ]);
+    let mut blinding = BTreeMap::new();
+    if let Some(index) = &batch.index {
+        registered.insert(Region::INDEX, once(&index.cells));
+        blinding.insert(Region::INDEX, index.blinding.clone());
+    }
+    Ok(Cells { registered, witness, blinding })
 }
 
 /// The public side of each relation at the outer points.
@@ -325,7 +378,9 @@ fn texts(layout: &Layout, statement: &Statement) -> Vec<Text> {
             let first = request.ids.first().copied().unwrap_or(0);
             let mut ids = request.ids.clone();
             ids.resize(tokens, first);
-            Text { length: request.ids.len(), ids }
+            let attributes = statement.attribution.as_ref().is_some_and(|own| own.adapter == request.adapter);
+            let attributed = attributes.then_some(request.output.label().into());
+            Text { length: request.ids.len(), ids, attributed }
         })
         .collect();
     if let Some(first) = texts.first().cloned() {

@@ -25,7 +25,7 @@ use lorica_verifier::protocol::weight::{LeafTerm, Points};
 
 use crate::lanes::SMALL_TERMS;
 use crate::lookup::eq_low_first;
-use crate::operand::Reader;
+use crate::operand::{Reader, gathers};
 use crate::prove::ProveError;
 use crate::wide::rows::{ROW, sum_rows, sums_within};
 
@@ -151,7 +151,8 @@ fn leaf_atoms(
         let bits = own.spec.block_bits() as usize;
         let high = eq_low_first(&point[bits..]);
         let start = layout.region_start(own.spec.region, 0);
-        let block = |i: usize| (start + own.start(i), high[(keys.start(i) >> bits) as usize]);
+        let part = (term.part * own.spec.len()) as u64;
+        let block = |i: usize| (start + own.start(i), high[((keys.start(i) + part) >> bits) as usize]);
         let blocks: Vec<(u64, Fr)> = (0..own.spec.blocks()).map(block).collect();
         let tensor = Tensor(point[..bits].iter().rev().map(|c| vec![Fr::ONE - c, *c]).collect());
         push_blocks(atoms, combine * term.coefficient, &blocks, bits, tensor);
@@ -201,20 +202,22 @@ fn form_atoms(
         blocks.extend(partial.iter().map(|&(index, w)| (start + placement.start(index), w * request)));
     }
 
-    // Gathered rows: blocks of the last axis, one for each (request, token).
-    if let Some(gather) = term.lows.iter().find(|l| matches!(l, LowWeight::WordOf | LowWeight::PositionOf)) {
+    // Gathered rows: blocks of the last axis, one for each (request, token), or request.
+    if let Some(gather) = gathers(term) {
         let row_bits = spec.lows.last().map_or(0, |&(_, bits)| bits as usize);
         let channels = match term.lows.last() {
             Some(LowWeight::Axis(axis)) => table(*axis)?,
             _ => vec![Fr::ONE; 1 << row_bits],
         };
-        let (requests, tokens) = (table(Axis::REQUEST)?, table(Axis::TOKEN)?);
+        let requests = table(Axis::REQUEST)?;
+        let tokens = if gather == LowWeight::LabelOf { vec![Fr::ONE] } else { table(Axis::TOKEN)? };
         let mut rows = Vec::new();
         for (address, weight) in &blocks {
             for (m, r) in requests.iter().enumerate() {
                 for (t, token) in tokens.iter().enumerate() {
-                    let row = reader.gathered_row(*gather, m, t) as u64;
-                    rows.push((address + (row << row_bits), *weight * r * token));
+                    if let Some(row) = reader.gathered_row(gather, m, t) {
+                        rows.push((address + ((row as u64) << row_bits), *weight * r * token));
+                    }
                 }
             }
         }

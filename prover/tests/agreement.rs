@@ -110,7 +110,7 @@ impl Registered {
         let texts: Vec<_> = calibration.lines().map(|line| tokenizer.encode(line).expect("a short text")).collect();
         let base = Arc::new(calibrate(&encoder, &texts, 16).expect("an integer model"));
         let srs = Srs::dev(LOG_TILE).expect("an SRS");
-        let shape = Shape { requests: 1, tokens: 32, log_tile: LOG_TILE, output: OutputKind::Classify };
+        let shape = Shape { requests: 1, tokens: 32, log_tile: LOG_TILE, output: OutputKind::Classify, records: 0 };
         let layout = base.architecture.layout(&shape).expect("a layout");
         let base_cells = Arc::new(Placed::new(&layout, Region::BASE, &base.columns).expect("base columns"));
         let table_cells = Arc::new(tables(&layout, &base.architecture).expect("tables"));

@@ -28,7 +28,7 @@ const MODELS: [Sizes; 4] = [
 fn run(world: &World, output: OutputKind, tokens: usize, requests: &[(usize, Option<usize>)]) -> Run {
     let texts: Vec<_> =
         (70..).zip(requests).map(|(seed, &(length, adapter))| (world.synthetic.ids(seed, length), adapter)).collect();
-    let shape = Shape { requests: texts.len().next_power_of_two(), tokens, log_tile: LOG_TILE, output };
+    let shape = Shape { requests: texts.len().next_power_of_two(), tokens, log_tile: LOG_TILE, output, records: 0 };
     world.run_shape(shape, &texts)
 }
 

@@ -532,7 +532,7 @@ fn answers_depend_on_neither_class_nor_batch() {
     let text = |seed, n| world.synthetic.ids(seed, n);
     for kind in [Embed, Classify] {
         let own = (text(1, 9), Some(0));
-        let shape = |requests, tokens| Shape { requests, tokens, log_tile: LOG_TILE, output: kind };
+        let shape = |requests, tokens| Shape { requests, tokens, log_tile: LOG_TILE, output: kind, records: 0 };
         let batches = [
             (shape(1, 16), vec![own.clone()]),
             (shape(1, 32), vec![own.clone()]),

@@ -51,7 +51,7 @@ fn real_texts_are_proven() {
     let srs = Srs::dev(LOG_TILE).expect("an SRS");
     println!("SRS {:?}", clock.elapsed());
 
-    let shape = |requests, tokens, output| Shape { requests, tokens, log_tile: LOG_TILE, output };
+    let shape = |requests, tokens, output| Shape { requests, tokens, log_tile: LOG_TILE, output, records: 0 };
     let layout = base.architecture.layout(&shape(1, 32, OutputKind::Classify)).expect("a layout");
     let clock = Instant::now();
     let base_cells = Arc::new(Placed::new(&layout, Region::BASE, &base.columns).expect("base columns"));

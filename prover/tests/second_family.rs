@@ -96,7 +96,7 @@ fn program(shape: &Shape) -> Result<Program, CircuitError> {
         tables: vec![TableSpec { table: Table::RANGE16, values: None, multiplicities: COUNTS }],
         scales: 0,
         text: TextSpec { vocabulary: 2, limit: 128 },
-        output: OutputSpec { scalars: 0, labelled: false },
+        output: OutputSpec { scalars: 0, labelled: false, shares: 0 },
         relations: vec![relation],
     })
 }
@@ -117,7 +117,7 @@ fn placed(layout: &Layout, region: Region, columns: &BTreeMap<Column, Vec<i64>>)
 impl World {
     /// Weights, offsets and a witness; `edit` changes columns after the witness is computed.
     fn new(requests: usize, edit: impl FnOnce(&mut BTreeMap<Column, Vec<i64>>)) -> Self {
-        let shape = Shape { requests, tokens: TOKENS, log_tile: LOG_TILE, output: OutputKind::Embed };
+        let shape = Shape { requests, tokens: TOKENS, log_tile: LOG_TILE, output: OutputKind::Embed, records: 0 };
         let layout = Layout::of(program(&shape).expect("a program"), &shape).expect("a layout");
         let mut seed = 11u64;
         let mut random = |bits: u32| {
@@ -164,7 +164,7 @@ impl World {
         let registered =
             [Region::BASE, OFFSETS].map(|region| (region, vec![Some(Arc::new(placed(&layout, region, &columns)))]));
         let witness = placed(&layout, Region::WITNESS, &columns);
-        let cells = Cells { registered: registered.into(), witness };
+        let cells = Cells { registered: registered.into(), witness, blinding: BTreeMap::new() };
         let offsets = digest_points(&commitments[1].1);
         Self { layout, cells, commitments, offsets }
     }
@@ -172,14 +172,22 @@ impl World {
     fn inputs(&self, witness: Fr, prover_salt: Fr) -> Inputs<Fr> {
         let mut ids = vec![Fr::ZERO; 128];
         ids[1] = Fr::ONE;
-        let request = RequestInputs { ids, length: Fr::from(2), salt: Fr::from(3), outputs: vec![], label: Fr::ZERO };
+        let request = RequestInputs {
+            ids,
+            length: Fr::from(2),
+            salt: Fr::from(3),
+            outputs: vec![],
+            label: Fr::ZERO,
+            shares: vec![],
+        };
         Inputs {
             architecture: Fr::from(77),
-            shape: [self.layout.shape.requests as u64, TOKENS as u64, LOG_TILE.into(), 2].map(Fr::from),
+            shape: [self.layout.shape.requests as u64, TOKENS as u64, LOG_TILE.into(), 2].map(Fr::from).into(),
             srs: SRS.digest_word(),
             base: Fr::from(78),
             adapters: Fr::ZERO,
             regions: vec![self.offsets],
+            attributing: None,
             count: Fr::ONE,
             context: Fr::ZERO,
             witness,
@@ -190,7 +198,7 @@ impl World {
     }
 
     fn prove(&self) -> ProgramProof {
-        let texts = vec![Text { length: 2, ids: vec![0; TOKENS] }; self.layout.shape.requests];
+        let texts = vec![Text { length: 2, ids: vec![0; TOKENS], attributed: None }; self.layout.shape.requests];
         let inputs = |witness, salt| Ok(self.inputs(witness, salt));
         prove_program(&SRS, &self.layout, &self.cells, texts, inputs, &mut Phases::new(), &Unwatched).expect("a proof")
     }
@@ -268,7 +276,7 @@ fn other_registered_cells_are_rejected() {
 /// What the engine takes for granted of a program is checked.
 #[test]
 fn impossible_programs_are_refused() {
-    let shape = Shape { requests: 1, tokens: TOKENS, log_tile: LOG_TILE, output: OutputKind::Embed };
+    let shape = Shape { requests: 1, tokens: TOKENS, log_tile: LOG_TILE, output: OutputKind::Embed, records: 0 };
     let refused = |edit: &dyn Fn(&mut Program)| {
         let mut program = program(&shape).expect("a program");
         edit(&mut program);

@@ -23,17 +23,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         activation_bits: 9,
         tanh_bits: 12,
     };
-    println!("| requests x tokens, τ | permutations | bits | arithmetic | rows | log2 | cells |");
+    println!("| requests x tokens, τ, records | permutations | bits | arithmetic | rows | log2 | cells |");
     println!("|---|---|---|---|---|---|---|");
-    for (requests, tokens, log_tile) in [(1, 32, 18), (1, 32, 20), (1, 128, 20), (16, 32, 20), (16, 32, 22)] {
-        let shape = Shape { requests, tokens, log_tile, output: OutputKind::Classify };
+    for (requests, tokens, log_tile, records) in [
+        (1, 32, 18, 0),
+        (1, 32, 20, 0),
+        (1, 32, 20, 1 << 11),
+        (1, 32, 20, 1 << 16),
+        (1, 128, 20, 0),
+        (1, 128, 20, 1 << 11),
+        (16, 32, 20, 0),
+        (16, 32, 22, 0),
+        (16, 32, 22, 1 << 11),
+        (16, 32, 22, 1 << 16),
+    ] {
+        let shape = Shape { requests, tokens, log_tile, output: OutputKind::Classify, records };
         let shape =
             CircuitShape { architecture: architecture.clone(), shape, architecture_digest: Fr::ZERO, srs: Fr::ZERO };
         let circuit = Compiled::new(&shape)?.empty_circuit()?;
         let parts = circuit.rows().parts;
         let rows = circuit.rows().rows.len();
         println!(
-            "| {requests} x {tokens}, {log_tile} | {} | {} | {} | {rows} | {} | {} |",
+            "| {requests} x {tokens}, {log_tile}, {records} | {} | {} | {} | {rows} | {} | {} |",
             parts.poseidon,
             parts.bits,
             parts.arithmetic,

@@ -6,10 +6,10 @@ use lorica_settlement_check::{Binding, binding::BindingError};
 use lorica_verifier::protocol::field::Outcome;
 use lorica_verifier::protocol::group::VerifierKey;
 use lorica_verifier::protocol::keccak::digest_points;
-use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::protocol::key::BaseCommitments;
 use lorica_verifier::protocol::mercury::MercuryProof;
 use lorica_verifier::protocol::proof::InferenceProof;
-use lorica_verifier::protocol::verify::{VerifyError, inputs};
+use lorica_verifier::protocol::verify::{Keys, VerifyError, inputs};
 
 use crate::key::ProvingKey;
 use crate::prove::{HaloProof, SettleError, prove};
@@ -50,10 +50,10 @@ pub enum MakeError {
 ///
 /// # Errors
 /// [`MakeError`].
-pub fn admit(
+pub fn admit<'k>(
     srs: &VerifierKey,
     base: &BaseCommitments,
-    adapters: &[AdapterCommitments],
+    keys: impl Into<Keys<'k>>,
     binding: &Binding,
     inference: &InferenceProof,
 ) -> Result<Outcome<Fr>, MakeError> {
@@ -66,18 +66,18 @@ pub fn admit(
     if binding.context() != statement.context {
         return Err(MakeError::Binding);
     }
-    Ok(lorica_verifier::protocol::verify::verify(srs, base, adapters, &statement.context, inference)?)
+    Ok(lorica_verifier::protocol::verify::verify(srs, base, keys, &statement.context, inference)?)
 }
 
 /// Settles a batch: checks the inference proof, then proves that the field part accepts it.
 ///
 /// # Errors
 /// [`MakeError`].
-pub fn make(
+pub fn make<'k>(
     key: &ProvingKey,
     srs: &VerifierKey,
     base: &BaseCommitments,
-    adapters: &[AdapterCommitments],
+    keys: impl Into<Keys<'k>>,
     binding: &Binding,
     inference: &InferenceProof,
 ) -> Result<Settlement, MakeError> {
@@ -86,24 +86,24 @@ pub fn make(
     if of.architecture_digest != statement.architecture || of.shape != statement.shape {
         return Err(MakeError::ForeignKey { key: crate::key::describe(&of.architecture, &of.shape) });
     }
-    let outcome = admit(srs, base, adapters, binding, inference)?;
+    let outcome = admit(srs, base, keys, binding, inference)?;
     let witness = digest_points(&inference.witness);
     let own = inputs(&key.compiled().layout, base, statement, witness, inference.prover_salt)?;
     let HaloProof { bytes, .. } = prove(key, &own, &inference.messages)?;
-    let answers = statement
-        .requests
-        .iter()
-        .zip(outcome.requests)
-        .map(|(request, words)| Answer { adapter: request.adapter, words })
-        .collect();
+    let mut shares = Vec::new();
+    let mut answers = Vec::new();
+    for (request, mut words) in statement.requests.iter().zip(outcome.requests) {
+        shares.append(&mut words.shares);
+        answers.push(Answer { adapter: request.adapter, words });
+    }
     let MercuryProof { h, q, g, s, d, quot, w, w_prime, .. } = inference.opening;
     Ok(Settlement {
         circuit: key.verifying().circuit_id(),
         binding: binding.clone(),
         base: statement.base,
         answers,
-        index: Fr::zero(),
-        shares: Vec::new(),
+        index: statement.attribution.map_or(Fr::zero(), |own| own.index),
+        shares,
         witness: inference.witness.clone(),
         opening: [h, q, g, s, d, quot, w, w_prime],
         rho_high: outcome.rho_high,

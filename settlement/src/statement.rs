@@ -56,7 +56,7 @@ impl Compiled {
         let mut own = inputs.clone().map(|value| input(a, value));
         own.architecture = a.constant(self.of.architecture_digest);
         // The scalars of the shape are constants of the circuit, whatever an [`Inputs`] says.
-        own.shape = shape_words(&self.of.shape).map(|word| a.constant(word));
+        own.shape = shape_words(&self.of.shape).into_iter().map(|word| a.constant(word)).collect();
         own.srs = a.constant(self.of.srs);
         let messages = messages.clone().map(|value| input(a, value));
         let mut transcript = proof_transcript(a);

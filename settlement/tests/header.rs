@@ -32,7 +32,8 @@ fn others(shape: Shape) -> [Shape; 6] {
 #[test]
 fn words_of_shape_and_layout_are_the_shapes_own() {
     let world = world();
-    let shape = Shape { requests: 4, tokens: 16, log_tile: support::LOG_TILE, output: OutputKind::Classify };
+    let shape =
+        Shape { requests: 4, tokens: 16, log_tile: support::LOG_TILE, output: OutputKind::Classify, records: 0 };
     let header = |shape: Shape| {
         let of = CircuitShape::of(&world.key, shape);
         Header::of(&of, &Compiled::new(&of).unwrap().layout)
@@ -124,7 +125,7 @@ fn honest_proofs_do_not_settle_under_a_relabelled_key() {
 #[test]
 fn files_of_earlier_versions_are_refused() {
     let world = world();
-    let shape = Shape { requests: 1, tokens: 16, log_tile: support::LOG_TILE, output: OutputKind::Embed };
+    let shape = Shape { requests: 1, tokens: 16, log_tile: support::LOG_TILE, output: OutputKind::Embed, records: 0 };
     let of = CircuitShape::of(&world.key, shape);
     for got in [1, 2] {
         let old = |magic: &[u8; 8]| Writer::new(magic, got).finish();

@@ -104,7 +104,7 @@ impl Sources {
 fn every_variable_has_one_source() {
     let world = world();
     for output in [OutputKind::Classify, OutputKind::Embed] {
-        let shape = Shape { requests: 2, tokens: 16, log_tile: LOG_TILE, output };
+        let shape = Shape { requests: 2, tokens: 16, log_tile: LOG_TILE, output, records: 0 };
         let compiled = Compiled::new(&CircuitShape::of(&world.key, shape)).unwrap();
         // Scalars that are equal to no other and to no constant.
         let mut last = Fr::from(12_345);

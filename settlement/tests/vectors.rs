@@ -46,7 +46,7 @@ fn toy(words: &[Fr]) -> SettlementCircuit {
 #[ignore = "writes files that are committed"]
 fn write_toy() {
     let world = world();
-    let shape = Shape { requests: 1, tokens: 16, log_tile: LOG_TILE, output: OutputKind::Classify };
+    let shape = Shape { requests: 1, tokens: 16, log_tile: LOG_TILE, output: OutputKind::Classify, records: 0 };
     let of = CircuitShape::of(&world.key, shape);
     let count = Compiled::new(&of).unwrap().empty_circuit().unwrap().instance().len();
     let toy = Gateless::with(&of, count, &powers(), toy);

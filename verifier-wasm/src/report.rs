@@ -17,7 +17,7 @@ pub fn word(scalar: &Fr) -> String {
 }
 
 fn shape_json(shape: &Shape) -> Value {
-    let Shape { requests, tokens, log_tile, output } = shape;
+    let Shape { requests, tokens, log_tile, output, records } = shape;
     json!({ "requests": requests, "tokens": tokens, "tau": log_tile, "output": output.name() })
 }
 

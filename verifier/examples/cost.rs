@@ -53,7 +53,7 @@ fn cost(
     tokens: usize,
     log_tile: u32,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let shape = Shape { requests, tokens, log_tile, output: OutputKind::Classify };
+    let shape = Shape { requests, tokens, log_tile, output: OutputKind::Classify, records: 0 };
     let layout = architecture.layout(&shape)?;
     let (inputs, messages) = determined(&layout);
     let mut a = Recorder::new(Symbolic);

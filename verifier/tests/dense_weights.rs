@@ -47,6 +47,8 @@ struct Dense<'l> {
     scales: Vec<Fr>,
     lengths: Vec<usize>,
     ids: Vec<Vec<usize>>,
+    /// The label of each request that attributes.
+    labels: Vec<Option<usize>>,
     /// `eq` of ρ with every address.
     address: Vec<Fr>,
 }
@@ -57,6 +59,7 @@ impl Dense<'_> {
     fn coefficient(&self, coefficient: Coefficient) -> Fr {
         match coefficient {
             Coefficient::Integer(value) => integer(value),
+            Coefficient::Power(bits) => Fr::from(2).pow([bits.into()]),
             Coefficient::Scale(scale) => self.scales[scale.0],
         }
     }
@@ -85,6 +88,13 @@ impl Dense<'_> {
                 // A word is the sum over its eight indices.
                 let words: Vec<Fr> = self.table(point, axis).chunks(8).map(|word| word.iter().sum()).collect();
                 (0..size).map(|i| words[i / 8] * Fr::from(2).pow([24 * (i as u64 % 8)])).collect()
+            }
+            LowWeight::LabelOf => {
+                let mut weights = vec![Fr::ZERO; size];
+                for (label, request) in self.labels.iter().zip(self.table(point, Axis::REQUEST)) {
+                    label.iter().for_each(|label| weights[*label] += request);
+                }
+                weights
             }
             LowWeight::WordOf | LowWeight::PositionOf => {
                 let (requests, tokens) = (self.table(point, Axis::REQUEST), self.table(point, Axis::TOKEN));
@@ -173,8 +183,8 @@ fn layouts() -> Vec<Layout> {
             activation_bits: 8,
             tanh_bits: 8,
         };
-        for output in [OutputKind::Embed, OutputKind::Classify] {
-            layouts.push(architecture.layout(&Shape { requests, tokens, log_tile: 14, output }).unwrap());
+        for (output, records) in [(OutputKind::Embed, 0), (OutputKind::Classify, 0), (OutputKind::Classify, 1 << 11)] {
+            layouts.push(architecture.layout(&Shape { requests, tokens, log_tile: 14, output, records }).unwrap());
         }
     }
     layouts
@@ -192,12 +202,15 @@ fn weights_are_those_of_all_cells() {
             scales: random.scalars(layout.program.scales),
             lengths: (0..requests).map(|i| 2 + (i * 7 + 3) % (tokens - 1)).collect(),
             ids: (0..requests).map(|_| (0..tokens).map(|_| (random.bits() % 5) as usize).collect()).collect(),
+            labels: (0..requests).map(|i| (i != 1).then_some((5 * i + 11) % 16)).collect(),
             address: high_first(&rho),
         };
         let id_bits = layout.program.text.id_bits();
         let of_request = |m: usize| RequestBits {
             last: bits(dense.lengths[m] - 1, layout.shape.token_bits()),
             ids: (0..tokens).map(|t| bits(dense.row(LowWeight::WordOf, m, t), id_bits)).collect(),
+            label: bits(dense.labels[m].unwrap_or(3), 4),
+            attributes: Fr::from(u64::from(dense.labels[m].is_some())),
         };
         let weights =
             Weights { layout, scales: dense.scales.clone(), requests: (0..requests).map(of_request).collect() };
@@ -235,12 +248,13 @@ fn weights_are_those_of_all_cells() {
         let leaves = high_first(&z);
         let mut z = AddressPoint::new(z);
         let start = layout.region_start(Region::WITNESS, 0);
-        let (multiplicities, values) = leaf_terms(layout, &Fr::ONE, &random.scalars(1)[0]);
+        let (multiplicities, values) = leaf_terms(&mut Native, layout, &random.scalars(1)[0]);
         for terms in [multiplicities, values] {
             let mut expected = Fr::ZERO;
             for term in &terms {
-                for cell in 0..layout.placement(term.column).unwrap().spec.len() {
-                    let leaf = (layout.address(term.at, 0, cell).unwrap() - start) as usize;
+                let length = layout.placement(term.column).unwrap().spec.len();
+                for cell in 0..length {
+                    let leaf = (layout.address(term.at, 0, term.part * length + cell).unwrap() - start) as usize;
                     let own = layout.address(term.column, 0, cell).unwrap() as usize;
                     expected += term.coefficient * leaves[leaf] * dense.address[own];
                 }

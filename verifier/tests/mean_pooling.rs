@@ -43,7 +43,7 @@ impl Case {
             activation_bits: 8,
             tanh_bits: 8,
         };
-        let shape = Shape { requests: lengths.len(), tokens: 16, log_tile: 14, output: OutputKind::Embed };
+        let shape = Shape { requests: lengths.len(), tokens: 16, log_tile: 14, output: OutputKind::Embed, records: 0 };
         let layout = architecture.layout(&shape).unwrap();
         let mut seed = 9u64;
         let mut cell = |extreme: bool| {
@@ -72,7 +72,12 @@ impl Case {
         let axes =
             layout.program.outer.iter().map(|&axis| (axis, (0..layout.axis_bits(axis)).map(|_| random()).collect()));
         let points = Points::new(layout, axes.collect());
-        let requests = self.lengths.iter().map(|length| RequestBits { last: bits(length - 1, 4), ids: Vec::new() });
+        let requests = self.lengths.iter().map(|length| RequestBits {
+            last: bits(length - 1, 4),
+            ids: Vec::new(),
+            label: Vec::new(),
+            attributes: Fr::ZERO,
+        });
         let weights = Weights { layout, scales: Default::default(), requests: requests.collect() };
         let a = &mut Native;
         let blocks = self.hidden / BLOCK;

@@ -161,11 +161,11 @@ impl Seen {
 
 fn layouts() -> Vec<Layout> {
     let mut layouts = Vec::new();
-    for output in [OutputKind::Embed, OutputKind::Classify] {
+    for (output, records) in [(OutputKind::Embed, 0), (OutputKind::Classify, 0), (OutputKind::Classify, 1 << 14)] {
         for (architecture, requests, tokens, log_tile) in
             [(&SMALL, 1, 16, 14), (&SMALL, 4, 32, 14), (&MINILM, 1, 128, 20), (&MINILM, 2, 16, 18)]
         {
-            layouts.push(architecture.layout(&Shape { requests, tokens, log_tile, output }).unwrap());
+            layouts.push(architecture.layout(&Shape { requests, tokens, log_tile, output, records }).unwrap());
         }
     }
     layouts

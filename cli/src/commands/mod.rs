@@ -45,7 +45,7 @@ pub(crate) fn shape_json(shape: &Shape) -> Value {
 }
 
 pub(crate) fn shape_text(shape: &Shape) -> String {
-    let Shape { requests, tokens, log_tile, output } = shape;
+    let Shape { requests, tokens, log_tile, output, records } = shape;
     format!("{requests} x {tokens} tokens, tau {log_tile}, {}", output.name())
 }
 

@@ -15,6 +15,9 @@ use lorica_circuits::shape::LABELS;
 
 #[cfg(test)]
 mod tests;
+mod witness;
+
+pub use witness::{attribute, region};
 
 /// log2 of the scale of pooled values and features, and of the constant 1 beside them.
 pub const FEATURE_EXPONENT: u32 = 14;

@@ -53,7 +53,8 @@ fn agree(seed: u64) {
     let synthetic = Synthetic::new(sizes, seed).unwrap();
     let executor = Executor::new(Arc::new(synthetic.base.clone())).unwrap();
     for output in [OutputKind::Embed, OutputKind::Classify] {
-        let shape = Shape { requests: 1 << random.below(3), tokens: 16 << random.below(2), log_tile: 20, output };
+        let shape =
+            Shape { requests: 1 << random.below(3), tokens: 16 << random.below(2), log_tile: 20, output, records: 0 };
         let input = batch(random, &synthetic, shape);
         let fast = executor.execute(&input).unwrap_or_else(|e| panic!("seed {seed}, {sizes:?}: {e}"));
         let reference = naive::execute(&synthetic.base, &input).unwrap();
@@ -85,7 +86,7 @@ fn both_executors_agree_on_long_texts() {
     let executor = Executor::new(Arc::new(synthetic.base.clone())).unwrap();
     let adapter = Arc::new(synthetic.adapter(1, 3).unwrap());
     let request = |tokens| RequestInput { ids: vec![7; tokens], adapter: Some(adapter.clone()) };
-    let shape = Shape { requests: 2, tokens: 256, log_tile: 20, output: OutputKind::Classify };
+    let shape = Shape { requests: 2, tokens: 256, log_tile: 20, output: OutputKind::Classify, records: 0 };
     let input = BatchInput { requests: vec![request(200), request(9)], shape };
     let fast = executor.execute(&input).unwrap();
     assert!(fast == naive::execute(&synthetic.base, &input).unwrap());

@@ -26,7 +26,7 @@ fn answers_do_not_depend_on_shape_or_batch() {
         let alone: Vec<_> =
             requests.iter().map(|r| executor.infer(&r.ids, r.adapter.as_deref(), output).unwrap()).collect();
         for (padded, count, tokens) in [(16, 9, 16), (8, 5, 16), (4, 3, 32), (2, 2, 64), (2, 1, 16), (1, 1, 128)] {
-            let shape = Shape { requests: padded, tokens, log_tile: 20, output };
+            let shape = Shape { requests: padded, tokens, log_tile: 20, output, records: 0 };
             for first in [0, requests.len() - count] {
                 let own = first..first + count;
                 let input = BatchInput { requests: requests[own.clone()].to_vec(), shape };
@@ -42,7 +42,7 @@ fn null_adapter_is_no_adapter() {
     let synthetic = Synthetic::new(SMALL, 6).unwrap();
     let executor = Executor::new(Arc::new(synthetic.base.clone())).unwrap();
     let null = lorica_quant::integer::AdapterModel::null(&synthetic.base.architecture);
-    let shape = Shape { requests: 1, tokens: 16, log_tile: 20, output: OutputKind::Embed };
+    let shape = Shape { requests: 1, tokens: 16, log_tile: 20, output: OutputKind::Embed, records: 0 };
     let run = |adapter| {
         let requests = vec![RequestInput { ids: synthetic.ids(1, 9), adapter }];
         executor.execute(&BatchInput { requests, shape }).unwrap()

@@ -105,7 +105,7 @@ fn both_executors_agree_on_the_real_model() {
         ids: tokenizer.encode(text).expect("a short text"),
         adapter: adapter.cloned().map(Arc::new),
     };
-    let shape = Shape { requests: 2, tokens: 16, log_tile: 20, output: OutputKind::Embed };
+    let shape = Shape { requests: 2, tokens: 16, log_tile: 20, output: OutputKind::Embed, records: 0 };
     let requests = vec![request("what was proven?", None), request("a [PAD] is a word", Some(&adapter))];
     let input = BatchInput { requests, shape };
     assert!(executor.execute(&input).unwrap() == naive::execute(executor.base(), &input).unwrap());
@@ -121,7 +121,7 @@ fn speed() {
     for (requests, tokens) in [(1, 16), (1, 32), (1, 64), (1, 128), (16, 32)] {
         let ids: Vec<u32> = texts.iter().flatten().copied().take(tokens).collect();
         let request = |i: usize| RequestInput { ids: ids.clone(), adapter: Some(adapters[i % adapters.len()].clone()) };
-        let shape = Shape { requests, tokens, log_tile: 20, output: OutputKind::Classify };
+        let shape = Shape { requests, tokens, log_tile: 20, output: OutputKind::Classify, records: 0 };
         let input = BatchInput { requests: (0..requests).map(request).collect(), shape };
         let time = |f: &dyn Fn()| {
             let once = || {
@@ -137,7 +137,7 @@ fn speed() {
     }
     let ids = &texts[0];
     let start = Instant::now();
-    let shape = Shape { requests: 1, tokens: 32, log_tile: 20, output: OutputKind::Classify };
+    let shape = Shape { requests: 1, tokens: 32, log_tile: 20, output: OutputKind::Classify, records: 0 };
     let requests = vec![RequestInput { ids: ids[..ids.len().min(32)].to_vec(), adapter: Some(adapters[0].clone()) }];
     naive::execute(executor.base(), &BatchInput { requests, shape }).unwrap();
     println!("naive, 32 tokens: {:?}", start.elapsed());

@@ -14,7 +14,7 @@ use lorica_quant::integer::{
 };
 
 fn shape(requests: usize, output: OutputKind) -> Shape {
-    Shape { requests, tokens: 16, log_tile: 20, output }
+    Shape { requests, tokens: 16, log_tile: 20, output, records: 0 }
 }
 
 fn small() -> (Synthetic, Executor) {

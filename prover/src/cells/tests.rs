@@ -105,7 +105,8 @@ fn placed_columns_are_at_their_addresses() {
         (architecture(256, 3, 2, 640, 4), 4, 16, OutputKind::Embed),
         (architecture(192, 7, 3, 320, 4), 2, 16, OutputKind::Classify),
     ] {
-        let layout = architecture.layout(&Shape { requests, tokens, log_tile: 14, output }).expect("a layout");
+        let layout =
+            architecture.layout(&Shape { requests, tokens, log_tile: 14, output, records: 0 }).expect("a layout");
         for region in [Region::TABLE, Region::BASE, Region::ADAPTER, Region::WITNESS] {
             let own: Vec<_> = layout.placements().filter(|p| p.spec.region == region).collect();
             let columns: Columns = own.iter().map(|p| (p.spec.column, values(random, p.spec.len()))).collect();

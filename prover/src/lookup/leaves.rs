@@ -2,7 +2,7 @@
 
 use lorica_cells::Slice;
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_circuits::column::{Lookup, Table, TableSpec};
+use lorica_circuits::column::{CHOICE_ID, Column, GroupLeaf, Lookup, SUM_ID, Table, TableSpec};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
 use lorica_verifier::protocol::lookup::LeafChallenges;
@@ -13,13 +13,15 @@ use super::{CHUNK_LEAVES, SUBTREE};
 use crate::cells::Cells;
 use crate::lanes::{LANES, Lanes};
 
-/// Leaves with fractions `(numerator - count) / (denominator - key - b·value)`.
+/// Leaves with fractions `(numerator - count) / (denominator - key - b·value)`, or with the count added.
 #[derive(Clone, Copy, PartialEq)]
 struct Class {
     numerator: Fr,
     denominator: Fr,
     has_values: bool,
     has_counts: bool,
+    /// Whether counts are sums, which are added.
+    adds: bool,
 }
 
 /// Keys of a run of leaves.
@@ -76,12 +78,20 @@ impl<'c> Leaves<'c> {
         cells: &'c Cells,
         challenges: &LeafChallenges<Fr>,
     ) -> Result<Self, CircuitError> {
-        let unused = Class { numerator: Fr::ZERO, denominator: Fr::ONE, has_values: false, has_counts: false };
+        let unused =
+            Class { numerator: Fr::ZERO, denominator: Fr::ONE, has_values: false, has_counts: false, adds: false };
         let mut leaves =
             Self { classes: vec![unused], runs: Vec::new(), b: challenges.b, length: layout.leaves() as usize };
         let constant = |table: Table| challenges.x - Fr::from(table.id()) * challenges.b.square();
         for placement in layout.placements() {
-            let Lookup::Key { table, value, .. } = placement.spec.lookup else { continue };
+            let (table, value) = match placement.spec.lookup {
+                Lookup::None => continue,
+                Lookup::Group(leaf) => {
+                    leaves.group(layout, cells, challenges, placement.spec.column, leaf)?;
+                    continue;
+                }
+                Lookup::Key { table, value, .. } => (table, value),
+            };
             let values = match value {
                 Some(column) => cells.column(layout, column, 0)?,
                 None => Slice::EMPTY,
@@ -92,6 +102,7 @@ impl<'c> Leaves<'c> {
                 denominator: constant(table) - integer(placement.spec.lookup.offset()),
                 has_values: !values.is_empty(),
                 has_counts: false,
+                adds: false,
             });
             for (first, start, length) in placement.runs() {
                 let own = |column: Slice<'c>| column.get(first..first + length).unwrap_or(Slice::EMPTY);
@@ -115,6 +126,7 @@ impl<'c> Leaves<'c> {
                 denominator: constant(table),
                 has_values: !values.is_empty(),
                 has_counts: true,
+                adds: false,
             });
             leaves.runs.push(Run {
                 start: layout.placement(multiplicities)?.start(0) as usize,
@@ -127,6 +139,70 @@ impl<'c> Leaves<'c> {
         }
         leaves.runs.sort_by_key(|run| run.start);
         Ok(leaves)
+    }
+
+    /// The leaves of a column of summands, sums, choices or counts: those of each request have a class of their own.
+    fn group(
+        &mut self,
+        layout: &Layout,
+        cells: &'c Cells,
+        challenges: &LeafChallenges<Fr>,
+        column: Column,
+        leaf: GroupLeaf,
+    ) -> Result<(), CircuitError> {
+        let own = cells.column(layout, column, 0)?;
+        let placement = layout.placement(column)?;
+        let requests = layout.shape.requests;
+        let length = placement.spec.len() / requests;
+        let b_squared = challenges.b.square();
+        for request in 0..requests {
+            let number = Fr::from(request as u64);
+            let sums = challenges.x - b_squared * Fr::from(SUM_ID) - challenges.b * number;
+            let choices = challenges.x - b_squared * (Fr::from(CHOICE_ID) + number);
+            let part = |cells: Slice<'c>| cells.get(request * length..(request + 1) * length).unwrap_or(Slice::EMPTY);
+            let class = |denominator, has_values, adds| Class {
+                numerator: Fr::ZERO,
+                denominator,
+                has_values,
+                has_counts: true,
+                adds,
+            };
+            let start = placement.start(0) as usize + request * length;
+            let run = |class, keys, values| Run { start, class, keys, values, counts: part(own), length };
+            match leaf {
+                GroupLeaf::Summand { group } => {
+                    let class = self.class(class(sums, false, false));
+                    self.runs.push(run(class, Keys::Cells(cells.column(layout, group, 0)?), Slice::EMPTY));
+                }
+                GroupLeaf::Sum => {
+                    let class = self.class(class(sums, false, true));
+                    self.runs.push(run(class, Keys::Index, Slice::EMPTY));
+                }
+                GroupLeaf::Count { sum } => {
+                    let class = self.class(class(choices, true, false));
+                    self.runs.push(run(class, Keys::Index, part(cells.column(layout, sum, 0)?)));
+                }
+                GroupLeaf::Choice { sum } => {
+                    let class =
+                        self.class(Class { numerator: Fr::ONE, has_counts: false, ..class(choices, true, false) });
+                    let values = cells.column(layout, sum, 0)?;
+                    // The requests lie within a choice.
+                    for choice in 0..length {
+                        let at = choice * requests + request;
+                        let one = |cells: Slice<'c>| cells.get(at..at + 1).unwrap_or(Slice::EMPTY);
+                        self.runs.push(Run {
+                            start: placement.start(0) as usize + at,
+                            class,
+                            keys: Keys::Cells(one(own)),
+                            values: one(values),
+                            counts: Slice::EMPTY,
+                            length: 1,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn class(&mut self, class: Class) -> u16 {
@@ -166,7 +242,11 @@ impl<'c> Leaves<'c> {
                 copy(&mut integers.values[target.clone()], run.values, own.start);
             }
             if class.has_counts {
-                copy(&mut integers.counts[target], run.counts, own.start);
+                let counts = &mut integers.counts[target];
+                copy(counts, run.counts, own.start);
+                if class.adds {
+                    counts.iter_mut().for_each(|count| *count = -*count);
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ pub mod naive;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use lorica_cells::watch::Unwatched;
 use lorica_cells::{Cells, Columns};
 use lorica_circuits::bn254::{Field, Fr, G1Affine};
 use lorica_circuits::column::{Column, Table};
@@ -17,14 +18,17 @@ use lorica_circuits::layout::Layout;
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_prover::cells::{Placed, tables};
-use lorica_prover::prove::{Batch, ProveError, broken_claims, broken_relations, commit_region, prove};
+use lorica_prover::prove::{
+    Batch, Blinded, ProveError, broken_claims, broken_relations, commit_blinded, commit_region, prove,
+};
 use lorica_prover::srs::Srs;
+use lorica_quant::index::{IndexCells, attribute, region};
 use lorica_quant::integer::synthetic::{Sizes, Synthetic};
 use lorica_quant::integer::{AdapterModel, BatchInput, Executor, RequestInput, RequestOutput};
 use lorica_verifier::protocol::field::Outcome;
-use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
-use lorica_verifier::protocol::proof::{InferenceProof, Output, RequestStatement, Statement};
-use lorica_verifier::protocol::verify::{VerifyError, verify};
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments, index_shape};
+use lorica_verifier::protocol::proof::{Attribution, InferenceProof, Output, RequestStatement, Share, Statement};
+use lorica_verifier::protocol::verify::{Keys, VerifyError, verify};
 
 /// τ of the tests.
 pub const LOG_TILE: u32 = 14;
@@ -46,6 +50,15 @@ pub struct World {
     pub base: Vec<i64>,
     pub tables: Vec<i64>,
     pub adapters: Vec<Adapter>,
+    /// An index of the first adapter.
+    pub index: Option<Index>,
+}
+
+/// A datanet's index.
+pub struct Index {
+    pub cells: IndexCells,
+    pub blinded: Arc<Blinded>,
+    pub key: IndexCommitments,
 }
 
 /// A batch that was executed.
@@ -59,7 +72,7 @@ pub struct Run {
 
 /// The layout of what is registered.
 pub fn registered(architecture: &Architecture) -> Layout {
-    let shape = Shape { requests: 1, tokens: 16, log_tile: LOG_TILE, output: OutputKind::Classify };
+    let shape = Shape { requests: 1, tokens: 16, log_tile: LOG_TILE, output: OutputKind::Classify, records: 0 };
     architecture.layout(&shape).expect("a layout")
 }
 
@@ -132,7 +145,25 @@ impl World {
                 Adapter { model: Arc::new(model), cells, key }
             })
             .collect();
-        Self { synthetic, key, base, tables, adapters }
+        Self { synthetic, key, base, tables, adapters, index: None }
+    }
+
+    /// Registers an index of 2,048 records' room under the first adapter, which names its version from now on.
+    pub fn with_index(mut self, cells: IndexCells) -> Self {
+        let version = Fr::from(4711);
+        let adapter = &mut self.adapters[0].key;
+        adapter.version = Some(version);
+        let adapter = adapter.id();
+        let records = 1 << 11;
+        let layout = self.key.architecture.layout(&index_shape(LOG_TILE, records)).expect("a layout");
+        let columns = region(&cells, &self.key.architecture, records).expect("columns");
+        let placed = Placed::new(&layout, Region::INDEX, &columns).expect("its columns");
+        let blinded = Blinded::new(&layout, Region::INDEX, Arc::new(placed)).expect("randomness");
+        let tiles = commit_blinded(&SRS, LOG_TILE, &blinded, &Unwatched).expect("commitments");
+        let key = IndexCommitments { adapter, version, records, count: cells.count, tiles };
+        key.validate(&self.key, &self.adapters[0].key).expect("a valid key");
+        self.index = Some(Index { cells, blinded: Arc::new(blinded), key });
+        self
     }
 
     pub fn keys(&self) -> Vec<AdapterCommitments> {
@@ -166,7 +197,24 @@ impl World {
             shape,
         };
         let executor = Executor::new(Arc::new(self.synthetic.base.clone())).expect("an executor");
-        let trace = executor.execute(&input).expect("an execution");
+        let mut trace = executor.execute(&input).expect("an execution");
+        let index = self.index.as_ref().filter(|_| shape.records != 0);
+        let shares = index.map(|index| {
+            let attributed: Vec<Option<usize>> = texts
+                .iter()
+                .zip(&trace.outputs)
+                .map(|((_, adapter), output)| match output {
+                    RequestOutput::Classify { label, .. } if *adapter == Some(0) => Some(*label),
+                    _ => None,
+                })
+                .collect();
+            let architecture = &self.key.architecture;
+            attribute(&index.cells, architecture, &shape, &attributed, &mut trace.columns).expect("an attribution")
+        });
+        let shares_of = |request: usize| -> Vec<Share> {
+            let own = shares.iter().flat_map(|shares| &shares[request].entries);
+            own.map(|own| Share { slot: own.slot, share: own.share }).collect()
+        };
         let requests = texts
             .iter()
             .zip(&trace.outputs)
@@ -181,6 +229,7 @@ impl World {
                         Output::Classify { logits: logits.to_vec(), label: *label as u8 }
                     }
                 },
+                shares: shares_of(i),
             })
             .collect();
         assert!(texts.iter().all(|(_, a)| kind == OutputKind::Embed || a.is_some()));
@@ -190,6 +239,7 @@ impl World {
             srs: self.key.srs,
             base: self.key.id(),
             context: Fr::ZERO,
+            attribution: index.map(|own| Attribution { index: own.key.id(), adapter: own.key.adapter }),
             requests,
         };
         Run { columns: trace.columns.to_vecs(), statement, adapters: texts.iter().map(|(_, a)| *a).collect() }
@@ -202,6 +252,7 @@ impl World {
             base: placed(&layout, Region::BASE, &self.base),
             tables: placed(&layout, Region::TABLE, &self.tables),
             adapters: run.adapters.iter().map(|a| a.map(adapter)).collect(),
+            index: self.index.as_ref().filter(|_| run.statement.attribution.is_some()).map(|own| own.blinded.clone()),
             columns: run.columns.clone().into_iter().collect(),
         }
     }
@@ -219,6 +270,8 @@ impl World {
     }
 
     pub fn verify(&self, proof: &InferenceProof) -> Result<Outcome<Fr>, VerifyError> {
-        verify(&SRS.verifier_key(), &self.key, &self.keys(), &Fr::ZERO, proof)
+        let indexes: Vec<IndexCommitments> = self.index.iter().map(|own| own.key.clone()).collect();
+        let keys = Keys { adapters: &self.keys(), indexes: &indexes };
+        verify(&SRS.verifier_key(), &self.key, keys, &Fr::ZERO, proof)
     }
 }

@@ -6,7 +6,7 @@
 
 use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
-use lorica_circuits::column::{Column, Lookup, Table, TableSpec};
+use lorica_circuits::column::{Column, GroupLeaf, Lookup, Table, TableSpec};
 use lorica_circuits::form::{Coefficient, Form, LowWeight};
 use lorica_circuits::layout::Layout;
 use lorica_circuits::region::Region;
@@ -67,14 +67,15 @@ fn nonzero(values: impl IntoIterator<Item = (usize, Fr)>) -> Vec<(usize, Fr)> {
 struct Functionals<'l> {
     layout: &'l Layout,
     scales: Vec<Fr>,
-    /// Ids, padded, and length of each request of the shape.
-    texts: Vec<(Vec<usize>, usize)>,
+    /// Ids, padded, length, and label if it attributes, of each request of the shape.
+    texts: Vec<(Vec<usize>, usize, Option<usize>)>,
 }
 
 impl Functionals<'_> {
     fn coefficient(&self, c: Coefficient) -> Fr {
         match c {
             Coefficient::Integer(value) => integer(value),
+            Coefficient::Power(bits) => Fr::from(2).pow([bits.into()]),
             Coefficient::Scale(scale) => self.scales[scale.0],
         }
     }
@@ -103,7 +104,14 @@ impl Functionals<'_> {
             }
             let digits = axes.len();
             let by_text = term.lows.iter().any(|l| {
-                matches!(l, LowWeight::Masked | LowWeight::Unmasked(_) | LowWeight::WordOf | LowWeight::PositionOf)
+                matches!(
+                    l,
+                    LowWeight::Masked
+                        | LowWeight::Unmasked(_)
+                        | LowWeight::WordOf
+                        | LowWeight::PositionOf
+                        | LowWeight::LabelOf
+                )
             });
             let adapter = self.layout.copies(spec.region) > 1;
             let requests = if by_text || adapter { table(Axis::REQUEST) } else { vec![Fr::ONE] };
@@ -111,7 +119,7 @@ impl Functionals<'_> {
                 axes.truncate(digits);
                 let mut scalar = scalar * share;
                 for (weight, &(axis, bits)) in term.lows.iter().zip(&spec.lows) {
-                    let (ids, length) = &self.texts[m];
+                    let (ids, length, label) = &self.texts[m];
                     let own = match weight {
                         LowWeight::Axis(Axis::REQUEST) if by_text => vec![(m, Fr::ONE)],
                         LowWeight::Axis(other) => nonzero(table(*other).into_iter().enumerate()),
@@ -126,6 +134,7 @@ impl Functionals<'_> {
                         LowWeight::First => vec![(0, Fr::ONE)],
                         LowWeight::Masked => (0..*length).map(|i| (i, Fr::ONE)).collect(),
                         LowWeight::Unmasked(other) => nonzero(table(*other).into_iter().enumerate().skip(*length)),
+                        LowWeight::LabelOf => label.iter().map(|label| (*label, Fr::ONE)).collect(),
                         LowWeight::WordOf => {
                             nonzero(table(Axis::TOKEN).into_iter().enumerate().map(|(t, w)| (ids[t], w)))
                         }
@@ -309,6 +318,7 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
         write(Region::ADAPTER, m, batch.adapters.get(m).unwrap_or(&batch.adapters[0]).as_deref());
     }
     write(Region::WITNESS, 0, Some(&witness));
+    write(Region::INDEX, 0, batch.index.as_ref().map(|index| &*index.cells));
     let tiles = layout.tiles(Region::WITNESS, 0);
     let mut additions: Vec<Vec<(usize, Fr)>> = vec![vec![]; tiles.count + 1];
     for (column, index, delta) in field {
@@ -345,6 +355,26 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     let address = |column, cell| layout.address(column, 0, cell).expect("an address") as usize;
     let leaf_of = |column, cell| super::at(layout, column, cell);
     for placement in layout.placements() {
+        if let Lookup::Group(group) = placement.spec.lookup {
+            let column = placement.spec.column;
+            let requests = layout.shape.requests;
+            let own = placement.spec.len() / requests;
+            for i in 0..placement.spec.len() {
+                // Choices have the request last, the others have it first.
+                let choice = matches!(group, GroupLeaf::Choice { .. });
+                let (m, at) = if choice { (i % requests, 0) } else { (i / own, i % own) };
+                let cell = |column| cells[address(column, i)];
+                let m = Fr::from(m as u64);
+                let (numerator, key, value, id) = match group {
+                    GroupLeaf::Summand { group } => (-cell(column), cells[address(group, at)], m, Fr::from(6)),
+                    GroupLeaf::Sum => (cell(column), Fr::from(at as u64), m, Fr::from(6)),
+                    GroupLeaf::Choice { sum } => (Fr::ONE, cell(column), cell(sum), Fr::from(16) + m),
+                    GroupLeaf::Count { sum } => (-cell(column), Fr::from(at as u64), cell(sum), Fr::from(16) + m),
+                };
+                p[leaf_of(column, i)] = numerator;
+                q[leaf_of(column, i)] = leaf.x - key - leaf.b * value - leaf.b.square() * id;
+            }
+        }
         let Lookup::Key { table, value, .. } = placement.spec.lookup else { continue };
         for i in 0..placement.spec.len() {
             let column = placement.spec.column;
@@ -366,13 +396,14 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     let (lookup, leaf_point) = prove_tree(&mut transcript, (p, q));
 
     // Relations.
-    let mut texts: Vec<(Vec<usize>, usize)> = statement
+    let mut texts: Vec<(Vec<usize>, usize, Option<usize>)> = statement
         .requests
         .iter()
         .map(|request| {
             let mut ids: Vec<usize> = request.ids.iter().map(|&id| id as usize).collect();
             ids.resize(layout.shape.tokens, ids[0]);
-            (ids, request.ids.len())
+            let attributes = statement.attribution.as_ref().is_some_and(|own| own.adapter == request.adapter);
+            (ids, request.ids.len(), attributes.then_some(request.output.label().into()))
         })
         .collect();
     texts.resize(layout.shape.requests, texts[0].clone());
@@ -465,13 +496,13 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     // Reduction.
     let mut functional: Vec<Vec<(usize, Fr)>> =
         claims.iter().map(|(form, points)| functionals.weights(form, points)).collect();
-    let (multiplicities, keys) = leaf_terms(layout, &Fr::ONE, &leaf.b);
+    let (multiplicities, keys) = leaf_terms(a, layout, &leaf.b);
     let eq_leaf = eq_low_first(&leaf_point);
     for terms in [multiplicities, keys] {
         let mut own = Vec::new();
         for term in terms {
             let length = layout.placement(term.column).expect("a placement").spec.len();
-            let weight = |i| term.coefficient * eq_leaf[leaf_of(term.at, i)];
+            let weight = |i| term.coefficient * eq_leaf[leaf_of(term.at, term.part * length + i)];
             own.extend((0..length).map(|i| (address(term.column, i), weight(i))));
         }
         functional.push(own);
@@ -505,6 +536,10 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     }
     let value = evaluate_multilinear(&combined, low);
     assert_eq!(value, t[0]);
+    if let Some(index) = &batch.index {
+        let tiles = &eq_low_first(high)[layout.tiles(Region::INDEX, 0).first..];
+        combined.push(tiles.iter().zip(&index.blinding).map(|(weight, own)| *weight * own).sum());
+    }
     let opening = open(&SRS, &combined, low, &value, &mut transcript).expect("an opening");
     let messages = Messages { lookup, forms, rounds, operands, reduction, value, mercury: opening.messages() };
     InferenceProof { statement: statement.clone(), prover_salt, witness: commitments, messages, opening }

@@ -2,9 +2,11 @@
 //! public words, and the contract computes both from the key, so that a key which says something else has no proofs.
 //!
 //! ```text
-//! shape word  = kind · 2^96 + M · 2^64 + T · 2^32 + τ
-//! layout word = Keccak-256(architecture id ‖ M ‖ T ‖ kind ‖ attribution ‖ τ ‖ tile index bits ‖ four regions ‖ occupied tiles) mod r
+//! shape word  = attribution · 2^128 + kind · 2^96 + M · 2^64 + T · 2^32 + τ
+//! layout word = Keccak-256(architecture id ‖ M ‖ T ‖ kind ‖ attribution ‖ τ ‖ tile index bits ‖ regions ‖ occupied tiles) mod r
 //! ```
+//! Attribution is log2 of the records of the index, zero for a circuit that does not attribute. Regions are base, tables,
+//! adapters, the index if the circuit attributes, witness.
 //!
 //! # Soundness
 //! Kind, M, T and τ are below 2^32, which the contract checks of its key, so the shape word is injective. Two headers with one
@@ -17,18 +19,20 @@ use lorica_circuits::region::Region;
 use lorica_circuits::shape::Shape;
 use lorica_verifier::files::codec::Writer;
 use lorica_verifier::protocol::keccak::keccak_bytes;
+use lorica_verifier::protocol::multilinear::power_of_two;
 
 use crate::shape::CircuitShape;
 
-/// That a circuit says nothing of whose records an answer rests on. 1, that it does, is reserved.
-pub const NO_ATTRIBUTION: u8 = 0;
-/// Reserved: no circuit attributes yet, and no key of one is read.
-pub(crate) const ATTRIBUTION: u8 = 1;
+/// log2 of the records of a circuit's index; zero says that a circuit tells nothing of whose records an answer rests on.
+#[must_use]
+pub fn attribution(shape: &Shape) -> u8 {
+    shape.record_bits().and_then(|bits| u8::try_from(bits).ok()).unwrap_or(0)
+}
 
 /// The two words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Kind of output, M, T and τ.
+    /// Attribution, kind of output, M, T and τ.
     pub shape: Fr,
     /// Digest of architecture, shape and layout.
     pub layout: Fr,
@@ -42,14 +46,15 @@ impl Header {
     /// Of a shape and its layout.
     #[must_use]
     pub fn of(of: &CircuitShape, layout: &Layout) -> Self {
-        let Shape { requests, tokens, log_tile, output } = of.shape;
+        let Shape { requests, tokens, log_tile, output, records: _ } = of.shape;
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let fields = [u32::from(output.number()), number(requests), number(tokens), log_tile];
         let shape = fields.iter().fold(0u128, |word, field| (word << 32) | u128::from(*field));
         let mut content = Writer::default();
         write_layout(&mut content, of, layout);
         write_occupied(&mut content, layout);
-        Self { shape: Fr::from_u128(shape), layout: keccak_bytes(content.content()) }
+        let attribution = Fr::from(u64::from(attribution(&of.shape))) * power_of_two(128);
+        Self { shape: Fr::from_u128(shape) + attribution, layout: keccak_bytes(content.content()) }
     }
 }
 
@@ -60,10 +65,10 @@ pub(crate) fn write_layout(w: &mut Writer, of: &CircuitShape, layout: &Layout) {
     w.scalar(&word(shape.requests));
     w.scalar(&word(shape.tokens));
     w.scalar(&Fr::from(u64::from(shape.output.number())));
-    w.scalar(&Fr::from(u64::from(NO_ATTRIBUTION)));
+    w.scalar(&Fr::from(u64::from(attribution(shape))));
     w.scalar(&Fr::from(u64::from(shape.log_tile)));
     w.scalar(&Fr::from(u64::from(layout.tile_index_bits())));
-    for region in [Region::BASE, Region::TABLE, Region::ADAPTER, Region::WITNESS] {
+    for &(region, _, _) in layout.regions() {
         let tiles = layout.tiles(region, 0);
         w.scalar(&word(tiles.first));
         w.scalar(&word(tiles.count));

@@ -6,7 +6,7 @@
 use lorica_circuits::bn254::{CurveAffine, Field, Fq, Fr, G1Affine, G2Affine, PrimeCurveAffine, PrimeField};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
-use lorica_circuits::shape::Shape;
+use lorica_circuits::shape::{RECORDS, SHARE_WORDS, Shape};
 use lorica_verifier::files::codec::{CodecError, Reader, Writer};
 use lorica_verifier::files::magic::SETTLEMENT_KEY_MAGIC;
 use lorica_verifier::protocol::group::VerifierKey;
@@ -16,7 +16,7 @@ use lorica_verifier::protocol::record::RecordKind;
 
 use crate::gates::{FIXED, PERMUTED, RESERVED};
 use crate::halo2::{CheckError, HaloProof, check};
-use crate::header::{ATTRIBUTION, Header, NO_ATTRIBUTION, word, write_layout, write_occupied};
+use crate::header::{Header, attribution, word, write_layout, write_occupied};
 use crate::identity::transcript_word;
 use crate::shape::CircuitShape;
 
@@ -34,9 +34,6 @@ pub enum KeyError {
     /// The file is damaged or of another version.
     #[error(transparent)]
     Codec(#[from] CodecError),
-    /// A circuit that attributes: reserved.
-    #[error("the settlement key is of a circuit that attributes its answers: this program checks none")]
-    Attribution,
     /// A file whose parts do not fit each other.
     #[error("settlement key: {what}")]
     Malformed {
@@ -228,7 +225,8 @@ impl VerifyingKey {
     /// Number of public words.
     #[must_use]
     pub fn words(&self) -> usize {
-        18 + 3 * self.of.shape.requests + usize::try_from(self.layout.tile_index_bits()).unwrap_or(usize::MAX)
+        let (head, each) = if self.of.shape.records == 0 { (18, 3) } else { (20, 3 + SHARE_WORDS) };
+        head + each * self.of.shape.requests + usize::try_from(self.layout.tile_index_bits()).unwrap_or(usize::MAX)
     }
 
     /// Shape and layout as public words.
@@ -290,7 +288,7 @@ impl VerifyingKey {
         w.count(shape.tokens);
         w.u32(shape.log_tile);
         w.u8(shape.output.number());
-        w.u8(NO_ATTRIBUTION);
+        w.u8(attribution(shape));
         w.scalar(&self.of.architecture_digest);
         w.scalar(&self.of.srs);
         w.point_g2(&self.tau_g2);
@@ -310,12 +308,14 @@ impl VerifyingKey {
         let (requests, tokens) = (number(r.u32("requests")?), number(r.u32("tokens")?));
         let log_tile = r.u32("tau")?;
         let output = r.output_kind()?;
-        match r.u8("attribution")? {
-            NO_ATTRIBUTION => {}
-            ATTRIBUTION => return Err(KeyError::Attribution),
-            got => return Err(CodecError::Value { what: "attribution", got: u64::from(got) }.into()),
-        }
-        let shape = Shape { requests, tokens, log_tile, output };
+        let records = match r.u8("attribution")? {
+            0 => 0,
+            bits => RECORDS
+                .into_iter()
+                .find(|records| records.trailing_zeros() == u32::from(bits))
+                .ok_or(CodecError::Value { what: "attribution", got: u64::from(bits) })?,
+        };
+        let shape = Shape { requests, tokens, log_tile, output, records };
         architecture.validate()?;
         shape.validate()?;
         let architecture_digest = r.scalar("architecture digest")?;

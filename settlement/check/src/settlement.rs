@@ -2,15 +2,18 @@
 
 use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine};
 use lorica_circuits::layout::MAX_WITNESS_TILES;
-use lorica_circuits::shape::{MAX_REQUESTS, OutputKind};
+use lorica_circuits::shape::{MAX_REQUESTS, OutputKind, SHARE_WORDS};
 use lorica_verifier::files::codec::{CodecError, Reader, Writer};
 use lorica_verifier::files::magic::SETTLEMENT_MAGIC;
 use lorica_verifier::protocol::group::{GroupClaim, GroupError, VerifierKey};
 use lorica_verifier::protocol::keccak::{digest_points, encode_scalar, keccak_words};
-use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::protocol::key::BaseCommitments;
 use lorica_verifier::protocol::mercury::{Evaluations, MercuryOutcome, MercuryProof};
+use lorica_verifier::protocol::proof::Attribution;
 use lorica_verifier::protocol::statement::RequestWords;
-use lorica_verifier::protocol::verify::{VerifyError, adapter_tiles, combined_terms, registered};
+use lorica_verifier::protocol::verify::{
+    Keys, VerifyError, adapter_tiles, attributing_word, combined_terms, index_tiles, registered,
+};
 
 use crate::binding::{Binding, BindingError};
 use crate::halo2::{CheckError, HaloProof, PROOF_BYTES};
@@ -22,9 +25,6 @@ use crate::words::Words;
 const VERSION: u16 = 3;
 /// Bounds of vectors in a file.
 const MAX_TILE_BITS: usize = 32;
-/// Words of shares of one request, in a settlement that attributes.
-pub const SHARE_WORDS: usize = 4;
-
 /// What one request publishes on chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -95,6 +95,14 @@ pub enum SettlementError {
         /// Index in the batch.
         request: usize,
     },
+    /// A circuit that attributes names an index of its size, and has four words of shares for each answer.
+    #[error("the settlement of a circuit that attributes has {got} words of shares for {answers} answers")]
+    Shares {
+        /// Words.
+        got: usize,
+        /// Answers.
+        answers: usize,
+    },
     /// A circuit that attributes nothing has no words for it.
     #[error("the settlement names an index or shares, and its circuit attributes nothing")]
     NotAttributing,
@@ -124,9 +132,15 @@ fn adapters_word(answers: &[Answer]) -> Fr {
 impl Settlement {
     /// The circuit's public words, of which the contract takes nothing on trust that it can compute.
     #[must_use]
-    pub fn words(&self, key: &VerifyingKey, scales_word: Fr) -> Words<Fr> {
+    pub fn words(&self, key: &VerifyingKey, scales_word: Fr, attribution: Option<&Attribution>) -> Words<Fr> {
         let Header { shape, layout } = key.header();
         let mut requests: Vec<RequestWords<Fr>> = self.answers.iter().map(|answer| answer.words.clone()).collect();
+        for (words, shares) in requests.iter_mut().zip(self.shares.chunks(SHARE_WORDS)) {
+            words.shares = shares.to_vec();
+        }
+        let adapters: Vec<Fr> = self.answers.iter().map(|answer| answer.adapter).collect();
+        let attribution =
+            attribution.map(|own| [own.index, attributing_word(&key.circuit_shape().shape, own, &adapters)]);
         if let Some(first) = requests.first().cloned() {
             requests.resize(key.circuit_shape().shape.requests, first);
         }
@@ -139,6 +153,7 @@ impl Settlement {
             base: self.base,
             scales: scales_word,
             adapters: adapters_word(&self.answers),
+            attribution,
             count: word(self.answers.len()),
             requests,
             digests: [
@@ -165,12 +180,13 @@ impl Settlement {
     ///
     /// # Errors
     /// [`SettlementError`] names the first check that fails.
-    pub fn check(
+    pub fn check<'k>(
         &self,
         key: &VerifyingKey,
         base: &BaseCommitments,
-        adapters: &[AdapterCommitments],
+        keys: impl Into<Keys<'k>>,
     ) -> Result<(), SettlementError> {
+        let keys = keys.into();
         if key.circuit_id() != self.circuit {
             return Err(SettlementError::ForeignKey);
         }
@@ -189,20 +205,19 @@ impl Settlement {
         if answers != requests || answers > of.shape.requests {
             return Err(SettlementError::Requests { answers, requests });
         }
-        if !bool::from(self.index.is_zero()) || !self.shares.is_empty() {
-            return Err(SettlementError::NotAttributing);
-        }
+        let attribution = self.attribution(of, &keys)?;
         let nameless = self.answers.iter().position(|answer| bool::from(answer.adapter.is_zero()));
         if let (OutputKind::Classify, Some(request)) = (of.shape.output, nameless) {
             return Err(SettlementError::NoAdapter { request });
         }
-        let words = self.words(key, base.scales_word()).to_vec();
+        let words = self.words(key, base.scales_word(), attribution.as_ref()).to_vec();
         key.check(&HaloProof { words, bytes: self.proof.clone() })?;
 
         let ids: Vec<Fr> = self.answers.iter().map(|answer| answer.adapter).collect();
-        let tiles = adapter_tiles(key.layout(), &self.base, &ids, adapters)?;
-        let terms =
-            combined_terms(key.layout(), self.answers.len(), &registered(base, tiles), &self.witness, &self.rho_high)?;
+        let tiles = adapter_tiles(key.layout(), &self.base, &ids, keys.adapters)?;
+        let index = index_tiles(key.layout(), base, attribution.as_ref(), &keys)?;
+        let registered = registered(base, tiles, index);
+        let terms = combined_terms(key.layout(), self.answers.len(), &registered, &self.witness, &self.rho_high)?;
         let [h, q, g, s, d, quot, w, w_prime] = self.opening;
         // The six evaluations are private to the circuit; the equation does not read them.
         let (o, zero) = (self.outcome, Fr::ZERO);
@@ -214,6 +229,21 @@ impl Settlement {
         Ok(claim.check(&srs, &opening)?)
     }
 
+    /// The index by which the circuit attributes, if it does, with the adapter that the index' key names.
+    fn attribution(&self, of: &CircuitShape, keys: &Keys<'_>) -> Result<Option<Attribution>, SettlementError> {
+        if of.shape.records == 0 {
+            let stated = !bool::from(self.index.is_zero()) || !self.shares.is_empty();
+            return if stated { Err(SettlementError::NotAttributing) } else { Ok(None) };
+        }
+        let (got, answers) = (self.shares.len(), self.answers.len());
+        if got != answers.saturating_mul(SHARE_WORDS) {
+            return Err(SettlementError::Shares { got, answers });
+        }
+        let known = keys.indexes.iter().find(|key| key.id() == self.index);
+        let known = known.ok_or(VerifyError::UnknownIndex)?;
+        Ok(Some(Attribution { index: self.index, adapter: known.adapter }))
+    }
+
     /// The file.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -223,7 +253,8 @@ impl Settlement {
         binding.write(&mut w);
         w.scalar(base);
         w.count(answers.len());
-        for Answer { adapter, words: RequestWords { input_digest, label, output_digest } } in answers {
+        // The shares stand behind the answers, for all of them.
+        for Answer { adapter, words: RequestWords { input_digest, label, output_digest, shares: _ } } in answers {
             [adapter, input_digest, label, output_digest].into_iter().for_each(|scalar| w.scalar(scalar));
         }
         w.scalar(index);
@@ -250,7 +281,7 @@ impl Settlement {
         let answers = (0..count)
             .map(|_| {
                 let [adapter, input_digest, label, output_digest] = r.scalar_array("answer")?;
-                Ok(Answer { adapter, words: RequestWords { input_digest, label, output_digest } })
+                Ok(Answer { adapter, words: RequestWords { input_digest, label, output_digest, shares: Vec::new() } })
             })
             .collect::<Result<_, CodecError>>()?;
         let index = r.scalar("index id")?;

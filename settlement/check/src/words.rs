@@ -18,9 +18,11 @@ pub struct Words<S> {
     pub scales: S,
     /// Keccak word of the adapter ids in request order.
     pub adapters: S,
+    /// In a circuit that attributes, the index' id and the word of the requests that attribute.
+    pub attribution: Option<[S; 2]>,
     /// Requests that are meant; the others repeat the first.
     pub count: S,
-    /// Input digest, label and output digest of each request of the shape.
+    /// Input digest, label, output digest, and words of shares if the circuit attributes, of each request of the shape.
     pub requests: Vec<RequestWords<S>>,
     /// Digests of the witness and mask tiles, of h, (q, g), (s, d), quot and W.
     pub digests: [S; 6],
@@ -39,7 +41,7 @@ pub struct Words<S> {
 }
 
 impl<S: Clone> Words<S> {
-    /// Words before those of the requests.
+    /// Words before those of the requests, in a circuit that does not attribute.
     pub const HEAD: usize = 7;
 
     /// From the circuit's constants, what the field part was given and what it computed.
@@ -57,6 +59,10 @@ impl<S: Clone> Words<S> {
             base: inputs.base.clone(),
             scales: outcome.scales_word.clone(),
             adapters: inputs.adapters.clone(),
+            attribution: match (inputs.regions.as_slice(), &inputs.attributing) {
+                ([index], Some(attributing)) => Some([index.clone(), attributing.clone()]),
+                _ => None,
+            },
             count: inputs.count.clone(),
             requests: outcome.requests.clone(),
             digests: [
@@ -85,6 +91,7 @@ impl<S: Clone> Words<S> {
             base,
             scales,
             adapters,
+            attribution,
             count,
             requests,
             digests,
@@ -95,9 +102,12 @@ impl<S: Clone> Words<S> {
             z,
             constant,
         } = self;
-        let mut words: Vec<S> = [shape, layout, context, base, scales, adapters, count].map(S::clone).into();
-        for RequestWords { input_digest, label, output_digest } in requests {
+        let mut words: Vec<S> = [shape, layout, context, base, scales, adapters].map(S::clone).into();
+        words.extend(attribution.iter().flatten().cloned());
+        words.push(count.clone());
+        for RequestWords { input_digest, label, output_digest, shares } in requests {
             words.extend([input_digest, label, output_digest].map(S::clone));
+            words.extend(shares.iter().cloned());
         }
         words.extend(digests.iter().cloned());
         words.extend(rho_high.iter().cloned());

@@ -168,10 +168,10 @@ fn no_part_of_a_key_may_change() {
         };
         golden.key.check(&proof).unwrap();
         assert_eq!(other.check(&proof), Err(CheckError::Rejected));
-        let Shape { requests, tokens, log_tile, output } = of.shape;
+        let Shape { requests, tokens, log_tile, output, records } = of.shape;
         for shape in [
-            Shape { requests: requests + 1, tokens, log_tile, output },
-            Shape { requests, tokens: 2 * tokens, log_tile, output },
+            Shape { requests: requests + 1, tokens, log_tile, output, records },
+            Shape { requests, tokens: 2 * tokens, log_tile, output, records },
         ] {
             if let Ok(other) =
                 VerifyingKey::new(CircuitShape { shape, ..of.clone() }, *golden.key.tau_g2(), own.clone())

@@ -14,7 +14,7 @@ use lorica_circuits::layout::Layout;
 use crate::protocol::field::{Messages, message_shape};
 use crate::protocol::lookup::{LayerMessages, LookupMessages};
 use crate::protocol::mercury::{Evaluations, MercuryMessages};
-use crate::protocol::statement::{ID_BITS, Inputs, RequestInputs};
+use crate::protocol::statement::{ID_BITS, Inputs, RequestInputs, shape_words};
 
 /// What determines a scalar. Labels are those of the transcript, checks those of [`crate::protocol::arithmetic::Arithmetic`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,14 +63,16 @@ pub fn determined(layout: &Layout) -> (Inputs<Determined>, Messages<Determined>)
         salt: Hashed { digest: "input digest" },
         outputs: vec![Hashed { digest: "output digest" }; layout.program.output.scalars],
         label: Absorbed("label"),
+        shares: vec![Absorbed("shares"); layout.program.output.shares],
     };
     let inputs = Inputs {
         architecture: Absorbed("architecture"),
-        shape: [Absorbed("shape"); 4],
+        shape: shape_words(shape).iter().map(|_| Absorbed("shape")).collect(),
         srs: Absorbed("srs"),
         base: Absorbed("base"),
         adapters: Absorbed("adapters"),
         regions: layout.program.further_regions().map(|_| Absorbed("region")).collect(),
+        attributing: (layout.program.output.shares > 0).then_some(Absorbed("attributing")),
         count: Absorbed("count"),
         context: Absorbed("context"),
         witness: Absorbed("witness"),

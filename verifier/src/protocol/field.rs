@@ -10,7 +10,7 @@ use lorica_circuits::bn254::{Field, Fr, PrimeField};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::Form;
 use lorica_circuits::layout::Layout;
-use lorica_circuits::relation::{Product, Public, PublicFactor, Relation};
+use lorica_circuits::relation::{Product, Public, PublicFactor, Published, Relation};
 
 use crate::protocol::arithmetic::{Arithmetic, ArithmeticError};
 use crate::protocol::lookup::{LayerMessages, LookupMessages, leaf_challenges, leaf_claims, verify_tree};
@@ -202,14 +202,16 @@ pub fn public_value<A: Arithmetic>(
     for &axis in &public.axes {
         point.extend(points.get(axis)?);
     }
-    let inner = eq_table(a, if public.packed { split_packed(&point).0 } else { &point });
+    let packed = public.values == Published::PackedOutputs;
+    let inner = eq_table(a, if packed { split_packed(&point).0 } else { &point });
     let mut sum = a.zero();
     for (weight, request) in requests.iter().zip(&inputs.requests) {
-        let value = dot(a, &inner, &request.outputs);
+        let own = if public.values == Published::Shares { &request.shares } else { &request.outputs };
+        let value = dot(a, &inner, own);
         let term = a.mul(weight, &value);
         sum = a.add(&sum, &term);
     }
-    if public.packed {
+    if packed {
         // Every word of every request has the same offset, and eq over all requests adds up to 1.
         let mut real = a.zero();
         let words = inputs.requests.first().map_or(0, |request| request.outputs.len());

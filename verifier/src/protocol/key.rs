@@ -6,7 +6,7 @@ use lorica_circuits::families::Family;
 use lorica_circuits::families::encoder::{Activation, Architecture, Scales};
 use lorica_circuits::layout::MAX_REGISTERED_TILES;
 use lorica_circuits::region::Region;
-use lorica_circuits::shape::{OutputKind, Shape};
+use lorica_circuits::shape::{OutputKind, RECORDS, Shape};
 
 use crate::files::codec::{CodecError, Reader, Writer};
 use crate::protocol::arithmetic::Native;
@@ -30,6 +30,9 @@ pub enum KeyError {
         /// In the key.
         got: usize,
     },
+    /// An index of another adapter, or of another datanet version than its adapter names.
+    #[error("the index is of another adapter, or of another datanet version than its adapter names")]
+    IndexOf,
 }
 
 /// Commitments and constants of a base model.
@@ -53,7 +56,13 @@ pub struct BaseCommitments {
 
 /// A shape that only serves to lay out regions that do not depend on it.
 fn any_shape(log_tile: u32) -> Shape {
-    Shape { requests: 1, tokens: 16, log_tile, output: OutputKind::Embed }
+    Shape { requests: 1, tokens: 16, log_tile, output: OutputKind::Embed, records: 0 }
+}
+
+/// A shape that only serves to lay out the index region.
+#[must_use]
+pub fn index_shape(log_tile: u32, records: usize) -> Shape {
+    Shape { requests: 1, tokens: 16, log_tile, output: OutputKind::Classify, records }
 }
 
 fn check_tiles(what: &'static str, expected: usize, points: &[G1Affine]) -> Result<(), KeyError> {
@@ -267,5 +276,82 @@ impl AdapterCommitments {
     pub fn validate(&self, base: &BaseCommitments) -> Result<(), KeyError> {
         let layout = base.architecture.layout(&any_shape(base.log_tile))?;
         check_tiles("adapter", layout.tiles(Region::ADAPTER, 0).count, &self.tiles)
+    }
+}
+
+/// Commitments of a datanet's index under one adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexCommitments {
+    /// Id of the adapter that the features are computed with.
+    pub adapter: Fr,
+    /// Id of the datanet version whose records they are; the adapter names it.
+    pub version: Fr,
+    /// Records that the index has room for: one of [`RECORDS`].
+    pub records: usize,
+    /// Records that it has.
+    pub count: usize,
+    /// Commitments to its tiles, each blinded.
+    pub tiles: Vec<G1Affine>,
+}
+
+impl IndexCommitments {
+    /// Id of adapter, datanet version, size and tiles ([`crate::protocol::record`]).
+    #[must_use]
+    pub fn id(&self) -> Fr {
+        let mut writer = record(RecordKind::Index, Family::Encoder);
+        writer.count(self.tiles.len());
+        writer.scalar(&self.adapter);
+        writer.scalar(&self.version);
+        writer.u32(self.records.trailing_zeros());
+        writer.count(self.count);
+        self.tiles.iter().for_each(|p| writer.point(p));
+        keccak_bytes(writer.content())
+    }
+
+    /// Writes all fields.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.scalar(&self.adapter);
+        writer.scalar(&self.version);
+        writer.count(self.records);
+        writer.count(self.count);
+        writer.points(&self.tiles);
+    }
+
+    /// Reads what [`Self::write`] wrote; [`Self::validate`] is still owed.
+    ///
+    /// # Errors
+    /// [`CodecError`].
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let adapter = reader.scalar("adapter id")?;
+        let version = reader.scalar("datanet version")?;
+        let records = reader.u32("records")?;
+        let count = reader.u32("count of records")?;
+        let got = u64::from(records);
+        let records = usize::try_from(records).unwrap_or(usize::MAX);
+        if !RECORDS.contains(&records) {
+            return Err(CodecError::Value { what: "records of an index", got });
+        }
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        if count == 0 || count > records {
+            return Err(CodecError::Bound {
+                what: "count of records",
+                bound: got,
+                got: u64::try_from(count).unwrap_or(0),
+            });
+        }
+        Ok(Self { adapter, version, records, count, tiles: reader.points("index commitments", MAX_REGISTERED_TILES)? })
+    }
+
+    /// Checks the number of commitments for a base's architecture, and that the index is this adapter's and of the version
+    /// that it names.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn validate(&self, base: &BaseCommitments, adapter: &AdapterCommitments) -> Result<(), KeyError> {
+        if adapter.id() != self.adapter || adapter.version != Some(self.version) {
+            return Err(KeyError::IndexOf);
+        }
+        let layout = base.architecture.layout(&index_shape(base.log_tile, self.records))?;
+        check_tiles("index", layout.tiles(Region::INDEX, 0).count, &self.tiles)
     }
 }

@@ -1,5 +1,9 @@
 //! The lookup argument: logarithmic derivatives summed by a fraction tree (GKR).
 //!
+//! Beside these stand sums by group and choices among groups ([`GroupLeaf`]), with identifiers that no table has. The net
+//! numerator of each pole is zero: X and b are drawn when all cells are fixed, and the poles of other triples of key,
+//! value and identifier are other linear forms in X with coefficients in b.
+//!
 //! Every looked-up cell is a leaf `1 / (X - (key + b·value + b²·id))`, every table entry a leaf
 //! `-m / (X - (key + b·value + b²·id))`; unused leaves are `0/1`. The tree adds fractions pairwise,
 //! `(p0/q0) + (p1/q1) = (p0·q1 + p1·q0) / (q0·q1)`; the root must be `0/q`, q ≠ 0 (Haböck, eprint 2022/1530; Papini,
@@ -13,7 +17,7 @@
 //! coefficient; t(0) follows from the claim `(1 - z_i)·t(0) + z_i·t(1)` without a division.
 
 use lorica_circuits::bn254::Fr;
-use lorica_circuits::column::{Column, Lookup};
+use lorica_circuits::column::{Column, GroupLeaf, Lookup};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
 
@@ -149,36 +153,78 @@ pub fn verify_tree<A: Arithmetic>(
 pub struct LeafClaims<S> {
     /// The leaf point.
     pub point: AddressPoint<S>,
-    /// Multiplicities: terms and value.
+    /// Multiplicities, summands, sums and counts: terms and value.
     pub multiplicities: (Vec<LeafTerm<S>>, S),
     /// Keys and values of cells and entries: terms and value.
     pub values: (Vec<LeafTerm<S>>, S),
 }
 
-/// The columns of the two leaf claims.
-#[must_use]
-pub fn leaf_terms<S: Clone>(layout: &Layout, one: &S, b: &S) -> (Vec<LeafTerm<S>>, Vec<LeafTerm<S>>) {
-    let mut multiplicities = Vec::new();
+/// The columns of the two leaf claims: numerators that are taken off, then keys and values.
+pub fn leaf_terms<A: Arithmetic>(a: &mut A, layout: &Layout, b: &A::Scalar) -> LeafTerms<A::Scalar> {
+    let one = a.one();
+    let zero = a.zero();
+    let minus = a.sub(&zero, &one);
+    let mut numerators = Vec::new();
     let mut values = Vec::new();
-    let term = |column: Column, coefficient: &S, at: Column| LeafTerm { column, coefficient: coefficient.clone(), at };
+    let term = |column: Column, coefficient: &A::Scalar, at: Column| LeafTerm {
+        column,
+        coefficient: coefficient.clone(),
+        at,
+        part: 0,
+    };
     for placement in layout.placements() {
         let column = placement.spec.column;
-        if let Lookup::Key { value, .. } = placement.spec.lookup {
-            values.push(term(column, one, column));
-            values.extend(value.map(|value| term(value, b, column)));
+        match placement.spec.lookup {
+            Lookup::None => {}
+            Lookup::Key { value, .. } => {
+                values.push(term(column, &one, column));
+                values.extend(value.map(|value| term(value, b, column)));
+            }
+            Lookup::Group(GroupLeaf::Summand { group }) => {
+                numerators.push(term(column, &one, column));
+                // The groups are read once for each request.
+                let parts = 0..layout.shape.requests;
+                values.extend(parts.map(|part| LeafTerm { part, ..term(group, &one, column) }));
+            }
+            Lookup::Group(GroupLeaf::Sum) => numerators.push(term(column, &minus, column)),
+            Lookup::Group(GroupLeaf::Choice { sum }) => {
+                values.push(term(column, &one, column));
+                values.push(term(sum, b, column));
+            }
+            Lookup::Group(GroupLeaf::Count { sum }) => {
+                numerators.push(term(column, &one, column));
+                values.push(term(sum, b, column));
+            }
         }
     }
     for table in &layout.program.tables {
         let entries = table.multiplicities;
-        multiplicities.push(term(entries, one, entries));
+        numerators.push(term(entries, &one, entries));
         values.extend(table.values.map(|column| term(column, b, entries)));
     }
-    (multiplicities, values)
+    (numerators, values)
+}
+
+/// Columns of a claim on numerators and of one on denominators.
+pub type LeafTerms<S> = (Vec<LeafTerm<S>>, Vec<LeafTerm<S>>);
+
+/// `Σ_k 2^k·z_(at + k)`.
+fn number<A: Arithmetic>(a: &mut A, point: &AddressPoint<A::Scalar>, at: u32, bits: u32) -> A::Scalar {
+    let mut sum = a.zero();
+    for (bit, at) in (0..bits).zip(at..) {
+        let power = a.constant(Fr::from(1 << bit));
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        let coordinate = point.coordinates().get(at).cloned().unwrap_or_else(|| a.one());
+        let term = a.mul(&power, &coordinate);
+        sum = a.add(&sum, &term);
+    }
+    sum
 }
 
 /// Turns the leaf claim into claims on committed columns. With indicators from the layout's runs,
-/// `⟨m, eq⟩ = ind_lookup - p` and
-/// `⟨key + b·value, eq⟩ = (X - 1)·ind_used + 1 - q - Σ_runs (offset + b²·id)·ind_run - Σ_entries ⟨index, eq⟩`.
+/// `⟨m + s - S + e, eq⟩ = ind_numerator - p` (multiplicities, summands, sums, counts) and
+/// `⟨key + b·value, eq⟩ = (X - 1)·ind_used + 1 - q - Σ_runs (offset + index + b·request + b²·id)·ind_run`, with the
+/// request beside the identifier where a run says so.
 ///
 /// # Errors
 /// If a column is not part of the layout.
@@ -194,20 +240,23 @@ pub fn leaf_claims<A: Arithmetic>(
     let mut lookups = a.zero();
     let mut public = a.zero();
     for run in layout.leaf_runs() {
+        let leaf = &run.leaf;
         let indicator = point.range(a, run.start, run.end);
-        let id = a.constant(Fr::from(run.table.id()));
+        let id = a.constant(Fr::from(leaf.id));
         let id = a.mul(&b_squared, &id);
-        let offset = a.constant(integer(run.offset));
+        let offset = a.constant(integer(leaf.offset));
         let mut weight = a.add(&id, &offset);
-        if run.entries {
-            // The entries' own keys: index within the table.
-            for bit in 0..usize::try_from(run.table.bits()).unwrap_or(0) {
-                let power = a.constant(Fr::from(1 << bit));
-                let coordinate = point.coordinates().get(bit).cloned().unwrap_or_else(|| one.clone());
-                let term = a.mul(&power, &coordinate);
-                weight = a.add(&weight, &term);
-            }
-        } else {
+        if leaf.index_bits > 0 {
+            let index = number(a, &point, 0, leaf.index_bits);
+            weight = a.add(&weight, &index);
+        }
+        if let Some(request) = leaf.request.filter(|request| request.bits > 0) {
+            let own = number(a, &point, request.at, request.bits);
+            let factor = if request.power == 1 { &challenges.b } else { &b_squared };
+            let term = a.mul(&own, factor);
+            weight = a.add(&weight, &term);
+        }
+        if leaf.numerator == 1 {
             lookups = a.add(&lookups, &indicator);
         }
         let term = a.mul(&indicator, &weight);
@@ -220,7 +269,7 @@ pub fn leaf_claims<A: Arithmetic>(
     let all = a.sub(&all, &claim.q);
     let value = a.sub(&all, &public);
     let multiplicity = a.sub(&lookups, &claim.p);
-    let (multiplicities, values) = leaf_terms(layout, &one, &challenges.b);
+    let (multiplicities, values) = leaf_terms(a, layout, &challenges.b);
     Ok(LeafClaims { point, multiplicities: (multiplicities, multiplicity), values: (values, value) })
 }
 

@@ -17,6 +17,12 @@ pub fn integer(value: i64) -> Fr {
     if value < 0 { -magnitude } else { magnitude }
 }
 
+/// `2^bits`.
+#[must_use]
+pub fn power_of_two(bits: u32) -> Fr {
+    Fr::from(2).pow([u64::from(bits)])
+}
+
 /// `eq(left, right)` of two coordinates: `1 - l - r + 2·l·r`.
 fn eq_one<A: Arithmetic>(a: &mut A, left: &A::Scalar, right: &A::Scalar) -> A::Scalar {
     let product = a.mul(left, right);

@@ -2,15 +2,21 @@
 
 use lorica_circuits::bn254::{Fr, G1Affine};
 use lorica_circuits::layout::MAX_WITNESS_TILES;
-use lorica_circuits::shape::{LABELS, LOGIT_EXPONENT, MAX_REQUESTS, MAX_TOKENS, OutputKind, Shape};
+use lorica_circuits::shape::{
+    LABELS, LOGIT_EXPONENT, MAX_REQUESTS, MAX_TOKENS, OutputKind, PLACES, SHARE_ENTRY_BITS, SHARE_SLOT_BITS,
+    SHARES_PER_WORD, Shape,
+};
 
 use crate::files::codec::{CodecError, Reader, Writer};
 use crate::files::magic::PROOF_MAGIC;
 use crate::protocol::field::Messages;
 use crate::protocol::lookup::{LayerMessages, LookupMessages};
 use crate::protocol::mercury::{Evaluations, MercuryProof};
+use crate::protocol::multilinear::power_of_two;
 
 const VERSION: u16 = 2;
+/// Version of the file of a batch that attributes.
+const ATTRIBUTING_VERSION: u16 = 3;
 
 /// What one request published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +78,36 @@ impl Output {
     }
 }
 
+/// A contributor's share of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The contributor, by slot of the datanet version.
+    pub slot: u16,
+    /// Of 65,536 parts.
+    pub share: u16,
+}
+
+/// Words of a list of shares: `word[w] = Σ_k 2^(28·k)·(slot + 2^12·share)` of the places `8·w + k`.
+#[must_use]
+pub fn share_words(shares: &[Share]) -> Vec<Fr> {
+    let entry =
+        |own: &Share| Fr::from(u64::from(own.slot)) + Fr::from(u64::from(own.share)) * power_of_two(SHARE_SLOT_BITS);
+    let step = power_of_two(SHARE_ENTRY_BITS);
+    shares
+        .chunks(SHARES_PER_WORD)
+        .map(|own| own.iter().rev().fold(Fr::zero(), |word, own| word * step + entry(own)))
+        .collect()
+}
+
+/// By which index a batch attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attribution {
+    /// Id of the index.
+    pub index: Fr,
+    /// Id of the adapter that the index is of: requests with it attribute.
+    pub adapter: Fr,
+}
+
 /// One request of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestStatement {
@@ -83,6 +119,9 @@ pub struct RequestStatement {
     pub ids: Vec<u32>,
     /// What was computed.
     pub output: Output,
+    /// In a batch that attributes, the contributors with the largest shares, by slot; else none. A request with another
+    /// adapter than the index' has shares of zero.
+    pub shares: Vec<Share>,
 }
 
 /// What a proof says.
@@ -98,6 +137,8 @@ pub struct Statement {
     pub base: Fr,
     /// Binds the proof to its use; zero if absent.
     pub context: Fr,
+    /// By which index, in a batch that attributes.
+    pub attribution: Option<Attribution>,
     /// One to `shape.requests` requests.
     pub requests: Vec<RequestStatement>,
 }
@@ -132,8 +173,9 @@ impl InferenceProof {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let Self { statement, prover_salt, witness, messages, opening } = self;
-        let Statement { shape, architecture, srs, base, context, requests } = statement;
-        let mut w = Writer::new(PROOF_MAGIC, VERSION);
+        let Statement { shape, architecture, srs, base, context, attribution, requests } = statement;
+        let version = if attribution.is_some() { ATTRIBUTING_VERSION } else { VERSION };
+        let mut w = Writer::new(PROOF_MAGIC, version);
         for value in [shape.requests, shape.tokens] {
             w.count(value);
         }
@@ -142,8 +184,13 @@ impl InferenceProof {
         for scalar in [architecture, srs, base, context] {
             w.scalar(scalar);
         }
+        if let Some(Attribution { index, adapter }) = attribution {
+            w.count(shape.records);
+            w.scalar(index);
+            w.scalar(adapter);
+        }
         w.count(requests.len());
-        for RequestStatement { adapter, salt, ids, output } in requests {
+        for RequestStatement { adapter, salt, ids, output, shares } in requests {
             w.scalar(adapter);
             w.bytes(salt);
             w.count(ids.len());
@@ -151,6 +198,13 @@ impl InferenceProof {
             w.u8(output.label());
             w.count(output.values().len());
             output.values().iter().for_each(|&v| w.i64(v));
+            if attribution.is_some() {
+                w.count(shares.len());
+                for Share { slot, share } in shares {
+                    w.bytes(&slot.to_be_bytes());
+                    w.bytes(&share.to_be_bytes());
+                }
+            }
         }
         w.scalar(prover_salt);
         w.points(witness);
@@ -180,13 +234,26 @@ impl InferenceProof {
     /// # Errors
     /// [`CodecError`] names the field.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        let mut r = Reader::new(bytes, "proof", PROOF_MAGIC, VERSION)?;
+        let attributes =
+            bytes.get(PROOF_MAGIC.len()..).is_some_and(|rest| rest.starts_with(&ATTRIBUTING_VERSION.to_be_bytes()));
+        let version = if attributes { ATTRIBUTING_VERSION } else { VERSION };
+        let mut r = Reader::new(bytes, "proof", PROOF_MAGIC, version)?;
         let number = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         let (requests, tokens) = (number(r.u32("requests")?), number(r.u32("tokens")?));
         let log_tile = r.u32("tau")?;
         let output = r.output_kind()?;
-        let shape = Shape { requests, tokens, log_tile, output };
         let [architecture, srs, base, context] = r.scalar_array("statement word")?;
+        let (records, attribution) = if attributes {
+            let records = r.u32("records")?;
+            if records == 0 {
+                return Err(CodecError::Value { what: "records", got: 0 });
+            }
+            let [index, adapter] = r.scalar_array("index")?;
+            (number(records), Some(Attribution { index, adapter }))
+        } else {
+            (0, None)
+        };
+        let shape = Shape { requests, tokens, log_tile, output, records };
         let mut list = Vec::new();
         for _ in 0..r.count("requests", MAX_REQUESTS, 32)? {
             let adapter = r.scalar("adapter")?;
@@ -201,7 +268,14 @@ impl InferenceProof {
                 OutputKind::Embed if label == 0 => Output::Embed { sums: values },
                 OutputKind::Embed => return Err(CodecError::Value { what: "label", got: label.into() }),
             };
-            list.push(RequestStatement { adapter, salt, ids, output });
+            let mut shares = Vec::new();
+            if attributes {
+                for _ in 0..r.count("shares", PLACES, 4)? {
+                    let (slot, share) = (u16::from_be_bytes(r.array("slot")?), u16::from_be_bytes(r.array("share")?));
+                    shares.push(Share { slot, share });
+                }
+            }
+            list.push(RequestStatement { adapter, salt, ids, output, shares });
         }
         let prover_salt = r.scalar("prover salt")?;
         let witness = r.points("witness commitments", MAX_WITNESS_TILES)?;
@@ -226,7 +300,7 @@ impl InferenceProof {
         let mercury = opening.messages();
         let lookup = LookupMessages { root, layers };
         Ok(Self {
-            statement: Statement { shape, architecture, srs, base, context, requests: list },
+            statement: Statement { shape, architecture, srs, base, context, attribution, requests: list },
             prover_salt,
             witness,
             messages: Messages { lookup, forms, rounds, operands, reduction, value, mercury },

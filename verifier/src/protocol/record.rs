@@ -8,8 +8,8 @@
 //! datanet        tag ‖ count (4) ‖ records root ‖ contributors digest ‖ rules ‖ licence ‖ standard
 //! index          tag ‖ family ‖ points (4) ‖ adapter id ‖ datanet version id ‖ n (4) ‖ count (4) ‖ points
 //! ```
-//! Datanets and indexes are reserved: their tags and layouts are fixed here, nothing makes them yet. An adapter may name a
-//! datanet version, never an index: an index holds features that the adapter computes, so its id needs the adapter's.
+//! An adapter may name a datanet version, never an index: an index holds features that the adapter computes, so its id needs
+//! the adapter's. `n` is log2 of the records that the index has room for, `count` is how many it has.
 //!
 //! # Soundness
 //! A tag has 32 bytes and no two kinds share one, so a record of one kind is never a record of another, whatever follows the
@@ -37,9 +37,9 @@ pub enum RecordKind {
     Base,
     /// An adapter of a base.
     Adapter,
-    /// A version of a datanet. Reserved.
+    /// A version of a datanet.
     Datanet,
-    /// Features of a datanet's records under one adapter. Reserved.
+    /// Features of a datanet's records under one adapter.
     Index,
     /// The content of a settlement key. Its circuit id is the digest itself, not reduced.
     SettlementKey,

@@ -2,13 +2,14 @@
 //!
 //! Order (`docs/protocol/README.md`): (0) version, architecture, shape, SRS, base, scales word, adapters' word, number of
 //! requests, context; (1) digest of the witness tiles; (2) prover salt, and per request input digest, label and output
-//! digest, which are computed here from ids, length, salt and outputs.
+//! digest, which are computed here from ids, length, salt and outputs. A batch that attributes has the index' id and the
+//! word of the requests that attribute behind the adapters' word, and each request's words of shares behind its digests.
 
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::{PACKED_SUM_BITS, PACKED_SUMS};
 use lorica_circuits::layout::Layout;
-use lorica_circuits::shape::{OutputKind, Shape};
+use lorica_circuits::shape::{CONTRIBUTORS, LABEL_BITS, OutputKind, PLACES, Shape};
 
 use crate::protocol::arithmetic::{Arithmetic, ArithmeticError};
 use crate::protocol::multilinear::{eq_table, integer, packing_weights};
@@ -49,6 +50,8 @@ pub struct RequestInputs<S> {
     pub outputs: Vec<S>,
     /// Lowest index of the largest logit; zero for embeddings.
     pub label: S,
+    /// Words of shares, as many as the program has.
+    pub shares: Vec<S>,
 }
 
 /// All scalars of a statement. Requests beyond `count` repeat the first; the caller arranges that.
@@ -56,8 +59,9 @@ pub struct RequestInputs<S> {
 pub struct Inputs<S> {
     /// Digest of architecture and table commitments.
     pub architecture: S,
-    /// Requests, tokens, τ and kind of output of the shape, in this order.
-    pub shape: [S; 4],
+    /// Requests, tokens, τ and kind of output of the shape, in this order; where the batch attributes, records,
+    /// contributors and places too.
+    pub shape: Vec<S>,
     /// Digest of the SRS.
     pub srs: S,
     /// Base id.
@@ -67,6 +71,8 @@ pub struct Inputs<S> {
     /// A word for each of [`further_regions`](lorica_circuits::program::Program::further_regions), which determines its
     /// commitments; an encoder has none.
     pub regions: Vec<S>,
+    /// A number whose bit m says that request m attributes, in a batch that does.
+    pub attributing: Option<S>,
     /// Requests that are really meant.
     pub count: S,
     /// The 32-byte context that binds the proof to its use.
@@ -91,6 +97,7 @@ impl<S> Inputs<S> {
             base,
             adapters,
             regions,
+            attributing,
             count,
             context,
             witness,
@@ -100,11 +107,12 @@ impl<S> Inputs<S> {
         } = self;
         Inputs {
             architecture: f(architecture),
-            shape: shape.map(&mut f),
+            shape: shape.into_iter().map(&mut f).collect(),
             srs: f(srs),
             base: f(base),
             adapters: f(adapters),
             regions: regions.into_iter().map(&mut f).collect(),
+            attributing: attributing.map(&mut f),
             count: f(count),
             context: f(context),
             witness: f(witness),
@@ -112,24 +120,29 @@ impl<S> Inputs<S> {
             scales: scales.into_iter().map(&mut f).collect(),
             requests: requests
                 .into_iter()
-                .map(|RequestInputs { ids, length, salt, outputs, label }| RequestInputs {
+                .map(|RequestInputs { ids, length, salt, outputs, label, shares }| RequestInputs {
                     ids: ids.into_iter().map(&mut f).collect(),
                     length: f(length),
                     salt: f(salt),
                     outputs: outputs.into_iter().map(&mut f).collect(),
                     label: f(label),
+                    shares: shares.into_iter().map(&mut f).collect(),
                 })
                 .collect(),
         }
     }
 }
 
-/// The scalars of a shape: requests, tokens, τ and kind of output.
+/// The scalars of a shape: requests, tokens, τ and kind of output; where it attributes, records, contributors and places.
 #[must_use]
-pub fn shape_words(shape: &Shape) -> [Fr; 4] {
+pub fn shape_words(shape: &Shape) -> Vec<Fr> {
     let number = |n: usize| Fr::from(u64::try_from(n).unwrap_or(u64::MAX));
     let kind = Fr::from(u64::from(shape.output.number()));
-    [number(shape.requests), number(shape.tokens), Fr::from(u64::from(shape.log_tile)), kind]
+    let mut words = vec![number(shape.requests), number(shape.tokens), Fr::from(u64::from(shape.log_tile)), kind];
+    if shape.records != 0 {
+        words.extend([shape.records, CONTRIBUTORS, PLACES].map(number));
+    }
+    words
 }
 
 /// Public words of one request, computed by the field part.
@@ -141,6 +154,8 @@ pub struct RequestWords<S> {
     pub label: S,
     /// Poseidon digest of salt and outputs.
     pub output_digest: S,
+    /// Words of shares.
+    pub shares: Vec<S>,
 }
 
 /// What the statement leaves for the relations.
@@ -230,6 +245,7 @@ fn bind_request<A: Arithmetic>(
     a: &mut A,
     layout: &Layout,
     request: &RequestInputs<A::Scalar>,
+    attributes: A::Scalar,
 ) -> Result<(RequestWords<A::Scalar>, RequestBits<A::Scalar>), StatementError> {
     let shape = &layout.shape;
     let token_bits = usize::try_from(shape.token_bits()).unwrap_or(0);
@@ -242,6 +258,9 @@ fn bind_request<A: Arithmetic>(
     }
     if request.outputs.len() != layout.program.output.scalars {
         return Err(CircuitError::Statement { what: "outputs per request", got: request.outputs.len() }.into());
+    }
+    if request.shares.len() != layout.program.output.shares {
+        return Err(CircuitError::Statement { what: "words of shares per request", got: request.shares.len() }.into());
     }
     let one = a.one();
     let two = a.constant(Fr::from(2));
@@ -278,20 +297,24 @@ fn bind_request<A: Arithmetic>(
         }
     }
 
-    if layout.program.output.labelled {
-        label(a, &request.outputs, &request.label)?;
+    let label = if layout.program.output.labelled {
+        label(a, &request.outputs, &request.label)?
     } else {
         a.assert_equal(&request.label, &zero, "statement: an embedding has no label")?;
-    }
+        Vec::new()
+    };
     let input_digest = input_digest(a, &request.salt, &request.length, &request.ids);
     let output_digest = output_digest(a, shape.output, &request.salt, &request.length, &request.outputs);
-    let words = RequestWords { input_digest, label: request.label.clone(), output_digest };
-    Ok((words, RequestBits { last, ids }))
+    let shares = request.shares.clone();
+    let words = RequestWords { input_digest, label: request.label.clone(), output_digest, shares };
+    Ok((words, RequestBits { last, ids, label, attributes }))
 }
 
-/// The label is the lowest index of the largest logit: `0 <= logit_y - logit_j - [j < y] < 2^48` for all j.
-fn label<A: Arithmetic>(a: &mut A, logits: &[A::Scalar], label: &A::Scalar) -> Result<(), StatementError> {
-    let mut bits = a.bits(label, 4, "statement: label is below 16")?;
+/// The label is the lowest index of the largest logit: `0 <= logit_y - logit_j - [j < y] < 2^48` for all j. Returns its bits,
+/// most significant first.
+fn label<A: Arithmetic>(a: &mut A, logits: &[A::Scalar], label: &A::Scalar) -> Result<Vec<A::Scalar>, StatementError> {
+    let label_bits = usize::try_from(LABEL_BITS).unwrap_or(usize::MAX);
+    let mut bits = a.bits(label, label_bits, "statement: label is below 16")?;
     bits.reverse();
     let is_label = eq_table(a, &bits);
     let best = crate::protocol::multilinear::dot(a, &is_label, logits);
@@ -307,7 +330,25 @@ fn label<A: Arithmetic>(a: &mut A, logits: &[A::Scalar], label: &A::Scalar) -> R
         let lead = a.sub(&lead, &below);
         a.bits(&lead, LOGIT_BITS, "statement: label is the lowest index of the largest logit")?;
     }
-    Ok(())
+    Ok(bits)
+}
+
+/// Which requests attribute, 0 or 1 for each of the shape; none in a batch that does not.
+fn attributing<A: Arithmetic>(
+    a: &mut A,
+    layout: &Layout,
+    word: Option<&A::Scalar>,
+) -> Result<Vec<A::Scalar>, StatementError> {
+    match (word, layout.program.output.shares) {
+        (None, 0) => Ok(vec![a.zero(); layout.shape.requests]),
+        (Some(word), 1..) => {
+            Ok(a.bits(word, layout.shape.requests, "statement: a bit for each request that attributes")?)
+        }
+        (word, _) => {
+            let got = usize::from(word.is_some());
+            Err(CircuitError::Statement { what: "words of requests that attribute", got }.into())
+        }
+    }
 }
 
 /// A statement that is refused.
@@ -338,7 +379,12 @@ pub fn absorb<A: Arithmetic>(
     if inputs.regions.len() != regions {
         return Err(CircuitError::Statement { what: "words of further regions", got: inputs.regions.len() }.into());
     }
+    let shape_words = shape_words(&layout.shape).len();
+    if inputs.shape.len() != shape_words {
+        return Err(CircuitError::Statement { what: "words of the shape", got: inputs.shape.len() }.into());
+    }
     let scales_word = hash(a, DOMAIN_SCALES, &inputs.scales);
+    let attributing = attributing(a, layout, inputs.attributing.as_ref())?;
     let one = a.one();
     let request_bits = usize::try_from(layout.shape.request_bits()).unwrap_or(0);
     let last = a.sub(&inputs.count, &one);
@@ -351,17 +397,21 @@ pub fn absorb<A: Arithmetic>(
     transcript.absorb(a, "scales", &scales_word);
     transcript.absorb(a, "adapters", &inputs.adapters);
     transcript.absorb_all(a, "region", &inputs.regions);
+    if let Some(word) = &inputs.attributing {
+        transcript.absorb(a, "attributing", word);
+    }
     transcript.absorb(a, "count", &inputs.count);
     transcript.absorb(a, "context", &inputs.context);
     transcript.absorb(a, "witness", &inputs.witness);
     transcript.absorb(a, "prover salt", &inputs.prover_salt);
     let mut words = Vec::new();
     let mut bits = Vec::new();
-    for request in &inputs.requests {
-        let (own, own_bits) = bind_request(a, layout, request)?;
+    for (request, attributes) in inputs.requests.iter().zip(attributing) {
+        let (own, own_bits) = bind_request(a, layout, request, attributes)?;
         transcript.absorb(a, "input digest", &own.input_digest);
         transcript.absorb(a, "label", &own.label);
         transcript.absorb(a, "output digest", &own.output_digest);
+        transcript.absorb_all(a, "shares", &own.shares);
         words.push(own);
         bits.push(own_bits);
     }

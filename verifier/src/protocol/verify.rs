@@ -4,15 +4,15 @@ use lorica_circuits::bn254::{Field, Fr, FromUniformBytes, G1Affine, G2Affine};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
 use lorica_circuits::region::{Copies, Region};
-use lorica_circuits::shape::OutputKind;
+use lorica_circuits::shape::{CONTRIBUTORS, OutputKind, PLACES, Shape};
 
 use crate::protocol::arithmetic::{Arithmetic, Native};
 use crate::protocol::field::{FieldError, Outcome, field_part, proof_transcript};
 use crate::protocol::group::{GroupClaim, GroupError, VerifierKey};
 use crate::protocol::keccak::{digest_points, encode_scalar, keccak_words};
-use crate::protocol::key::{AdapterCommitments, BaseCommitments, KeyError};
+use crate::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments, KeyError};
 use crate::protocol::multilinear::{eq_table, integer};
-use crate::protocol::proof::{InferenceProof, Output, Statement};
+use crate::protocol::proof::{Attribution, InferenceProof, Output, Statement, share_words};
 use crate::protocol::statement::{Inputs, RequestInputs, packed_words, shape_words};
 use crate::protocol::transcript::Transcript;
 
@@ -31,6 +31,9 @@ pub enum VerifyError {
         /// Index in the batch.
         request: usize,
     },
+    /// No key for the index.
+    #[error("no key for the index by which the batch attributes")]
+    UnknownIndex,
     /// The statement is not well-formed.
     #[error("request {request}: {what}")]
     Request {
@@ -83,6 +86,15 @@ pub fn adapters_word(statement: &Statement) -> Fr {
     keccak_words(&ids)
 }
 
+/// A number whose bit m says that request m has the index' adapter; requests beyond the stated ones are as the first.
+#[must_use]
+pub fn attributing_word(shape: &Shape, attribution: &Attribution, adapters: &[Fr]) -> Fr {
+    let first = adapters.first();
+    let of = |m: usize| adapters.get(m).or(first).is_some_and(|adapter| *adapter == attribution.adapter);
+    let word = (0..shape.requests).rev().fold(0u64, |word, m| (word << 1) | u64::from(of(m)));
+    Fr::from(word)
+}
+
 /// Checks the statement's form and turns it into scalars; requests beyond the stated ones repeat the first.
 ///
 /// # Errors
@@ -99,6 +111,11 @@ pub fn inputs(
     if count == 0 || count > shape.requests {
         return Err(VerifyError::Shape { what: "requests", expected: shape.requests, got: count });
     }
+    if statement.attribution.is_some() != (shape.records != 0) {
+        let (expected, got) = (usize::from(shape.records != 0), usize::from(statement.attribution.is_some()));
+        return Err(VerifyError::Shape { what: "index", expected, got });
+    }
+    let places = if shape.records == 0 { 0 } else { PLACES };
     let mut requests = Vec::new();
     for (index, request) in statement.requests.iter().enumerate() {
         let refuse = |what| Err(VerifyError::Request { request: index, what });
@@ -110,6 +127,12 @@ pub fn inputs(
         }
         if shape.output == OutputKind::Classify && bool::from(request.adapter.is_zero()) {
             return refuse("classifies without an adapter");
+        }
+        if request.shares.len() != places {
+            return refuse("has another number of shares than a batch of its kind");
+        }
+        if request.shares.iter().any(|own| usize::from(own.slot) >= CONTRIBUTORS) {
+            return refuse("has a share of a slot that no datanet has");
         }
         let outputs = match &request.output {
             Output::Embed { sums } => {
@@ -130,19 +153,22 @@ pub fn inputs(
             salt: salt_scalar(&request.salt),
             outputs,
             label: Fr::from(u64::from(request.output.label())),
+            shares: share_words(&request.shares),
         });
     }
     if let Some(first) = requests.first().cloned() {
         requests.resize(shape.requests, first);
     }
     let number = |n: usize| Fr::from(u64::try_from(n).unwrap_or(0));
+    let adapters: Vec<Fr> = statement.requests.iter().map(|request| request.adapter).collect();
     Ok(Inputs {
         architecture: statement.architecture,
         shape: shape_words(shape),
         srs: statement.srs,
         base: statement.base,
         adapters: adapters_word(statement),
-        regions: Vec::new(),
+        regions: statement.attribution.iter().map(|own| own.index).collect(),
+        attributing: statement.attribution.as_ref().map(|own| attributing_word(shape, own, &adapters)),
         count: number(count),
         context: statement.context,
         witness,
@@ -161,29 +187,57 @@ pub fn inputs(
 ///
 /// # Errors
 /// [`VerifyError`] names the first check that fails.
-pub fn verify(
+pub fn verify<'k>(
     srs: &VerifierKey,
     base: &BaseCommitments,
-    adapters: &[AdapterCommitments],
+    keys: impl Into<Keys<'k>>,
     context: &Fr,
     proof: &InferenceProof,
 ) -> Result<Outcome<Fr>, VerifyError> {
-    verify_with(&mut Native, &mut proof_transcript(&mut Native), srs, base, adapters, context, proof)
+    verify_with(&mut Native, &mut proof_transcript(&mut Native), srs, base, keys, context, proof)
+}
+
+/// Keys of adapters, and of datanet indexes, that a proof may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Keys<'k> {
+    /// Adapters.
+    pub adapters: &'k [AdapterCommitments],
+    /// Indexes.
+    pub indexes: &'k [IndexCommitments],
+}
+
+impl<'k> From<&'k [AdapterCommitments]> for Keys<'k> {
+    fn from(adapters: &'k [AdapterCommitments]) -> Self {
+        Self { adapters, indexes: &[] }
+    }
+}
+
+impl<'k> From<&'k Vec<AdapterCommitments>> for Keys<'k> {
+    fn from(adapters: &'k Vec<AdapterCommitments>) -> Self {
+        adapters.as_slice().into()
+    }
+}
+
+impl<'k, const N: usize> From<&'k [AdapterCommitments; N]> for Keys<'k> {
+    fn from(adapters: &'k [AdapterCommitments; N]) -> Self {
+        adapters.as_slice().into()
+    }
 }
 
 /// [`verify`] on a given arithmetic over scalars and transcript, for tests that watch them.
 ///
 /// # Errors
 /// As [`verify`].
-pub fn verify_with<A: Arithmetic<Scalar = Fr>>(
+pub fn verify_with<'k, A: Arithmetic<Scalar = Fr>>(
     a: &mut A,
     transcript: &mut Transcript<A>,
     srs: &VerifierKey,
     base: &BaseCommitments,
-    adapters: &[AdapterCommitments],
+    keys: impl Into<Keys<'k>>,
     context: &Fr,
     proof: &InferenceProof,
 ) -> Result<Outcome<Fr>, VerifyError> {
+    let keys = keys.into();
     base.validate()?;
     let statement = &proof.statement;
     let base_id = base.id();
@@ -203,7 +257,8 @@ pub fn verify_with<A: Arithmetic<Scalar = Fr>>(
     }
     let layout = &base.architecture.layout(&statement.shape)?;
     let ids: Vec<Fr> = statement.requests.iter().map(|record| record.adapter).collect();
-    let own = adapter_tiles(layout, &base_id, &ids, adapters)?;
+    let own = adapter_tiles(layout, &base_id, &ids, keys.adapters)?;
+    let index = index_tiles(layout, base, statement.attribution.as_ref(), &keys)?;
     let expected = layout.tiles(Region::WITNESS, 0).count.saturating_add(1);
     if proof.witness.len() != expected {
         return Err(VerifyError::Shape { what: "witness commitments", expected, got: proof.witness.len() });
@@ -212,7 +267,7 @@ pub fn verify_with<A: Arithmetic<Scalar = Fr>>(
     let outcome = field_part(a, transcript, layout, &inputs, &proof.messages)?;
 
     let count = statement.requests.len();
-    let terms = combined_terms(layout, count, &registered(base, own), &proof.witness, &outcome.rho_high)?;
+    let terms = combined_terms(layout, count, &registered(base, own, index), &proof.witness, &outcome.rho_high)?;
     let claim = GroupClaim {
         variables: usize::try_from(layout.shape.log_tile).unwrap_or(0),
         outcome: outcome.mercury,
@@ -256,10 +311,38 @@ pub fn adapter_tiles<'k>(
 /// The commitments of a registered region: one list for each copy, empty for a copy that is zero.
 pub type RegionCommitments<'k> = (Region, Vec<&'k [G1Affine]>);
 
-/// The registered regions of a base and the adapters of the stated requests.
+/// The registered regions of a base, the adapters of the stated requests, and the index of a batch that attributes.
 #[must_use]
-pub fn registered<'k>(base: &'k BaseCommitments, adapters: Vec<&'k [G1Affine]>) -> [RegionCommitments<'k>; 3] {
-    [(Region::BASE, vec![&base.tiles]), (Region::TABLE, vec![&base.tables]), (Region::ADAPTER, adapters)]
+pub fn registered<'k>(
+    base: &'k BaseCommitments,
+    adapters: Vec<&'k [G1Affine]>,
+    index: Option<&'k [G1Affine]>,
+) -> Vec<RegionCommitments<'k>> {
+    let mut all =
+        vec![(Region::BASE, vec![&*base.tiles]), (Region::TABLE, vec![&*base.tables]), (Region::ADAPTER, adapters)];
+    all.extend(index.map(|tiles| (Region::INDEX, vec![tiles])));
+    all
+}
+
+/// Commitments of the index by which a batch attributes, if it does: of a key whose adapter is the one that the statement
+/// calls the index', is registered, and names the index' datanet version.
+///
+/// # Errors
+/// [`VerifyError::UnknownIndex`] if there is no such key, [`VerifyError::Key`] if its adapter is another.
+pub fn index_tiles<'k>(
+    layout: &Layout,
+    base: &BaseCommitments,
+    attribution: Option<&Attribution>,
+    keys: &Keys<'k>,
+) -> Result<Option<&'k [G1Affine]>, VerifyError> {
+    let Some(Attribution { index, adapter }) = attribution else { return Ok(None) };
+    let records = layout.shape.records;
+    let known = keys.indexes.iter().find(|key| key.id() == *index && key.records == records);
+    let key = known.ok_or(VerifyError::UnknownIndex)?;
+    let of = keys.adapters.iter().find(|key| key.id() == *adapter && key.base == base.id());
+    let Some(of) = of else { return Err(KeyError::IndexOf.into()) };
+    key.validate(base, of)?;
+    Ok(Some(&key.tiles))
 }
 
 /// The combined tile as a combination of commitments: tile j with coefficient `eq(ρ_hi, j)`. A region that each request

@@ -15,7 +15,9 @@ use lorica_circuits::form::{Coefficient, ConstantTerm, DigitWeight, Factor, Form
 use lorica_circuits::layout::Layout;
 
 use crate::protocol::arithmetic::Arithmetic;
-use crate::protocol::multilinear::{AddressPoint, dot, eq, eq_table, integer, packed, prefix_eq, prefix_indicator};
+use crate::protocol::multilinear::{
+    AddressPoint, dot, eq, eq_table, integer, packed, power_of_two, prefix_eq, prefix_indicator,
+};
 
 /// The points at which a form is read: bound axes first, outer ones behind them.
 #[derive(Clone, Debug)]
@@ -84,13 +86,17 @@ impl<'l, S: Clone> Points<'l, S> {
     }
 }
 
-/// What a batch's texts contribute to weights: lengths and ids, in bits.
+/// What a batch's requests contribute to weights: lengths, ids and labels, in bits.
 #[derive(Clone, Debug)]
 pub struct RequestBits<S> {
     /// Bits of `length - 1`, most significant first, as many as the token axis has.
     pub last: Vec<S>,
     /// Bits of each token's word id, most significant first; padding tokens repeat token 0.
     pub ids: Vec<Vec<S>>,
+    /// Bits of the label, most significant first.
+    pub label: Vec<S>,
+    /// Whether the request attributes, 0 or 1; zero in a batch that does not.
+    pub attributes: S,
 }
 
 /// Everything public that weights depend on.
@@ -108,6 +114,7 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
     fn coefficient<A: Arithmetic<Scalar = S>>(&self, a: &mut A, c: Coefficient) -> Result<S, CircuitError> {
         match c {
             Coefficient::Integer(value) => Ok(a.constant(integer(value))),
+            Coefficient::Power(bits) => Ok(a.constant(power_of_two(bits))),
             Coefficient::Scale(scale) => self
                 .scales
                 .get(scale.0)
@@ -159,6 +166,15 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
             for factor in &constant.factors {
                 let f = self.factor(a, factor, points)?;
                 value = a.mul(&value, &f);
+            }
+            if let Some(axis) = constant.ramp {
+                // Index i has the extension Σ_k 2^k·z_k.
+                let mut index = a.zero();
+                for coordinate in points.get(axis)? {
+                    let twice = a.add(&index, &index);
+                    index = a.add(&twice, &coordinate);
+                }
+                value = a.mul(&value, &index);
             }
             sum = a.add(&sum, &value);
         }
@@ -318,6 +334,7 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
                 }
                 LowWeight::WordOf => self.words(a, points, &own)?,
                 LowWeight::PositionOf => self.positions(a, points, &own)?,
+                LowWeight::LabelOf => self.labels(a, points, &own)?,
             };
             product = a.mul(&product, &factor);
         }
@@ -356,6 +373,24 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
             let rows: Vec<S> = request.ids.iter().map(|id| eq(a, id, own)).collect();
             let inner = dot(a, tokens.iter(), &rows);
             let term = a.mul(r, &inner);
+            sum = a.add(&sum, &term);
+        }
+        Ok(sum)
+    }
+
+    /// `Σ_m eq(request, m)·attributes_m·eq(own, label_m)`.
+    fn labels<A: Arithmetic<Scalar = S>>(
+        &self,
+        a: &mut A,
+        points: &Points<'_, S>,
+        own: &[S],
+    ) -> Result<S, CircuitError> {
+        let requests = points.table(a, Axis::REQUEST)?;
+        let mut sum = a.zero();
+        for (r, request) in requests.iter().zip(&self.requests) {
+            let label = eq(a, &request.label, own);
+            let used = a.mul(&label, &request.attributes);
+            let term = a.mul(r, &used);
             sum = a.add(&sum, &term);
         }
         Ok(sum)
@@ -435,14 +470,16 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
             let read = self.layout.placement(term.column)?;
             let keys = self.layout.placement(term.at)?;
             let start = self.layout.region_start(read.spec.region, 0);
+            let part = u64::try_from(term.part).unwrap_or(u64::MAX);
             let mut blocks = a.zero();
             for (own, leaf) in read.groups.iter().zip(&keys.groups) {
                 let bits = usize::try_from(read.spec.block_bits().saturating_add(own.bits)).unwrap_or(usize::MAX);
+                let first = leaf.offset.saturating_add(part.saturating_mul(read.group_len(own)));
                 let low = {
                     let (own, other) = (z.segment(0, bits), rho.segment(0, bits));
                     eq(a, &own, &other)
                 };
-                let (leaf, address) = (leaf.offset >> bits, start.saturating_add(own.offset) >> bits);
+                let (leaf, address) = (first >> bits, start.saturating_add(own.offset) >> bits);
                 let mut inner = a.zero();
                 for (leaf, address) in (leaf..).zip(address..).take(read.others()) {
                     let left = z.eq_high(a, bits, leaf);
@@ -469,6 +506,8 @@ pub struct LeafTerm<S> {
     pub coefficient: S,
     /// The column whose leaves its cells are: itself, or the keys beside its values.
     pub at: Column,
+    /// Which part of that column, of as many cells as the column has: for groups, the request.
+    pub part: usize,
 }
 
 /// `Σ_digits Π weights·eq(ρ high, first + row-major index)`.
@@ -524,7 +563,7 @@ mod tests {
             activation_bits: 8,
             tanh_bits: 8,
         };
-        let shape = Shape { requests: 2, tokens: 16, log_tile: 14, output: OutputKind::Embed };
+        let shape = Shape { requests: 2, tokens: 16, log_tile: 14, output: OutputKind::Embed, records: 0 };
         architecture.layout(&shape).unwrap()
     }
 
@@ -588,6 +627,8 @@ mod tests {
             .map(|m| RequestBits {
                 last: corner(TEXTS[m].0 - 1, 4),
                 ids: (0..16).map(|t| corner(id_of(m, t), 6)).collect(),
+                label: vec![],
+                attributes: Fr::ZERO,
             })
             .collect();
         Weights { layout, scales: Vec::new(), requests }

@@ -3,10 +3,10 @@
 use super::Architecture;
 use crate::axis::Axis;
 use crate::blocks::norm::SLACK_LIMBS;
-use crate::column::{Column, ColumnSpec, Lookup, Table, TableSpec};
+use crate::column::{Column, ColumnSpec, GroupLeaf, Lookup, Table, TableSpec};
 use crate::number::wide;
 use crate::region::Region;
-use crate::shape::{LABELS, OutputKind, Shape};
+use crate::shape::{CONTRIBUTORS, LABEL_BITS, LABELS, OutputKind, PLACES, Shape};
 
 macro_rules! columns {
     ($($name:ident = $number:literal, $text:literal;)*) => {
@@ -91,6 +91,36 @@ columns! {
     MULT_EXP = 66, "MultExp";
     MULT_ACTIVATION = 67, "MultActivation";
     MULT_TANH = 68, "MultTanh";
+    // A datanet's index.
+    INDEX_FEATURE = 69, "IndexFeature";
+    INDEX_CLASS = 70, "IndexClass";
+    INDEX_SLOT = 71, "IndexSlot";
+    INDEX_WHITENING = 72, "IndexWhitening";
+    INDEX_BIAS = 73, "IndexBias";
+    INDEX_CORNER = 74, "IndexCorner";
+    // Witness of an attribution.
+    QUERY_LOW = 75, "QueryLow";
+    QUERY_HIGH = 76, "QueryHigh";
+    QUERY_REMAINDER = 77, "QueryRemainder";
+    QUERY_BIAS_LOW = 78, "QueryBiasLow";
+    QUERY_BIAS_HIGH = 79, "QueryBiasHigh";
+    QUERY_BIAS_REMAINDER = 80, "QueryBiasRemainder";
+    INFLUENCE = 81, "Influence";
+    INFLUENCE_REMAINDER = 82, "InfluenceRemainder";
+    INFLUENCE_SIZE = 83, "InfluenceSize";
+    SCORE = 84, "Score";
+    SUM = 85, "Sum";
+    CHOSEN = 86, "Chosen";
+    CHOSEN_SLACK = 87, "ChosenSlack";
+    CONTRIBUTOR_NUMBER = 88, "ContributorNumber";
+    THRESHOLD_SUM = 89, "ThresholdSum";
+    THRESHOLD_SLOT = 90, "ThresholdSlot";
+    PLACE_SLOT = 91, "PlaceSlot";
+    PLACE_SUM = 92, "PlaceSum";
+    PLACE_GAP = 93, "PlaceGap";
+    SHARE = 94, "Share";
+    SHARE_REMAINDER = 95, "ShareRemainder";
+    SHARE_SLACK = 96, "ShareSlack";
 }
 
 /// Linear layers of a transformer layer that LoRA may adapt, in the order of [`Axis::SITE`] of [`LORA_HIDDEN`].
@@ -99,7 +129,7 @@ pub const SITES: usize = 6;
 /// [`LORA_A`]. [`LORA_B`] has query, key, value, attention output, output.
 pub const SITES_HIDDEN: usize = 5;
 /// The digits whose blocks lie together.
-const STACKED: [Axis; 3] = [Axis::SLOT, Axis::LAYER, Axis::NORM];
+const STACKED: [Axis; 4] = [Axis::SLOT, Axis::LAYER, Axis::NORM, Axis::PLACE];
 
 /// The tables that a batch of this kind uses.
 #[must_use]
@@ -236,6 +266,78 @@ pub fn columns(architecture: &Architecture, shape: &Shape) -> Vec<ColumnSpec> {
             own(POOLED, &[hidden], &[request, out]),
         ]);
     }
+    if let Some(records) = shape.record_bits() {
+        all.extend(attribution(architecture, shape.request_bits(), records));
+    }
     all.extend(tables(shape.output).into_iter().map(|spec| own(spec.multiplicities, &[], &[entry(spec.table)])));
+    all
+}
+
+/// Limbs of [`INFLUENCE_SIZE`].
+pub const SIZE_LIMBS: usize = 2;
+/// Limbs of [`SHARE_REMAINDER`] and [`SHARE_SLACK`].
+pub const SHARE_LIMBS: usize = 4;
+/// Limbs of [`CHOSEN_SLACK`]: a key is below 2^65, and the last two have the same weight, as 2^64 is none of an `i64`.
+pub const CHOSEN_LIMBS: usize = 5;
+
+/// log2 of the weight of a limb of [`CHOSEN_SLACK`].
+#[must_use]
+pub fn chosen_limb_bits(limb: usize) -> u32 {
+    [0, 16, 32, 48, 48].get(limb).copied().unwrap_or(0)
+}
+
+/// The columns of an index with 2^records records, and of an attribution by it (docs/protocol/attribution.md).
+fn attribution(architecture: &Architecture, requests: u32, records: u32) -> Vec<ColumnSpec> {
+    use Axis as A;
+    let block = architecture.block_bits();
+    let hidden = (A::HIDDEN_BLOCK, architecture.hidden_blocks());
+    let hidden_in = (A::HIDDEN_BLOCK_IN, architecture.hidden_blocks());
+    let (out, own_in) = ((A::CHANNEL, block), (A::CHANNEL_IN, block));
+    let (request, record) = ((A::REQUEST, requests), (A::RECORD, records));
+    let contributor = (A::CONTRIBUTOR, CONTRIBUTORS.trailing_zeros());
+    let place = (A::PLACE, PLACES);
+    let column = |region| {
+        move |column, digits: &[(A, usize)], lows: &[(A, u32)]| {
+            ColumnSpec::new(column, region, &STACKED, digits.to_vec(), lows.to_vec())
+        }
+    };
+    let limbs = |n| (A::LIMB, n);
+    let own = column(Region::INDEX);
+    let mut all = vec![
+        own(INDEX_FEATURE, &[hidden], &[record, out]),
+        own(INDEX_CLASS, &[], &[(A::LABEL, LABEL_BITS), record]),
+        own(INDEX_SLOT, &[], &[record]),
+        own(INDEX_WHITENING, &[hidden, hidden_in], &[out, own_in]),
+        own(INDEX_BIAS, &[hidden], &[out]),
+        own(INDEX_CORNER, &[], &[]),
+    ];
+    let own = column(Region::WITNESS);
+    let s16 = |name, digits: &[(A, usize)], lows: &[(A, u32)]| own(name, digits, lows).looked_up(Lookup::S16);
+    let u16 = |name, digits: &[(A, usize)], lows: &[(A, u32)]| own(name, digits, lows).looked_up(Lookup::U16);
+    let (channels, scores, sums) = ([request, out], [request, record], [request, contributor]);
+    all.extend([
+        u16(QUERY_LOW, &[hidden], &channels),
+        s16(QUERY_HIGH, &[hidden], &channels),
+        u16(QUERY_REMAINDER, &[hidden], &channels),
+        u16(QUERY_BIAS_LOW, &[], &[request]),
+        s16(QUERY_BIAS_HIGH, &[], &[request]),
+        u16(QUERY_BIAS_REMAINDER, &[], &[request]),
+        own(INFLUENCE, &[], &scores),
+        u16(INFLUENCE_REMAINDER, &[], &scores),
+        u16(INFLUENCE_SIZE, &[limbs(SIZE_LIMBS)], &scores),
+        own(SCORE, &[], &scores).looked_up(Lookup::Group(GroupLeaf::Summand { group: INDEX_SLOT })),
+        own(SUM, &[], &sums).looked_up(Lookup::Group(GroupLeaf::Sum)),
+        own(CHOSEN, &[], &sums).looked_up(Lookup::Group(GroupLeaf::Count { sum: SUM })),
+        u16(CHOSEN_SLACK, &[limbs(CHOSEN_LIMBS)], &sums),
+        own(CONTRIBUTOR_NUMBER, &[], &[contributor]),
+        own(THRESHOLD_SUM, &[], &[request]),
+        own(THRESHOLD_SLOT, &[], &[request]),
+        own(PLACE_SLOT, &[place], &[request]).looked_up(Lookup::Group(GroupLeaf::Choice { sum: PLACE_SUM })),
+        own(PLACE_SUM, &[place], &[request]),
+        u16(PLACE_GAP, &[place], &[request]),
+        u16(SHARE, &[place], &[request]),
+        u16(SHARE_REMAINDER, &[limbs(SHARE_LIMBS), place], &[request]),
+        u16(SHARE_SLACK, &[limbs(SHARE_LIMBS), place], &[request]),
+    ]);
     all
 }

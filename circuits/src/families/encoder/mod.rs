@@ -1,6 +1,7 @@
 //! BERT-like encoders with LoRA adapters, embeddings and classifications.
 
 mod architecture;
+mod attribution;
 pub mod columns;
 mod output;
 mod scales;
@@ -10,6 +11,7 @@ pub use architecture::{Activation, Architecture};
 pub use scales::{NormScale, Scales};
 pub use values::table_values;
 
+use self::attribution::attribution;
 use self::columns as c;
 use self::output::outputs;
 use crate::axis::{Axis, AxisSpec};
@@ -24,7 +26,7 @@ use crate::program::{OutputSpec, Program, TextSpec};
 use crate::read::{Columns, ONE, Read, UNIT};
 use crate::region::{Region, RegionSpec};
 use crate::relation::Relation;
-use crate::shape::{LABELS, MIN_TOKENS, OutputKind, Shape};
+use crate::shape::{CONTRIBUTORS, LABELS, MIN_TOKENS, OutputKind, PLACES, SHARE_WORDS, Shape};
 
 /// Outer axes, in the order in which the transcript draws their points.
 const OUTER: [Axis; 12] = [
@@ -42,6 +44,9 @@ const OUTER: [Axis; 12] = [
     Axis::LABEL,
 ];
 
+/// Outer axes of a batch that attributes, behind the others.
+const ATTRIBUTION_OUTER: [Axis; 4] = [Axis::RECORD_HIGH, Axis::CONTRIBUTOR, Axis::PLACE, Axis::SHARE_WORD];
+
 impl Architecture {
     /// The program of a batch.
     ///
@@ -55,20 +60,25 @@ impl Architecture {
         }
         let axes = self.axes(shape);
         let columns = c::columns(self, shape);
-        let relations = self.relations(&Columns::new(&axes, &columns), shape.output)?;
+        let relations = self.relations(&Columns::new(&axes, &columns), shape)?;
+        let attributes = shape.record_bits().is_some();
+        let shares = if attributes { SHARE_WORDS } else { 0 };
         let output = match shape.output {
-            OutputKind::Embed => OutputSpec { scalars: self.hidden.div_ceil(PACKED_SUMS), labelled: false },
-            OutputKind::Classify => OutputSpec { scalars: LABELS, labelled: true },
+            OutputKind::Embed => OutputSpec { scalars: self.hidden.div_ceil(PACKED_SUMS), labelled: false, shares },
+            OutputKind::Classify => OutputSpec { scalars: LABELS, labelled: true, shares },
         };
+        let regions = [
+            Some(RegionSpec::once(Region::BASE)),
+            Some(RegionSpec::once(Region::TABLE)),
+            Some(RegionSpec::per_request(Region::ADAPTER)),
+            attributes.then_some(RegionSpec::once(Region::INDEX)),
+            Some(RegionSpec::once(Region::WITNESS)),
+        ];
+        let further: &[Axis] = if attributes { &ATTRIBUTION_OUTER } else { &[] };
         Ok(Program {
             axes,
-            outer: OUTER.to_vec(),
-            regions: vec![
-                RegionSpec::once(Region::BASE),
-                RegionSpec::once(Region::TABLE),
-                RegionSpec::per_request(Region::ADAPTER),
-                RegionSpec::once(Region::WITNESS),
-            ],
+            outer: OUTER.iter().chain(further).copied().collect(),
+            regions: regions.into_iter().flatten().collect(),
             columns,
             tables: c::tables(shape.output),
             scales: Scales::count(self),
@@ -108,7 +118,7 @@ impl Architecture {
         let token = shape.token_bits();
         let table = crate::column::Table::RANGE16.bits();
         let channel = AxisSpec { parts: vec![A::HEAD, A::DEPTH], ..AxisSpec::bits(A::CHANNEL, self.block_bits()) };
-        vec![
+        let mut all = vec![
             AxisSpec::counted(A::SLOT, self.layers + 1),
             AxisSpec::counted(A::LAYER, self.layers),
             AxisSpec::counted(A::KIND, 3),
@@ -131,17 +141,33 @@ impl Architecture {
             AxisSpec::bits(A::WORD_ID, self.vocab_bits()),
             AxisSpec::counted(A::POSITION_ID, self.max_tokens),
             AxisSpec::bits(A::ENTRY, table),
-        ]
+        ];
+        if let Some(records) = shape.record_bits() {
+            let contributor = AxisSpec::counted(A::CONTRIBUTOR, CONTRIBUTORS);
+            let high = AxisSpec::bits(A::RECORD_HIGH, records - contributor.bits);
+            let parts = vec![A::RECORD_HIGH, A::CONTRIBUTOR];
+            all.extend([
+                AxisSpec { parts, ..AxisSpec::bits(A::RECORD, records) },
+                high,
+                contributor,
+                AxisSpec::counted(A::PLACE, PLACES),
+                AxisSpec::counted(A::SHARE_WORD, SHARE_WORDS),
+            ]);
+        }
+        all
     }
 
-    fn relations(&self, columns: &Columns<'_>, output: OutputKind) -> Result<Vec<Relation>, CircuitError> {
+    fn relations(&self, columns: &Columns<'_>, shape: &Shape) -> Result<Vec<Relation>, CircuitError> {
         let mut all = Vec::new();
         for layer in self.linear(columns)? {
             all.extend(layer.relations(columns)?);
         }
         all.extend(self.attention(columns)?);
         all.extend(self.normalisations(columns)?);
-        all.extend(outputs(columns, self.layers, output)?);
+        all.extend(outputs(columns, self.layers, shape.output)?);
+        if shape.record_bits().is_some() {
+            all.extend(attribution(columns)?);
+        }
         Ok(all)
     }
 
@@ -347,6 +373,6 @@ pub fn column_names(region: Region) -> Vec<Column> {
 /// The columns of a registered region: they do not depend on the batch. In the order of files.
 #[must_use]
 pub fn registered_columns(architecture: &Architecture, region: Region) -> Vec<ColumnSpec> {
-    let shape = Shape { requests: 1, tokens: MIN_TOKENS, log_tile: 20, output: OutputKind::Classify };
+    let shape = Shape { requests: 1, tokens: MIN_TOKENS, log_tile: 20, output: OutputKind::Classify, records: 0 };
     c::columns(architecture, &shape).into_iter().filter(|spec| spec.region == region).collect()
 }

@@ -7,7 +7,7 @@ use crate::blocks::linear::{Linear, Lora, Sites};
 use crate::error::CircuitError;
 use crate::form::LowWeight;
 use crate::read::{Columns, form};
-use crate::relation::{Product, Public, Relation};
+use crate::relation::{Product, Public, Published, Relation};
 use crate::shape::OutputKind;
 
 pub(super) fn outputs(columns: &Columns<'_>, layers: usize, output: OutputKind) -> Result<Vec<Relation>, CircuitError> {
@@ -22,7 +22,7 @@ pub(super) fn outputs(columns: &Columns<'_>, layers: usize, output: OutputKind) 
             products: vec![],
             form: form([sums.low(A::CHANNEL, LowWeight::Packed(A::CHANNEL))?.times(-1)]),
             constants: vec![],
-            public: Some(Public { axes: vec![A::HIDDEN_BLOCK, A::CHANNEL], packed: true }),
+            public: Some(Public { axes: vec![A::HIDDEN_BLOCK, A::CHANNEL], values: Published::PackedOutputs }),
         }]);
     }
     let first_token = last_slot
@@ -67,7 +67,7 @@ pub(super) fn outputs(columns: &Columns<'_>, layers: usize, output: OutputKind) 
         }],
         form: form([columns.read(c::CLASSIFIER_BIAS)?.times(-1)]),
         constants: vec![],
-        public: Some(Public { axes: vec![A::LABEL], packed: false }),
+        public: Some(Public { axes: vec![A::LABEL], values: Published::Outputs }),
     });
     Ok(all)
 }

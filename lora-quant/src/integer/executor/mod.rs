@@ -132,7 +132,7 @@ impl Executor {
         adapter: Option<&AdapterModel>,
         output: OutputKind,
     ) -> Result<RequestOutput, ExecuteError> {
-        let shape = Shape { requests: 1, tokens: self.base.architecture.max_tokens, log_tile: 20, output };
+        let shape = Shape { requests: 1, tokens: self.base.architecture.max_tokens, log_tile: 20, output, records: 0 };
         let mut outputs = self.start(&[(ids, adapter)], &shape, false)?.run(output, &Unwatched)?;
         outputs.pop().ok_or(ExecuteError::Requests { most: 1, got: 0 })
     }

@@ -39,7 +39,9 @@ pub struct Recorder {
 impl Recorder {
     /// For requests of these lengths; keeps columns only if `record`.
     pub fn new(architecture: &Architecture, shape: &Shape, lengths: Vec<usize>, record: bool) -> Self {
-        let specs: BTreeMap<_, _> = columns::columns(architecture, shape)
+        // What an attribution adds comes after the trace, from the index (`crate::index`).
+        let plain = Shape { records: 0, ..*shape };
+        let specs: BTreeMap<_, _> = columns::columns(architecture, &plain)
             .into_iter()
             .filter(|spec| spec.region == Region::WITNESS)
             .map(|spec| (spec.column, spec))
@@ -126,7 +128,7 @@ impl Recorder {
         let counted: Vec<(Table, Vec<u32>)> = columns
             .par_iter()
             .filter_map(|(column, cells)| match self.specs[column].lookup {
-                Lookup::None => None,
+                Lookup::None | Lookup::Group(_) => None,
                 Lookup::Key { table, .. } => {
                     let mut counts = vec![0u32; 1 << table.bits()];
                     let offset = self.specs[column].lookup.offset();

@@ -2,4 +2,5 @@
 
 pub mod float;
 pub mod import;
+pub mod index;
 pub mod integer;

@@ -13,6 +13,7 @@
 
 use lorica_circuits::shape::LABELS;
 
+pub mod inverse;
 #[cfg(test)]
 mod tests;
 

@@ -2,18 +2,21 @@
 //!
 //! * [`vk`]: what checking needs: base keys and adapter keys, read from their paths
 //! * [`base`], [`adapter`]: what proving needs: a key followed by the integers
+//! * [`datanet`]: a datanet's version with its texts, and the cells of its index
 //! * [`columns`]: integers in two, four or eight bytes each
 //! * [`store`]: bounded reading, atomic writing
 
 pub mod adapter;
 pub mod base;
 pub mod columns;
+pub mod datanet;
 mod error;
 pub mod store;
 pub mod vk;
 
 pub use adapter::AdapterFile;
 pub use base::BaseFile;
+pub use datanet::{DATANET_MAGIC, DatanetFile};
 pub use error::FileError;
 pub use vk::{read_adapter_key, read_base_key};
 

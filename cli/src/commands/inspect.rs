@@ -8,10 +8,11 @@ use clap::Args;
 use lorica::answer::kind_of;
 use lorica::answer::printable;
 use lorica::files::FileError;
+use lorica::files::datanet::{DATANET_VERSION, MAX_DATANET_BYTES};
 use lorica::files::{
     ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterFile, AdapterKey, BASE_KEY_MAGIC, BASE_MAGIC, BaseFile, BaseKey,
-    MAX_ADAPTER_BYTES, MAX_BASE_BYTES, MAX_KEY_BYTES, MAX_PROOF_BYTES, MAX_SETTLEMENT_BYTES, PROOF_MAGIC,
-    SETTLEMENT_KEY_MAGIC, SETTLEMENT_MAGIC, SRS_MAGIC, store,
+    DATANET_MAGIC, DatanetFile, MAX_ADAPTER_BYTES, MAX_BASE_BYTES, MAX_KEY_BYTES, MAX_PROOF_BYTES,
+    MAX_SETTLEMENT_BYTES, PROOF_MAGIC, SETTLEMENT_KEY_MAGIC, SETTLEMENT_MAGIC, SRS_MAGIC, store,
 };
 use lorica::srs::INSECURE;
 use lorica_circuits::bn254::Fr;
@@ -28,7 +29,7 @@ use crate::output::Output;
 /// Arguments of `inspect`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// The file: a base, an adapter, a key of either, a proof, a settlement, a settlement key or an SRS
+    /// The file: a base, an adapter, a key of either, a datanet, a proof, a settlement, a settlement key or an SRS
     pub file: PathBuf,
 }
 
@@ -46,6 +47,7 @@ pub fn run(args: &InspectArgs, out: &Output) -> Result<(), Error> {
         BASE_KEY_MAGIC => base_key(path, out)?,
         ADAPTER_MAGIC => adapter(path)?,
         ADAPTER_KEY_MAGIC => adapter_key(path)?,
+        DATANET_MAGIC => datanet(path)?,
         PROOF_MAGIC => proof(path)?,
         SETTLEMENT_MAGIC => settlement(path)?,
         SETTLEMENT_KEY_MAGIC => settlement_key(path)?,
@@ -114,6 +116,19 @@ fn base_fields(key: &BaseKey) -> Map<String, Value> {
     });
     let Value::Object(fields) = fields else { return Map::new() };
     fields
+}
+
+fn datanet(path: &Path) -> Result<Value, Error> {
+    let bytes = store::read(path, MAX_DATANET_BYTES)?;
+    let file = DatanetFile::decode(&bytes).map_err(FileError::malformed(path))?;
+    let version = &file.version;
+    let fields = json!({
+        "version": word(&version.id()), "base": word(&file.base), "adapter": word(&file.adapter),
+        "records": version.records.len(), "contributors": version.contributors.len(), "labels": version.rules.labels,
+        "channels": file.cells.hidden_size, "matrix_exponent": file.exponent,
+    });
+    let Value::Object(fields) = fields else { return Ok(Value::Null) };
+    Ok(with("datanet", DATANET_VERSION, &bytes, fields))
 }
 
 fn with(kind: &str, version: u16, bytes: &[u8], fields: Map<String, Value>) -> Value {

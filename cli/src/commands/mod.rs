@@ -2,6 +2,7 @@
 
 pub mod adapter;
 pub mod chain;
+pub mod datanet;
 pub mod demo;
 pub mod demo_chain;
 pub mod govern;

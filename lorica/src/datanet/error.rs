@@ -179,9 +179,15 @@ impl DatanetError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// The file.
+    #[serde(serialize_with = "shown")]
     pub file: PathBuf,
     /// Counted from 1.
     pub line: usize,
+}
+
+/// A name that is no UTF-8 is shown as far as it is.
+fn shown<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 impl std::fmt::Display for Place {

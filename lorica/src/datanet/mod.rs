@@ -297,3 +297,44 @@ fn questions(
     let left_out = read - questions.len();
     Ok((questions, left_out))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidates(count: usize, contributors: usize) -> Vec<Candidate> {
+        let candidate = |i: usize| Candidate {
+            place: scrub::place("r.jsonl", i + 1),
+            text: format!("t{i}"),
+            ids: vec![2, 3],
+            label: 0,
+            contributor: Some(Contributor::Name((i % contributors).to_string())),
+            licence: String::new(),
+        };
+        (0..count).map(candidate).collect()
+    }
+
+    /// Both limits, at the last number that is allowed and one beyond, with both numbers in the sentence.
+    #[test]
+    fn too_many_records_or_contributors_are_refused() {
+        let check = |count, contributors| check_counts("r".as_ref(), &candidates(count, contributors), &[]);
+        assert!(check(65_536, 1_024).is_ok());
+        let records = check(65_537, 5).unwrap_err().to_string();
+        assert_eq!(records, "r: 65537 records, a datanet has up to 65536");
+        let contributors = check(2_000, 1_025).unwrap_err().to_string();
+        assert_eq!(contributors, "r: 1025 contributors, a datanet has up to 1024");
+        assert_eq!(check(0, 1).unwrap_err().to_string(), "r: no row is left: 0 rows were rejected");
+    }
+
+    /// Rows beyond the 240th near-duplicate go, and a cluster that is small again after that weighs what it should.
+    #[test]
+    fn clusters_are_thinned_before_they_are_weighed() {
+        let mut list = candidates(243, 3);
+        list.iter_mut().skip(1).for_each(|candidate| candidate.text = "the same".into());
+        let mut rejections = Vec::new();
+        let (left, weights) = thinned(list, |candidate| candidate, &mut rejections);
+        assert_eq!((left.len(), rejections.len()), (241, 2));
+        assert_eq!((weights[0], weights[1], weights[240]), (240, 1, 1));
+        assert_eq!(rejections[0].place.line, 242);
+    }
+}

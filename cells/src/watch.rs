@@ -23,6 +23,9 @@ pub trait Watch: Sync {
     /// A step begins.
     fn step(&self, _name: &'static str) {}
 
+    /// How far the step has come that began last, for steps that know: `done` of `total` equal parts.
+    fn progress(&self, _done: usize, _total: usize) {}
+
     /// Whether the computation is to stop. It is asked from many threads, many times a second.
     fn is_cancelled(&self) -> bool {
         false

@@ -173,6 +173,6 @@ fn measure(
     let memory = peak_memory().unwrap_or(0);
     let bytes = proven.proof.encode();
     let start = Instant::now();
-    check_inference(prover.key(), keys, Fr::zero(), &bytes, SrsPolicy::DevelopmentForTests)?;
+    check_inference(prover.key(), keys, &[], Fr::zero(), &bytes, SrsPolicy::DevelopmentForTests)?;
     Ok(Measured { phases: proven.phases, prove, check: start.elapsed(), bytes: bytes.len(), memory })
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    adapter, chain, demo, govern, infer, inspect, line, model, money, prepaid, prove, request, settle, settlement_key,
-    srs, stake, verify,
+    adapter, chain, datanet, demo, govern, infer, inspect, line, model, money, prepaid, prove, request, settle,
+    settlement_key, srs, stake, verify,
 };
 use crate::error::Error;
 use crate::output::{Output, start_log};
@@ -46,6 +46,9 @@ pub enum Command {
     /// LoRA adapters: import
     #[command(subcommand)]
     Adapter(adapter::AdapterCommand),
+    /// Datanets, collections of labelled texts by many contributors: build one with its index, show one
+    #[command(subcommand)]
+    Datanet(datanet::DatanetCommand),
     /// Structured reference strings (SRS), the public parameters of commitments: make one for tests, import a ceremony's
     #[command(subcommand)]
     Srs(srs::SrsCommand),
@@ -154,6 +157,7 @@ fn run(command: &Command, out: &Output) -> Result<(), Error> {
         Command::Demo(args) => demo::run(args, out),
         Command::Model(command) => model::run(command, out),
         Command::Adapter(command) => adapter::run(command, out),
+        Command::Datanet(command) => datanet::run(command, out),
         Command::Srs(command) => srs::run(command, out),
         Command::Infer(args) => infer::run(args, out),
         Command::Prove(args) => prove::run(args, out),

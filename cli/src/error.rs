@@ -146,6 +146,7 @@ passed_on!(
     lorica::srs::SrsPolicyError,
     lorica::registration::RegistrationError,
     lorica::import::ModelImportError,
+    lorica::datanet::DatanetError,
     lorica::prover::ProverError,
     lorica::settle::SettlerError,
     lorica::check::CheckError,

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{IsTerminal, Write, stderr, stdout};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lorica::answer::printable;
@@ -62,6 +63,12 @@ impl Output {
     #[must_use]
     pub fn steps(&self) -> Steps {
         Steps { terminal: self.terminal }
+    }
+
+    /// Who shows the steps of a long computation on a terminal, with a bar for those that tell how far they are.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress { steps: self.steps(), step: Mutex::new(("", None)) }
     }
 
     /// The steps of a computation that timed them itself.
@@ -130,6 +137,40 @@ impl Watch for Steps {
     }
 }
 
+/// Shows steps as [`Steps`] does, and a bar with the time that is left.
+#[derive(Debug)]
+pub struct Progress {
+    steps: Steps,
+    /// The step's name, and when it was first heard of how far it is, and how far that was.
+    step: Mutex<(&'static str, Option<(Instant, usize)>)>,
+}
+
+impl Watch for Progress {
+    fn step(&self, name: &'static str) {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = (name, None);
+        self.steps.step(name);
+    }
+
+    fn progress(&self, done: usize, total: usize) {
+        let mut step = self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        let (start, first) = *step.1.get_or_insert_with(|| (Instant::now(), done));
+        self.steps.step(&bar(step.0, done, total, start.elapsed(), done.saturating_sub(first)));
+    }
+}
+
+/// A bar of a step: `done` of `total`, of which `since` took `time`.
+fn bar(name: &str, done: usize, total: usize, time: Duration, since: usize) -> String {
+    const CELLS: usize = 30;
+    let filled = (CELLS * done).checked_div(total).unwrap_or(CELLS).min(CELLS);
+    let mut text = format!("{name} [{}{}] {done} of {total}", "#".repeat(filled), ".".repeat(CELLS - filled));
+    if since > 0 && done < total {
+        #[expect(clippy::cast_precision_loss, reason = "a time for people")]
+        let left = time.as_secs_f64() * (total - done) as f64 / since as f64;
+        text.push_str(&format!(", {left:.0} s left"));
+    }
+    text
+}
+
 /// Logs on stderr: warnings, or what `LORICA_LOG` asks for. Texts and salts are never logged.
 pub fn start_log() {
     let filter = EnvFilter::try_from_env("LORICA_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
@@ -188,4 +229,19 @@ pub fn peak_memory() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_fill_and_tell_what_is_left() {
+        let second = Duration::from_secs(1);
+        assert_eq!(bar("work", 0, 4, second, 0), format!("work [{}] 0 of 4", ".".repeat(30)));
+        let half = format!("work [{}{}] 2 of 4, 2 s left", "#".repeat(15), ".".repeat(15));
+        assert_eq!(bar("work", 2, 4, second, 1), half);
+        assert_eq!(bar("work", 4, 4, second, 4), format!("work [{}] 4 of 4", "#".repeat(30)));
+        assert_eq!(bar("work", 0, 0, second, 0), format!("work [{}] 0 of 0", "#".repeat(30)));
+    }
 }

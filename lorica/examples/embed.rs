@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let adapter = prover.load_adapter(adapter)?;
     let job = Job { ids: ids.clone(), adapter: Some(&adapter), salt };
     let proof = prover.prove(&[job], MinimumShape::default(), binding.context(), &Steps)?.proof;
-    let accepted = check_inference(&key, &labels, binding.context(), &proof.encode(), policy)?;
+    let accepted = check_inference(&key, &labels, &[], binding.context(), &proof.encode(), policy)?;
     let output = &accepted.proof.statement.requests[0].output;
     println!("{}", Answer::new(output, &labels[0].labels, ids.len(), key.output_exponent).text());
 

@@ -5,10 +5,10 @@ use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::settlement::{Settlement, SettlementError};
 use lorica_verifier::files::codec::CodecError;
 use lorica_verifier::protocol::key::AdapterCommitments;
-use lorica_verifier::{InferenceProof, RequestWords, VerifyError, verify};
+use lorica_verifier::{InferenceProof, RequestWords, VerifyError, verify_attributed};
 
 use crate::error::Kind;
-use crate::files::{AdapterKey, BaseKey};
+use crate::files::{AdapterKey, BaseKey, IndexKey};
 use crate::input::Salt;
 use crate::srs::{SrsPolicy, SrsPolicyError};
 
@@ -65,6 +65,9 @@ pub enum Mismatch {
     /// Its requests use none of the adapters that were named.
     #[error("it uses none of the adapters given")]
     NoneOfTheAdapters,
+    /// It attributes by none of the indexes that were named.
+    #[error("it attributes its answers by none of the datanets given")]
+    NoneOfTheIndexes,
     /// It has another number of requests.
     #[error("it has {got} requests, {expected} were expected")]
     Requests {
@@ -113,8 +116,8 @@ pub struct Accepted {
     pub words: Vec<RequestWords<Fr>>,
 }
 
-/// Checks an inference proof against a base's key and the keys of the adapters that it may use: that it holds, and is bound
-/// to `context`. What its requests are is for [`expect_requests`].
+/// Checks an inference proof against a base's key and the keys of the adapters and datanet indexes that it may use: that it
+/// holds, and is bound to `context`. What its requests are is for [`expect_requests`].
 ///
 /// # Soundness
 /// The caller vouches that the keys are the registered ones. Texts, label names and the tokenizer are not part of the proof:
@@ -125,13 +128,14 @@ pub struct Accepted {
 pub fn check_inference(
     base: &BaseKey,
     adapters: &[AdapterKey],
+    indexes: &[IndexKey],
     context: Fr,
     bytes: &[u8],
     policy: SrsPolicy,
 ) -> Result<Accepted, CheckError> {
     permit(base, policy)?;
     let proof = InferenceProof::decode(bytes).map_err(CheckError::MalformedProof)?;
-    let words = verify(base, adapters, &context, &proof)?;
+    let words = verify_attributed(base, adapters, indexes, &context, &proof)?;
     Ok(Accepted { proof, words })
 }
 
@@ -160,6 +164,15 @@ pub fn expect_requests(proof: &InferenceProof, expected: &[ExpectedRequest]) -> 
         }
     }
     Ok(())
+}
+
+/// Whether a proof attributes by one of these indexes.
+///
+/// # Errors
+/// [`Mismatch::NoneOfTheIndexes`].
+pub fn expect_some_index(proof: &InferenceProof, indexes: &[IndexKey]) -> Result<(), Mismatch> {
+    let used = |key: &IndexKey| proof.statement.attribution.is_some_and(|own| own.index == key.id());
+    if indexes.is_empty() || indexes.iter().any(used) { Ok(()) } else { Err(Mismatch::NoneOfTheIndexes) }
 }
 
 /// Whether a proof uses at least one of these adapters.

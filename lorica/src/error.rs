@@ -5,6 +5,7 @@ use std::io;
 use lorica_chain::error::{ChainError, PolicyError, StateError};
 
 use crate::check::CheckError;
+use crate::datanet::DatanetError;
 use crate::files::FileError;
 use crate::import::ModelImportError;
 use crate::input::InputError;
@@ -98,6 +99,8 @@ errors! {
     Registration(RegistrationError),
     /// A folder could not be imported.
     Import(ModelImportError),
+    /// No datanet was built.
+    Datanet(DatanetError),
     /// No inference proof was made.
     Prover(ProverError),
     /// No settlement was made.

@@ -3,6 +3,7 @@
 //! | what for | module |
 //! |---|---|
 //! | from a model's or adapter's folder to a registered one | [`import`], [`quality`], [`registration`], [`files`] |
+//! | from rows of many contributors to a datanet with its index | [`datanet`] |
 //! | from a text to a proof | [`input`], [`prover`], [`answer`] |
 //! | from a proof to a payment | [`signed_request`], [`offer`], [`binding`], [`settle`], [`amount`] |
 //! | whether a proof or settlement holds | [`check`] |
@@ -44,6 +45,7 @@ pub mod amount;
 pub mod answer;
 pub mod binding;
 pub mod check;
+pub mod datanet;
 pub mod error;
 pub mod files;
 pub mod import;

@@ -9,22 +9,24 @@ use lorica_circuits::error::CircuitError;
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::OutputKind;
 use lorica_prover::cells::{Placed, tables};
-use lorica_prover::prove::{Batch, ProveError, prove_watched};
+use lorica_prover::prove::{Batch, Blinded, ProveError, prove_watched};
+use lorica_quant::index::{IndexCells, attribute};
 use lorica_quant::integer::{
     AdapterModel, BatchInput, ExecuteError, Executor, ModelError, RequestInput, RequestOutput,
 };
-use lorica_verifier::protocol::key::AdapterCommitments;
-use lorica_verifier::protocol::proof::{InferenceProof, Output, RequestStatement, Statement};
-use lorica_verifier::protocol::verify::{VerifyError, verify};
+use lorica_verifier::protocol::key::{AdapterCommitments, IndexCommitments};
+use lorica_verifier::protocol::proof::{Attribution, InferenceProof, Output, RequestStatement, Share, Statement};
+use lorica_verifier::protocol::verify::{Keys, VerifyError, verify};
 
+use crate::datanet::blinded;
 use crate::error::Kind;
-use crate::files::{AdapterFile, AdapterKey, BaseFile, BaseKey};
+use crate::files::{AdapterFile, AdapterKey, BaseFile, BaseKey, DatanetFile};
 use crate::input::Salt;
 use crate::registration::layout;
 use crate::srs::{AcceptedSrs, SrsPolicyError};
 use crate::steps::Steps;
 
-/// Names of the steps, in their order, as a [`Watch`] hears them.
+/// Names of the steps, in their order, as a [`Watch`] hears them; a batch that attributes has `attribute` behind `execute`.
 pub const STEPS: [&str; 9] =
     ["execute", "witness", "commit", "lookups", "relations", "reduction", "combine tiles", "opening", "self-check"];
 
@@ -47,6 +49,15 @@ pub enum ProverError {
         /// Index in the batch.
         request: usize,
     },
+    /// No request uses the index' adapter.
+    #[error("no request of the batch has the adapter that the datanet's index is of")]
+    IndexOfNoRequest,
+    /// Embeddings are not attributed.
+    #[error("answers are attributed if they are labels: an embedding has none, and its adapter no index")]
+    EmbeddingAttributed,
+    /// The index was loaded for another base.
+    #[error("the datanet's index is of another base")]
+    IndexOfOtherBase,
     /// The shape is not offered, or columns do not fit it.
     #[error(transparent)]
     Circuit(#[from] CircuitError),
@@ -98,6 +109,9 @@ impl ProverError {
             Self::Cancelled(_) => Kind::Cancelled,
             Self::Mixture { .. }
             | Self::OtherBase { .. }
+            | Self::IndexOfNoRequest
+            | Self::EmbeddingAttributed
+            | Self::IndexOfOtherBase
             | Self::Circuit(_)
             | Self::Model(_)
             | Self::Execute(_)
@@ -127,6 +141,29 @@ impl LoadedAdapter {
     #[must_use]
     pub fn id(&self) -> Fr {
         self.id
+    }
+}
+
+/// A datanet's index that is ready to be used in proofs.
+#[derive(Debug)]
+pub struct LoadedIndex {
+    id: Fr,
+    key: IndexCommitments,
+    cells: IndexCells,
+    region: Arc<Blinded>,
+}
+
+impl LoadedIndex {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> Fr {
+        self.id
+    }
+
+    /// Adapter, datanet version, size and commitments.
+    #[must_use]
+    pub fn key(&self) -> &IndexCommitments {
+        &self.key
     }
 }
 
@@ -237,14 +274,43 @@ impl Prover {
         Ok(LoadedAdapter { id, key: file.key, model: Arc::new(file.model), cells })
     }
 
-    /// Executes a batch and proves the execution, bound to `context`. The proof is checked before it is returned. The watch
-    /// hears each of [`STEPS`] and can stop the work between layers, sumcheck rounds and commitments.
+    /// Lays out the cells of a datanet's index.
+    ///
+    /// # Errors
+    /// [`ProverError`] if it is another base's, or its cells do not fit.
+    pub fn load_index(&self, file: DatanetFile) -> Result<LoadedIndex, ProverError> {
+        let DatanetFile { base, key, blinding, cells, .. } = file;
+        if base != self.id {
+            return Err(ProverError::IndexOfOtherBase);
+        }
+        let region = Arc::new(blinded(&self.key.commitments, key.records, &cells, Some(&blinding))?);
+        Ok(LoadedIndex { id: key.id(), key, cells, region })
+    }
+
+    /// [`Self::prove_attributed`] without an index: the proof says nothing of whose records an answer rests on.
     ///
     /// # Errors
     /// [`ProverError`] if a text does not fit, a value leaves its range, or base and adapters do not belong together.
     pub fn prove(
         &self,
         jobs: &[Job<'_>],
+        least: MinimumShape,
+        context: Fr,
+        watch: &dyn Watch,
+    ) -> Result<Proven, ProverError> {
+        self.prove_attributed(jobs, None, least, context, watch)
+    }
+
+    /// Executes a batch and proves the execution, bound to `context`; with an index, also the shares of the contributors
+    /// whose records shaped each answer of the index' adapter. The proof is checked before it is returned. The watch
+    /// hears each of [`STEPS`] and can stop the work between layers, sumcheck rounds and commitments.
+    ///
+    /// # Errors
+    /// [`ProverError`] if a text does not fit, a value leaves its range, or base and adapters do not belong together.
+    pub fn prove_attributed(
+        &self,
+        jobs: &[Job<'_>],
+        index: Option<&LoadedIndex>,
         least: MinimumShape,
         context: Fr,
         watch: &dyn Watch,
@@ -261,7 +327,20 @@ impl Prover {
         let tokens = jobs.iter().map(|job| job.ids.len()).max().unwrap_or(0).max(least.tokens);
         let requests = jobs.len().max(least.requests);
         let base = &self.key.commitments;
-        let shape = base.architecture.shape(requests, tokens, base.log_tile, output)?;
+        let attributes = |job: &Job<'_>| {
+            let own = job.adapter.map(|adapter| adapter.id);
+            index.is_some_and(|index| own == Some(index.key.adapter))
+        };
+        if index.is_some() && output == OutputKind::Embed {
+            return Err(ProverError::EmbeddingAttributed);
+        }
+        if index.is_some() && !jobs.iter().any(attributes) {
+            return Err(ProverError::IndexOfNoRequest);
+        }
+        let mut shape = base.architecture.shape(requests, tokens, base.log_tile, output)?;
+        if let Some(index) = index {
+            shape = shape.attributing(index.key.records)?;
+        }
         let input = |job: &Job<'_>| RequestInput {
             ids: job.ids.clone(),
             adapter: job.adapter.map(|adapter| adapter.model.clone()),
@@ -269,12 +348,28 @@ impl Prover {
         let input = BatchInput { requests: jobs.iter().map(input).collect(), shape };
         let mut steps = Steps::new(watch);
         let execute = || Ok::<_, ProverError>(self.executor.execute_watched(&input, watch)?);
-        let trace = steps.run("execute", execute)?;
-        let requests = jobs.iter().zip(&trace.outputs).map(|(job, output)| RequestStatement {
+        let mut trace = steps.run("execute", execute)?;
+        let shares = match index {
+            Some(index) => steps.run("attribute", || {
+                let label = |(job, output): (&Job<'_>, &RequestOutput)| match output {
+                    RequestOutput::Classify { label, .. } if attributes(job) => Some(*label),
+                    _ => None,
+                };
+                let labels: Vec<Option<usize>> = jobs.iter().zip(&trace.outputs).map(label).collect();
+                attribute(&index.cells, &base.architecture, &shape, &labels, &mut trace.columns)
+            })?,
+            None => Vec::new(),
+        };
+        let shares_of = |request: usize| -> Vec<Share> {
+            let own = shares.get(request).into_iter().flat_map(|shares| &shares.entries);
+            own.map(|own| Share { slot: own.slot, share: own.share }).collect()
+        };
+        let requests = jobs.iter().zip(&trace.outputs).enumerate().map(|(at, (job, output))| RequestStatement {
             adapter: job.adapter.map_or(Fr::zero(), |adapter| adapter.id),
             salt: job.salt,
             ids: job.ids.clone(),
             output: published(output),
+            shares: shares_of(at),
         });
         let statement = Statement {
             shape,
@@ -282,6 +377,7 @@ impl Prover {
             srs: base.srs,
             base: self.id,
             context,
+            attribution: index.map(|index| Attribution { index: index.id, adapter: index.key.adapter }),
             requests: requests.collect(),
         };
 
@@ -289,6 +385,7 @@ impl Prover {
             base: self.cells.clone(),
             tables: self.tables.clone(),
             adapters: adapters().map(|adapter| adapter.map(|own| own.cells.clone())).collect(),
+            index: index.map(|index| index.region.clone()),
             columns: trace.columns,
         };
         let (proof, own) = prove_watched(&self.srs, base, &batch, &statement, watch)?;
@@ -297,7 +394,9 @@ impl Prover {
         let keys: Vec<AdapterCommitments> =
             adapters().flatten().map(|adapter| adapter.key.commitments.clone()).collect();
         steps.run("self-check", || {
-            verify(&self.key.verifier_key(), base, &keys, &context, &proof).map_err(ProverError::OwnProof)
+            let indexes: Vec<IndexCommitments> = index.iter().map(|index| index.key.clone()).collect();
+            let keys = Keys { adapters: &keys, indexes: &indexes };
+            verify(&self.key.verifier_key(), base, keys, &context, &proof).map_err(ProverError::OwnProof)
         })?;
         Ok(Proven { proof, phases: steps.phases })
     }

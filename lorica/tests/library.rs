@@ -125,11 +125,12 @@ fn a_proof_is_settled_and_checked_with_its_own_circuit_and_policy_only() {
         prover.prove(&[job(&adapter)], MinimumShape::default(), binding.context(), &Unwatched).expect("a proof");
     let bytes = proven.proof.encode();
     let keys = [key.clone()];
-    assert!(check_inference(base, &keys, binding.context(), &bytes, policy).is_ok());
-    let strict = check_inference(base, &keys, binding.context(), &bytes, SrsPolicy::default()).expect_err("refused");
+    assert!(check_inference(base, &keys, &[], binding.context(), &bytes, policy).is_ok());
+    let strict =
+        check_inference(base, &keys, &[], binding.context(), &bytes, SrsPolicy::default()).expect_err("refused");
     assert!(matches!(strict, CheckError::Srs(SrsPolicyError::Insecure { .. })), "{strict}");
     assert_eq!(strict.kind(), Kind::Input);
-    let other = check_inference(base, &keys, Fr::one(), &bytes, policy).expect_err("another context");
+    let other = check_inference(base, &keys, &[], Fr::one(), &bytes, policy).expect_err("another context");
     assert_eq!(other.kind(), Kind::Rejected);
 
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -18,7 +18,7 @@ pub fn word(scalar: &Fr) -> String {
 
 fn shape_json(shape: &Shape) -> Value {
     let Shape { requests, tokens, log_tile, output, records } = shape;
-    json!({ "requests": requests, "tokens": tokens, "tau": log_tile, "output": output.name() })
+    json!({ "requests": requests, "tokens": tokens, "tau": log_tile, "output": output.name(), "records": records })
 }
 
 /// The output of a request: label and scores, or an embedding.

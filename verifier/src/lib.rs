@@ -41,10 +41,10 @@ pub mod files;
 pub mod protocol;
 
 pub use files::codec::CodecError;
-pub use files::vk::{AdapterKey, BaseKey};
+pub use files::vk::{AdapterKey, BaseKey, IndexKey};
 pub use lorica_circuits::bn254::Fr;
 pub use protocol::group::VerifierKey;
-pub use protocol::proof::{InferenceProof, Output, Statement};
+pub use protocol::proof::{InferenceProof, Output, Share, Statement};
 pub use protocol::statement::RequestWords;
 pub use protocol::verify::VerifyError;
 
@@ -63,8 +63,28 @@ pub fn verify(
     context: &Fr,
     proof: &InferenceProof,
 ) -> Result<Vec<RequestWords<Fr>>, VerifyError> {
-    let keys: Vec<_> = adapters.iter().map(|key| key.commitments.clone()).collect();
-    let outcome = protocol::verify::verify(&base.verifier_key(), &base.commitments, &keys, context, proof)?;
+    verify_attributed(base, adapters, &[], context, proof)
+}
+
+/// [`verify`], with the keys of datanet indexes by which the proof may attribute: then each request of the index' adapter has
+/// proven shares in the statement, those of the contributors with the largest ones.
+///
+/// # Soundness
+/// As [`verify`]; the caller also vouches that the index is the one that counts for its adapter: anybody can make another.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_attributed(
+    base: &BaseKey,
+    adapters: &[AdapterKey],
+    indexes: &[IndexKey],
+    context: &Fr,
+    proof: &InferenceProof,
+) -> Result<Vec<RequestWords<Fr>>, VerifyError> {
+    let own: Vec<_> = adapters.iter().map(|key| key.commitments.clone()).collect();
+    let indexes: Vec<_> = indexes.iter().map(|key| key.commitments.clone()).collect();
+    let keys = protocol::verify::Keys { adapters: &own, indexes: &indexes };
+    let outcome = protocol::verify::verify(&base.verifier_key(), &base.commitments, keys, context, proof)?;
     check_heads(base, adapters, &proof.statement)?;
     Ok(outcome.requests)
 }

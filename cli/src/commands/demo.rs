@@ -148,7 +148,8 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
 
     let verification = Instant::now();
     // The demo has warned of the development SRS.
-    let check = |bytes: &[u8]| check_inference(prover.key(), &keys, context, bytes, SrsPolicy::DevelopmentForTests);
+    let check =
+        |bytes: &[u8]| check_inference(prover.key(), &keys, &[], context, bytes, SrsPolicy::DevelopmentForTests);
     let Accepted { proof, words } = check(&bytes)?;
     let verified = verification.elapsed();
     let verdict = |bytes: &[u8]| check(bytes).map(drop);

@@ -7,16 +7,19 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use lorica::answer::kind_of;
 use lorica::answer::printable;
+use lorica::datanet::quality::contributor_name;
 use lorica::files::FileError;
+use lorica::files::datanet::{DATANET_VERSION, MAX_DATANET_BYTES};
 use lorica::files::{
     ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterFile, AdapterKey, BASE_KEY_MAGIC, BASE_MAGIC, BaseFile, BaseKey,
-    MAX_ADAPTER_BYTES, MAX_BASE_BYTES, MAX_KEY_BYTES, MAX_PROOF_BYTES, MAX_SETTLEMENT_BYTES, PROOF_MAGIC,
-    SETTLEMENT_KEY_MAGIC, SETTLEMENT_MAGIC, SRS_MAGIC, store,
+    DATANET_MAGIC, DatanetFile, INDEX_KEY_MAGIC, MAX_ADAPTER_BYTES, MAX_BASE_BYTES, MAX_KEY_BYTES, MAX_PROOF_BYTES,
+    MAX_SETTLEMENT_BYTES, PROOF_MAGIC, SETTLEMENT_KEY_MAGIC, SETTLEMENT_MAGIC, SRS_MAGIC, read_index_key, store,
 };
 use lorica::srs::INSECURE;
 use lorica_circuits::bn254::Fr;
 use lorica_prover::srs::Srs;
 use lorica_settlement::settlement::Settlement;
+use lorica_verifier::files::vk::INDEX_VERSION;
 use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::{Map, Value, json};
 
@@ -28,7 +31,7 @@ use crate::output::Output;
 /// Arguments of `inspect`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// The file: a base, an adapter, a key of either, a proof, a settlement, a settlement key or an SRS
+    /// The file: a base, an adapter, a key of either, a datanet, a proof, a settlement, a settlement key or an SRS
     pub file: PathBuf,
 }
 
@@ -46,6 +49,8 @@ pub fn run(args: &InspectArgs, out: &Output) -> Result<(), Error> {
         BASE_KEY_MAGIC => base_key(path, out)?,
         ADAPTER_MAGIC => adapter(path)?,
         ADAPTER_KEY_MAGIC => adapter_key(path)?,
+        DATANET_MAGIC => datanet(path)?,
+        INDEX_KEY_MAGIC => index_key(path)?,
         PROOF_MAGIC => proof(path)?,
         SETTLEMENT_MAGIC => settlement(path)?,
         SETTLEMENT_KEY_MAGIC => settlement_key(path)?,
@@ -114,6 +119,32 @@ fn base_fields(key: &BaseKey) -> Map<String, Value> {
     });
     let Value::Object(fields) = fields else { return Map::new() };
     fields
+}
+
+fn datanet(path: &Path) -> Result<Value, Error> {
+    let bytes = store::read(path, MAX_DATANET_BYTES)?;
+    let file = DatanetFile::decode(&bytes).map_err(FileError::malformed(path))?;
+    let version = &file.version;
+    let fields = json!({
+        "version": word(&version.id()), "base": word(&file.base), "adapter": word(&file.key.adapter),
+        "index": word(&file.key.id()), "room": file.key.records, "records": version.records.len(), "contributors": version.contributors.len(), "labels": version.rules.labels,
+        "channels": file.cells.hidden_size, "matrix_exponent": file.exponent,
+    });
+    let Value::Object(fields) = fields else { return Ok(Value::Null) };
+    Ok(with("datanet", DATANET_VERSION, &bytes, fields))
+}
+
+fn index_key(path: &Path) -> Result<Value, Error> {
+    let bytes = store::read(path, MAX_KEY_BYTES)?;
+    let (key, description) = read_index_key(path)?;
+    let c = &key.commitments;
+    let contributors: Vec<String> = description.contributors.iter().map(contributor_name).collect();
+    let fields = json!({
+        "id": word(&c.id()), "adapter": word(&c.adapter), "datanet_version": word(&c.version), "records": c.count,
+        "room": c.records, "commitments": c.tiles.len(), "contributors": contributors,
+    });
+    let Value::Object(fields) = fields else { return Ok(Value::Null) };
+    Ok(with("index key", INDEX_VERSION, &bytes, fields))
 }
 
 fn with(kind: &str, version: u16, bytes: &[u8], fields: Map<String, Value>) -> Value {

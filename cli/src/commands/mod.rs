@@ -2,6 +2,7 @@
 
 pub mod adapter;
 pub mod chain;
+pub mod datanet;
 pub mod demo;
 pub mod demo_chain;
 pub mod govern;
@@ -16,6 +17,7 @@ pub mod request;
 pub mod routes;
 pub mod settle;
 pub mod settlement_key;
+mod shares;
 pub mod srs;
 pub mod stake;
 pub mod verify;
@@ -41,12 +43,14 @@ pub(crate) fn short(scalar: &Fr) -> String {
 pub(crate) fn shape_json(shape: &Shape) -> Value {
     json!({
         "requests": shape.requests, "tokens": shape.tokens, "tau": shape.log_tile, "output": shape.output.name(),
+        "records": shape.records,
     })
 }
 
 pub(crate) fn shape_text(shape: &Shape) -> String {
     let Shape { requests, tokens, log_tile, output, records } = shape;
-    format!("{requests} x {tokens} tokens, tau {log_tile}, {}", output.name())
+    let attributed = if *records == 0 { String::new() } else { format!(", attributed to {records} records") };
+    format!("{requests} x {tokens} tokens, tau {log_tile}, {}{attributed}", output.name())
 }
 
 pub(crate) fn architecture_json(a: &Architecture) -> Value {

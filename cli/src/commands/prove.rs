@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use lorica::answer::Answer;
-use lorica::files::{AdapterFile, BaseFile, store};
+use lorica::datanet::source::Contributor;
+use lorica::files::{AdapterFile, BaseFile, DatanetFile, store};
 use lorica::input::{
     Context, Request, Salt, WordError, context_word, encode, parse_context, parse_salt, random_salt, read_requests,
     tokenizer,
@@ -16,6 +17,7 @@ use lorica_circuits::bn254::Fr;
 use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::json;
 
+use super::shares::{index_json, with_shares};
 use super::{shape_json, shape_text, short, word};
 use crate::error::Error;
 use crate::output::{Output, joined, peak_memory, phases_json, size, time};
@@ -54,8 +56,12 @@ pub struct ProveArgs {
     #[arg(long, default_value_t = 16)]
     pub tokens: usize,
     /// Prove embeddings, even if the adapters can classify
-    #[arg(long)]
+    #[arg(long, conflicts_with = "datanet")]
     pub embed: bool,
+    /// Datanet (.lorica) whose records the adapter was trained on: also prove whose records shaped each answer of the adapter
+    /// that names it, and by how much
+    #[arg(long, value_name = "FILE")]
+    pub datanet: Option<PathBuf>,
     /// File to write the proof to
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
@@ -113,12 +119,16 @@ pub fn run(args: &ProveArgs, out: &Output) -> Result<(), Error> {
         let salt = request.salt.map_or_else(random_salt, Ok)?;
         jobs.push(Job { ids, adapter, salt });
     }
+    let datanet =
+        args.datanet.as_deref().map(|path| out.step("load datanet", || DatanetFile::load(path))).transpose()?;
+    let contributors = datanet.as_ref().map(|file| file.version.contributors.clone()).unwrap_or_default();
+    let index = datanet.map(|file| out.step("lay out the index", || prover.load_index(file))).transpose()?;
     let least = MinimumShape { requests: args.slots, tokens: args.tokens, embed: args.embed };
-    let proven = prover.prove(&jobs, least, context, &out.steps())?;
+    let proven = prover.prove_attributed(&jobs, index.as_ref(), least, context, &out.steps())?;
     out.add_phases(proven.phases);
     let bytes = proven.proof.encode();
     out.step("write", || store::write(&args.out, &bytes))?;
-    report(args, &prover, &jobs, &proven.proof, bytes.len() as u64, out);
+    report(args, &prover, &jobs, &contributors, &proven.proof, bytes.len() as u64, out);
     Ok(())
 }
 
@@ -144,7 +154,15 @@ fn load_adapters<'r>(prover: &Prover, requests: &'r [Request]) -> Result<BTreeMa
     Ok(adapters)
 }
 
-fn report(args: &ProveArgs, prover: &Prover, jobs: &[Job<'_>], proof: &InferenceProof, bytes: u64, out: &Output) {
+fn report(
+    args: &ProveArgs,
+    prover: &Prover,
+    jobs: &[Job<'_>],
+    contributors: &[Contributor],
+    proof: &InferenceProof,
+    bytes: u64,
+    out: &Output,
+) {
     let statement = &proof.statement;
     let phases = out.take_phases();
     out.line(format!("{}: {}", args.out.display(), size(bytes)));
@@ -157,7 +175,7 @@ fn report(args: &ProveArgs, prover: &Prover, jobs: &[Job<'_>], proof: &Inference
         let name = if adapter.is_some() { short(&request.adapter) } else { "none".into() };
         out.line(format!("  request {index}: adapter {name}, {} tokens; {}", request.ids.len(), answer.text()));
         let object = joined(json!({ "adapter": adapter, "tokens": request.ids.len() }), answer.json());
-        requests.push(object);
+        requests.push(with_shares(object, statement, request, contributors, out));
     }
     for (name, spent) in &phases {
         out.line(format!("  {name:<28} {}", time(*spent)));
@@ -173,7 +191,8 @@ fn report(args: &ProveArgs, prover: &Prover, jobs: &[Job<'_>], proof: &Inference
             "proof": { "file": args.out, "bytes": bytes }, "base": word(&statement.base),
             "context": word(&statement.context), "srs": word(&statement.srs),
             "insecure_srs": prover.key().verifier_key().is_insecure(),
-            "shape": shape_json(&statement.shape), "requests": requests, "phases": phases_json(&phases),
+            "shape": shape_json(&statement.shape), "index": index_json(statement), "requests": requests,
+            "phases": phases_json(&phases),
             "total_ms": crate::output::milliseconds(total), "peak_memory_bytes": peak_memory(),
         }),
     );

@@ -6,8 +6,11 @@ use std::time::Instant;
 use clap::{ArgGroup, Args};
 use lorica::answer::Answer;
 use lorica::answer::printable;
-use lorica::check::{CheckError, ExpectedRequest, check_inference, expect_requests, expect_some_adapter};
-use lorica::files::{AdapterKey, BaseKey, MAX_PROOF_BYTES, read_adapter_key, read_base_key, store};
+use lorica::check::{
+    CheckError, ExpectedRequest, check_inference, expect_requests, expect_some_adapter, expect_some_index,
+};
+use lorica::datanet::source::Contributor;
+use lorica::files::{AdapterKey, BaseKey, MAX_PROOF_BYTES, read_adapter_key, read_base_key, read_index_key, store};
 use lorica::input::{Context, Request, context_word, encode, parse_context, read_requests, tokenizer};
 use lorica::srs::{INSECURE, SrsPolicy};
 use lorica_chain::alloy_primitives::B256;
@@ -16,6 +19,7 @@ use lorica_verifier::protocol::proof::InferenceProof;
 use lorica_verifier::protocol::statement::RequestWords;
 use serde_json::json;
 
+use super::shares::{index_json, with_shares};
 use super::{shape_json, shape_text, short, word};
 use crate::error::{Error, Kind};
 use crate::output::{Output, joined, milliseconds, time};
@@ -30,6 +34,10 @@ pub struct VerifyArgs {
     /// Keys of the adapters that the proof may use (.vk; .lorica files will do); it must use one of them
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
+    /// Keys of the datanets by whose records the proof may attribute its answers (.vk; .lorica files will do); it must use one
+    /// of them
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "settlement")]
+    pub datanet: Vec<PathBuf>,
     /// The inference proof to check
     #[arg(long, value_name = "FILE")]
     pub proof: Option<PathBuf>,
@@ -95,6 +103,12 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
         };
         expected_ids.push(id);
     }
+    let (mut indexes, mut descriptions) = (Vec::new(), Vec::new());
+    for path in &args.datanet {
+        let (key, description) = read_index_key(path)?;
+        descriptions.push((key.id(), description));
+        indexes.push(key);
+    }
     let tokenizer = expected.as_ref().map(|_| tokenizer(&base)).transpose()?;
     let mut named = Vec::new();
     for (index, (request, adapter)) in expected.iter().flatten().zip(expected_ids).enumerate() {
@@ -108,9 +122,10 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
         let start = Instant::now();
         // The warning above is what the command says of the development SRS.
         let policy = SrsPolicy::DevelopmentForTests;
-        let accepted = check_inference(&base, &keys, context_word(args.context), &bytes, policy)?;
+        let accepted = check_inference(&base, &keys, &indexes, context_word(args.context), &bytes, policy)?;
         let spent = start.elapsed();
         expect_some_adapter(&accepted.proof, &keys[..given])?;
+        expect_some_index(&accepted.proof, &indexes)?;
         if expected.is_some() {
             expect_requests(&accepted.proof, &named)?;
         }
@@ -118,7 +133,11 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
     };
     match check() {
         Ok((proof, words, spent)) => {
-            accept(path, &base, &keys, &proof, &words, (bytes.len() as u64, spent, expected.is_some()), out);
+            let of = |index: Fr| descriptions.iter().find(|(id, _)| *id == index);
+            let own = proof.statement.attribution.and_then(|own| of(own.index));
+            let contributors = own.map_or(&[][..], |(_, description)| &description.contributors);
+            let seen = (bytes.len() as u64, spent, expected.is_some());
+            accept(path, &base, &keys, contributors, &proof, &words, seen, out);
             Ok(())
         }
         Err(error) => {
@@ -131,10 +150,12 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "what one page says")]
 fn accept(
     path: &Path,
     base: &BaseKey,
     keys: &[AdapterKey],
+    contributors: &[Contributor],
     proof: &InferenceProof,
     words: &[RequestWords<Fr>],
     (bytes, spent, text_checked): (u64, std::time::Duration, bool),
@@ -161,7 +182,7 @@ fn accept(
             }),
             answer.json(),
         );
-        requests.push(object);
+        requests.push(with_shares(object, statement, request, contributors, out));
     }
     if !text_checked {
         out.line("  not checked: the text (give --text or --requests)");
@@ -172,7 +193,7 @@ fn accept(
         json!({
             "accepted": true, "base": word(&statement.base), "architecture": word(&statement.architecture),
             "srs": word(&statement.srs), "insecure_srs": base.verifier_key().is_insecure(),
-            "context": word(&statement.context), "shape": shape_json(&statement.shape), "requests": requests,
+            "context": word(&statement.context), "shape": shape_json(&statement.shape), "index": index_json(statement), "requests": requests,
             "not_checked": not_checked, "bytes": bytes, "check_ms": milliseconds(spent),
         }),
     );

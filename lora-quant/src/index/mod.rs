@@ -13,6 +13,7 @@
 
 use lorica_circuits::shape::LABELS;
 
+pub mod inverse;
 #[cfg(test)]
 mod tests;
 mod witness;
@@ -23,10 +24,10 @@ pub use witness::{attribute, region};
 pub const FEATURE_EXPONENT: u32 = 14;
 
 /// Slots that contributors have: an index has at most as many.
-pub const SLOTS: usize = 1_024;
+pub const SLOTS: usize = lorica_circuits::shape::CONTRIBUTORS;
 
 /// Contributors whose shares are named in one answer; all others together are its tail.
-pub const PLACES: usize = 32;
+pub const PLACES: usize = lorica_circuits::shape::PLACES;
 
 /// Records that an index has at most.
 pub const MAX_RECORDS: usize = 1 << 16;

@@ -58,6 +58,15 @@ impl RequestOutput {
     }
 }
 
+/// What a text is to its classifier: the pooled vector, and the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pooled {
+    /// Values of the tanh table, one per channel, at scale 2^14.
+    pub values: Vec<i16>,
+    /// Lowest index of the largest logit.
+    pub label: usize,
+}
+
 /// Everything that was computed for a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {

@@ -26,7 +26,7 @@ mod scales;
 pub mod synthetic;
 
 pub use adapter::quantise_adapter;
-pub use batch::{BatchInput, RequestInput, RequestOutput, Trace};
+pub use batch::{BatchInput, Pooled, RequestInput, RequestOutput, Trace};
 pub use error::{ExecuteError, ModelError, QuantiseError, RangeError};
 pub use executor::Executor;
 pub use model::{AdapterModel, BaseMeta, BaseModel, Exponents};

@@ -3,4 +3,5 @@
 mod agreement;
 mod invariance;
 mod minilm;
+mod pooled;
 mod refusals;

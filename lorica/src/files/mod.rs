@@ -2,27 +2,30 @@
 //!
 //! * [`vk`]: what checking needs: base keys and adapter keys, read from their paths
 //! * [`base`], [`adapter`]: what proving needs: a key followed by the integers
+//! * [`datanet`]: a datanet's version with its texts, and the cells of its index
 //! * [`columns`]: integers in two, four or eight bytes each
 //! * [`store`]: bounded reading, atomic writing
 
 pub mod adapter;
 pub mod base;
 pub mod columns;
+pub mod datanet;
 mod error;
 pub mod store;
 pub mod vk;
 
 pub use adapter::AdapterFile;
 pub use base::BaseFile;
+pub use datanet::{DatanetFile, Description};
 pub use error::FileError;
-pub use vk::{read_adapter_key, read_base_key};
+pub use vk::{read_adapter_key, read_base_key, read_index_key};
 
 pub use lorica_verifier::files::magic::{
-    ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, BASE_KEY_MAGIC, BASE_MAGIC, PROOF_MAGIC, SETTLEMENT_KEY_MAGIC, SETTLEMENT_MAGIC,
-    SRS_MAGIC,
+    ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, BASE_KEY_MAGIC, BASE_MAGIC, DATANET_MAGIC, INDEX_KEY_MAGIC, PROOF_MAGIC,
+    SETTLEMENT_KEY_MAGIC, SETTLEMENT_MAGIC, SRS_MAGIC,
 };
 pub use lorica_verifier::files::vk::VERSION;
-pub use lorica_verifier::{AdapterKey, BaseKey};
+pub use lorica_verifier::{AdapterKey, BaseKey, IndexKey};
 
 /// Largest base file: a BERT-large with four bytes per weight and room to spare.
 pub const MAX_BASE_BYTES: u64 = 8 << 30;

@@ -209,6 +209,11 @@ impl<'b> Reader<'b> {
         }
         Ok(reader)
     }
+    /// Content without magic, version and digest: a part of a file that has them.
+    #[must_use]
+    pub fn content(bytes: &'b [u8]) -> Self {
+        Self { rest: bytes }
+    }
     /// Raw bytes.
     ///
     /// # Errors

@@ -8,6 +8,10 @@ pub const BASE_KEY_MAGIC: &[u8; 8] = b"LORICAbk";
 pub const ADAPTER_MAGIC: &[u8; 8] = b"LORICAam";
 /// An adapter's key, `a.vk`.
 pub const ADAPTER_KEY_MAGIC: &[u8; 8] = b"LORICAak";
+/// A datanet with its index, `d.lorica`.
+pub const DATANET_MAGIC: &[u8; 8] = b"LORICAdn";
+/// The key of a datanet's index, `d.vk`.
+pub const INDEX_KEY_MAGIC: &[u8; 8] = b"LORICAdk";
 /// An inference proof.
 pub const PROOF_MAGIC: &[u8; 8] = b"LORICApf";
 /// A settlement.
@@ -31,6 +35,8 @@ mod tests {
             BASE_KEY_MAGIC,
             ADAPTER_MAGIC,
             ADAPTER_KEY_MAGIC,
+            DATANET_MAGIC,
+            INDEX_KEY_MAGIC,
             PROOF_MAGIC,
             SETTLEMENT_MAGIC,
             SETTLEMENT_KEY_MAGIC,

@@ -9,9 +9,9 @@ use lorica_circuits::bn254::{Fr, G2Affine};
 use lorica_circuits::shape::LABELS;
 
 use super::codec::{CodecError, Reader, Writer};
-use super::magic::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, BASE_KEY_MAGIC, BASE_MAGIC};
+use super::magic::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, BASE_KEY_MAGIC, BASE_MAGIC, INDEX_KEY_MAGIC};
 use crate::protocol::group::VerifierKey;
-use crate::protocol::key::{AdapterCommitments, BaseCommitments};
+use crate::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments};
 
 /// Version of the files of bases and adapters and of their keys.
 pub const VERSION: u16 = 2;
@@ -168,6 +168,51 @@ impl AdapterKey {
         let key = Self::read_body(&mut reader)?;
         reader.finish()?;
         Ok(key)
+    }
+}
+
+/// Version of the keys of indexes.
+pub const INDEX_VERSION: u16 = 1;
+/// Most bytes of an index key's description.
+pub const MAX_DESCRIPTION_BYTES: usize = 1 << 20;
+
+/// Key of a datanet's index under one adapter: the content of `d.vk`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexKey {
+    /// Adapter, datanet version, size and commitments.
+    pub commitments: IndexCommitments,
+    /// The record of the datanet version and its contributors, which nothing here reads (`docs/formats.md`): no part of a check
+    /// of a proof.
+    pub description: Vec<u8>,
+}
+
+impl IndexKey {
+    /// The index' id.
+    #[must_use]
+    pub fn id(&self) -> Fr {
+        self.commitments.id()
+    }
+
+    /// The file `d.vk`.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new(INDEX_KEY_MAGIC, INDEX_VERSION);
+        self.commitments.write(&mut writer);
+        writer.counted(&self.description);
+        writer.finish()
+    }
+
+    /// Reads `d.vk`. That it is an index of the adapter that is meant is still to be checked
+    /// ([`IndexCommitments::validate`]; every check of a proof that names it does so).
+    ///
+    /// # Errors
+    /// [`CodecError`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut reader = Reader::new(bytes, "index key", INDEX_KEY_MAGIC, INDEX_VERSION)?;
+        let commitments = IndexCommitments::read(&mut reader)?;
+        let description = reader.counted("description of an index", MAX_DESCRIPTION_BYTES)?.to_vec();
+        reader.finish()?;
+        Ok(Self { commitments, description })
     }
 }
 

@@ -25,9 +25,9 @@ use lorica_circuits::families::encoder::Architecture;
 use lorica_circuits::families::encoder::columns;
 use lorica_circuits::families::encoder::columns::SITES;
 use lorica_circuits::families::encoder::table_values;
-use lorica_circuits::shape::{OutputKind, Shape};
+use lorica_circuits::shape::{MAX_REQUESTS, OutputKind, Shape};
 
-use super::batch::{BatchInput, RequestOutput, Trace};
+use super::batch::{BatchInput, Pooled, RequestOutput, Trace};
 use super::error::{ExecuteError, ModelError, RangeError};
 use super::model::{AdapterModel, BaseModel};
 use linear::Linear;
@@ -137,6 +137,21 @@ impl Executor {
         outputs.pop().ok_or(ExecuteError::Requests { most: 1, got: 0 })
     }
 
+    /// Computes the pooled vectors and the answers of up to [`MAX_REQUESTS`] texts under one adapter, without a trace. It
+    /// fails exactly where [`execute`](Self::execute) does for a classification.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub fn pooled(&self, texts: &[&[u32]], adapter: &AdapterModel) -> Result<Vec<Pooled>, ExecuteError> {
+        let tokens = self.base.architecture.max_tokens;
+        let output = OutputKind::Classify;
+        let shape = Shape { requests: MAX_REQUESTS, tokens, log_tile: 20, output, records: 0 };
+        let requests: Vec<_> = texts.iter().map(|&ids| (ids, Some(adapter))).collect();
+        let mut run = self.start(&requests, &shape, false)?;
+        let last = run.last_layer(&Unwatched)?;
+        Ok(run.pooled_and_labels(&last)?)
+    }
+
     fn start<'a>(
         &'a self,
         inputs: &[(&'a [u32], Option<&'a AdapterModel>)],
@@ -156,7 +171,7 @@ impl Executor {
             return Err(ExecuteError::NoPooler);
         }
         let vocab = self.base.architecture.vocab;
-        let mut requests = Vec::with_capacity(inputs.len());
+        let mut requests: Vec<Request<'a>> = Vec::with_capacity(inputs.len());
         let mut first = 0;
         for (request, &(ids, adapter)) in inputs.iter().enumerate() {
             if ids.len() < 2 || ids.len() > shape.tokens {
@@ -165,7 +180,9 @@ impl Executor {
             if let Some(position) = ids.iter().position(|&id| id as usize >= vocab) {
                 return Err(ExecuteError::Vocabulary { request, position, id: ids[position], vocab });
             }
-            if let Some(adapter) = adapter {
+            // An adapter that the request before has too is valid by now.
+            let before = requests.last().and_then(|before| before.adapter);
+            if let Some(adapter) = adapter.filter(|&own| !before.is_some_and(|before| std::ptr::eq(before, own))) {
                 adapter
                     .validate(&self.base.architecture)
                     .map_err(|source| ExecuteError::Adapter { request, source })?;
@@ -189,6 +206,12 @@ impl Run<'_> {
     }
 
     fn run(&mut self, kind: OutputKind, watch: &dyn Watch) -> Result<Vec<RequestOutput>, ExecuteError> {
+        let last = self.last_layer(watch)?;
+        Ok(self.outputs(&last, kind)?)
+    }
+
+    /// The last residual slot.
+    fn last_layer(&mut self, watch: &dyn Watch) -> Result<Vec<Vec<i64>>, ExecuteError> {
         let blocks = self.model.architecture.hidden_blocks();
         let mut residual = self.norm(0, &self.embed())?;
         self.recorder.store_blocks(columns::RESIDUAL, 0, &residual)?;
@@ -197,7 +220,7 @@ impl Run<'_> {
             residual = self.layer(layer, residual)?;
             self.recorder.store_blocks(columns::RESIDUAL, (layer + 1) * blocks, &residual)?;
         }
-        Ok(self.outputs(&residual, kind)?)
+        Ok(residual)
     }
 
     /// One encoder layer: from residual slot `layer` to slot `layer + 1`.

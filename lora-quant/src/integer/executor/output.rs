@@ -6,7 +6,7 @@ use lorica_circuits::shape::{LABELS, OutputKind};
 
 use super::rounding::{Rounded, requantise_all};
 use super::{Request, Run};
-use crate::integer::batch::RequestOutput;
+use crate::integer::batch::{Pooled, RequestOutput};
 use crate::integer::error::RangeError;
 
 impl Run<'_> {
@@ -35,6 +35,28 @@ impl Run<'_> {
     }
 
     fn classes(&mut self, last: &[Vec<i64>]) -> Result<Vec<RequestOutput>, RangeError> {
+        let pooled = self.pool(last)?;
+        Ok((0..self.requests.len())
+            .map(|request| {
+                let (logits, label) = self.logits(request, &pooled);
+                RequestOutput::Classify { logits, label }
+            })
+            .collect())
+    }
+
+    /// Pooled vectors and labels of all requests from the last residual slot.
+    pub(super) fn pooled_and_labels(&mut self, last: &[Vec<i64>]) -> Result<Vec<Pooled>, RangeError> {
+        let pooled = self.pool(last)?;
+        let width = self.model.architecture.block;
+        let values = |request: usize| {
+            let own = pooled.iter().flat_map(|block| &block[request * width..(request + 1) * width]);
+            own.map(|&value| i16::try_from(value).expect("the tanh table has values of up to 2^14")).collect()
+        };
+        Ok((0..self.requests.len()).map(|r| Pooled { values: values(r), label: self.logits(r, &pooled).1 }).collect())
+    }
+
+    /// Pooled values of all requests, by block `[request][channel]`.
+    fn pool(&mut self, last: &[Vec<i64>]) -> Result<Vec<Vec<i64>>, RangeError> {
         let model = self.model;
         let blocks = last.len();
         let cells = |column| model.columns[column].as_slice();
@@ -72,11 +94,11 @@ impl Run<'_> {
         for (block, remainders) in rounded.remainders.iter().enumerate() {
             self.record(columns::POOLER_REMAINDER, block, remainders)?;
         }
-        Ok((0..self.requests.len()).map(|r| self.logits(r, &pooled)).collect())
+        Ok(pooled)
     }
 
-    /// Logits are sums of at most 2^12 products below 2^45 and a bias below 2^46: far from 63 bits.
-    fn logits(&self, request: usize, pooled: &[Vec<i64>]) -> RequestOutput {
+    /// A request's logits, and the lowest index of the largest. They are sums of at most 2^12 products below 2^45 and a bias below 2^46: far from 63 bits.
+    fn logits(&self, request: usize, pooled: &[Vec<i64>]) -> ([i64; LABELS], usize) {
         let mut logits = [0; LABELS];
         if let Some(adapter) = self.requests[request].adapter {
             let cells = |column| adapter.columns[column].as_slice();
@@ -91,7 +113,7 @@ impl Run<'_> {
         }
         let largest = logits.iter().copied().max().unwrap_or(0);
         let label = logits.iter().position(|&l| l == largest).unwrap_or(0);
-        RequestOutput::Classify { logits, label }
+        (logits, label)
     }
 }
 

@@ -1,0 +1,260 @@
+//! `lorica datanet build` and `lorica datanet show`: from rows of many contributors to a version with its index.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use lorica::answer::printable;
+use lorica::datanet::{Choices, Rejection, Report, build, forget_partial};
+use lorica::files::{AdapterFile, BaseFile, DatanetFile, FileError, store};
+use lorica::input::parse_salt;
+use lorica_quant::index::inverse::RIDGE_UNIT;
+use serde_json::{Value, json};
+
+use super::word;
+use crate::error::Error;
+use crate::output::{Output, joined, phases_json, size, time};
+use crate::srs_args::SrsArgs;
+
+/// Rejections and contributors that are shown to people; the report has all.
+const SHOWN: usize = 10;
+
+/// What to do with a datanet.
+#[derive(Debug, Subcommand)]
+pub enum DatanetCommand {
+    /// Build a datanet: read rows, drop what is broken or double, compute the index under an adapter, measure it
+    ///
+    /// FILE is a .jsonl or .csv file, or a folder of such files, whose rows have `text`, `label` and `contributor` (a name, an
+    /// address, or a digest of 64 hexadecimal digits; or in its place the field `contributor_hash`), and perhaps `licence`. Labels are the
+    /// adapter's. A missing field, an unknown label or a row over 64 kB stops the build with file and line. Rows that are malformed,
+    /// empty, too long, or the same as an earlier one are left out, and near-duplicates share one weight; --report lists each row
+    /// that is left out with its reason.
+    ///
+    /// An adapter is trained on a version, and names it: if the given one names none, the same weights are written as an adapter
+    /// that names this version, beside the datanet with the ending .adapter.lorica. Its id is another, and the index is of it.
+    ///
+    /// The file that is written holds the texts and a salt: it is for the datanet's members. Until it is written, features are kept
+    /// beside it in a file with the ending .partial, and a build that was interrupted goes on from there.
+    Build(BuildArgs),
+    /// Print what a datanet is and what its build measured
+    Show(ShowArgs),
+}
+
+/// Arguments of `datanet build`.
+#[derive(Args, Debug)]
+pub struct BuildArgs {
+    /// The rows: a .jsonl or .csv file, or a folder of them
+    pub file: PathBuf,
+    /// The imported base (.lorica)
+    #[arg(long, value_name = "FILE")]
+    pub base: PathBuf,
+    /// The imported adapter (.lorica) whose index is computed; it must have a classification head
+    #[arg(long, value_name = "FILE")]
+    pub adapter: PathBuf,
+    /// File to write the datanet to
+    #[arg(short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Rows to measure on, with `text` and `label`. If absent, a fifth of the records is held out while measuring
+    #[arg(long, value_name = "FILE")]
+    pub held_out: Option<PathBuf>,
+    /// File to write the whole report to, as JSON: all measurements, and every row that was left out
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Salt of the records' digests, 31 bytes in hexadecimal: the one of an earlier version of the same datanet. Random if absent
+    #[arg(long, value_name = "HEX")]
+    pub salt: Option<String>,
+    /// How much the index is smoothed: the ridge as a multiple of the mean eigenvalue, with up to three decimals
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = parse_ridge)]
+    pub ridge: u32,
+    /// Licence of all records that name none
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub licence: String,
+    /// Text file that says what a record should be; its digest is part of the version's id
+    #[arg(long, value_name = "FILE")]
+    pub standard: Option<PathBuf>,
+    #[command(flatten)]
+    /// The SRS that the base was imported with.
+    pub srs: SrsArgs,
+}
+
+/// Arguments of `datanet show`.
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// The datanet
+    pub file: PathBuf,
+}
+
+/// A ridge in thousandths, from a number with up to three decimals.
+fn parse_ridge(text: &str) -> Result<u32, String> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || whole.len() > 6 || part.len() > 3 || !digits(whole) || !digits(part) {
+        return Err("a number with up to three decimals is expected".into());
+    }
+    let whole: u32 = whole.parse().unwrap_or(u32::MAX);
+    let part: u32 = format!("{part:0<3}").parse().unwrap_or(0);
+    Ok(whole.saturating_mul(RIDGE_UNIT).saturating_add(part))
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`Error`].
+pub fn run(command: &DatanetCommand, out: &Output) -> Result<(), Error> {
+    match command {
+        DatanetCommand::Build(args) => run_build(args, out),
+        DatanetCommand::Show(args) => show(args, out),
+    }
+}
+
+fn run_build(args: &BuildArgs, out: &Output) -> Result<(), Error> {
+    super::model::check_output(&args.out)?;
+    let salt = args.salt.as_deref().map(parse_salt).transpose();
+    let salt = salt.map_err(|error| Error::Usage(format!("--salt: {error}")))?;
+    let standard = args.standard.as_deref().map(read_text).transpose()?.unwrap_or_default();
+    let base = out.step("load base", || BaseFile::load(&args.base))?;
+    let adapter = out.step("load adapter", || AdapterFile::load(&args.adapter, &base.key))?;
+    let partial = partial_path(&args.out);
+    let choices = Choices {
+        held_out: args.held_out.as_deref(),
+        salt,
+        ridge: args.ridge,
+        licence: args.licence.clone(),
+        standard,
+        partial: Some(&partial),
+    };
+    let srs = args.srs.load(base.key.commitments.log_tile, out)?;
+    let built = build(&args.file, &srs, base, &adapter, &choices, &out.progress())?;
+    out.add_phases(built.phases);
+    let (bytes, key_bytes) = out.step("write", || built.file.store(&args.out))?;
+    let adapter_path = built.adapter.as_ref().map(|_| args.out.with_extension("adapter.lorica"));
+    if let (Some(adapter), Some(path)) = (&built.adapter, &adapter_path) {
+        adapter.store(path)?;
+    }
+    if let Some(path) = &args.report {
+        let report = joined(facts(&built.file), json!({ "report": built.file.report, "rejections": built.rejections }));
+        store::write(path, format!("{report:#}\n").as_bytes())?;
+    }
+    forget_partial(&partial);
+
+    let phases = out.take_phases();
+    print(&built.file, out);
+    print_rejections(&built.rejections, args.report.as_deref(), out);
+    out.line(format!("  {} {}, its key {}", args.out.display(), size(bytes), size(key_bytes)));
+    if let Some(path) = &adapter_path {
+        out.line(format!("  the adapter that names this version: {}", path.display()));
+    }
+    for (name, spent) in &phases {
+        out.line(format!("  {name:<28} {}", time(*spent)));
+    }
+    let content = json!({
+        "datanet": { "file": args.out, "bytes": bytes, "key_bytes": key_bytes }, "adapter_file": adapter_path,
+        "report": built.file.report,
+        "rejections": built.rejections, "phases": phases_json(&phases),
+    });
+    out.finish("lorica.datanet.build/1", joined(facts(&built.file), content));
+    Ok(())
+}
+
+/// Where features are until the datanet is written.
+fn partial_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
+fn read_text(path: &Path) -> Result<String, Error> {
+    let bytes = store::read(path, lorica::datanet::version::MAX_TERMS_BYTES as u64)?;
+    Ok(String::from_utf8(bytes).map_err(|_| FileError::content(path, "the file is not UTF-8"))?)
+}
+
+fn show(args: &ShowArgs, out: &Output) -> Result<(), Error> {
+    let file = DatanetFile::load(&args.file)?;
+    print(&file, out);
+    out.finish("lorica.datanet.show/1", joined(facts(&file), json!({ "report": file.report })));
+    Ok(())
+}
+
+/// What names a datanet.
+fn facts(file: &DatanetFile) -> Value {
+    json!({
+        "version": word(&file.version.id()), "base": word(&file.base), "adapter": word(&file.key.adapter),
+        "index": word(&file.key.id()), "room": file.key.records, "tiles": file.key.tiles.len(), "licence": file.version.licence, "standard": file.version.standard,
+    })
+}
+
+/// The main lines of a datanet and its report.
+fn print(file: &DatanetFile, out: &Output) {
+    let Report { rows, records, weight, near_duplicates, rejected, labels, contributors, held_out, matrix } =
+        &file.report;
+    out.line(format!("datanet version {}", word(&file.version.id())));
+    out.line(format!("  index {} under adapter {}", word(&file.key.id()), word(&file.key.adapter)));
+    out.line(format!(
+        "  {rows} rows, {records} records of weight {weight:.1}, {near_duplicates} of them near-duplicates, {} contributors",
+        contributors.len()
+    ));
+    if !rejected.is_empty() {
+        let reasons: Vec<String> =
+            rejected.iter().map(|(reason, count)| format!("{count} {}", reason.replace('_', " "))).collect();
+        out.line(format!("  left out: {}", reasons.join(", ")));
+    }
+    let labels: Vec<String> =
+        labels.iter().map(|label| format!("{} {}", printable(&label.name), label.records)).collect();
+    out.line(format!("  labels: {}", labels.join(", ")));
+    let percent = |part: Option<f64>| part.map_or("-".into(), |part| format!("{:.1} %", 100.0 * part));
+    let of = if held_out.split { "a fifth of the records" } else { "rows of their own" };
+    out.line(format!(
+        "  held out: {} ({of}); accuracy of a head fitted on the records {}, of the adapter {}",
+        held_out.rows,
+        percent(held_out.accuracy),
+        percent(held_out.adapter_accuracy)
+    ));
+    out.line(format!(
+        "  matrix: 2^{} times the inverse, off by {:.1e}, {:.2} of its bound",
+        matrix.exponent, matrix.error, matrix.of_bound
+    ));
+    out.line("  the largest contributors: records, weight, mean share of a fee, accuracy without them");
+    let mut largest: Vec<_> = contributors.iter().collect();
+    largest.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+    for contributor in largest.iter().take(SHOWN) {
+        out.line(format!(
+            "    {:<40} {:>6} {:>8.1} {:>7} {:>7}",
+            printable(&contributor.contributor),
+            contributor.records,
+            contributor.weight,
+            percent(Some(contributor.mean_share)),
+            percent(contributor.accuracy_without)
+        ));
+    }
+    out.line(format!(
+        "    all others: {}",
+        percent(Some(largest.iter().skip(SHOWN).map(|contributor| contributor.mean_share).sum::<f64>()))
+    ));
+    out.line(format!("    nobody (tail): {}", percent(Some(held_out.mean_tail))));
+}
+
+fn print_rejections(rejections: &[Rejection], report: Option<&Path>, out: &Output) {
+    for rejection in rejections.iter().take(SHOWN) {
+        out.line(format!("  left out: {}", printable(&rejection.to_string())));
+    }
+    let more = rejections.len().saturating_sub(SHOWN);
+    if more > 0 {
+        let where_all =
+            report.map_or("with --report FILE they are all listed".into(), |path| format!("all in {}", path.display()));
+        out.line(format!("  left out: {more} more rows ({where_all})"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ridges_are_thousandths() {
+        for (text, ridge) in [("1", 1_000), ("0.001", 1), ("2.5", 2_500), ("10.", 10_000), ("0", 0)] {
+            assert_eq!(parse_ridge(text), Ok(ridge), "{text}");
+        }
+        for text in ["", ".5", "-1", "1e3", "0.0001", "1.x", "12345678"] {
+            assert!(parse_ridge(text).is_err(), "{text}");
+        }
+    }
+}

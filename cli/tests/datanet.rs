@@ -1,0 +1,189 @@
+//! `lorica datanet` on a small random model.
+
+mod support;
+
+use std::fs;
+use std::sync::LazyLock;
+
+use lorica::files::DatanetFile;
+use serde_json::Value;
+use support::Lorica;
+
+static WORLD: LazyLock<Lorica> = LazyLock::new(Lorica::small_world);
+
+/// Two labels of the small adapter, from its key.
+fn labels() -> Vec<String> {
+    let inspected = WORLD.line("inspect a.vk --json").expect(0).json();
+    let names = inspected["labels"].as_array().expect("labels");
+    names.iter().map(|name| name.as_str().expect("a name").to_owned()).collect()
+}
+
+/// Texts of the small tokenizer's words, all with different words, by four contributors.
+fn rows() -> Vec<String> {
+    let labels = labels();
+    let texts =
+        ["hello", "world", "a b", "ab ba", "aa bb", "hello a", "world b", "ba", "hello bb", "ab", "bb", "b aa world"];
+    texts
+        .iter()
+        .enumerate()
+        .map(|(i, text)| {
+            let contributor = ["Ada", "Bo", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "Ada"][i % 4];
+            serde_json::json!({ "text": text, "label": labels[i % 2], "contributor": contributor }).to_string()
+        })
+        .collect()
+}
+
+const BUILD: &str = "datanet build rows.jsonl --base base.lorica --adapter a.lorica";
+const SALT: &str = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a";
+
+/// A refusal of a build from a file with this content.
+fn refusal(name: &str, content: &str) -> Value {
+    WORLD.write(name, content);
+    let line = format!("datanet build {name} --base base.lorica --adapter a.lorica -o refused.lorica --json");
+    let error = WORLD.line(&line).expect(3).json();
+    assert!(!WORLD.path("refused.lorica").exists());
+    error
+}
+
+#[test]
+fn a_datanet_is_built_shown_and_the_same_again() {
+    let rows = rows();
+    let mut content = rows.join("\n");
+    content.push_str("\n{\"text\":\n");
+    content.push_str(&format!("{}\n", rows[0].replace("hello", " HELLO ")));
+    WORLD.write("rows.jsonl", content);
+    let build = format!("{BUILD} --salt {SALT} --licence CC0-1.0 --json");
+    let built = WORLD.line(&format!("{build} --report report.json -o d.lorica")).expect(0).json();
+    assert_eq!(built["schema"], "lorica.datanet.build/1");
+    let report = &built["report"];
+    assert_eq!(report["rows"], 14);
+    assert_eq!(report["records"], 12);
+    assert_eq!(report["rejected"]["malformed"], 1);
+    assert_eq!(report["rejected"]["duplicate"], 1);
+    assert_eq!(report["contributors"].as_array().map(Vec::len), Some(3));
+    assert_eq!(report["contributors"][0]["records"], 6);
+    let shares: f64 =
+        report["contributors"].as_array().expect("a list").iter().filter_map(|c| c["mean_share"].as_f64()).sum();
+    let tail = report["held_out"]["mean_tail"].as_f64().expect("a part");
+    assert!((shares + tail - 1.0).abs() < 1e-4, "{shares} {tail}");
+    assert_eq!(built["rejections"][1]["line"], 14);
+    assert_eq!(built["rejections"][1]["of"]["line"], 1);
+    let written: Value = serde_json::from_slice(&WORLD.read("report.json")).expect("JSON");
+    assert_eq!(written["rejections"], built["rejections"]);
+    assert_eq!(written["version"], built["version"]);
+    // What the build kept for itself is gone.
+    assert!(!WORLD.path("d.lorica.partial").exists());
+
+    // The file is whole, and its matrix the inverse of its features.
+    let file = DatanetFile::load(&WORLD.path("d.lorica")).expect("a datanet");
+    let cells = &file.cells;
+    let matrix = lorica::datanet::index::joined(cells);
+    lorica_quant::index::inverse::check(
+        &cells.features,
+        cells.hidden_size,
+        &cells.classes,
+        1_000,
+        file.exponent,
+        &matrix,
+    )
+    .expect("the inverse");
+    assert_eq!(cells.slots.iter().max(), Some(&2));
+
+    let shown = WORLD.line("datanet show d.lorica --json").expect(0).json();
+    assert_eq!((&shown["version"], &shown["report"]), (&built["version"], &built["report"]));
+    let text = WORLD.line("datanet show d.lorica").expect(0).stdout;
+    assert!(text.contains("12 records") && text.contains("1 malformed") && text.contains("Ada"), "{text}");
+    assert_eq!(WORLD.line("inspect d.lorica --json").expect(0).json()["records"], 12);
+
+    // Equal rows, equal salt: the same file. Another salt, licence or ridge: another version.
+    WORLD.line(&format!("{build} -o again.lorica")).expect(0);
+    assert_eq!(WORLD.read("again.lorica"), WORLD.read("d.lorica"));
+    for other in [
+        format!("{BUILD} --licence CC0-1.0"),
+        format!("{BUILD} --salt {SALT} --licence MIT"),
+        format!("{BUILD} --salt {SALT} --licence CC0-1.0 --ridge 2.5"),
+    ] {
+        let other = WORLD.line(&format!("{other} -o other.lorica --json")).expect(0).json();
+        assert_ne!(other["version"], built["version"]);
+    }
+}
+
+/// The adapter's answers, by the other command.
+#[test]
+fn answers_are_the_models() {
+    let rows = rows();
+    WORLD.write("few.jsonl", rows[..4].join("\n"));
+    WORLD.write("others.jsonl", rows[4..].join("\n"));
+    let line =
+        "datanet build few.jsonl --base base.lorica --adapter a.lorica --held-out others.jsonl -o few.lorica --json";
+    let built = WORLD.line(line).expect(0).json();
+    let right = rows[4..]
+        .iter()
+        .filter(|row| {
+            let row: Value = serde_json::from_str(row).expect("JSON");
+            let text = row["text"].as_str().expect("a text");
+            let infer = ["infer", "--base", "base.lorica", "--adapter", "a.lorica", "--text", text, "--json"];
+            let answer = WORLD.run(infer).expect(0).json();
+            answer.to_string().contains(&format!("\"name\":{}", row["label"]))
+        })
+        .count();
+    let accuracy = built["report"]["held_out"]["adapter_accuracy"].as_f64().expect("a part");
+    assert!((accuracy - right as f64 / 8.0).abs() < 1e-6, "{accuracy} {right}");
+}
+
+#[test]
+fn held_out_rows_of_their_own_are_measured() {
+    let rows = rows();
+    WORLD.write("train.jsonl", rows[..10].join("\n"));
+    // One of the rows is a record, one is broken.
+    WORLD.write("held.jsonl", [&rows[0], &rows[10], &rows[11], "{}x"].map(|row| row.to_owned()).join("\n"));
+    let line =
+        "datanet build train.jsonl --base base.lorica --adapter a.lorica --held-out held.jsonl -o h.lorica --json";
+    let built = WORLD.line(line).expect(0).json();
+    let held_out = &built["report"]["held_out"];
+    assert_eq!(held_out["split"], false);
+    assert_eq!((&held_out["rows"], &held_out["left_out"]), (&2.into(), &2.into()));
+}
+
+#[test]
+fn what_cannot_be_built_is_refused_with_file_and_line() {
+    let message = |error: Value| error["message"].as_str().expect("a sentence").to_owned();
+    let rows = rows();
+    let unknown = message(refusal("unknown.jsonl", &format!("{}\n{}", rows[0], rows[1].replace(&labels()[1], "zz"))));
+    assert!(unknown.starts_with("unknown.jsonl, line 2: no label of the adapter is called \"zz\""), "{unknown}");
+    let long = message(refusal("long.jsonl", &"x".repeat(70_000)));
+    assert_eq!(long, "long.jsonl, line 1: the row is longer than 64000 bytes");
+    let empty = message(refusal("empty.jsonl", ""));
+    assert!(empty.starts_with("empty.jsonl: no row is left: 0 rows were rejected"), "{empty}");
+    let none = message(refusal("none.jsonl", &format!("{{\n{}", rows[0].replace("hello", " "))));
+    assert!(none.contains("2 rows were rejected, the first: none.jsonl, line 1: malformed"), "{none}");
+    let table = message(refusal("t.csv", "text,label,contributor\n\"a,b,c"));
+    assert!(table.starts_with("t.csv, line 2: the quoting is broken"), "{table}");
+
+    WORLD.write("rows2.jsonl", rows.join("\n"));
+    let headless = "datanet build rows2.jsonl --base base.lorica --adapter headless.lorica -o x.lorica --json";
+    assert!(message(WORLD.line(headless).expect(3).json()).contains("classification head"));
+    let ridge = "datanet build rows2.jsonl --base base.lorica --adapter a.lorica --ridge 0 -o x.lorica --json";
+    assert!(message(WORLD.line(ridge).expect(3).json()).contains("from 0.001 to 1000"));
+    WORLD.line("datanet build rows2.jsonl --base base.lorica --adapter a.lorica -o x.vk").expect(2);
+    WORLD.line("datanet build rows2.jsonl --base base.lorica --adapter a.lorica --salt 00 -o x.lorica").expect(2);
+    WORLD.line("datanet show a.lorica").expect(3);
+    WORLD.line("datanet build absent.jsonl --base base.lorica --adapter a.lorica -o x.lorica").expect(3);
+}
+
+/// A folder is read as its files in order, and a file beside is not.
+#[test]
+fn folders_are_read() {
+    let rows = rows();
+    let folder = WORLD.path("folder");
+    fs::create_dir(&folder).expect("a new folder");
+    fs::write(folder.join("2.jsonl"), rows[..3].join("\n")).expect("writable");
+    let labels = labels();
+    fs::write(folder.join("1.csv"), format!("text,label,contributor\nworld hello,{},Cy\n", labels[0]))
+        .expect("writable");
+    fs::write(folder.join("notes.txt"), "no rows").expect("writable");
+    let line = "datanet build folder --base base.lorica --adapter a.lorica -o f.lorica --json";
+    let built = WORLD.line(line).expect(0).json();
+    assert_eq!(built["report"]["records"], 4);
+    assert_eq!(built["report"]["contributors"][0]["contributor"], "Cy");
+}

@@ -19,8 +19,9 @@ import {
     Terms
 } from "../../src/ModelTerms.sol";
 import {FAMILY_ENCODER, TAG_BASE} from "../../src/Records.sol";
+import {Testing} from "../Testing.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "./Cheats.sol";
+import {cheats} from "../Cheats.sol";
 import {World} from "./World.sol";
 
 contract ModelRegistryTest is World {
@@ -99,9 +100,8 @@ contract ModelRegistryTest is World {
                 models.publishBase, (architecture, tiles, 77, _terms(STRANGER, _good(), 0), _noPermit())
             );
             vm.prank(STRANGER);
-            uint256 before = gasleft();
-            (bool ok,) = address(models).call(call);
-            uint256 used = before - gasleft() + 16 * call.length + 21_000;
+            (bool ok,, uint256 used) = Testing.measured(address(models), call);
+            used += 16 * call.length + 21_000;
             vm.resetGasMetering();
             assertTrue(ok, "published");
             assertTrue(used < 16_777_216, vm.toString(used));

@@ -2,7 +2,7 @@
 // Writes ABI and bytecode of the contracts to artifacts/, or, with --check, proves that those in git are what the sources
 // compile to.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -29,6 +29,16 @@ const forge = join(root, "node_modules", ".bin", "forge");
 execFileSync(forge, ["build", "--force"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
 
 let failed = false;
+// Tests without the IR would contain another code of a contract that they create or inherit: see foundry.toml.
+const names = contracts.join("|");
+const contained = new RegExp(`\\bnew (${names})\\b|\\bcontract \\w+ is [^{]*\\b(${names})\\b`);
+for (const file of readdirSync(join(root, "test"), { recursive: true })) {
+  if (!file.endsWith(".sol") || /^(whole|halmos)\b/.test(file)) continue;
+  const [match] = contained.exec(readFileSync(join(root, "test", file), "utf8")) ?? [];
+  if (match === undefined) continue;
+  console.error(`test/${file}: "${match}": deploy by artifact, or move it to test/whole`);
+  failed = true;
+}
 mkdirSync(join(root, "artifacts"), { recursive: true });
 for (const name of contracts) {
   const output = JSON.parse(readFileSync(join(root, "out", `${name}.sol`, `${name}.json`), "utf8"));

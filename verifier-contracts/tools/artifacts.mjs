@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 // Writes ABI and bytecode of the contracts to artifacts/, or, with --check, proves that those in git are what the sources
 // compile to.
-import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { forge } from "./forge.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const contracts = [
@@ -24,9 +24,10 @@ const contracts = [
 const sizeLimit = 24_576;
 const check = process.argv.includes("--check");
 
-const forge = join(root, "node_modules", ".bin", "forge");
+// npm's launcher of forge passed failed tests once: a failure must be seen here.
+if (forge(["build", "--no-such-option"], "ignore") === 0) throw new Error("a failure of forge is not seen");
 // The tests too: on a second core, and `forge test` has them ready.
-execFileSync(forge, ["build", "--force"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+if (forge(["build", "--force"], ["ignore", "ignore", "inherit"]) !== 0) process.exit(1);
 
 let failed = false;
 // Tests without the IR would contain another code of a contract that they create or inherit: see foundry.toml.

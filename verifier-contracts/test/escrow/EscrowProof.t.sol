@@ -16,6 +16,7 @@ import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
 import {Fixture} from "../Fixture.sol";
 import {vm} from "../Vm.sol";
+import {VectorEscrow} from "../whole/VectorEscrow.sol";
 import {cheats} from "../Cheats.sol";
 import {Testing} from "../Testing.sol";
 

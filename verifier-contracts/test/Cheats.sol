@@ -29,6 +29,7 @@ interface Cheats {
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory logs);
     function store(address target, bytes32 slot, bytes32 value) external;
+    function mockCall(address callee, bytes calldata data, bytes calldata returned) external;
     function getCode(string calldata artifact) external view returns (bytes memory code);
     function deployCode(string calldata artifact) external returns (address deployed);
     function deployCode(string calldata artifact, bytes calldata arguments) external returns (address deployed);

@@ -6,6 +6,7 @@ import {CommitmentRegistry} from "../src/CommitmentRegistry.sol";
 import {DataContract} from "../src/DataContract.sol";
 import {FAMILY_ENCODER, TAG_ADAPTER, TAG_ARCHITECTURE, TAG_BASE} from "../src/Records.sol";
 import {Fixture} from "./Fixture.sol";
+import {Testing} from "./Testing.sol";
 import {vm} from "./Vm.sol";
 
 contract CommitmentRegistryTest is Fixture {
@@ -203,9 +204,7 @@ contract CommitmentRegistryTest is Fixture {
             bytes memory call = abi.encodeCall(CommitmentRegistry.registerBase, (w.architecture, tiles, 0));
             bytes32 expected = keccak256(_preimage(w.architecture, 0, tiles));
             vm.resetGasMetering();
-            uint256 before = gasleft();
-            (bool ok, bytes memory id) = address(registry).call(call);
-            uint256 used = before - gasleft();
+            (bool ok, bytes memory id, uint256 used) = Testing.measured(address(registry), call);
             assertTrue(ok, "registered");
             vm.resetGasMetering();
             assertEq(abi.decode(id, (uint256)), uint256(expected) % R, "id");

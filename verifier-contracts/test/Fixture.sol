@@ -9,6 +9,7 @@ import {FAMILY_ENCODER} from "../src/Records.sol";
 import {LoricaVerifier} from "../src/LoricaVerifier.sol";
 import {Opening, Request, Settlement} from "../src/Settlement.sol";
 import {vm} from "./Vm.sol";
+import {cheats} from "./Cheats.sol";
 
 /// The contracts, and settlements from `test/vectors`.
 abstract contract Fixture {
@@ -26,9 +27,13 @@ abstract contract Fixture {
     }
 
     function _deploy() internal {
-        registry = new CommitmentRegistry();
-        halo2 = new Halo2Verifier();
-        verifier = new LoricaVerifier(registry, halo2);
+        registry = CommitmentRegistry(cheats.deployCode("CommitmentRegistry.sol:CommitmentRegistry"));
+        halo2 = Halo2Verifier(cheats.deployCode("Halo2Verifier.sol:Halo2Verifier"));
+        verifier = _verifier(halo2);
+    }
+
+    function _verifier(Halo2Verifier halo2_) internal returns (LoricaVerifier) {
+        return LoricaVerifier(cheats.deployCode("LoricaVerifier.sol:LoricaVerifier", abi.encode(registry, halo2_)));
     }
 
     function _read(string memory name) internal view returns (string memory) {

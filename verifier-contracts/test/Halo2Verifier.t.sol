@@ -5,6 +5,7 @@ import {DataContract} from "../src/DataContract.sol";
 import {P, R} from "../src/Bn254.sol";
 import {Halo2Verifier} from "../src/Halo2Verifier.sol";
 import {Fixture} from "./Fixture.sol";
+import {Testing} from "./Testing.sol";
 import {vm} from "./Vm.sol";
 
 contract Halo2VerifierTest is Fixture {
@@ -84,9 +85,8 @@ contract Halo2VerifierTest is Fixture {
     function test_accepts() public {
         Vector memory v = _vector();
         bytes memory call = abi.encodeCall(Halo2Verifier.accumulate, (v.circuit, v.key, v.instances, v.proof));
-        uint256 before = gasleft();
-        (bool ok,) = address(halo2).staticcall(call);
-        vm.snapshotValue("halo2", "25 public words", before - gasleft());
+        (bool ok,, uint256 used) = Testing.measured(address(halo2), call);
+        vm.snapshotValue("halo2", "25 public words", used);
         assertTrue(ok, "accumulates");
         assertTrue(_holds(v), "pairing");
     }

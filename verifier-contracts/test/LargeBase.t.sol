@@ -24,6 +24,7 @@ import {
     KEY_WITNESS
 } from "../src/SettlementKey.sol";
 import {Fixture} from "./Fixture.sol";
+import {Testing} from "./Testing.sol";
 import {vm} from "./Vm.sol";
 
 /// A halo2 proof of whatever is asked: both accumulators are infinity, the factor is zero.
@@ -51,7 +52,7 @@ contract LargeBaseTest is Fixture {
 
     function setUp() public {
         _deploy();
-        verifier = new LoricaVerifier(registry, Halo2Verifier(address(new AnyHalo2())));
+        verifier = _verifier(Halo2Verifier(address(new AnyHalo2())));
         tau = vm.parseJsonUintArray(_read("settlement-classify-1"), ".tauG2");
         architecture = registry.registerArchitecture(
             FAMILY_ENCODER, "large", uint32(LOG_TILE), 1, [tau[0], tau[1], tau[2], tau[3]], _multiples(1)
@@ -151,9 +152,7 @@ contract LargeBaseTest is Fixture {
         address at = DataContract.store(key);
         bytes memory call = abi.encodeCall(verifier.check, (keccak256(key), at, address(this), s));
         vm.resetGasMetering();
-        uint256 before = gasleft();
-        (ok, reason) = address(verifier).staticcall(call);
-        used = before - gasleft();
+        (ok, reason, used) = Testing.measured(address(verifier), call);
         vm.resetGasMetering();
     }
 

@@ -7,8 +7,9 @@ import {LoricaVerifier} from "../src/LoricaVerifier.sol";
 import {OpenToken} from "../src/OpenToken.sol";
 import {VerifierRouter} from "../src/VerifierRouter.sol";
 import {Fixture} from "./Fixture.sol";
+import {Testing} from "./Testing.sol";
 import {vm} from "./Vm.sol";
-import {cheats} from "./escrow/Cheats.sol";
+import {cheats} from "./Cheats.sol";
 
 /// Accepts everything: stands for a broken circuit.
 contract Gullible is ISettlementVerifier {
@@ -71,9 +72,8 @@ contract VerifierRouterTest is Fixture {
         (Case memory c, bytes32 route) = _routed(address(verifier));
         bytes memory data = abi.encodeCall(VerifierRouter.check, (route, c.settlement));
         vm.prank(c.consumer);
-        uint256 before = gasleft();
-        (bool ok,) = address(router).call(data);
-        vm.snapshotValue("check", "settlement-embed-2 by the router", before - gasleft());
+        (bool ok,, uint256 used) = Testing.measured(address(router), data);
+        vm.snapshotValue("check", "settlement-embed-2 by the router", used);
         assertTrue(ok, "the consumer");
         router.checkFor(route, c.consumer, c.settlement);
         vm.expectRevert(LoricaVerifier.ProofInvalid.selector);

@@ -42,13 +42,17 @@ fn main() -> ExitCode {
         Some((task, rest)) => (task.as_str(), rest),
         None => ("help", &[][..]),
     };
-    let lint: [Step<'_>; 2] = [
-        ("cargo", vec!["fmt", "--all", "--check"]),
-        ("cargo", vec!["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
-    ];
+    // In the profile of the tests that come after it: procedural macros and build scripts are built once for both.
+    let lint = |profile: &'static str| -> [Step<'_>; 2] {
+        let clippy =
+            ["clippy", "--workspace", "--all-targets", "--locked", "--profile", profile, "--", "-D", "warnings"];
+        [("cargo", vec!["fmt", "--all", "--check"]), ("cargo", clippy.to_vec())]
+    };
     let done = match task {
-        "quick" => run_all(&lint) && run_all(&[("cargo", vec!["test", "--workspace", "--locked", "--lib", "--bins"])]),
-        "lint" => run_all(&lint),
+        "quick" => {
+            run_all(&lint("dev")) && run_all(&[("cargo", vec!["test", "--workspace", "--locked", "--lib", "--bins"])])
+        }
+        "lint" => run_all(&lint("release")),
         // Not nextest: it starts a process per test, and each would calibrate the real model again.
         "test" => run_all(&[
             ("cargo", vec!["build", "--release", "--locked", "--package", "lorica-cli"]),
@@ -89,11 +93,9 @@ fn main() -> ExitCode {
                 ("npm", vec!["install", "--prefix", FOLDER, "--no-save", "--no-audit", "--no-fund"]),
                 ("npm", vec!["run", "--prefix", FOLDER, "artifacts:check"]),
                 ("npm", vec!["test", "--prefix", FOLDER]),
-                // What needs anvil, which npm has just installed.
-                (
-                    "cargo",
-                    "test --release --locked --package lorica-chain --test anvil -- --ignored".split(' ').collect(),
-                ),
+                // What needs anvil, which npm has just installed. Of the workspace, though only one package has it: with the features of
+                // one package the dependencies would be built again.
+                ("cargo", "test --workspace --release --locked --test anvil -- --ignored".split(' ').collect()),
             ])
         }
         "bench" if rest.iter().any(|argument| argument == "--ezkl") => {

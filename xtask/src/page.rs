@@ -51,10 +51,16 @@ pub fn test(files: &[String]) -> bool {
     let Some(chromium) = chromium() else { return false };
     let cases = target_folder().join("verifier-page/cases.json");
     let (Some(page), Some(cases)) = (page.to_str(), cases.to_str()) else { return false };
-    let mut write = vec!["run", "--release", "--locked", "--package", PACKAGE, "--example", "cases", "--", cases];
+    // With the workspace's features: the tests have built the same.
+    let build = ["build", "--workspace", "--release", "--locked", "--example", "cases"];
+    let program = target_folder().join("release/examples/cases");
+    let Some(program) = program.to_str() else { return false };
+    let mut write = vec![cases];
     write.extend(files.iter().map(String::as_str));
     let pictures = format!("{page}.pictures");
-    run("cargo", &write) && run("node", &["verifier-wasm/browser/run.mjs", &chromium, page, cases, &pictures])
+    run("cargo", &build)
+        && run(program, &write)
+        && run("node", &["verifier-wasm/browser/run.mjs", &chromium, page, cases, &pictures])
 }
 
 /// Puts the parts into the page. Its policy lets nothing in or out but the one script and the one style, by their digests.

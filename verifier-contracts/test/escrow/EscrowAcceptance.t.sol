@@ -9,7 +9,7 @@ import {Lock, Status} from "../../src/RequestRecord.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {SettlementPayments, Skip} from "../../src/SettlementPayments.sol";
 import {vm} from "../Vm.sol";
-import {Cheats, cheats} from "./Cheats.sol";
+import {Cheats, cheats} from "../Cheats.sol";
 import {World} from "./World.sol";
 
 /// Acceptances that end, stakes, prices that rise, refusals that reopen, who has the money back.

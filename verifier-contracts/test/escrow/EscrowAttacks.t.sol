@@ -10,7 +10,7 @@ import {Lock, Status} from "../../src/RequestRecord.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {vm} from "../Vm.sol";
-import {Cheats, cheats} from "./Cheats.sol";
+import {Cheats, cheats} from "../Cheats.sol";
 import {HostileToken, MockVerifier, Puppet} from "./Mocks.sol";
 import {World} from "./World.sol";
 

@@ -10,7 +10,7 @@ import {Lock, Status} from "../../src/RequestRecord.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {SettlementPayments, Skip} from "../../src/SettlementPayments.sol";
 import {vm} from "../Vm.sol";
-import {Cheats, cheats} from "./Cheats.sol";
+import {Cheats, cheats} from "../Cheats.sol";
 import {World} from "./World.sol";
 
 /// Calls the sender's hook before, and the receiver's after, as ERC-777 does; balanceOf as told.

@@ -9,7 +9,7 @@ import {Settlement} from "../../src/Settlement.sol";
 import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "./Cheats.sol";
+import {cheats} from "../Cheats.sol";
 import {MockVerifier, Puppet} from "./Mocks.sol";
 import {World} from "./World.sol";
 

@@ -8,7 +8,7 @@ import {OUTPUT_CLASSIFY} from "../../src/OutputKind.sol";
 import {PrepaidEscrow} from "../../src/PrepaidEscrow.sol";
 import {ISettlementVerifier, Settlement} from "../../src/Settlement.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "./Cheats.sol";
+import {cheats} from "../Cheats.sol";
 import {MockVerifier} from "./Mocks.sol";
 import {World} from "./World.sol";
 

@@ -9,7 +9,7 @@ import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../../src/OutputKind.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
 import {Request, Settlement} from "../../src/Settlement.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "./Cheats.sol";
+import {cheats} from "../Cheats.sol";
 import {PlainToken, Puppet} from "./Mocks.sol";
 import {World} from "./World.sol";
 

@@ -7,7 +7,7 @@ import {InferenceRequest, REFUSAL_TYPE_HASH} from "../../src/InferenceRequest.so
 import {Lock, Status} from "../../src/RequestRecord.sol";
 import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "./Cheats.sol";
+import {cheats} from "../Cheats.sol";
 import {Puppet} from "./Mocks.sol";
 import {World} from "./World.sol";
 

@@ -12,7 +12,7 @@ import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../../src/OutputKind.sol";
 import {Lock, Status} from "../../src/RequestRecord.sol";
 import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {vm} from "../Vm.sol";
-import {Cheats, cheats} from "./Cheats.sol";
+import {Cheats, cheats} from "../Cheats.sol";
 import {HostileToken, PlainToken, Puppet, SilentToken} from "./Mocks.sol";
 import {World} from "./World.sol";
 

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {CommitmentRegistry} from "../../src/CommitmentRegistry.sol";
 import {Halo2Verifier} from "../../src/Halo2Verifier.sol";
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
-import {InferenceRequest, RequestTerms} from "../../src/InferenceRequest.sol";
+import {InferenceRequest} from "../../src/InferenceRequest.sol";
 import {LoricaVerifier} from "../../src/LoricaVerifier.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Bounds, Permit, Split, Terms} from "../../src/ModelTerms.sol";
@@ -16,27 +16,9 @@ import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
 import {Fixture} from "../Fixture.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "./Cheats.sol";
-import {Testing} from "./Testing.sol";
-
-/// The escrow with the ids of the vectors: theirs were chosen before there was an escrow, so they are not EIP-712 digests.
-/// A request's salt says which.
-contract VectorEscrow is InferenceEscrow {
-    constructor(VerifierRouter router_, ModelRegistry models_) InferenceEscrow(address(1), router_, models_) {}
-
-    function requestId(InferenceRequest calldata request) public pure override returns (uint256) {
-        return request.salt;
-    }
-
-    function _provenId(Batch memory, RequestTerms calldata request, Request calldata)
-        internal
-        pure
-        override
-        returns (uint256)
-    {
-        return request.salt;
-    }
-}
+import {VectorEscrow} from "../whole/VectorEscrow.sol";
+import {cheats} from "../Cheats.sol";
+import {Testing} from "../Testing.sol";
 
 /// True proofs, paid: the real verifier behind the escrow, at the address that the proofs are bound to.
 contract EscrowProofTest is Fixture {
@@ -109,7 +91,7 @@ contract EscrowProofTest is Fixture {
             )
         );
         c = _load(name);
-        address code = cheats.deployCode("EscrowProof.t.sol:VectorEscrow", abi.encode(router, models));
+        address code = cheats.deployCode("VectorEscrow.sol:VectorEscrow", abi.encode(router, models));
         vm.etch(c.consumer, code.code);
         escrow = InferenceEscrow(c.consumer);
         _publish(c);
@@ -138,9 +120,8 @@ contract EscrowProofTest is Fixture {
     function _settles(string memory name) private {
         (Case memory c, InferenceRequest[] memory requests) = _world(name);
         bytes memory data = abi.encodeCall(InferenceEscrow.settle, (route, c.settlement, Testing.terms(requests), 0));
-        uint256 before = gasleft();
-        (bool ok,) = address(escrow).call(data);
-        vm.snapshotValue("escrow", string.concat(name, ", execution"), before - gasleft());
+        (bool ok,, uint256 used) = Testing.measured(address(escrow), data);
+        vm.snapshotValue("escrow", string.concat(name, ", execution"), used);
         assertTrue(ok, name);
         uint256 paid = escrow.balances(address(0), c.settlement.payee);
         uint256 fees;

@@ -11,7 +11,7 @@ import {Status} from "../../src/RequestRecord.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "./Cheats.sol";
+import {cheats} from "../Cheats.sol";
 import {PlainToken, Puppet} from "./Mocks.sol";
 import {World} from "./World.sol";
 

@@ -12,7 +12,7 @@ import {SettlementPayments, Skip} from "../../src/SettlementPayments.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
 import {LabelConsumer} from "../../src/examples/LabelConsumer.sol";
 import {vm} from "../Vm.sol";
-import {Cheats, cheats} from "./Cheats.sol";
+import {Cheats, cheats} from "../Cheats.sol";
 import {MockVerifier, Puppet} from "./Mocks.sol";
 import {World} from "./World.sol";
 
@@ -576,9 +576,19 @@ contract EscrowSettleTest is World {
         assertTrue(consumer.gasSeen() > 499_000, "the consumer's gas");
     }
 
-    function test_exampleConsumer() public {
+    function _labelConsumer() private returns (LabelConsumer) {
+        // `deployCode` takes no prank, and the owner is who deploys.
+        bytes memory code = abi.encodePacked(cheats.getCode("LabelConsumer.sol:LabelConsumer"), abi.encode(escrow));
+        address consumer;
         vm.prank(requester);
-        LabelConsumer consumer = new LabelConsumer(escrow);
+        assembly {
+            consumer := create(0, add(code, 0x20), mload(code))
+        }
+        return LabelConsumer(consumer);
+    }
+
+    function test_exampleConsumer() public {
+        LabelConsumer consumer = _labelConsumer();
         cheats.deal(requester, 100 ether);
         vm.prank(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(LabelConsumer.NotOwner.selector, STRANGER));
@@ -620,8 +630,7 @@ contract EscrowSettleTest is World {
 
     /// The example takes questions back, and what a prover lost to it for not answering.
     function test_exampleConsumerTakesBack() public {
-        vm.prank(requester);
-        LabelConsumer consumer = new LabelConsumer(escrow);
+        LabelConsumer consumer = _labelConsumer();
         cheats.deal(requester, 100 ether);
         InferenceRequest memory request = _request(1);
         (request.acceptTime, request.stake, request.minFee) = (100, 3, 1);

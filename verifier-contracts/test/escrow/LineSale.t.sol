@@ -7,7 +7,7 @@ import {InferenceRequest} from "../../src/InferenceRequest.sol";
 import {LineSale} from "../../src/LineSale.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "./Cheats.sol";
+import {cheats} from "../Cheats.sol";
 import {HostileToken, Puppet} from "./Mocks.sol";
 import {World} from "./World.sol";
 

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {Point, R} from "../../src/Bn254.sol";
+import {CommitmentRegistry} from "../../src/CommitmentRegistry.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {
     Bounds,
@@ -19,8 +20,9 @@ import {
     Terms
 } from "../../src/ModelTerms.sol";
 import {FAMILY_ENCODER, TAG_BASE} from "../../src/Records.sol";
+import {Testing} from "../Testing.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "./Cheats.sol";
+import {cheats} from "../Cheats.sol";
 import {World} from "./World.sol";
 
 contract ModelRegistryTest is World {
@@ -99,9 +101,8 @@ contract ModelRegistryTest is World {
                 models.publishBase, (architecture, tiles, 77, _terms(STRANGER, _good(), 0), _noPermit())
             );
             vm.prank(STRANGER);
-            uint256 before = gasleft();
-            (bool ok,) = address(models).call(call);
-            uint256 used = before - gasleft() + 16 * call.length + 21_000;
+            (bool ok,, uint256 used) = Testing.measured(address(models), call);
+            used += 16 * call.length + 21_000;
             vm.resetGasMetering();
             assertTrue(ok, "published");
             assertTrue(used < 16_777_216, vm.toString(used));
@@ -248,6 +249,39 @@ contract ModelRegistryTest is World {
     }
 
     // Terms
+
+    function _liesAbout(bytes4 selector) private {
+        cheats.mockCall(address(registry), abi.encodeWithSelector(selector), abi.encode(uint256(1)));
+    }
+
+    /// The id that was reserved is the one that is registered, or nothing is published.
+    function test_idMismatch() public {
+        uint256[4] memory tau = _tau(_read("settlement-classify-1"));
+        uint256 state = cheats.snapshotState();
+        uint256 id = registry.registerArchitecture(FAMILY_ENCODER, "another", 14, 1, tau, _tiles(1));
+        cheats.revertToState(state);
+        _liesAbout(CommitmentRegistry.registerArchitecture.selector);
+        _liesAbout(CommitmentRegistry.registerBase.selector);
+        _liesAbout(CommitmentRegistry.registerAdapter.selector);
+        bytes4 mismatch = ModelRegistry.IdMismatch.selector;
+
+        _reserve(id, STRANGER);
+        Terms memory terms = _terms(STRANGER, _split(0, 0, 0, 0), 0);
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(mismatch, id, 1));
+        models.publishArchitecture(FAMILY_ENCODER, "another", 14, 1, tau, _tiles(1), terms, _noPermit());
+
+        terms.split = _good();
+        id = _baseId(99);
+        _reserve(id, STRANGER);
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(mismatch, id, 1));
+        models.publishBase(architecture, _tiles(1), 99, terms, _noPermit());
+
+        id = _adapterId(base, 9);
+        _reserve(id, STRANGER);
+        _refused(STRANGER, 9, terms, abi.encodeWithSelector(mismatch, id, 1));
+    }
 
     function test_splits() public {
         (base,) = _publishBase(BASE_OWNER, BASE_POT, 20, _split(7_000, 1_500, 1_000, 500), 0);

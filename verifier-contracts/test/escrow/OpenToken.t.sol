@@ -4,13 +4,13 @@ pragma solidity 0.8.37;
 import {OpenToken} from "../../src/OpenToken.sol";
 import {Fixture} from "../Fixture.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "./Cheats.sol";
+import {cheats} from "../Cheats.sol";
 
 contract OpenTokenTest is Fixture {
     OpenToken private open;
 
     function setUp() public {
-        open = new OpenToken(address(7));
+        open = OpenToken(cheats.deployCode("OpenToken.sol:OpenToken", abi.encode(address(7))));
     }
 
     function test_supply() public view {

@@ -9,7 +9,7 @@ import {Request, Settlement} from "../../src/Settlement.sol";
 import {SettlementPayments, Skip} from "../../src/SettlementPayments.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
 import {vm} from "../Vm.sol";
-import {Cheats, cheats} from "./Cheats.sol";
+import {Cheats, cheats} from "../Cheats.sol";
 import {HostileToken, MockVerifier, PlainToken, Puppet} from "./Mocks.sol";
 import {World} from "./World.sol";
 

@@ -7,7 +7,7 @@ import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Bounds, Split, SplitBaseOwner, SplitBelowBase} from "../../src/ModelTerms.sol";
 import {Status} from "../../src/RequestRecord.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "./Cheats.sol";
+import {cheats} from "../Cheats.sol";
 import {World} from "./World.sol";
 
 /// Attacks on what others have built on a published version, or are about to buy. Each of them succeeded once.

@@ -6,7 +6,7 @@ import {CommitmentRegistry} from "../../src/CommitmentRegistry.sol";
 import {DataContract} from "../../src/DataContract.sol";
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest, RequestTerms} from "../../src/InferenceRequest.sol";
-import {Testing} from "./Testing.sol";
+import {Testing} from "../Testing.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Bounds, Permit, Split, Terms} from "../../src/ModelTerms.sol";
 import {OpenToken} from "../../src/OpenToken.sol";
@@ -20,7 +20,7 @@ import {ProverStakes} from "../../src/ProverStakes.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
 import {Fixture} from "../Fixture.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "./Cheats.sol";
+import {cheats} from "../Cheats.sol";
 import {MockVerifier} from "./Mocks.sol";
 
 /// All contracts with a mock in the verifier's place, a base and adapters published, and actors with money.

@@ -7,7 +7,7 @@ import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {Bounds} from "../../src/ModelTerms.sol";
 import {WrappedOpen} from "../../src/WrappedOpen.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "./Cheats.sol";
+import {cheats} from "../Cheats.sol";
 import {Puppet} from "./Mocks.sol";
 import {World} from "./World.sol";
 

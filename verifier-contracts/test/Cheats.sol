@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {vm} from "../Vm.sol";
+import {vm} from "./Vm.sol";
 
 /// More of forge's cheat codes.
 interface Cheats {
@@ -29,6 +29,8 @@ interface Cheats {
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory logs);
     function store(address target, bytes32 slot, bytes32 value) external;
+    function mockCall(address callee, bytes calldata data, bytes calldata returned) external;
+    function getCode(string calldata artifact) external view returns (bytes memory code);
     function deployCode(string calldata artifact) external returns (address deployed);
     function deployCode(string calldata artifact, bytes calldata arguments) external returns (address deployed);
     function snapshotState() external returns (uint256 id);

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {DataContract} from "../../src/DataContract.sol";
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
-import {Testing} from "../escrow/Testing.sol";
+import {Testing} from "../Testing.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {OUTPUT_CLASSIFY} from "../../src/OutputKind.sol";
 import {Status} from "../../src/RequestRecord.sol";
@@ -12,7 +12,7 @@ import {Point, Request, Settlement} from "../../src/Settlement.sol";
 import {KEY_OCCUPIED, KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "../escrow/Cheats.sol";
+import {cheats} from "../Cheats.sol";
 
 /// Any split.
 contract StubModels {

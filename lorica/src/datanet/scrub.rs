@@ -58,8 +58,7 @@ pub struct Scrubbed {
 #[must_use]
 pub fn scrub(rows: Rows, tokenizer: &Tokenizer) -> Scrubbed {
     let Rows { rows, mut rejections } = rows;
-    let read: Vec<Result<Candidate, Rejection>> =
-        rows.into_par_iter().map(|row| candidate(row, tokenizer)).collect();
+    let read: Vec<Result<Candidate, Rejection>> = rows.into_par_iter().map(|row| candidate(row, tokenizer)).collect();
     let mut candidates: Vec<Candidate> = Vec::with_capacity(read.len());
     let mut texts: HashMap<String, usize> = HashMap::new();
     let mut tokens: HashMap<Vec<u32>, usize> = HashMap::new();

@@ -71,7 +71,7 @@ pub enum DatanetError {
         reason: &'static str,
     },
     /// Nothing is left to build from.
-    #[error("{path}: no row is left: {rejected} rows were rejected{first}", path = .path.display(), first = first(.first))]
+    #[error("{path}: no row is left: {rejected} rows were rejected{first}", path = .path.display(), first = beginning(.first))]
     NoRow {
         /// The file or folder.
         path: PathBuf,
@@ -157,7 +157,7 @@ pub enum DatanetError {
     Cancelled(#[from] Cancelled),
 }
 
-fn first(rejection: &Option<Box<Rejection>>) -> String {
+fn beginning(rejection: &Option<Box<Rejection>>) -> String {
     rejection.as_ref().map_or_else(String::new, |first| format!(", the first: {first}"))
 }
 

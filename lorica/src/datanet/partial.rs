@@ -61,7 +61,15 @@ impl Partial {
             Self { path: path.into(), file: file.map_err(FileError::writing(path))?, key, chunks: 0, hidden };
         let mut features = Vec::new();
         let mut end = 0;
-        if partial.matches()? {
+        let header = partial.header()?;
+        if !header.starts_with(&MAGIC[..header.len().min(MAGIC.len())]) {
+            // Somebody's own file: it is not overwritten.
+            return Err(FileError::content(
+                path,
+                "features are to be kept there, and it is another file; move it away",
+            ));
+        }
+        if header.ends_with(partial.key.as_slice()) && header.len() == HEADER {
             end = HEADER as u64;
             while features.len() < most {
                 let Some((chunk, bytes)) = partial.chunk(most - features.len())? else { break };
@@ -80,16 +88,21 @@ impl Partial {
         Ok((partial, features))
     }
 
-    fn read(&mut self, bytes: usize) -> Result<Option<Vec<u8>>, FileError> {
+    /// Up to so many bytes.
+    fn up_to(&mut self, bytes: usize) -> Result<Vec<u8>, FileError> {
         let mut buffer = Vec::new();
         let read = Read::take(&mut self.file, bytes as u64).read_to_end(&mut buffer);
         read.map_err(FileError::reading(&self.path))?;
-        Ok((buffer.len() == bytes).then_some(buffer))
+        Ok(buffer)
     }
 
-    fn matches(&mut self) -> Result<bool, FileError> {
-        let header = self.read(HEADER)?;
-        Ok(header.is_some_and(|header| header.starts_with(MAGIC) && header.ends_with(self.key.as_slice())))
+    fn read(&mut self, bytes: usize) -> Result<Option<Vec<u8>>, FileError> {
+        Ok(Some(self.up_to(bytes)?).filter(|buffer| buffer.len() == bytes))
+    }
+
+    /// Magic and key, or what there is of them.
+    fn header(&mut self) -> Result<Vec<u8>, FileError> {
+        self.up_to(HEADER)
     }
 
     /// Bytes of a row.
@@ -210,6 +223,14 @@ mod tests {
         std::fs::write(&path, &whole).unwrap();
         assert!(open(B256::repeat_byte(2), 100).is_empty());
         assert_eq!(std::fs::read(&path).unwrap().len(), HEADER);
+        // A beginning that was not written to its end is begun again; another file stays as it is.
+        std::fs::write(&path, &whole[..HEADER - 3]).unwrap();
+        assert!(open(key, 100).is_empty());
+        assert_eq!(std::fs::read(&path).unwrap(), whole[..HEADER]);
+        std::fs::write(&path, "a diary").unwrap();
+        let error = Partial::open(&path, key, 2, 100).unwrap_err().to_string();
+        assert!(error.ends_with("it is another file; move it away"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"a diary");
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, DatanetError> {
     Ok(files)
 }
 
-/// A string, or what else stands in its place.
+/// The fields that are looked at.
 #[derive(Deserialize)]
 #[serde(rename = "object")]
 struct Fields {
@@ -191,6 +191,11 @@ impl Reader<'_> {
                 return Err(DatanetError::row(path, line)(RowError::TooLong { most: MAX_ROW_BYTES }));
             }
             if bytes.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            // Serde would take a list for an object, its entries being the fields in their order.
+            if bytes.trim_ascii_start().first() != Some(&b'{') {
+                self.malformed(path, line, "not a JSON object".into())?;
                 continue;
             }
             match serde_json::from_slice::<Fields>(&bytes) {

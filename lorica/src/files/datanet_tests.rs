@@ -90,7 +90,7 @@ fn parts_that_do_not_fit_are_refused() {
         (|f| f.version.rules.ridge = 0, "ridge of a datanet: 0"),
         (|f| f.version.licence = "x".repeat(70_000), "licence: 70000"),
         (|f| f.cells.hidden_size = 5_000, "channels: 5000"),
-        (|f| f.cells.hidden_size = 400, "ends within cells of the index"),
+        (|f| f.cells.hidden_size = 40, "ends within cells of the index"),
         (|f| f.cells.bias.push(1), "report"),
     ] {
         let said = refused(change);

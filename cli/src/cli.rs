@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    adapter, chain, datanet, demo, govern, infer, inspect, line, model, money, prepaid, prove, request, settle,
-    settlement_key, srs, stake, verify,
+    adapter, attribute, chain, datanet, demo, govern, infer, inspect, line, model, money, prepaid, prove, request,
+    settle, settlement_key, srs, stake, verify,
 };
 use crate::error::Error;
 use crate::output::{Output, start_log};
@@ -49,6 +49,8 @@ pub enum Command {
     /// Datanets, collections of labelled texts by many contributors: build one with its index, show one
     #[command(subcommand)]
     Datanet(datanet::DatanetCommand),
+    /// Explain an answer by a datanet, without a proof: the contributors with their shares, and the records that shaped it
+    Attribute(attribute::AttributeArgs),
     /// Structured reference strings (SRS), the public parameters of commitments: make one for tests, import a ceremony's
     #[command(subcommand)]
     Srs(srs::SrsCommand),
@@ -158,6 +160,7 @@ fn run(command: &Command, out: &Output) -> Result<(), Error> {
         Command::Model(command) => model::run(command, out),
         Command::Adapter(command) => adapter::run(command, out),
         Command::Datanet(command) => datanet::run(command, out),
+        Command::Attribute(args) => attribute::run(args, out),
         Command::Srs(command) => srs::run(command, out),
         Command::Infer(args) => infer::run(args, out),
         Command::Prove(args) => prove::run(args, out),

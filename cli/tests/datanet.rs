@@ -33,13 +33,15 @@ fn rows() -> Vec<String> {
         .collect()
 }
 
-const BUILD: &str = "datanet build rows.jsonl --base base.lorica --adapter a.lorica";
+const BUILD: &str = "datanet build rows.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs";
 const SALT: &str = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a";
 
 /// A refusal of a build from a file with this content.
 fn refusal(name: &str, content: &str) -> Value {
     WORLD.write(name, content);
-    let line = format!("datanet build {name} --base base.lorica --adapter a.lorica -o refused.lorica --json");
+    let line = format!(
+        "datanet build {name} --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs -o refused.lorica --json"
+    );
     let error = WORLD.line(&line).expect(3).json();
     assert!(!WORLD.path("refused.lorica").exists());
     error
@@ -95,9 +97,13 @@ fn a_datanet_is_built_shown_and_the_same_again() {
     assert!(text.contains("12 records") && text.contains("1 malformed") && text.contains("Ada"), "{text}");
     assert_eq!(WORLD.line("inspect d.lorica --json").expect(0).json()["records"], 12);
 
-    // Equal rows, equal salt: the same file. Another salt, licence or ridge: another version.
-    WORLD.line(&format!("{build} -o again.lorica")).expect(0);
-    assert_eq!(WORLD.read("again.lorica"), WORLD.read("d.lorica"));
+    // Equal rows, equal salt: the same version and cells, and commitments that do not show it. Another salt, licence or ridge:
+    // another version.
+    let again = WORLD.line(&format!("{build} -o again.lorica")).expect(0).json();
+    assert_eq!((&again["version"], &again["adapter"]), (&built["version"], &built["adapter"]));
+    let again = DatanetFile::load(&WORLD.path("again.lorica")).expect("a datanet");
+    assert_eq!((&again.cells, &again.version), (&file.cells, &file.version));
+    assert!(again.key.tiles.iter().zip(&file.key.tiles).all(|(own, other)| own != other));
     for other in [
         format!("{BUILD} --licence CC0-1.0"),
         format!("{BUILD} --salt {SALT} --licence MIT"),
@@ -114,8 +120,7 @@ fn answers_are_the_models() {
     let rows = rows();
     WORLD.write("few.jsonl", rows[..4].join("\n"));
     WORLD.write("others.jsonl", rows[4..].join("\n"));
-    let line =
-        "datanet build few.jsonl --base base.lorica --adapter a.lorica --held-out others.jsonl -o few.lorica --json";
+    let line = "datanet build few.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs --held-out others.jsonl -o few.lorica --json";
     let built = WORLD.line(line).expect(0).json();
     let right = rows[4..]
         .iter()
@@ -138,8 +143,7 @@ fn held_out_rows_of_their_own_are_measured() {
     WORLD.write("train.jsonl", rows[..10].join("\n"));
     // One of the rows is a record, one is broken.
     WORLD.write("held.jsonl", [&rows[0], &rows[10], &rows[11], "{}x"].map(|row| row.to_owned()).join("\n"));
-    let line =
-        "datanet build train.jsonl --base base.lorica --adapter a.lorica --held-out held.jsonl -o h.lorica --json";
+    let line = "datanet build train.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs --held-out held.jsonl -o h.lorica --json";
     let built = WORLD.line(line).expect(0).json();
     let held_out = &built["report"]["held_out"];
     assert_eq!(held_out["split"], false);
@@ -163,14 +167,18 @@ fn what_cannot_be_built_is_refused_with_file_and_line() {
     assert!(table.starts_with("t.csv, line 2: the quoting is broken"), "{table}");
 
     WORLD.write("rows2.jsonl", rows.join("\n"));
-    let headless = "datanet build rows2.jsonl --base base.lorica --adapter headless.lorica -o x.lorica --json";
+    let headless = "datanet build rows2.jsonl --base base.lorica --adapter headless.lorica --srs dev.srs --insecure-dev-srs -o x.lorica --json";
     assert!(message(WORLD.line(headless).expect(3).json()).contains("classification head"));
-    let ridge = "datanet build rows2.jsonl --base base.lorica --adapter a.lorica --ridge 0 -o x.lorica --json";
+    let ridge = "datanet build rows2.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs --ridge 0 -o x.lorica --json";
     assert!(message(WORLD.line(ridge).expect(3).json()).contains("from 0.001 to 1000"));
-    WORLD.line("datanet build rows2.jsonl --base base.lorica --adapter a.lorica -o x.vk").expect(2);
-    WORLD.line("datanet build rows2.jsonl --base base.lorica --adapter a.lorica --salt 00 -o x.lorica").expect(2);
+    WORLD
+        .line(
+            "datanet build rows2.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs -o x.vk",
+        )
+        .expect(2);
+    WORLD.line("datanet build rows2.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs --salt 00 -o x.lorica").expect(2);
     WORLD.line("datanet show a.lorica").expect(3);
-    WORLD.line("datanet build absent.jsonl --base base.lorica --adapter a.lorica -o x.lorica").expect(3);
+    WORLD.line("datanet build absent.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs -o x.lorica").expect(3);
 }
 
 /// A folder is read as its files in order, and a file beside is not.
@@ -184,8 +192,69 @@ fn folders_are_read() {
     fs::write(folder.join("1.csv"), format!("text,label,contributor\nworld hello,{},Cy\n", labels[0]))
         .expect("writable");
     fs::write(folder.join("notes.txt"), "no rows").expect("writable");
-    let line = "datanet build folder --base base.lorica --adapter a.lorica -o f.lorica --json";
+    let line = "datanet build folder --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs -o f.lorica --json";
     let built = WORLD.line(line).expect(0).json();
     assert_eq!(built["report"]["records"], 4);
     assert_eq!(built["report"]["contributors"][0]["contributor"], "Cy");
+}
+
+/// From rows to proven shares, and what does not pass.
+#[test]
+fn shares_are_proven_and_checked() {
+    WORLD.write("proven.jsonl", rows().join("\n"));
+    let build = "datanet build proven.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs";
+    let built = WORLD.line(&format!("{build} -o p.lorica --json")).expect(0).json();
+    assert_eq!(built["adapter_file"], "p.adapter.lorica");
+    // The adapter that names the version has another id, and names no other version.
+    let plain = WORLD.line("inspect a.vk --json").expect(0).json();
+    assert_ne!(plain["id"], built["adapter"]);
+    let named = "datanet build proven.jsonl --base base.lorica --adapter p.adapter.lorica --srs dev.srs";
+    let error = WORLD.line(&format!("{named} --insecure-dev-srs -o q.lorica --json")).expect(3).json();
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("names datanet version")), "{error}");
+
+    let prove =
+        |rest: &str| WORLD.line(&format!("prove --base base.lorica --srs dev.srs --insecure-dev-srs {rest} --json"));
+    let proven = prove("--adapter p.adapter.lorica --datanet p.lorica --text world -o p.proof").expect(0).json();
+    assert_eq!(proven["index"]["id"], built["index"]);
+    assert_eq!(proven["index"]["records"], 2048);
+    let sum = |request: &Value| -> u64 {
+        request["shares"].as_array().expect("shares").iter().filter_map(|own| own["share"].as_u64()).sum()
+    };
+    let request = &proven["requests"][0];
+    assert!(sum(request) > 60_000, "{request}");
+    assert_eq!(sum(request) + request["tail"].as_u64().expect("a tail"), 65_535);
+
+    let verify =
+        |rest: &str| WORLD.line(&format!("verify --base base.vk --adapter p.adapter.vk --proof p.proof {rest} --json"));
+    let verified = verify("--datanet p.vk --text world").expect(0).json();
+    assert_eq!(verified["requests"][0]["shares"], request["shares"]);
+    let names: Vec<&str> =
+        request["shares"].as_array().expect("shares").iter().filter_map(|own| own["contributor"].as_str()).collect();
+    assert!(names.iter().all(|name| ["Ada", "Bo"].contains(name) || name.starts_with("0x")), "{names:?}");
+    let kind = |rest: &str| verify(rest).expect(1).json()["kind"].clone();
+    assert_eq!(kind("--text world"), "rejected", "no key of the index");
+    // An index of the same records that was committed to again is another.
+    WORLD.line(&format!("{build} -o r.lorica")).expect(0);
+    assert_eq!(kind("--datanet r.vk --text world"), "rejected");
+
+    // The explanation has the shares that are proven.
+    let explain = "attribute --base base.lorica --adapter p.adapter.lorica --datanet p.lorica --text world";
+    let explained = WORLD.line(&format!("{explain} --json")).expect(0).json();
+    assert_eq!((&explained["shares"], &explained["tail"]), (&request["shares"], &request["tail"]));
+    assert_eq!(explained["records"][0]["label"], explained["label"]["name"]);
+    let text = WORLD.line(explain).expect(0).stdout;
+    assert!(text.contains("###") && text.contains("not proven"), "{text}");
+    WORLD.line(&explain.replace("p.adapter.lorica", "a.lorica")).expect(3);
+
+    // Another adapter, an embedding, and no request of the adapter: nothing is attributed.
+    prove("--adapter a.lorica --datanet p.lorica --text world -o no.proof").expect(3);
+    prove("--datanet p.lorica --text world -o no.proof").expect(3);
+    // Without the datanet the same adapter proves a plain answer, of which no shares are known.
+    prove("--adapter p.adapter.lorica --text world -o plain.proof").expect(0);
+    let plain = "verify --base base.vk --adapter p.adapter.vk --proof plain.proof --json";
+    assert!(WORLD.line(plain).expect(0).json()["requests"][0].get("shares").is_none());
+    assert_eq!(WORLD.line(&format!("{plain} --datanet p.vk")).expect(1).json()["kind"], "rejected");
+
+    let inspected = WORLD.line("inspect p.vk --json").expect(0).json();
+    assert_eq!((&inspected["id"], &inspected["records"]), (&built["index"], &12.into()));
 }

@@ -1,6 +1,7 @@
 //! The commands: each file has its arguments, and a `run` that speaks through [`Output`](crate::output::Output).
 
 pub mod adapter;
+pub mod attribute;
 pub mod chain;
 pub mod datanet;
 pub mod demo;

@@ -10,6 +10,7 @@
 
 mod csv;
 pub mod error;
+pub mod explain;
 mod head;
 pub mod index;
 pub mod merkle;

@@ -1,3 +1,4 @@
+use lorica_circuits::bn254::{G1Affine, PrimeCurveAffine};
 use lorica_verifier::files::magic;
 
 use super::*;
@@ -57,7 +58,26 @@ fn file() -> DatanetFile {
         },
         matrix: MatrixReport { ridge: 1_500, exponent: 47, error: 1.23e-4, of_bound: 0.47 },
     };
-    DatanetFile { base: Fr::from(1), adapter: Fr::from(2), version, cells, exponent: 47, report }
+    committed(DatanetFile {
+        base: Fr::from(1),
+        key: key(),
+        blinding: vec![Fr::from(5)],
+        version,
+        cells,
+        exponent: 47,
+        report,
+    })
+}
+
+fn key() -> IndexCommitments {
+    let tiles = vec![G1Affine::generator()];
+    IndexCommitments { adapter: Fr::from(2), version: Fr::from(3), records: 2048, count: 3, tiles }
+}
+
+/// The key of a file's version, as a build would have it.
+fn committed(mut file: DatanetFile) -> DatanetFile {
+    (file.key.version, file.key.count) = (file.version.id(), file.version.records.len());
+    file
 }
 
 #[test]
@@ -70,13 +90,53 @@ fn a_datanet_returns_from_its_bytes() {
     }
 }
 
+/// A version, a number of records or of blinding coefficients that is not the commitments'.
+#[test]
+fn another_index_is_refused() {
+    let refused = |change: fn(&mut DatanetFile)| {
+        let mut file = file();
+        change(&mut file);
+        DatanetFile::decode(&file.encode()).expect_err("a refusal").to_string()
+    };
+    for change in [
+        (|f| f.key.version += Fr::from(1)) as fn(&mut DatanetFile),
+        |f| f.key.count = 2,
+        |f| f.version.salt = [8; 31],
+        |f| f.version.records[1].weight = 119,
+    ] {
+        let said = refused(change);
+        assert!(said.starts_with("records that are not the index'"), "{said}");
+    }
+    assert!(refused(|f| f.blinding.clear()).starts_with("blinding of an index"));
+    assert!(refused(|f| f.key.count = 2_049).contains("count of records"));
+    assert!(refused(|f| f.key.records = 4_096).contains("records of an index"));
+}
+
+/// The contributors in a key are those of the version that its index names.
+#[test]
+fn a_key_names_its_contributors() {
+    let own = file();
+    let key = IndexKey::decode(&own.index_key().encode()).expect("a key");
+    assert_eq!(Description::decode(&key).expect("a description").contributors, own.version.contributors);
+    let mut other = Description::of(&own.version);
+    other.contributors.swap(0, 1);
+    assert!(Description::decode(&IndexKey { description: other.encode(), ..key.clone() }).is_err());
+    let mut other = Description::of(&own.version);
+    *other.record.last_mut().expect("bytes") ^= 1;
+    assert!(Description::decode(&IndexKey { description: other.encode(), ..key.clone() }).is_err());
+    for length in 0..key.description.len() {
+        let description = key.description[..length].to_vec();
+        assert!(Description::decode(&IndexKey { description, ..key.clone() }).is_err(), "{length}");
+    }
+}
+
 /// Each change is one that a file with a right digest can have.
 #[test]
 fn parts_that_do_not_fit_are_refused() {
     let refused = |change: fn(&mut DatanetFile)| {
         let mut file = file();
         change(&mut file);
-        DatanetFile::decode(&file.encode()).expect_err("a refusal").to_string()
+        DatanetFile::decode(&committed(file).encode()).expect_err("a refusal").to_string()
     };
     for (change, part) in [
         ((|f| f.version.records[0].label = 2) as fn(&mut DatanetFile), "label of a record: 2"),
@@ -84,7 +144,7 @@ fn parts_that_do_not_fit_are_refused() {
         (|f| f.version.records[0].weight = 241, "weight of a record: 241"),
         (|f| f.version.records[0].ids = vec![1; 257], "token ids: 257"),
         (|f| f.version.records[0].ids = vec![1], "tokens of a record: 1"),
-        (|f| f.version.records.clear(), "records of a datanet: 0"),
+        (|f| f.version.records.clear(), "count of records: 0"),
         (|f| f.version.contributors.truncate(2), "slot of a record: 2"),
         (|f| f.version.rules.max_tokens = 300, "token limit: 300"),
         (|f| f.version.rules.ridge = 0, "ridge of a datanet: 0"),

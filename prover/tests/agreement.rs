@@ -159,17 +159,20 @@ impl Registered {
             srs: self.key.srs,
             base: self.key.id(),
             context: Fr::ZERO,
+            attribution: None,
             requests: vec![RequestStatement {
                 adapter: adapter.map_or(Fr::ZERO, |i| self.adapters[i].key.id()),
                 salt: [9; 31],
                 ids: input.requests[0].ids.clone(),
                 output,
+                shares: Vec::new(),
             }],
         };
         let batch = Batch {
             base: self.base.clone(),
             tables: self.tables.clone(),
             adapters: vec![adapter.map(|i| self.adapters[i].cells.clone())],
+            index: None,
             columns: trace.columns.clone(),
         };
         prove(&self.srs, &self.key, &batch, &statement).expect("a proof").0

@@ -125,6 +125,7 @@ fn real_texts_are_proven() {
             srs: key.srs,
             base: key.id(),
             context: Fr::ZERO,
+            attribution: None,
             requests: requests
                 .iter()
                 .zip(&trace.outputs)
@@ -138,6 +139,7 @@ fn real_texts_are_proven() {
                             Output::Classify { logits: logits.to_vec(), label: *label as u8 }
                         }
                     },
+                    shares: Vec::new(),
                 })
                 .collect(),
         };
@@ -145,6 +147,7 @@ fn real_texts_are_proven() {
             base: base_cells.clone(),
             tables: table_cells.clone(),
             adapters: requests.iter().map(|(_, a)| a.map(|i| adapters[i].cells.clone())).collect(),
+            index: None,
             columns: trace.columns.clone(),
         };
         assert_eq!(broken_relations(&key, &batch, &statement).expect("relations"), Vec::<&str>::new());

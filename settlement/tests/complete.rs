@@ -29,7 +29,7 @@ fn a_true_proof_settles_and_no_word_may_change() {
     assert_eq!(decoded.content(), key.verifying().content());
     settled.check(&decoded, &world.key, &world.keys()).unwrap();
 
-    let words = settled.words(key.verifying(), world.key.scales_word()).to_vec();
+    let words = settled.words(key.verifying(), world.key.scales_word(), None).to_vec();
     let oracle = Oracle::new(key.halo2(), *key.verifying().tau_g2(), key.verifying().words());
     oracle.check(&words, &settled.proof).unwrap();
     for index in 0..words.len() {

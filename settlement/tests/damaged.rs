@@ -64,13 +64,12 @@ fn keys_of_withdrawn_embeddings_are_refused() {
     assert_eq!(refused(3), CircuitError::OutputKind { got: 3 });
 }
 
-/// Circuits that attribute are reserved: their keys have a name, and are refused before anything else of them is read.
+/// A circuit attributes to nothing, or to one of the classes of records.
 #[test]
-fn keys_of_circuits_that_attribute_are_refused() {
+fn keys_of_other_classes_of_records_are_refused() {
     let world = world();
     let refused = |attribution: u8| VerifyingKey::decode(&file(&world, [1, attribution], &[])).unwrap_err();
-    assert_eq!(refused(1), KeyError::Attribution);
-    for got in [2, 3, 255] {
+    for got in [1, 2, 3, 10, 12, 15, 17, 255] {
         let value = CodecError::Value { what: "attribution", got: u64::from(got) };
         assert_eq!(refused(got), KeyError::Codec(value));
     }

@@ -163,7 +163,7 @@ fn no_part_of_a_key_may_change() {
         let other = VerifyingKey::new(of.clone(), G2Affine::generator(), own.clone()).unwrap();
         assert!(matches!(golden.under(&other), Err(SettlementError::ForeignBase)));
         let proof = HaloProof {
-            words: golden.settlement.words(&golden.key, golden.base.commitments.scales_word()).to_vec(),
+            words: golden.settlement.words(&golden.key, golden.base.commitments.scales_word(), None).to_vec(),
             bytes: golden.settlement.proof.clone(),
         };
         golden.key.check(&proof).unwrap();

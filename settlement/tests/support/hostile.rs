@@ -71,7 +71,7 @@ impl Gateless {
     pub fn settle(&self, honest: &Settlement, scales_word: Fr, edit: impl FnOnce(&mut Settlement)) -> Settlement {
         let mut forged = Settlement { circuit: self.key.circuit_id(), ..honest.clone() };
         edit(&mut forged);
-        let words = forged.words(&self.key, scales_word).to_vec();
+        let words = forged.words(&self.key, scales_word, None).to_vec();
         forged.proof = self.prove(&words);
         forged
     }

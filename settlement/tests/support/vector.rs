@@ -40,7 +40,7 @@ pub fn vector(world: &World, key: &VerifyingKey, s: &Settlement) -> Value {
         address[12..].copy_from_slice(bytes);
         hex(&address)
     };
-    let instances: Vec<String> = s.words(key, base.scales_word()).to_vec().iter().map(word).collect();
+    let instances: Vec<String> = s.words(key, base.scales_word(), None).to_vec().iter().map(word).collect();
     let each = |f: &dyn Fn(usize) -> String| -> Vec<String> { (0..s.answers.len()).map(f).collect() };
     json!({
         "key": hex(&key.content()),

@@ -356,7 +356,8 @@ impl Prover {
                     _ => None,
                 };
                 let labels: Vec<Option<usize>> = jobs.iter().zip(&trace.outputs).map(label).collect();
-                attribute(&index.cells, &base.architecture, &shape, &labels, &mut trace.columns)
+                let shares = attribute(&index.cells, &base.architecture, &shape, &labels, &mut trace.columns)?;
+                Ok::<_, ProverError>(shares)
             })?,
             None => Vec::new(),
         };

@@ -200,10 +200,10 @@ fn cells_are_those_of_the_index() {
         index.features.extend(row.iter().map(|h| -h));
         index.features.extend(row);
         index.classes.extend([[240; 16]; 2]);
-        index.slots.extend([900; 2]);
+        index.slots.extend([0; 2]);
         index.count += 2;
     });
-    stopped_by(&RANDOM, &more, &&[Relation("influence"), Relation("score")]);
+    stopped_by(&RANDOM, &more, &[Relation("influence"), Relation("score")]);
 }
 
 #[test]
@@ -833,7 +833,7 @@ fn statements_have_all_shares_of_possible_slots() {
         FLAT.verify(&forged)
     };
     let refused = |verdict: Result<_, VerifyError>| matches!(verdict, Err(VerifyError::Request { request: 0, .. }));
-    assert!(refused(with(&|shares| drop(shares.pop()))));
+    assert!(refused(with(&|shares| shares.truncate(31))));
     assert!(refused(with(&|shares| shares.push(Share { slot: 0, share: 0 }))));
     assert!(refused(with(&Vec::clear)));
     assert!(refused(with(&|shares| shares[31].slot = 1024)));
@@ -902,7 +902,7 @@ fn an_index_is_the_one_that_is_stated() {
         }),
         ("a tile twice", &|key| key.tiles[1] = key.tiles[0]),
         ("a tile of the base", &|key| key.tiles[0] = RANDOM.key.tiles[0]),
-        ("a tile missing", &|key| drop(key.tiles.pop())),
+        ("a tile missing", &|key| key.tiles.truncate(key.tiles.len() - 1)),
         ("a tile more", &|key| key.tiles.push(key.tiles[0])),
         ("another version", &|key| key.version += Fr::ONE),
         ("another adapter", &|key| key.adapter = other_adapter),

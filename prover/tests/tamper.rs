@@ -5,6 +5,7 @@ mod support;
 
 use lorica_circuits::bn254::{Fr, G1Affine, PrimeCurveAffine};
 use lorica_circuits::shape::OutputKind::{Classify, Embed};
+use lorica_circuits::shape::PLACES;
 use lorica_quant::integer::synthetic::{Random, SMALL};
 use lorica_verifier::files::codec::CodecError;
 use lorica_verifier::protocol::field::Messages;
@@ -163,7 +164,7 @@ fn manifest(proof: &InferenceProof) -> Vec<(String, Edit)> {
         if !shares.is_empty() {
             all.push((
                 format!("request {i}: a share fewer"),
-                edit(move |p| drop(p.statement.requests[i].shares.pop())),
+                edit(move |p| p.statement.requests[i].shares.truncate(PLACES - 1)),
             ));
         }
         all.push((

@@ -385,6 +385,57 @@ fn the_listed_have_the_largest_sums() {
     }
 }
 
+/// What the columns leave free changes no word: the threshold within its gap, the pair that makes it, and how the last two
+/// limbs of a slack, of equal weight, share what they hold.
+#[test]
+fn freedoms_of_the_list_change_no_word() {
+    let honest = one();
+    let accepted = |run: &Run| {
+        let mut run = run.clone();
+        recount(&FLAT, &mut run);
+        assert_eq!(run.statement, honest.statement);
+        FLAT.verify(&FLAT.prove(&run).expect("a proof")).expect("accepted");
+    };
+    // From the key of the 32nd down to that of the 33rd, which is 3 less: keys of slots between.
+    for threshold in [slot(31) + 1, slot(32) - 1] {
+        let mut run = honest.clone();
+        let mut own = of(&mut run, 0);
+        own.set_row(c::THRESHOLD_SLOT, 0, &[threshold as i64]);
+        own.follow_threshold();
+        accepted(&run);
+    }
+    // At the key of the 33rd, and above that of the 32nd.
+    for threshold in [slot(32), slot(31) - 1] {
+        let mut run = honest.clone();
+        let mut own = of(&mut run, 0);
+        own.set_row(c::THRESHOLD_SLOT, 0, &[threshold as i64]);
+        own.follow_threshold();
+        stopped_by(&FLAT, &run, &[Range(c::CHOSEN_SLACK)]);
+    }
+    let mut run = honest.clone();
+    let mut own = of(&mut run, 0);
+    let (sum, last) = (own.cell(c::THRESHOLD_SUM, 1, 0), own.cell(c::THRESHOLD_SLOT, 1, 0));
+    own.set_row(c::THRESHOLD_SUM, 0, &[sum + 5]);
+    own.set_row(c::THRESHOLD_SLOT, 0, &[last + 5 * 1024]);
+    accepted(&run);
+    // A slack above 2^48.
+    let pooled = honest.columns[&c::POOLED].clone();
+    let world = world(IndexCells { slots: vec![3; RECORDS], ..extreme_index(&pooled, true, true) });
+    let honest = attributed(&world, &[(9, Some(0))]);
+    let mut run = honest.clone();
+    let mut own = of(&mut run, 0);
+    let slack = own.slack(3);
+    let limb = |run: &Run, limb: usize| run.columns[&c::CHOSEN_SLACK][limb * CONTRIBUTORS + 3];
+    let (lower, upper) = (limb(own.run, 3), limb(own.run, 4));
+    assert!(lower > 0);
+    own.set(c::CHOSEN_SLACK, CONTRIBUTORS, 3, 3, lower - 1);
+    own.set(c::CHOSEN_SLACK, CONTRIBUTORS, 4, 3, upper + 1);
+    assert_eq!(own.slack(3), slack);
+    recount(&world, &mut run);
+    assert_eq!(run.statement, honest.statement);
+    world.verify(&world.prove(&run).expect("a proof")).expect("accepted");
+}
+
 /// The keys' tie is broken by public numbers.
 #[test]
 fn contributors_have_their_own_numbers() {
@@ -564,37 +615,36 @@ fn published_shares_are_those_of_the_columns() {
     stopped_by(&FLAT, &run, &[Range(c::SHARE), Range(c::SHARE_REMAINDER)]);
 }
 
+/// The largest cells that there are: rows of G along the pooled values or against them, rows of H along `G·h` or against it.
+fn extreme_index(pooled: &[i64], along: bool, same: bool) -> IndexCells {
+    let least = |down: bool| if down { i16::MIN } else { i16::MAX };
+    let row: Vec<i16> = pooled.iter().map(|h| least((*h < 0) == along)).collect();
+    IndexCells {
+        hidden_size: SMALL.hidden,
+        count: RECORDS,
+        features: vec![least(along != same); RECORDS * SMALL.hidden],
+        classes: vec![[255; 16]; RECORDS],
+        slots: (0..RECORDS).map(|i| (i % CONTRIBUTORS) as u16).collect(),
+        inverse: row.repeat(SMALL.hidden),
+        bias: row,
+        corner: least(!along),
+    }
+}
+
 /// Honest extremes are provable.
 #[test]
 fn extreme_indexes_are_provable() {
     let hidden = SMALL.hidden;
     let pooled = attributed(&FLAT, &[(9, Some(0))]).columns[&c::POOLED].clone();
-    let least = |down: bool| if down { i16::MIN } else { i16::MAX };
-    // Rows of G along h or against it, rows of H along G·h or against it: the largest |y| and |a| that there are.
-    let extreme = |along: bool, same: bool| {
-        let row: Vec<i16> = pooled.iter().map(|h| least(*h < 0)).collect();
-        let other: Vec<i16> = pooled.iter().map(|h| least(*h >= 0)).collect();
-        let (row, feature) = (if along { row } else { other }, least(along != same));
-        IndexCells {
-            hidden_size: hidden,
-            count: RECORDS,
-            features: vec![feature; RECORDS * hidden],
-            classes: vec![[255; 16]; RECORDS],
-            slots: (0..RECORDS).map(|i| (i % CONTRIBUTORS) as u16).collect(),
-            inverse: row.repeat(hidden),
-            bias: row.clone(),
-            corner: least(!along),
-        }
-    };
     let flat = |records: &[(u16, u8)]| flat_index(hidden, records);
     let every: Vec<(u16, u8)> = (0..RECORDS).map(|i| ((i % CONTRIBUTORS) as u16, 255)).collect();
     let negative = IndexCells { corner: -8, ..flat(&every) };
-    let one_slot = IndexCells { slots: vec![1023; RECORDS], ..extreme(true, true) };
+    let one_slot = IndexCells { slots: vec![1023; RECORDS], ..extreme_index(&pooled, true, true) };
     for (name, cells) in [
-        ("along, same", extreme(true, true)),
-        ("along, against", extreme(true, false)),
-        ("against, same", extreme(false, true)),
-        ("against, against", extreme(false, false)),
+        ("along, same", extreme_index(&pooled, true, true)),
+        ("along, against", extreme_index(&pooled, true, false)),
+        ("against, same", extreme_index(&pooled, false, true)),
+        ("against, against", extreme_index(&pooled, false, false)),
         ("one slot", one_slot),
         ("negative", negative),
         ("equal", flat(&every)),

@@ -332,7 +332,10 @@ pub fn prove_program(
 }
 
 /// All cells of a batch; requests beyond the stated ones repeat the first.
-fn cells(layout: &Layout, batch: &Batch) -> Result<Cells, CircuitError> {
+///
+/// # Errors
+/// If the batch does not fit the layout.
+pub fn cells(layout: &Layout, batch: &Batch) -> Result<Cells, CircuitError> {
     let mut adapters = batch.adapters.clone();
     let first = adapters.first().cloned().flatten();
     adapters.resize(layout.shape.requests, first);
@@ -369,7 +372,8 @@ fn publics(weights: &Weights<'_, Fr>, inputs: &Inputs<Fr>, outer: &Points<'_, Fr
 }
 
 /// The texts of a statement for the rows of its shape; requests beyond the stated ones repeat the first.
-fn texts(layout: &Layout, statement: &Statement) -> Vec<Text> {
+#[must_use]
+pub fn texts(layout: &Layout, statement: &Statement) -> Vec<Text> {
     let tokens = layout.shape.tokens;
     let mut texts: Vec<Text> = statement
         .requests

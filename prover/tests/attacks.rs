@@ -5,35 +5,14 @@
 mod circuit;
 mod support;
 
-use std::collections::BTreeMap;
-
 use lorica_circuits::bn254::Fr;
-use lorica_circuits::column::{Column, Lookup};
+use lorica_circuits::column::Column;
 use lorica_circuits::families::encoder::{column_names, columns};
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::OutputKind::{self, Classify, Embed};
 use lorica_quant::integer::synthetic::{Random, SMALL};
 use lorica_verifier::protocol::proof::Output;
-use support::{Run, World, at, counts_of, witness_columns};
-
-/// Recounts how often each entry is looked up; keys outside their table are left out.
-fn recount(world: &World, run: &mut Run) {
-    let layout = world.key.architecture.layout(&run.statement.shape).expect("a layout");
-    let mut counts: BTreeMap<Column, Vec<i64>> =
-        layout.program.tables.iter().map(|t| (t.multiplicities, vec![0; 1 << t.table.bits()])).collect();
-    for placement in layout.placements() {
-        if let Lookup::Key { table, .. } = placement.spec.lookup {
-            let counts = counts.get_mut(&counts_of(table)).expect("a used table");
-            for cell in &run.columns[&placement.spec.column] {
-                let key = cell + placement.spec.lookup.offset();
-                if let Some(count) = usize::try_from(key).ok().and_then(|k| counts.get_mut(k)) {
-                    *count += 1;
-                }
-            }
-        }
-    }
-    run.columns.extend(counts);
-}
+use support::{Run, World, at, recount, witness_columns};
 
 fn rejected(world: &World, run: &Run, what: &str) {
     let proof = world.prove(run).expect("the prover does not look");

@@ -5,13 +5,10 @@
 mod circuit;
 mod support;
 
-use std::collections::BTreeMap;
-
 use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
-use lorica_circuits::column::{Column, Lookup};
+use lorica_circuits::column::Lookup;
 use lorica_circuits::families::encoder::{columns, registered_columns};
-use lorica_circuits::layout::Layout;
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::OutputKind::{Classify, Embed};
 use lorica_circuits::shape::Shape;
@@ -20,32 +17,9 @@ use lorica_verifier::protocol::key::AdapterCommitments;
 use lorica_verifier::protocol::verify::{VerifyError, verify};
 use support::naive::verify_without;
 use support::{LOG_TILE, Run, SRS, World};
-use support::{counts_of, witness_columns};
+use support::{counts_of, recount, witness_columns};
 
 const SUM: &str = "lookup: the sum of fractions is zero";
-
-fn layout(world: &World, run: &Run) -> Layout {
-    world.key.architecture.layout(&run.statement.shape).expect("a layout")
-}
-
-/// Recounts how often each entry is looked up; keys outside their table are left out.
-fn recount(world: &World, run: &mut Run) {
-    let layout = layout(world, run);
-    let mut counts: BTreeMap<Column, Vec<i64>> =
-        layout.program.tables.iter().map(|t| (t.multiplicities, vec![0; 1 << t.table.bits()])).collect();
-    for placement in layout.placements() {
-        if let Lookup::Key { table, .. } = placement.spec.lookup {
-            let counts = counts.get_mut(&counts_of(table)).expect("a used table");
-            for cell in &run.columns[&placement.spec.column] {
-                let key = usize::try_from(cell + placement.spec.lookup.offset()).ok();
-                if let Some(count) = key.and_then(|k| counts.get_mut(k)) {
-                    *count += 1;
-                }
-            }
-        }
-    }
-    run.columns.extend(counts);
-}
 
 #[track_caller]
 fn rejected(world: &World, run: &Run, what: &str) {
@@ -71,7 +45,7 @@ fn under(columns: &Run, statement: &Run) -> Run {
 fn tables_cannot_be_crossed() {
     let world = World::new(SMALL, 71, 1);
     let honest = world.run(Classify, &[(9, Some(0))]);
-    let layout = layout(&world, &honest);
+    let layout = world.layout(&honest);
     let columns =
         [columns::QKV_REMAINDER, columns::OUTPUT_HIGH, columns::GAP, columns::INTERMEDIATE, columns::POOLER_KEY];
     for column in columns {
@@ -395,7 +369,7 @@ fn a_layer_reads_the_slot_before_it() {
     let text = [(world.synthetic.ids(2, 7), None)];
     let (honest, other) = (world.run_ids(Embed, &text), swapped.run_ids(Embed, &text));
     let mut run = honest.clone();
-    let layout = layout(&world, &honest);
+    let layout = world.layout(&honest);
     for column in witness_columns(&layout) {
         let spec = &layout.placement(column).expect("a placement").spec;
         let source = &other.columns[&column];

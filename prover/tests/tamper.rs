@@ -5,14 +5,16 @@ mod support;
 
 use lorica_circuits::bn254::{Fr, G1Affine, PrimeCurveAffine};
 use lorica_circuits::shape::OutputKind::{Classify, Embed};
+use lorica_circuits::shape::PLACES;
 use lorica_quant::integer::synthetic::{Random, SMALL};
 use lorica_verifier::files::codec::CodecError;
 use lorica_verifier::protocol::field::Messages;
 use lorica_verifier::protocol::lookup::{LayerMessages, LookupMessages};
 use lorica_verifier::protocol::mercury::{Evaluations, MercuryProof};
-use lorica_verifier::protocol::proof::{InferenceProof, Output, RequestStatement, Statement};
+use lorica_verifier::protocol::proof::{Attribution, InferenceProof, Output, RequestStatement, Share, Statement};
 use sha3::{Digest, Keccak256};
 use support::World;
+use support::attribution::{attributed, random_index};
 
 type Edit = Box<dyn Fn(&mut InferenceProof)>;
 
@@ -24,7 +26,7 @@ fn edit(f: impl Fn(&mut InferenceProof) + 'static) -> Edit {
 #[expect(clippy::too_many_lines, reason = "one list")]
 fn manifest(proof: &InferenceProof) -> Vec<(String, Edit)> {
     let InferenceProof { statement, prover_salt: _, witness, messages, opening } = proof;
-    let Statement { shape: _, architecture: _, srs: _, base: _, context: _, requests } = statement;
+    let Statement { shape: _, architecture: _, srs: _, base: _, context: _, attribution, requests } = statement;
     let Messages { lookup, forms, rounds, operands, reduction, value: _, mercury: _ } = messages;
     let LookupMessages { root: _, layers } = lookup;
     let MercuryProof { h: _, q: _, g: _, s: _, d: _, quot: _, w: _, w_prime: _, evaluations } = opening;
@@ -98,8 +100,31 @@ fn manifest(proof: &InferenceProof) -> Vec<(String, Edit)> {
             }),
         ),
     ];
+    if let Some(Attribution { index: _, adapter: _ }) = attribution {
+        let own = |p: &mut InferenceProof, edit: &dyn Fn(&mut Attribution)| {
+            p.statement.attribution.iter_mut().for_each(edit);
+        };
+        all.push(("index".into(), edit(move |p| own(p, &|a| a.index += one))));
+        all.push(("the index' adapter".into(), edit(move |p| own(p, &|a| a.adapter += one))));
+    }
+    all.extend([
+        (
+            "attribution".into(),
+            edit(move |p| {
+                let own = &mut p.statement.attribution;
+                *own = if own.is_none() { Some(Attribution { index: one, adapter: one }) } else { None };
+            }),
+        ),
+        (
+            "shape.records".into(),
+            edit(|p| {
+                let own = &mut p.statement.shape.records;
+                *own = if *own == 0 { 1 << 11 } else { 0 };
+            }),
+        ),
+    ]);
     for (i, request) in requests.iter().enumerate() {
-        let RequestStatement { adapter: _, salt: _, ids, output } = request;
+        let RequestStatement { adapter: _, salt: _, ids, output, shares } = request;
         all.push((format!("request {i}: adapter"), edit(move |p| p.statement.requests[i].adapter += one)));
         all.push((
             format!("request {i}: no adapter"),
@@ -126,6 +151,20 @@ fn manifest(proof: &InferenceProof) -> Vec<(String, Edit)> {
                     Output::Embed { sums } => sums[j] += 1,
                     Output::Classify { logits, label: _ } => logits[j] += 1,
                 }),
+            ));
+        }
+        for j in 0..shares.len() {
+            all.push((format!("request {i}: slot {j}"), edit(move |p| p.statement.requests[i].shares[j].slot ^= 1)));
+            all.push((format!("request {i}: share {j}"), edit(move |p| p.statement.requests[i].shares[j].share ^= 1)));
+        }
+        all.push((
+            format!("request {i}: a share more"),
+            edit(move |p| p.statement.requests[i].shares.push(Share { slot: 0, share: 0 })),
+        ));
+        if !shares.is_empty() {
+            all.push((
+                format!("request {i}: a share fewer"),
+                edit(move |p| p.statement.requests[i].shares.truncate(PLACES - 1)),
             ));
         }
         all.push((
@@ -235,9 +274,13 @@ fn manifest(proof: &InferenceProof) -> Vec<(String, Edit)> {
 
 #[test]
 fn every_field_matters() {
-    let world = World::new(SMALL, 31, 2);
-    for (kind, requests) in [(Classify, vec![(5, Some(0)), (12, Some(1))]), (Embed, vec![(7, None), (3, Some(1))])] {
-        let proof = world.prove(&world.run(kind, &requests)).expect("a proof");
+    let world = World::new(SMALL, 31, 2).with_index(random_index(SMALL.hidden, 300, 40));
+    for run in [
+        world.run(Classify, &[(5, Some(0)), (12, Some(1))]),
+        world.run(Embed, &[(7, None), (3, Some(1))]),
+        attributed(&world, &[(5, Some(0)), (12, Some(1))]),
+    ] {
+        let proof = world.prove(&run).expect("a proof");
         world.verify(&proof).expect("the honest proof");
         for (name, edit) in manifest(&proof) {
             let mut forged = proof.clone();

@@ -15,6 +15,7 @@ use lorica_verifier::protocol::proof::InferenceProof;
 use lorica_verifier::protocol::statement::{Inputs, absorb};
 use lorica_verifier::protocol::transcript::{Event, Transcript};
 use lorica_verifier::protocol::verify::{inputs, verify_with};
+use support::attribution::{attributed, random_index};
 use support::hooked::{Hook, Hooked};
 use support::{SRS, World};
 
@@ -74,6 +75,45 @@ fn every_public_field_changes_the_first_challenge() {
         edit(&mut other);
         assert_ne!(first_challenge(&layout, &other), x, "{name} is not absorbed");
     }
+}
+
+/// The words of an attribution: the index, the requests that attribute, the sizes, each word of shares. All of them are
+/// absorbed before anything is drawn.
+#[test]
+fn every_word_of_an_attribution_changes_the_first_challenge() {
+    let world = World::new(SMALL, 41, 2).with_index(random_index(SMALL.hidden, 300, 40));
+    let proof = world.prove(&attributed(&world, &[(9, Some(0)), (4, Some(1))])).expect("a proof");
+    let layout = world.layout(&attributed(&world, &[(9, Some(0)), (4, Some(1))]));
+    let honest = inputs_of(&world, &layout, &proof);
+    assert_eq!((honest.shape.len(), honest.regions.len(), honest.attributing), (7, 1, Some(Fr::one())));
+    let x = first_challenge(&layout, &honest);
+    let check = |name: String, edit: &dyn Fn(&mut Inputs<Fr>)| {
+        let mut other = honest.clone();
+        edit(&mut other);
+        assert_ne!(first_challenge(&layout, &other), x, "{name} is not absorbed");
+    };
+    for n in 0..7 {
+        check(format!("shape {n}"), &|own| own.shape[n] += Fr::one());
+    }
+    check("index".into(), &|own| own.regions[0] += Fr::one());
+    check("attributing".into(), &|own| own.attributing = Some(Fr::from(3)));
+    for m in 0..2 {
+        for word in 0..4 {
+            check(format!("request {m}: word {word}"), &|own| own.requests[m].shares[word] += Fr::one());
+        }
+    }
+    // Nothing of them is left out.
+    let refused = |edit: &dyn Fn(&mut Inputs<Fr>)| {
+        let mut other = honest.clone();
+        edit(&mut other);
+        absorb(&mut Native, &mut proof_transcript(&mut Native), &layout, &other).is_err()
+    };
+    assert!(refused(&|own| own.attributing = None));
+    assert!(refused(&|own| own.attributing = Some(Fr::from(4))));
+    assert!(refused(&|own| own.regions.clear()));
+    assert!(refused(&|own| own.shape.truncate(6)));
+    assert!(refused(&|own| own.requests[1].shares.truncate(3)));
+    assert!(refused(&|own| own.requests[0].shares.push(Fr::zero())));
 }
 
 /// A permutation that answers from a recording: a verifier with frozen challenges.

@@ -2,9 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod attribution;
 #[path = "../../../verifier/tests/support/hooked.rs"]
 pub mod hooked;
 pub mod naive;
+pub mod without;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -12,7 +14,7 @@ use std::sync::{Arc, LazyLock};
 use lorica_cells::watch::Unwatched;
 use lorica_cells::{Cells, Columns};
 use lorica_circuits::bn254::{Field, Fr, G1Affine};
-use lorica_circuits::column::{Column, Table};
+use lorica_circuits::column::{Column, Lookup, Table};
 use lorica_circuits::families::encoder::{Architecture, columns};
 use lorica_circuits::layout::Layout;
 use lorica_circuits::region::Region;
@@ -88,6 +90,29 @@ pub fn counts_of(table: Table) -> Column {
     tables.iter().find(|own| own.table == table).expect("a table").multiplicities
 }
 
+/// Recounts how often each entry is looked up; keys outside their table are left out.
+pub fn recount(world: &World, run: &mut Run) {
+    recount_on(&world.layout(run), run);
+}
+
+/// [`recount`] for columns that are looked up in another program.
+pub fn recount_on(layout: &Layout, run: &mut Run) {
+    let mut counts: BTreeMap<Column, Vec<i64>> =
+        layout.program.tables.iter().map(|t| (t.multiplicities, vec![0; 1 << t.table.bits()])).collect();
+    for placement in layout.placements() {
+        if let Lookup::Key { table, .. } = placement.spec.lookup {
+            let counts = counts.get_mut(&counts_of(table)).expect("a used table");
+            for cell in &run.columns[&placement.spec.column] {
+                let key = usize::try_from(cell + placement.spec.lookup.offset()).ok();
+                if let Some(count) = key.and_then(|key| counts.get_mut(key)) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+    run.columns.extend(counts);
+}
+
 /// Witness columns of a batch of this kind.
 pub fn witness_columns(layout: &Layout) -> Vec<Column> {
     layout.placements().filter(|p| p.spec.region == Region::WITNESS).map(|p| p.spec.column).collect()
@@ -149,14 +174,20 @@ impl World {
     }
 
     /// Registers an index of 2,048 records' room under the first adapter, which names its version from now on.
-    pub fn with_index(mut self, cells: IndexCells) -> Self {
+    pub fn with_index(self, cells: IndexCells) -> Self {
+        self.with_edited_index(cells, |_| {})
+    }
+
+    /// [`Self::with_index`], with cells that no file of an index can say.
+    pub fn with_edited_index(mut self, cells: IndexCells, edit: impl FnOnce(&mut Columns)) -> Self {
         let version = Fr::from(4711);
         let adapter = &mut self.adapters[0].key;
         adapter.version = Some(version);
         let adapter = adapter.id();
         let records = 1 << 11;
         let layout = self.key.architecture.layout(&index_shape(LOG_TILE, records)).expect("a layout");
-        let columns = region(&cells, &self.key.architecture, records).expect("columns");
+        let mut columns = region(&cells, &self.key.architecture, records).expect("columns");
+        edit(&mut columns);
         let placed = Placed::new(&layout, Region::INDEX, &columns).expect("its columns");
         let blinded = Blinded::new(&layout, Region::INDEX, Arc::new(placed)).expect("randomness");
         let tiles = commit_blinded(&SRS, LOG_TILE, &blinded, &Unwatched).expect("commitments");
@@ -164,6 +195,16 @@ impl World {
         key.validate(&self.key, &self.adapters[0].key).expect("a valid key");
         self.index = Some(Index { cells, blinded: Arc::new(blinded), key });
         self
+    }
+
+    /// The layout of a run.
+    pub fn layout(&self, run: &Run) -> Layout {
+        self.key.architecture.layout(&run.statement.shape).expect("a layout")
+    }
+
+    /// The key of the index, if there is one.
+    pub fn indexes(&self) -> Vec<IndexCommitments> {
+        self.index.iter().map(|own| own.key.clone()).collect()
     }
 
     pub fn keys(&self) -> Vec<AdapterCommitments> {
@@ -270,8 +311,7 @@ impl World {
     }
 
     pub fn verify(&self, proof: &InferenceProof) -> Result<Outcome<Fr>, VerifyError> {
-        let indexes: Vec<IndexCommitments> = self.index.iter().map(|own| own.key.clone()).collect();
-        let keys = Keys { adapters: &self.keys(), indexes: &indexes };
+        let keys = Keys { adapters: &self.keys(), indexes: &self.indexes() };
         verify(&SRS.verifier_key(), &self.key, keys, &Fr::ZERO, proof)
     }
 }

@@ -24,7 +24,7 @@ use lorica_verifier::protocol::multilinear::{eq, eq_table, integer};
 use lorica_verifier::protocol::proof::InferenceProof;
 use lorica_verifier::protocol::statement::absorb;
 use lorica_verifier::protocol::transcript::Transcript;
-use lorica_verifier::protocol::verify::{VerifyError, inputs, verify_with};
+use lorica_verifier::protocol::verify::{Keys, VerifyError, inputs, verify_with};
 use lorica_verifier::protocol::weight::{Points, RequestBits, Weights};
 
 use super::hooked::{Hook, Hooked};
@@ -563,5 +563,6 @@ pub fn verify_without(
     let a = &mut Hooked(Lenient(overlooked));
     let mut transcript = proof_transcript(a);
     let key = SRS.verifier_key();
-    verify_with(a, &mut transcript, &key, &world.key, &world.keys(), &Fr::ZERO, proof).map(drop)
+    let keys = Keys { adapters: &world.keys(), indexes: &world.indexes() };
+    verify_with(a, &mut transcript, &key, &world.key, keys, &Fr::ZERO, proof).map(drop)
 }

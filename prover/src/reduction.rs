@@ -19,7 +19,7 @@ use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::{Form, FormTerm, LowWeight};
 use lorica_circuits::layout::Layout;
 use lorica_verifier::protocol::arithmetic::Native;
-use lorica_verifier::protocol::multilinear::{eq_table, integer, packed_table};
+use lorica_verifier::protocol::multilinear::{AddressPoint, eq_table, integer, packed_table};
 use lorica_verifier::protocol::transcript::Transcript;
 use lorica_verifier::protocol::weight::{LeafTerm, Points};
 
@@ -146,13 +146,15 @@ fn leaf_atoms(
     combine: Fr,
     atoms: &mut Vec<Atom>,
 ) -> Result<(), CircuitError> {
+    let mut leaves = AddressPoint::new(point.to_vec());
     for term in terms {
         let (own, keys) = (layout.placement(term.column)?, layout.placement(term.at)?);
         let bits = own.spec.block_bits() as usize;
-        let high = eq_low_first(&point[bits..]);
         let start = layout.region_start(own.spec.region, 0);
         let part = (term.part * own.spec.len()) as u64;
-        let block = |i: usize| (start + own.start(i), high[((keys.start(i) + part) >> bits) as usize]);
+        // Blocks are few: a table of all would be as long as the leaves where a block is a single cell.
+        let block =
+            |i: usize| (start + own.start(i), leaves.eq_high(&mut Native, bits, (keys.start(i) + part) >> bits));
         let blocks: Vec<(u64, Fr)> = (0..own.spec.blocks()).map(block).collect();
         let tensor = Tensor(point[..bits].iter().rev().map(|c| vec![Fr::ONE - c, *c]).collect());
         push_blocks(atoms, combine * term.coefficient, &blocks, bits, tensor);

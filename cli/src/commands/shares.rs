@@ -34,7 +34,9 @@ pub(super) fn with_shares(
     let name = |slot: u16| contributors.get(usize::from(slot)).map(contributor_name);
     let mut shares: Vec<Share> = request.shares.iter().copied().filter(|own| own.share > 0).collect();
     shares.sort_by_key(|own| (std::cmp::Reverse(own.share), own.slot));
-    let tail = u32::from(u16::MAX) - shares.iter().map(|own| u32::from(own.share)).sum::<u32>();
+    let sum: u32 = shares.iter().map(|own| u32::from(own.share)).sum();
+    // Negative classes in an index make shares that add up to more than the whole.
+    let tail = u32::from(u16::MAX).checked_sub(sum);
     let percent = |part: f64| 100.0 * part / WHOLE;
     out.line(format!("    shares by datanet index {}", super::short(&own.index)));
     for own in shares.iter().take(SHOWN) {
@@ -46,7 +48,14 @@ pub(super) fn with_shares(
     if others > 0 {
         out.line(format!("      {:>5.1} %  {others} more contributors", percent(listed)));
     }
-    out.line(format!("      {:>5.1} %  nobody: smaller contributors and rounding", percent(tail.into())));
+    match tail {
+        Some(tail) => {
+            out.line(format!("      {:>5.1} %  nobody: smaller contributors and rounding", percent(tail.into())));
+        }
+        None => {
+            out.warn("the shares add up to more than the whole: the index has cells out of range, and is not honest")
+        }
+    }
     let entries: Vec<Value> = shares
         .iter()
         .map(|own| json!({ "slot": own.slot, "contributor": name(own.slot), "share": own.share }))

@@ -83,7 +83,7 @@ impl Output {
 pub struct Share {
     /// The contributor, by slot of the datanet version.
     pub slot: u16,
-    /// Of 65,536 parts.
+    /// `⌊2^16·S/(T + 1)⌋` of its sum S and the sum T of all: parts of 65,535 that the shares of an honest index do not exceed together.
     pub share: u16,
 }
 

@@ -5,7 +5,8 @@
 //! ```
 //! of a request's pooled features `h_q` and the records `i` of an index; the features have the constant 1 appended, whose
 //! row and column of G are columns of their own. Everything that is published is determined for any field elements in the
-//! index: its ranges matter to who can be answered, not to what is proven.
+//! index. Its ranges matter to who can be answered, and to whoever pays: with negative classes the shares of one answer add up to
+//! more than the whole, so that an index is ranged before anybody pays by it, and the sum is checked.
 
 use super::columns as c;
 use crate::axis::Axis;

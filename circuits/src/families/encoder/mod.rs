@@ -21,7 +21,8 @@ use crate::blocks::norm::{NormColumns, NormScales, Norms, SLACK_LIMBS};
 use crate::column::{Column, ColumnSpec};
 use crate::error::CircuitError;
 use crate::form::{Coefficient, LowWeight, PACKED_SUMS, Scale};
-use crate::layout::Layout;
+use crate::layout::{Layout, within};
+use crate::number::wide;
 use crate::program::{OutputSpec, Program, TextSpec};
 use crate::read::{Columns, ONE, Read, UNIT};
 use crate::region::{Region, RegionSpec};
@@ -44,6 +45,10 @@ const OUTER: [Axis; 12] = [
     Axis::LABEL,
 ];
 
+/// Most channels of a model whose answers are attributed: with `|h|` and cells of the index as large as they can be, a record's
+/// influence is below `hidden·(hidden + 1)·2^13`, and its size has 32 bits.
+const MAX_ATTRIBUTED_CHANNELS: u64 = 723;
+
 /// Outer axes of a batch that attributes, behind the others.
 const ATTRIBUTION_OUTER: [Axis; 4] = [Axis::RECORD_HIGH, Axis::CONTRIBUTOR, Axis::PLACE, Axis::SHARE_WORD];
 
@@ -62,6 +67,9 @@ impl Architecture {
         let columns = c::columns(self, shape);
         let relations = self.relations(&Columns::new(&axes, &columns), shape)?;
         let attributes = shape.record_bits().is_some();
+        if attributes {
+            within("channels of a model whose answers are attributed", MAX_ATTRIBUTED_CHANNELS, wide(self.hidden))?;
+        }
         let shares = if attributes { SHARE_WORDS } else { 0 };
         let output = match shape.output {
             OutputKind::Embed => OutputSpec { scalars: self.hidden.div_ceil(PACKED_SUMS), labelled: false, shares },

@@ -37,7 +37,7 @@ fn settlement(key: &ProvingKey, proof: &InferenceProof, inputs: &Inputs<Fr>) -> 
     let requests = key.verifying().circuit_shape().shape.requests;
     let answers = proof.statement.requests.iter().zip(words[HEAD..].chunks(3)).map(|(request, words)| Answer {
         adapter: request.adapter,
-        words: RequestWords { input_digest: words[0], label: words[1], output_digest: words[2] },
+        words: RequestWords { input_digest: words[0], label: words[1], output_digest: words[2], shares: Vec::new() },
     });
     let (rho_high, end) = words[HEAD + 3 * requests + 6..].split_at(words.len() - HEAD - 11 - 3 * requests);
     let MercuryProof { h, q, g, s, d, quot, w, w_prime, .. } = proof.opening;

@@ -941,7 +941,7 @@ fn an_index_is_the_one_that_is_stated() {
         verify(&SRS.verifier_key(), &RANDOM.key, keys, &Fr::ZERO, proof)
     };
     let proof = RANDOM.prove(&honest).expect("a proof");
-    verdict(&proof, &[key.clone()]).expect("the honest key");
+    verdict(&proof, std::slice::from_ref(key)).expect("the honest key");
     assert!(matches!(verdict(&proof, &[]), Err(VerifyError::UnknownIndex)));
     let other_adapter = RANDOM.keys()[1].id();
     let edits: [(&str, &dyn Fn(&mut IndexCommitments)); 8] = [

@@ -12,6 +12,7 @@ use lorica_circuits::bn254::{Field, Fr};
 use lorica_quant::integer::synthetic::SMALL;
 use lorica_settlement::settlement::{Settlement, SettlementError, make};
 use lorica_settlement::statement::{CircuitShape, Compiled};
+use lorica_verifier::protocol::statement::Inputs;
 use lorica_verifier::protocol::verify::{Keys, VerifyError};
 use support::inference::attribution::{attributed, random_index};
 use support::{SRS, World, binding, key, scalars};
@@ -54,15 +55,17 @@ fn words_of_an_attribution_are_public_and_bound() {
         assert_eq!(words[at..at + 4], honest.requests[request].shares[..]);
     }
     // Any of them changed, and the circuit has no witness.
-    for edit in [
-        |i: &mut lorica_verifier::protocol::statement::Inputs<Fr>| i.regions[0] += Fr::ONE,
+    type Edit = fn(&mut Inputs<Fr>);
+    let edits: [Edit; 7] = [
+        |i| i.regions[0] += Fr::ONE,
         |i| i.attributing = Some(Fr::from(3)),
         |i| i.attributing = Some(Fr::ZERO),
         |i| i.attributing = Some(Fr::from(5)),
         |i| i.requests[0].shares[0] += Fr::ONE,
         |i| i.requests[0].shares.swap(1, 2),
         |i| i.requests[1].shares[3] += Fr::ONE,
-    ] {
+    ];
+    for edit in edits {
         let mut forged = honest.clone();
         edit(&mut forged);
         let circuit = compiled.circuit(&forged, &proof.messages).expect("rows");

@@ -118,7 +118,12 @@ impl Vector {
         let (inputs, labels, outputs) = (scalars("inputDigests"), scalars("labels"), scalars("outputDigests"));
         let answers = scalars("requestAdapters").into_iter().enumerate().map(|(i, adapter)| Answer {
             adapter,
-            words: RequestWords { input_digest: inputs[i], label: labels[i], output_digest: outputs[i] },
+            words: RequestWords {
+                input_digest: inputs[i],
+                label: labels[i],
+                output_digest: outputs[i],
+                shares: Vec::new(),
+            },
         });
         let one = |name| scalar(&self.word(name));
         Settlement {

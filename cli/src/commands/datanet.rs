@@ -34,7 +34,7 @@ pub enum DatanetCommand {
     ///
     /// The file that is written holds the texts and a salt: it is for the datanet's members. Until it is written, features are kept
     /// beside it in a file with the ending .partial, and a build that was interrupted goes on from there.
-    Build(BuildArgs),
+    Build(Box<BuildArgs>),
     /// Print what a datanet is and what its build measured
     Show(ShowArgs),
 }

@@ -13,7 +13,7 @@ fn pooled_vectors_are_the_column_and_labels_the_answers() {
     let executor = Executor::new(Arc::new(synthetic.base.clone())).unwrap();
     let adapter = Arc::new(synthetic.adapter(9, 7).unwrap());
     let texts: Vec<Vec<u32>> = [2, 9, 16, 5].iter().map(|&tokens| synthetic.ids(tokens as u64, tokens)).collect();
-    let shape = Shape { requests: 4, tokens: 16, log_tile: 20, output: OutputKind::Classify };
+    let shape = Shape { requests: 4, tokens: 16, log_tile: 20, output: OutputKind::Classify, records: 0 };
     let requests = texts.iter().map(|ids| RequestInput { ids: ids.clone(), adapter: Some(adapter.clone()) }).collect();
     let trace = executor.execute(&BatchInput { requests, shape }).unwrap();
     let column = trace.columns[columns::POOLED].to_vec();

@@ -1,4 +1,4 @@
-use lorica_circuits::bn254::{G1Affine, PrimeCurveAffine};
+use lorica_circuits::bn254::G1Affine;
 use lorica_verifier::files::magic;
 
 use super::*;

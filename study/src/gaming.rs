@@ -114,14 +114,14 @@ impl Additions {
         const WORDS: [&str; 12] =
             ["a", "the", "!", "library", "perl", "zzqx", "0", "Haskell", "rust", "documentation", "[MASK]", "vim"];
         let repeated = |word: &str, count: usize| vec![word; count].join(" ");
-        let junk = WORDS.iter().flat_map(|word| [1, 4, 16, 60].map(|count| repeated(word, count))).collect();
+        let junk = WORDS.iter().flat_map(|word| [1, 3, 8, 24].map(|count| repeated(word, count))).collect();
         let mut words: Vec<&str> = rows.iter().flat_map(|row| row.text.split_whitespace()).collect();
         words.sort_unstable();
         words.dedup();
         let mut random = Random::new(SEED + 1);
         let salad = (0..ATTACKERS * ADDED)
             .map(|_| {
-                let count = 4 + random.below(9);
+                let count = 4 + random.below(7);
                 (0..count).map(|_| words[random.below(words.len())]).collect::<Vec<_>>().join(" ")
             })
             .collect();

@@ -241,7 +241,10 @@ mod tests {
             answers: &[0],
         };
         let scores = &parts.tracin()[0];
-        assert!(scores[1] > 50.0 * scores[0] && scores[0] > 0.0 && scores[2] == 0.0, "{scores:?}");
+        // With equal other logits in the question: (1 − p_y)·10/9, by hand.
+        let sum = 6f64.exp() + 9.0;
+        let expected = [(9.0 / sum) * 10.0 / 9.0, (1.0 - 1.0 / sum) * 10.0 / 9.0, 0.0];
+        assert!(scores.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-12), "{scores:?}");
         assert_eq!(parts.label(), [vec![1.0, 1.0, 0.0]]);
         assert_eq!(parts.plain(), [vec![2.0, 2.0, 0.0]]);
         assert_eq!(parts.cosine(), [vec![1.0, 1.0, 0.0]]);

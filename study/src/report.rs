@@ -94,7 +94,6 @@ pub fn limits(outcome: &Outcome) -> Vec<Limit> {
         let Some(earlier) = gains.attack.earlier() else { continue };
         let (value, most) = (median(&gains.plain), OF_EARLIER * earlier);
         let name = format!("gain, median: {}", gains.attack.name());
-        // Half of the last digit that the earlier study printed is not the attacker's.
         let holds = value <= most;
         limits.push(Limit { name, value, bound: format!("at most {most:.3}"), holds });
     }

@@ -12,6 +12,9 @@ use crate::scores::{WHOLE_WEIGHT, index};
 
 /// Contributors that attack.
 pub const ATTACKERS: usize = 12;
+/// The twelve of the earlier study, as places among the contributors with [`ROWS`] rows in the order of their names. What junk gains depends
+/// on how many rows an attacker has, so medians are comparable only for the same attackers.
+const EARLIER: [usize; ATTACKERS] = [1, 2, 4, 5, 10, 14, 16, 17, 21, 24, 25, 29];
 /// Rows that an attacker has.
 pub const ROWS: std::ops::RangeInclusive<usize> = 5..=40;
 /// Rows that an attacker adds.
@@ -158,6 +161,10 @@ pub struct Game<'a> {
     pub hidden: usize,
     /// Contributors.
     pub contributors: usize,
+    /// Contributors in the order of their names.
+    pub by_name: Vec<usize>,
+    /// Whether attackers are drawn anew, and not those of the earlier study.
+    pub drawn: bool,
 }
 
 impl Game<'_> {
@@ -187,11 +194,20 @@ impl Game<'_> {
         Ok((0..slots).map(|slot| shares.iter().map(|s| s[slot]).sum::<f64>() / shares.len() as f64).collect())
     }
 
+    /// Rows of each attacker.
+    pub fn sizes(&self) -> Vec<usize> {
+        let size = |attacker: usize| self.rows.iter().filter(|row| row.contributor == attacker).count();
+        self.attackers().into_iter().map(size).collect()
+    }
+
     /// The attackers: some contributors with 5 to 40 rows.
-    pub fn attackers(&self) -> Vec<usize> {
+    fn attackers(&self) -> Vec<usize> {
         let mut counts = vec![0; self.contributors];
         self.rows.iter().for_each(|row| counts[row.contributor] += 1);
-        let able: Vec<usize> = (0..self.contributors).filter(|&c| ROWS.contains(&counts[c])).collect();
+        let able: Vec<usize> = self.by_name.iter().copied().filter(|&c| ROWS.contains(&counts[c])).collect();
+        if !self.drawn && EARLIER.iter().all(|&place| place < able.len()) {
+            return EARLIER.map(|place| able[place]).to_vec();
+        }
         Random::new(SEED).choose(ATTACKERS, able.len()).into_iter().map(|i| able[i]).collect()
     }
 
@@ -323,6 +339,8 @@ mod tests {
             answers: &[0],
             hidden: 2,
             contributors: 3,
+            by_name: vec![0, 1, 2],
+            drawn: false,
         };
         let honest: Vec<Entry> = rows
             .iter()

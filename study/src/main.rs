@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use crate::data::{Feature, Model, Row, design, rows};
 use crate::error::StudyError;
-use crate::gaming::{Additions, Gains, Game};
+use crate::gaming::{Additions, Game};
 use crate::head::{CLASSES, Design, logits};
 use crate::lds::{Estimate, Table, bootstrap, estimate, lds, pearson};
 use crate::random::Random;
@@ -50,6 +50,7 @@ Markdown, JSON and two plots into a folder.
   --subsets N        random subsets per level, default 120
   --queries N        held-out questions, default 200
   --resamples N      resamples of a bootstrap, default 1000
+  --draw-attackers   twelve attackers of an own draw, not those of the earlier study
   --no-attacks       leave out the table of attacks
 ";
 
@@ -68,6 +69,7 @@ struct Arguments {
     questions: usize,
     resamples: usize,
     attacks: bool,
+    drawn: bool,
 }
 
 /// The workspace: as cargo says it now, else as it was when this was built.
@@ -88,7 +90,8 @@ impl Arguments {
     /// Reads the command line; `None` if it asks for help.
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Self>, StudyError> {
         let (mut model, mut adapter, mut fixtures, mut output) = (None, None, None, None);
-        let (mut subsets, mut questions, mut resamples, mut attacks) = (120, 200, 1_000, true);
+        let (mut subsets, mut questions, mut resamples) = (120, 200, 1_000);
+        let (mut attacks, mut drawn) = (true, false);
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| StudyError::Arguments(format!("{word} wants a value")));
             let number = |text: String| match text.parse() {
@@ -104,6 +107,7 @@ impl Arguments {
                 "--queries" => questions = number(value()?)?,
                 "--resamples" => resamples = number(value()?)?,
                 "--no-attacks" => attacks = false,
+                "--draw-attackers" => drawn = true,
                 "-h" | "--help" => return Ok(None),
                 other => return Err(StudyError::Arguments(format!("no option is called `{other}`\n\n{HELP}"))),
             }
@@ -114,7 +118,7 @@ impl Arguments {
             None => cache().ok_or(StudyError::NoCacheFolder)?.join("models").join("minilm"),
         };
         let adapter = adapter.unwrap_or_else(|| fixtures.join("adapters").join("debian-qv-r8"));
-        Ok(Some(Self { model, adapter, fixtures, output, subsets, questions, resamples, attacks }))
+        Ok(Some(Self { model, adapter, fixtures, output, subsets, questions, resamples, attacks, drawn }))
     }
 }
 
@@ -241,6 +245,8 @@ fn study(arguments: &Arguments) -> Result<Outcome, StudyError> {
     let mut names = HashMap::new();
     let records = rows(&train, model.labels(), &mut names)?;
     let contributors_count = names.len();
+    let mut by_name: Vec<(String, usize)> = names.clone().into_iter().collect();
+    by_name.sort_unstable();
     let questions = rows(&held_out, model.labels(), &mut names)?;
     let additions = Additions::new(&records);
     let (records, held_out, junk, salad) = steps.run("features", || {
@@ -292,15 +298,37 @@ fn study(arguments: &Arguments) -> Result<Outcome, StudyError> {
         scores: measured,
         differences,
         pay,
+        attackers: Vec::new(),
         gains: Vec::new(),
         seconds: steps.seconds.clone(),
     };
     if arguments.attacks {
         // The attacks take the longest: what is there by now is not lost with them.
         save(arguments, &outcome)?;
-        let features = records.features.iter().chain(&junk).chain(&salad).collect();
-        outcome.gains =
-            steps.run("attacks", || play(&records, features, &additions, &questions, &answers, contributors_count))?;
+        let mut pool = dedup::Pool::default();
+        records.rows.iter().for_each(|row| pool.add(&row.text));
+        additions.junk.iter().chain(&additions.salad).for_each(|text| pool.add(text));
+        let game = Game {
+            rows: &records.rows,
+            features: records.features.iter().chain(&junk).chain(&salad).collect(),
+            pool,
+            junk: additions.junk.len(),
+            logits: &records.logits,
+            questions: questions.pooled(),
+            answers: &answers,
+            hidden,
+            contributors: contributors_count,
+            by_name: by_name.into_iter().map(|(_, contributor)| contributor).collect(),
+            drawn: arguments.drawn,
+        };
+        outcome.attackers = game.sizes();
+        outcome.gains = steps.run("attacks", || {
+            game.play(|done, all| {
+                if done % 12 == 0 {
+                    eprintln!("           {done} of {all} attacks");
+                }
+            })
+        })?;
     }
     steps.seconds.push(("all", steps.start.elapsed().as_secs_f64()));
     outcome.seconds = steps.seconds;
@@ -431,36 +459,6 @@ fn measure(
         contributors: less(1, 0, k),
     };
     (measured, (1..scores.len()).map(difference).collect(), pay)
-}
-
-/// The table of attacks.
-fn play(
-    records: &Rows,
-    features: Vec<&Feature>,
-    additions: &Additions,
-    questions: &Rows,
-    answers: &[usize],
-    contributors: usize,
-) -> Result<Vec<Gains>, StudyError> {
-    let mut pool = dedup::Pool::default();
-    records.rows.iter().for_each(|row| pool.add(&row.text));
-    additions.junk.iter().chain(&additions.salad).for_each(|text| pool.add(text));
-    let game = Game {
-        rows: &records.rows,
-        features,
-        pool,
-        junk: additions.junk.len(),
-        logits: &records.logits,
-        questions: questions.pooled(),
-        answers,
-        hidden: questions.design.size - 1,
-        contributors,
-    };
-    game.play(|done, all| {
-        if done % 12 == 0 {
-            eprintln!("           {done} of {all} attacks");
-        }
-    })
 }
 
 #[cfg(test)]

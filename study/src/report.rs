@@ -60,6 +60,8 @@ pub struct Outcome {
     pub differences: Vec<Difference>,
     /// Mean true share and mean pay by contributor that was left out.
     pub pay: Vec<(f64, f64)>,
+    /// Rows of each attacker.
+    pub attackers: Vec<usize>,
     /// Gains by attack.
     pub gains: Vec<Gains>,
     /// Seconds by step.
@@ -132,6 +134,13 @@ pub fn markdown(outcome: &Outcome) -> String {
         let _ = writeln!(text, "| {} | {} | {} |", difference.name, signed(records), signed(contributors));
     }
     if !outcome.gains.is_empty() {
+        let growth: Vec<f64> = outcome.attackers.iter().map(|&rows| (rows + 20) as f64 / rows as f64).collect();
+        let _ = writeln!(
+            text,
+            "\nAttackers have {:?} rows. Twenty more rows, if each earned what theirs do, would gain {:.2} in the median.",
+            outcome.attackers,
+            median(&growth)
+        );
         let _ = writeln!(
             text,
             "\n| attack | gain of pay, median (worst) | with duplicates dropped and near-duplicates weighed | earlier study, median |\n\
@@ -211,6 +220,7 @@ pub fn json(outcome: &Outcome) -> Value {
         "scores": scores,
         "differences": differences,
         "pay": pay,
+        "attackers": outcome.attackers,
         "attacks": gains,
         "limits": limits,
         "seconds": seconds,
@@ -241,6 +251,7 @@ mod tests {
             scores: vec![measured(proven), measured(float)],
             differences: vec![],
             pay: vec![],
+            attackers: vec![5; 3],
             gains: gains.to_vec(),
             seconds: vec![],
         }

@@ -1,7 +1,7 @@
 //! The rows of the fixture and what the integer model makes of them under the adapter.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use lorica_circuits::families::encoder::Architecture;
@@ -130,14 +130,10 @@ pub fn design<'a>(features: impl IntoIterator<Item = &'a Feature>, hidden: usize
 }
 
 /// Reads a `.jsonl` file of rows; contributors get numbers in the order in which they come.
-pub fn rows(
-    path: &PathBuf,
-    labels: &[String],
-    contributors: &mut HashMap<String, usize>,
-) -> Result<Vec<Row>, StudyError> {
+pub fn rows(path: &Path, labels: &[String], contributors: &mut HashMap<String, usize>) -> Result<Vec<Row>, StudyError> {
     let text = read(path)?;
     let row = |(index, line): (usize, &str)| {
-        let error = |what: String| StudyError::Row { path: path.clone(), line: index + 1, what };
+        let error = |what: String| StudyError::Row { path: path.into(), line: index + 1, what };
         let value: serde_json::Value = serde_json::from_str(line).map_err(|e| error(e.to_string()))?;
         let field = |name: &str| value[name].as_str().ok_or_else(|| error(format!("no `{name}`")));
         let (text, label) = (field("text")?.to_owned(), field("label")?);

@@ -94,10 +94,11 @@ pub fn limits(outcome: &Outcome) -> Vec<Limit> {
     }
     for gains in outcome.gains.iter().filter(|gains| gains.attack.limited()) {
         let Some(earlier) = gains.attack.earlier() else { continue };
-        let (value, most) = (median(&gains.plain), OF_EARLIER * earlier);
-        let name = format!("gain, median: {}", gains.attack.name());
-        let holds = value <= most;
-        limits.push(Limit { name, value, bound: format!("at most {most:.3}"), holds });
+        let most = OF_EARLIER * earlier;
+        for (index, gains_of) in [("equal weights", &gains.plain), ("as built", &gains.built)] {
+            let (value, name) = (median(gains_of), format!("gain, median, {index}: {}", gains.attack.name()));
+            limits.push(Limit { name, value, bound: format!("at most {most:.3}"), holds: value <= most });
+        }
     }
     limits
 }
@@ -242,7 +243,7 @@ mod tests {
             variation: flat(0.2),
             pay: 1.0,
         };
-        let gains = Attack::ALL.map(|attack| Gains { attack, plain: vec![gain; 3], built: vec![1.0; 3] });
+        let gains = Attack::ALL.map(|attack| Gains { attack, plain: vec![gain; 3], built: vec![gain / 2.0; 3] });
         Outcome {
             counts: (3, 2, 1),
             models: (1, 1, 1),
@@ -260,9 +261,9 @@ mod tests {
     #[test]
     fn limits_fail_where_they_should() {
         let held = |outcome: &Outcome| limits(outcome).iter().map(|limit| limit.holds).collect::<Vec<_>>();
-        assert_eq!(held(&outcome(0.40, 0.401, 0.1)), [true; 5]);
-        assert_eq!(held(&outcome(0.40, 0.406, 1.0)), [false, true, true, false, true]);
-        assert_eq!(held(&outcome(0.36, 0.361, 2.4)), [true, false, false, false, false]);
+        assert_eq!(held(&outcome(0.40, 0.401, 0.1)), [true; 8]);
+        assert_eq!(held(&outcome(0.40, 0.406, 1.0)), [false, true, true, true, false, false, true, true]);
+        assert_eq!(held(&outcome(0.36, 0.361, 2.4)), [true, false, false, false, false, false, false, true]);
         assert!(markdown(&outcome(0.36, 0.361, 2.4)).contains("FAIL"));
     }
 }

@@ -25,6 +25,8 @@ cargo xtask <task>
           the commands of docs/quickstart.md, against anvil (needs npm)
   bench   times and sizes of real proofs; with --enforce fails beyond the limits; with --ezkl compares with EZKL,
           which pip installs into the cache
+  attribution-study
+          how well proven attribution predicts retraining, and what cheating gains, on the fixture (some minutes; --help)
   oracle  the opening against nova-snark's: a build of its own, some minutes
   verifier-page
           the verifier as one HTML file: target/verifier-page/index.html
@@ -104,6 +106,11 @@ fn main() -> ExitCode {
         }
         "bench" => {
             let mut arguments = vec!["bench", "--locked", "--package", "lorica-cli", "--bench", "prove", "--"];
+            arguments.extend(rest.iter().map(String::as_str));
+            run_all(&[("cargo", arguments)])
+        }
+        "attribution-study" => {
+            let mut arguments = vec!["run", "--release", "--locked", "--package", "lorica-study", "--"];
             arguments.extend(rest.iter().map(String::as_str));
             run_all(&[("cargo", arguments)])
         }

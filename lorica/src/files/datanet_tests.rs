@@ -101,7 +101,8 @@ fn another_index_is_refused() {
     for change in [
         (|f| f.key.version += Fr::from(1)) as fn(&mut DatanetFile),
         |f| f.key.count = 2,
-        |f| f.version.salt = [8; 31],
+        |f| f.version.records[0].digest += Fr::from(1),
+        |f| f.version.contributors.swap(0, 1),
         |f| f.version.records[1].weight = 119,
     ] {
         let said = refused(change);

@@ -162,8 +162,6 @@ pub struct LeafClaims<S> {
 /// The columns of the two leaf claims: numerators that are taken off, then keys and values.
 pub fn leaf_terms<A: Arithmetic>(a: &mut A, layout: &Layout, b: &A::Scalar) -> LeafTerms<A::Scalar> {
     let one = a.one();
-    let zero = a.zero();
-    let minus = a.sub(&zero, &one);
     let mut numerators = Vec::new();
     let mut values = Vec::new();
     let term = |column: Column, coefficient: &A::Scalar, at: Column| LeafTerm {
@@ -186,7 +184,10 @@ pub fn leaf_terms<A: Arithmetic>(a: &mut A, layout: &Layout, b: &A::Scalar) -> L
                 let parts = 0..layout.shape.requests;
                 values.extend(parts.map(|part| LeafTerm { part, ..term(group, &one, column) }));
             }
-            Lookup::Group(GroupLeaf::Sum) => numerators.push(term(column, &minus, column)),
+            Lookup::Group(GroupLeaf::Sum) => {
+                let minus = a.constant(-Fr::one());
+                numerators.push(term(column, &minus, column));
+            }
             Lookup::Group(GroupLeaf::Choice { sum }) => {
                 values.push(term(column, &one, column));
                 values.push(term(sum, b, column));
@@ -208,9 +209,15 @@ pub fn leaf_terms<A: Arithmetic>(a: &mut A, layout: &Layout, b: &A::Scalar) -> L
 /// Columns of a claim on numerators and of one on denominators.
 pub type LeafTerms<S> = (Vec<LeafTerm<S>>, Vec<LeafTerm<S>>);
 
-/// `Σ_k 2^k·z_(at + k)`.
-fn number<A: Arithmetic>(a: &mut A, point: &AddressPoint<A::Scalar>, at: u32, bits: u32) -> A::Scalar {
-    let mut sum = a.zero();
+/// `start + Σ_k 2^k·z_(at + k)`.
+fn add_number<A: Arithmetic>(
+    a: &mut A,
+    start: A::Scalar,
+    point: &AddressPoint<A::Scalar>,
+    at: u32,
+    bits: u32,
+) -> A::Scalar {
+    let mut sum = start;
     for (bit, at) in (0..bits).zip(at..) {
         let power = a.constant(Fr::from(1 << bit));
         let at = usize::try_from(at).unwrap_or(usize::MAX);
@@ -246,12 +253,10 @@ pub fn leaf_claims<A: Arithmetic>(
         let id = a.mul(&b_squared, &id);
         let offset = a.constant(integer(leaf.offset));
         let mut weight = a.add(&id, &offset);
-        if leaf.index_bits > 0 {
-            let index = number(a, &point, 0, leaf.index_bits);
-            weight = a.add(&weight, &index);
-        }
+        weight = add_number(a, weight, &point, 0, leaf.index_bits);
         if let Some(request) = leaf.request.filter(|request| request.bits > 0) {
-            let own = number(a, &point, request.at, request.bits);
+            let zero = a.zero();
+            let own = add_number(a, zero, &point, request.at, request.bits);
             let factor = if request.power == 1 { &challenges.b } else { &b_squared };
             let term = a.mul(&own, factor);
             weight = a.add(&weight, &term);

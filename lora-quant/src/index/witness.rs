@@ -7,7 +7,7 @@ use lorica_circuits::column::{Column, Lookup, Table};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::families::encoder::{Architecture, columns as c};
 use lorica_circuits::region::Region;
-use lorica_circuits::shape::{CONTRIBUTORS, LABELS, PLACES, SHARE_WORDS, Shape};
+use lorica_circuits::shape::{CONTRIBUTORS, LABELS, PLACES, Shape};
 use rayon::prelude::*;
 
 use super::{FEATURE_EXPONENT, IndexCells, Shares};
@@ -149,9 +149,9 @@ fn request_columns(index: &IndexCells, shape: &Shape, pooled: &[i64], label: Opt
             sum + (i64::from(*constant) << FEATURE_EXPONENT) + (1 << 15)
         })
         .collect();
-    let y: Vec<i64> = sums.iter().map(|sum| sum.div_euclid(UNIT)).collect();
     let low = |values: &[i64]| values.iter().map(|value| value.rem_euclid(UNIT)).collect::<Vec<_>>();
     let high = |values: &[i64]| values.iter().map(|value| value.div_euclid(UNIT)).collect::<Vec<_>>();
+    let y = high(&sums);
     let ((y, y_constant), (sums, sums_constant)) = (y.split_at(hidden), sums.split_at(hidden));
 
     // a, |a| and s; rows beyond the index' are zero.
@@ -200,8 +200,6 @@ fn request_columns(index: &IndexCells, shape: &Shape, pooled: &[i64], label: Opt
     let rests: Vec<i128> = remainders.iter().map(|remainder| total - remainder).collect();
     let gaps = |at: usize| places.get(at + 1).map_or(0, |next| next - places[at] - 1) as i64;
     let slots: Vec<i64> = places.iter().map(|slot| *slot as i64).collect();
-    debug_assert_eq!(slots.len(), PLACES);
-    debug_assert_eq!(PLACES % SHARE_WORDS, 0);
 
     let columns = BTreeMap::from([
         (c::QUERY_LOW, low(y)),

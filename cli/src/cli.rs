@@ -46,7 +46,7 @@ pub enum Command {
     /// LoRA adapters: import
     #[command(subcommand)]
     Adapter(adapter::AdapterCommand),
-    /// Datanets, collections of labelled texts by many contributors: build one with its index, show one
+    /// Datanets, collections of labelled texts by many contributors: build one with its index, check one, show one
     #[command(subcommand)]
     Datanet(datanet::DatanetCommand),
     /// Explain an answer by a datanet, without a proof: the contributors with their shares, and the records that shaped it

@@ -147,6 +147,7 @@ passed_on!(
     lorica::registration::RegistrationError,
     lorica::import::ModelImportError,
     lorica::datanet::DatanetError,
+    lorica::datanet::check::DatanetCheckError,
     lorica::prover::ProverError,
     lorica::settle::SettlerError,
     lorica::check::CheckError,

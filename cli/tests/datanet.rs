@@ -5,7 +5,11 @@ mod support;
 use std::fs;
 use std::sync::LazyLock;
 
-use lorica::files::DatanetFile;
+use lorica::datanet::check::{DatanetCheckError, check};
+use lorica::files::{AdapterFile, BaseFile, DatanetFile};
+use lorica::srs::{AcceptedSrs, SrsPolicy};
+use lorica_cells::watch::Unwatched;
+use lorica_circuits::bn254::Fr;
 use serde_json::Value;
 use support::Lorica;
 
@@ -257,4 +261,110 @@ fn shares_are_proven_and_checked() {
 
     let inspected = WORLD.line("inspect p.vk --json").expect(0).json();
     assert_eq!((&inspected["id"], &inspected["records"]), (&built["index"], &12.into()));
+}
+
+/// Builds a datanet of the rows under this name, and checks what becomes of it under an edit. The edited file is of a version, an
+/// adapter and an index that belong together, as a hostile curator's would be.
+fn checked(name: &str, edit: impl FnOnce(&mut DatanetFile)) -> Result<usize, DatanetCheckError> {
+    let rows_name = format!("{name}.jsonl");
+    WORLD.write(&rows_name, rows().join("\n"));
+    let build =
+        format!("datanet build {rows_name} --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs");
+    WORLD.line(&format!("{build} -o {name}.lorica")).expect(0);
+    let base = BaseFile::load(&WORLD.path("base.lorica")).expect("a base");
+    let mut adapter = AdapterFile::load(&WORLD.path(&format!("{name}.adapter.lorica")), &base.key).expect("an adapter");
+    let mut file = DatanetFile::load(&WORLD.path(&format!("{name}.lorica"))).expect("a datanet");
+    edit(&mut file);
+    file.cells.classes = file.version.classes();
+    file.cells.slots = file.version.slots();
+    file.key.version = file.version.id();
+    adapter.key.commitments.version = Some(file.key.version);
+    file.key.adapter = adapter.key.commitments.id();
+    let file = DatanetFile::decode(&file.encode()).expect("a file that is whole");
+    let srs = AcceptedSrs::load(&WORLD.path("dev.srs"), 14, SrsPolicy::DevelopmentForTests).expect("an SRS");
+    check(&file, &srs, base, &adapter, true, &Unwatched).map(|checked| checked.features)
+}
+
+/// Each thing that a curator may change while the file stays whole, and the check that sees it.
+#[test]
+fn a_datanet_that_no_build_makes_is_rejected() {
+    use DatanetCheckError as E;
+    assert_eq!(checked("honest", |_| ()).expect("an honest datanet"), 12);
+    let form = checked("form", |file| file.version.records[3].text = "AB  BA".into());
+    assert!(matches!(form, Err(E::Form { record: 3 })), "{form:?}");
+    let tokens = checked("tokens", |file| file.version.records[3].text = "hello".into());
+    assert!(matches!(tokens, Err(E::Tokens { record: 3 })), "{tokens:?}");
+    let digest = checked("digest", |file| file.version.records[5].digest += Fr::from(1));
+    assert!(matches!(digest, Err(E::Digest { record: 5 })), "{digest:?}");
+    let salt = checked("salt", |file| file.version.salt[0] ^= 1);
+    assert!(matches!(salt, Err(E::Digest { record: 0 })), "{salt:?}");
+    let double = checked("double", |file| {
+        let slot = file.version.records[7].slot;
+        file.version.records[7] = lorica::datanet::Record { slot, ..file.version.records[2].clone() };
+    });
+    assert!(matches!(double, Err(E::Duplicate { record: 7, of: 2 })), "{double:?}");
+    let weight = checked("weight", |file| file.version.records[0].weight -= 1);
+    assert!(matches!(weight, Err(E::Weight { record: 0, .. })), "{weight:?}");
+    let label = checked("label", |file| file.version.rules.labels.swap(0, 1));
+    assert!(matches!(label, Err(E::Label { index: 0, .. })), "{label:?}");
+    let limit = checked("limit", |file| file.version.rules.max_tokens -= 1);
+    assert!(matches!(limit, Err(E::TokenLimit { .. })), "{limit:?}");
+    let unicode = checked("unicode", |file| file.version.rules.unicode[0] -= 1);
+    assert!(matches!(unicode, Err(E::Unicode { .. })), "{unicode:?}");
+    let matrix = checked("matrix", |file| file.cells.inverse[1] += 9_000);
+    assert!(matches!(matrix, Err(E::Inverse(_))), "{matrix:?}");
+    // Records that change places keep the sums; if label or contributor are others the points tell it, if not the model does.
+    let places = checked("places", |file| file.version.records.swap(0, 1));
+    assert!(matches!(places, Err(E::Point { .. })), "{places:?}");
+    let same = checked("same", |file| file.version.records.swap(0, 4));
+    assert!(matches!(same, Err(E::Features { record: 0 })), "{same:?}");
+    let blinding = checked("blinding", |file| file.blinding[0] += Fr::from(1));
+    assert!(matches!(blinding, Err(E::Point { tile: 0 })), "{blinding:?}");
+}
+
+/// A feature that is not the model's, with a matrix and points that fit it: only the model tells.
+#[test]
+fn features_of_no_model_are_rejected() {
+    use lorica_quant::index::inverse::invert;
+    let base = BaseFile::load(&WORLD.path("base.lorica")).expect("a base");
+    let srs = AcceptedSrs::load(&WORLD.path("dev.srs"), 14, SrsPolicy::DevelopmentForTests).expect("an SRS");
+    let forged = checked("features", |file| {
+        let cells = &mut file.cells;
+        let hidden = cells.hidden_size;
+        cells.features[2 * hidden + 1] += 1;
+        let (inverse, _) = invert(&cells.features, hidden, &cells.classes, 1_000).expect("an inverse");
+        file.exponent = inverse.exponent;
+        for (j, row) in inverse.cells.chunks_exact(hidden + 1).enumerate() {
+            match j == hidden {
+                false => {
+                    cells.inverse[j * hidden..(j + 1) * hidden].copy_from_slice(&row[..hidden]);
+                    cells.bias[j] = row[hidden];
+                }
+                true => cells.corner = row[hidden],
+            }
+        }
+        file.key.tiles = lorica::datanet::check::commitments(file, &srs, &base, &Unwatched).expect("points");
+    });
+    assert!(matches!(forged, Err(DatanetCheckError::Features { record: 2 })), "{forged:?}");
+}
+
+/// The command: its verdicts and exit codes.
+#[test]
+fn datanets_are_checked_by_a_command() {
+    WORLD.write("c.jsonl", rows().join("\n"));
+    let build =
+        "datanet build c.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs -o c.lorica";
+    WORLD.line(build).expect(0);
+    let check = "datanet check c.lorica --base base.lorica --srs dev.srs --insecure-dev-srs --json";
+    let right = WORLD.line(&format!("{check} --adapter c.adapter.lorica")).expect(0).json();
+    assert_eq!((&right["schema"], &right["features_checked"]), (&"lorica.datanet.check/1".into(), &12.into()));
+    let quick = WORLD.line(&format!("{check} --adapter c.adapter.lorica --without-features")).expect(0).json();
+    assert_eq!(quick["features_checked"], 0);
+    let other = WORLD.line(&format!("{check} --adapter a.lorica")).expect(3).json();
+    assert_eq!(other["message"], "the datanet's index is of another adapter");
+    let mut file = DatanetFile::load(&WORLD.path("c.lorica")).expect("a datanet");
+    file.blinding[0] += Fr::from(1);
+    WORLD.write("c.lorica", file.encode());
+    let forged = WORLD.line(&format!("{check} --adapter c.adapter.lorica --without-features")).expect(1).json();
+    assert!(forged["message"].as_str().expect("a sentence").contains("tile 0"), "{forged}");
 }

@@ -6,6 +6,7 @@ use lorica_chain::error::{ChainError, PolicyError, StateError};
 
 use crate::check::CheckError;
 use crate::datanet::DatanetError;
+use crate::datanet::check::DatanetCheckError;
 use crate::files::FileError;
 use crate::import::ModelImportError;
 use crate::input::InputError;
@@ -101,6 +102,8 @@ errors! {
     Import(ModelImportError),
     /// No datanet was built.
     Datanet(DatanetError),
+    /// A datanet is not what its build would have made.
+    DatanetCheck(DatanetCheckError),
     /// No inference proof was made.
     Prover(ProverError),
     /// No settlement was made.

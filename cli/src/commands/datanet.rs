@@ -1,9 +1,10 @@
-//! `lorica datanet build` and `lorica datanet show`: from rows of many contributors to a version with its index.
+//! `lorica datanet build`, `check` and `show`: from rows of many contributors to a version with its index.
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use lorica::answer::printable;
+use lorica::datanet::check::check;
 use lorica::datanet::{Choices, Rejection, Report, build, forget_partial};
 use lorica::files::{AdapterFile, BaseFile, DatanetFile, FileError, store};
 use lorica::input::parse_salt;
@@ -35,6 +36,13 @@ pub enum DatanetCommand {
     /// The file that is written holds the texts and a salt: it is for the datanet's members. Until it is written, features are kept
     /// beside it in a file with the ending .partial, and a build that was interrupted goes on from there.
     Build(Box<BuildArgs>),
+    /// Check a datanet against its base and adapter: compute again what its build computed
+    ///
+    /// Whoever holds the file can do it. Checked are the texts and their tokens, digests and weights; that the matrix is the inverse, within
+    /// the bound of its rounding; that the points commit to these cells; and the features of every record, unless
+    /// --without-features leaves that out, which is by far the longest step. That a record is true, well labelled or its contributor's own
+    /// is nothing that a computation can tell.
+    Check(Box<CheckArgs>),
     /// Print what a datanet is and what its build measured
     Show(ShowArgs),
 }
@@ -76,6 +84,25 @@ pub struct BuildArgs {
     pub srs: SrsArgs,
 }
 
+/// Arguments of `datanet check`.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// The datanet
+    pub file: PathBuf,
+    /// The imported base (.lorica)
+    #[arg(long, value_name = "FILE")]
+    pub base: PathBuf,
+    /// The adapter (.lorica) that names the datanet's version
+    #[arg(long, value_name = "FILE")]
+    pub adapter: PathBuf,
+    /// Do not compute the records' features again
+    #[arg(long)]
+    pub without_features: bool,
+    #[command(flatten)]
+    /// The SRS that the base was imported with.
+    pub srs: SrsArgs,
+}
+
 /// Arguments of `datanet show`.
 #[derive(Args, Debug)]
 pub struct ShowArgs {
@@ -102,6 +129,7 @@ fn parse_ridge(text: &str) -> Result<u32, String> {
 pub fn run(command: &DatanetCommand, out: &Output) -> Result<(), Error> {
     match command {
         DatanetCommand::Build(args) => run_build(args, out),
+        DatanetCommand::Check(args) => run_check(args, out),
         DatanetCommand::Show(args) => show(args, out),
     }
 }
@@ -152,6 +180,40 @@ fn run_build(args: &BuildArgs, out: &Output) -> Result<(), Error> {
         "rejections": built.rejections, "phases": phases_json(&phases),
     });
     out.finish("lorica.datanet.build/1", joined(facts(&built.file), content));
+    Ok(())
+}
+
+fn run_check(args: &CheckArgs, out: &Output) -> Result<(), Error> {
+    let base = out.step("load base", || BaseFile::load(&args.base))?;
+    let adapter = out.step("load adapter", || AdapterFile::load(&args.adapter, &base.key))?;
+    let file = out.step("load datanet", || DatanetFile::load(&args.file))?;
+    let srs = args.srs.load(base.key.commitments.log_tile, out)?;
+    let checked = check(&file, &srs, base, &adapter, !args.without_features, &out.progress())?;
+    out.add_phases(checked.phases);
+    let phases = out.take_phases();
+    let records = file.version.records.len();
+    out.line(format!("datanet {} is what its build would have made", word(&file.version.id())));
+    out.line(format!("  index {} of adapter {}", word(&file.key.id()), word(&file.key.adapter)));
+    out.line(format!("  {records} records: texts, tokens, digests and weights are right"));
+    match checked.features {
+        0 => out.line("  features were not computed again"),
+        features => out.line(format!("  {features} records: features are the model's")),
+    }
+    let (exponent, of_bound) = (file.exponent, checked.exactness.of_bound);
+    out.line(format!("  matrix: 2^{exponent} times the inverse, off by {of_bound:.2} of its bound"));
+    out.line(format!("  {} points commit to these cells", checked.points));
+    for (name, spent) in &phases {
+        out.line(format!("  {name:<28} {}", time(*spent)));
+    }
+    out.finish(
+        "lorica.datanet.check/1",
+        json!({
+            "version": word(&file.version.id()), "index": word(&file.key.id()), "adapter": word(&file.key.adapter),
+            "records": records, "features_checked": checked.features,
+            "matrix": { "exponent": exponent, "error": checked.exactness.error, "of_bound": of_bound },
+            "points": checked.points, "phases": phases_json(&phases),
+        }),
+    );
     Ok(())
 }
 

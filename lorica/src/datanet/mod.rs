@@ -5,9 +5,11 @@
 //! [`DatanetFile`](crate::files::DatanetFile) keeps the outcome. The index is committed to under the
 //! adapter that names the version.
 //!
+//! * [`check`](mod@check): whether a datanet is what its build would have made
 //! * [`merkle`]: the tree of records that a contract checks
 //! * [`error`]: refusals of files, rejections of rows
 
+pub mod check;
 mod csv;
 pub mod error;
 pub mod explain;
@@ -115,7 +117,7 @@ pub fn build(
 ) -> Result<Built, DatanetError> {
     srs.expect_of(&base.key.commitments)?;
     let commitments = base.key.commitments.clone();
-    let labels = check(&base, adapter, choices)?;
+    let labels = check_choices(&base, adapter, choices)?;
     let tokenizer = tokenizer(&base.key)?;
     let (base_id, adapter_id) = (base.key.commitments.id(), adapter.key.commitments.id());
     let (hidden, max_tokens) = (base.model.architecture.hidden, base.model.architecture.max_tokens);
@@ -233,7 +235,11 @@ pub fn forget_partial(path: &Path) {
 }
 
 /// What can be refused before a row is read. Returns the adapter's labels.
-fn check<'a>(base: &BaseFile, adapter: &'a AdapterFile, choices: &Choices<'_>) -> Result<&'a [String], DatanetError> {
+fn check_choices<'a>(
+    base: &BaseFile,
+    adapter: &'a AdapterFile,
+    choices: &Choices<'_>,
+) -> Result<&'a [String], DatanetError> {
     if adapter.key.commitments.base != base.key.commitments.id() {
         return Err(DatanetError::OtherBase);
     }

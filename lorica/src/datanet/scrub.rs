@@ -193,10 +193,17 @@ pub struct Weighed {
 /// Finds the clusters of near-duplicates.
 #[must_use]
 pub fn weigh(candidates: &[&Candidate]) -> Weighed {
-    let sets: Vec<BTreeSet<String>> = candidates.par_iter().map(|candidate| words(&candidate.text)).collect();
+    let texts: Vec<&str> = candidates.iter().map(|candidate| candidate.text.as_str()).collect();
+    weigh_texts(&texts)
+}
+
+/// The same for texts in their one form.
+#[must_use]
+pub(super) fn weigh_texts(texts: &[&str]) -> Weighed {
+    let sets: Vec<BTreeSet<String>> = texts.par_iter().map(|text| words(text)).collect();
     let mut leaders = Leaders::new(&sets);
-    let leaders: Vec<usize> = (0..candidates.len()).map(|row| leaders.join(row)).collect();
-    let mut sizes = vec![0; candidates.len()];
+    let leaders: Vec<usize> = (0..texts.len()).map(|row| leaders.join(row)).collect();
+    let mut sizes = vec![0; texts.len()];
     let places: Vec<usize> = leaders
         .iter()
         .map(|&leader| {

@@ -1,8 +1,8 @@
 //! How good the proven attribution is, measured on the fixture: `cargo xtask attribution-study`.
 //!
 //! The way: rows of the fixture ([`data`]) get features by the integer model; heads are fitted again on parts of them ([`truth`],
-//! [`head`]); scores ([`scores`]) predict what those heads say ([`lds`]); contributors cheat ([`gaming`], [`dedup`]); tables and
-//! plots say how it went ([`report`], [`plot`]). Everything is a function of the fixture, the model and the seeds in the source.
+//! [`head`]); scores ([`scores`]) predict what those heads say ([`lds`]); contributors cheat ([`gaming`], [`dedup`]); shares tell which
+//! text was asked ([`guess`]); tables and plots say how it went ([`report`], [`plot`]). Everything is a function of the fixture, the model and the seeds in the source.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ mod data;
 mod dedup;
 mod error;
 mod gaming;
+mod guess;
 mod head;
 mod lds;
 mod plot;
@@ -52,6 +53,7 @@ Markdown, JSON and two plots into a folder.
   --resamples N      resamples of a bootstrap, default 1000
   --draw-attackers   twelve attackers of an own draw, not those of the earlier study
   --no-attacks       leave out the table of attacks
+  --guesses          only measure how often shares tell which text was asked
 ";
 
 /// Seed of the choice of questions.
@@ -70,6 +72,7 @@ struct Arguments {
     resamples: usize,
     attacks: bool,
     drawn: bool,
+    guesses: bool,
 }
 
 /// The workspace: as cargo says it now, else as it was when this was built.
@@ -91,7 +94,7 @@ impl Arguments {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Self>, StudyError> {
         let (mut model, mut adapter, mut fixtures, mut output) = (None, None, None, None);
         let (mut subsets, mut questions, mut resamples) = (120, 200, 1_000);
-        let (mut attacks, mut drawn) = (true, false);
+        let (mut attacks, mut drawn, mut guesses) = (true, false, false);
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| StudyError::Arguments(format!("{word} wants a value")));
             let number = |text: String| match text.parse() {
@@ -108,6 +111,7 @@ impl Arguments {
                 "--resamples" => resamples = number(value()?)?,
                 "--no-attacks" => attacks = false,
                 "--draw-attackers" => drawn = true,
+                "--guesses" => guesses = true,
                 "-h" | "--help" => return Ok(None),
                 other => return Err(StudyError::Arguments(format!("no option is called `{other}`\n\n{HELP}"))),
             }
@@ -118,7 +122,7 @@ impl Arguments {
             None => cache().ok_or(StudyError::NoCacheFolder)?.join("models").join("minilm"),
         };
         let adapter = adapter.unwrap_or_else(|| fixtures.join("adapters").join("debian-qv-r8"));
-        Ok(Some(Self { model, adapter, fixtures, output, subsets, questions, resamples, attacks, drawn }))
+        Ok(Some(Self { model, adapter, fixtures, output, subsets, questions, resamples, attacks, drawn, guesses }))
     }
 }
 
@@ -150,7 +154,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match study(&arguments).and_then(|outcome| write(&arguments, &outcome)) {
+    let done = match arguments.guesses {
+        true => guess(&arguments),
+        false => study(&arguments).and_then(|outcome| write(&arguments, &outcome)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("attribution-study: {error}");
@@ -165,9 +173,27 @@ fn write(arguments: &Arguments, outcome: &Outcome) -> Result<(), StudyError> {
     save(arguments, outcome)
 }
 
-/// Writes files into the folder, if there is one.
+/// How often shares tell a text: a table to stdout, and JSON into the folder, if there is one.
+fn guess(arguments: &Arguments) -> Result<(), StudyError> {
+    let fixtures = &arguments.fixtures;
+    let model = Model::load(&arguments.model, &arguments.adapter, &fixtures.join("calibration.txt"))?;
+    let (train, held_out) = (fixtures.join("debian/train.jsonl"), fixtures.join("debian/heldout.jsonl"));
+    let mut names = HashMap::new();
+    let read =
+        |path: &Path, names: &mut HashMap<String, usize>| Rows::new(&model, path, rows(path, model.labels(), names)?);
+    let (records, questions) = (read(&train, &mut names)?, read(&held_out, &mut names)?);
+    let slots = records.rows.iter().map(|row| u16::try_from(row.contributor).unwrap_or(u16::MAX)).collect();
+    let features = records.features.iter().flat_map(|feature| &feature.values).copied().collect();
+    let weights = vec![WHOLE_WEIGHT; records.rows.len()];
+    let cells = index(features, model.hidden(), &records.labels, &weights, slots)?;
+    let own = |texts, rows: &Rows| guess::guesses(texts, &cells, &rows.pooled(), &rows.answers());
+    let both = [own("that are no records", &questions), own("that are records", &records)];
+    print!("{}", guess::markdown(&both));
+    save_files(arguments, [("attribution-guesses.json", format!("{:#}\n", guess::json(&both)))])
+}
+
+/// Writes the study's files.
 fn save(arguments: &Arguments, outcome: &Outcome) -> Result<(), StudyError> {
-    let Some(folder) = &arguments.output else { return Ok(()) };
     let bars: Vec<(&str, Estimate, Estimate)> =
         outcome.scores.iter().map(|score| (score.name, score.records, score.contributors)).collect();
     let files = [
@@ -184,6 +210,12 @@ fn save(arguments: &Arguments, outcome: &Outcome) -> Result<(), StudyError> {
             ),
         ),
     ];
+    save_files(arguments, files)
+}
+
+/// Writes files into the folder, if there is one.
+fn save_files<const N: usize>(arguments: &Arguments, files: [(&str, String); N]) -> Result<(), StudyError> {
+    let Some(folder) = &arguments.output else { return Ok(()) };
     let error = |path: &Path| {
         let path = path.to_path_buf();
         |source| StudyError::File { path, source }

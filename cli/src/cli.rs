@@ -88,7 +88,7 @@ pub enum Command {
     /// A prover's stake in OPEN, which requests can demand of who accepts them: show, deposit, withdraw
     #[command(subcommand)]
     Stake(stake::StakeCommand),
-    /// Lines of published models: show, retire a version, hand on (a line is a published model with all its versions)
+    /// Lines of published models: show, retire a version, hand on, sell (a line is a published model with all its versions)
     #[command(subcommand)]
     Line(line::LineCommand),
     /// Settings that governance may change: show and set fees, bounds of shares, treasury, tokens, owners

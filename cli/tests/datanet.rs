@@ -263,6 +263,43 @@ fn shares_are_proven_and_checked() {
     assert_eq!((&inspected["id"], &inspected["records"]), (&built["index"], &12.into()));
 }
 
+/// A settlement of an answer that attributes: made and checked with the datanet's key, refused without it or with another one.
+#[test]
+fn shares_are_settled() {
+    WORLD.write("settled.jsonl", rows().join("\n"));
+    let build = "datanet build settled.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs";
+    WORLD.line(&format!("{build} -o s.lorica")).expect(0);
+    WORLD.line(&format!("{build} -o t.lorica")).expect(0);
+    let binding = r#"{ "chain_id": 31337, "consumer": "0xc0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0",
+        "payee": "0xbebebebebebebebebebebebebebebebebebebebe", "requests": [{ "id": 7, "fee": "1000" }] }"#;
+    WORLD.write("s.json", binding);
+    let srs = "--srs dev.srs --insecure-dev-srs";
+    let prove = format!("prove --base base.lorica --adapter s.adapter.lorica --datanet s.lorica --text world {srs}");
+    let proven = WORLD.line(&format!("{prove} --binding s.json -o s.proof --json")).expect(0).json();
+    let settle = format!("settle --base base.vk --adapter s.adapter.vk --proof s.proof --binding s.json {srs}");
+    assert_eq!(WORLD.line(&format!("{settle} -o u.settlement --json")).expect(1).json()["kind"], "rejected");
+    let settled = WORLD.line(&format!("{settle} --datanet s.vk -o u.settlement --json")).expect(0).json();
+    let check = "verify --base base.vk --adapter s.adapter.vk --settlement u.settlement --key u.vk --json";
+    let checked = WORLD.line(&format!("{check} --datanet s.vk")).expect(0).json();
+    assert_eq!((&settled["index"], &checked["index"]), (&proven["index"]["id"], &proven["index"]["id"]));
+    assert_eq!(settled["requests"], checked["requests"]);
+    assert_eq!(checked["requests"][0]["shares"], proven["requests"][0]["shares"]);
+    // Of the same records, but committed to again.
+    for other in ["", " --datanet t.vk"] {
+        assert_eq!(WORLD.line(&format!("{check}{other}")).expect(1).json()["kind"], "rejected");
+    }
+    // Without the key nobody knows who has which slot.
+    let inspected = WORLD.line("inspect u.settlement --json").expect(0).json();
+    assert_eq!(inspected["requests"][0]["shares"][0]["contributor"], Value::Null);
+
+    // The key is that of the shape, whoever makes it.
+    let key = format!("settlement-key --base base.vk --tokens 16 {srs} -o k.vk --json");
+    let made = WORLD.line(&format!("{key} --records 2048")).expect(0).json();
+    assert_eq!((&made["circuit"], &made["shape"]["records"]), (&settled["circuit"], &2048.into()));
+    WORLD.line(&format!("{key} --records 4096")).expect(2);
+    WORLD.line(&format!("{key} --records 2048 --embed")).expect(2);
+}
+
 /// Builds a datanet of the rows under this name, and checks what becomes of it under an edit. The edited file is of a version, an
 /// adapter and an index that belong together, as a hostile curator's would be.
 fn checked(name: &str, edit: impl FnOnce(&mut DatanetFile)) -> Result<usize, DatanetCheckError> {

@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Proof to settlement, which hides the text, and its check, as the contract makes it.
     let settled = Settler::new(srs).settle(&key, &[labels[0].commitments.clone()], &binding, &proof, &Steps)?;
     let (circuit, bytes) = (settled.key.verifying().circuit_id(), settled.settlement.encode());
-    let checked = check_settlement(&key, &labels, settled.key.verifying(), Some(circuit), &bytes, policy)?;
+    let checked = check_settlement(&key, &labels, &[], settled.key.verifying(), Some(circuit), &bytes, policy)?;
     assert_eq!(checked.answers[0].words.input_digest, input_word(&salt, &ids, key.commitments.architecture.max_tokens));
     println!("settled: label {}, {} bytes", checked.answers[0].label(), bytes.len());
     Ok(())

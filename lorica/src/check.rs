@@ -4,7 +4,8 @@ use lorica_circuits::bn254::Fr;
 use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::settlement::{Settlement, SettlementError};
 use lorica_verifier::files::codec::CodecError;
-use lorica_verifier::protocol::key::AdapterCommitments;
+use lorica_verifier::protocol::key::{AdapterCommitments, IndexCommitments};
+use lorica_verifier::protocol::verify::Keys;
 use lorica_verifier::{InferenceProof, RequestWords, VerifyError, verify_attributed};
 
 use crate::error::Kind;
@@ -198,6 +199,7 @@ pub fn expect_some_adapter(proof: &InferenceProof, adapters: &[AdapterKey]) -> R
 pub fn check_settlement(
     base: &BaseKey,
     adapters: &[AdapterKey],
+    indexes: &[IndexKey],
     key: &VerifyingKey,
     circuit: Option<[u8; 32]>,
     bytes: &[u8],
@@ -209,6 +211,7 @@ pub fn check_settlement(
         return Err(CheckError::OtherCircuit { own: settled.circuit, meant });
     }
     let adapters: Vec<AdapterCommitments> = adapters.iter().map(|key| key.commitments.clone()).collect();
-    settled.check(key, &base.commitments, &adapters)?;
+    let indexes: Vec<IndexCommitments> = indexes.iter().map(|key| key.commitments.clone()).collect();
+    settled.check(key, &base.commitments, Keys { adapters: &adapters, indexes: &indexes })?;
     Ok(settled)
 }

@@ -13,8 +13,8 @@ use lorica_settlement::key::{KeyError, Powers, ProvingKey};
 use lorica_settlement::settlement::{MakeError, Settlement, SettlementError, admit, make};
 use lorica_settlement::statement::CircuitShape;
 use lorica_verifier::protocol::keccak::encode_scalar;
-use lorica_verifier::protocol::key::AdapterCommitments;
 use lorica_verifier::protocol::proof::InferenceProof;
+use lorica_verifier::protocol::verify::Keys;
 
 use crate::error::Kind;
 use crate::files::{BaseKey, FileError, store};
@@ -153,24 +153,24 @@ impl Settler {
     ///
     /// # Errors
     /// [`SettlerError`]; of kind [`Kind::Rejected`] if the inference proof is not accepted or is bound to something else.
-    pub fn settle(
+    pub fn settle<'k>(
         &self,
         base: &BaseKey,
-        adapters: &[AdapterCommitments],
+        keys: impl Into<Keys<'k>>,
         binding: &Binding,
         proof: &InferenceProof,
         watch: &dyn Watch,
     ) -> Result<Settled, SettlerError> {
         watch.check()?;
-        let (srs, commitments) = (base.verifier_key(), &base.commitments);
+        let (srs, commitments, keys) = (base.verifier_key(), &base.commitments, keys.into());
         // First: a key takes long to make, and a proof that will be refused should not wait for it.
-        admit(&srs, commitments, adapters, binding, proof)?;
+        admit(&srs, commitments, keys, binding, proof)?;
         self.srs.expect_of(commitments)?;
         let mut steps = Steps::new(watch);
         let key = self.key_in(&CircuitShape::of(commitments, proof.statement.shape), &mut steps)?;
-        let make = || Ok::<_, SettlerError>(make(&key, &srs, commitments, adapters, binding, proof)?);
+        let make = || Ok::<_, SettlerError>(make(&key, &srs, commitments, keys, binding, proof)?);
         let settlement = steps.run("settle", make)?;
-        let check = || Ok::<_, SettlerError>(settlement.check(key.verifying(), commitments, adapters)?);
+        let check = || Ok::<_, SettlerError>(settlement.check(key.verifying(), commitments, keys)?);
         steps.run("self-check", check)?;
         Ok(Settled { settlement, key, phases: steps.phases })
     }
@@ -180,13 +180,14 @@ impl Settler {
 fn name(of: &CircuitShape) -> String {
     let shape = &of.shape;
     let word = |scalar: &Fr| hex::encode(&encode_scalar(scalar)[..8]);
+    let records = if shape.records == 0 { ".key".to_owned() } else { format!("-{}.key", shape.records) };
     format!(
-        "{}-{}-{}x{}-{}-{}.key",
+        "{}-{}-{}x{}-{}-{}",
         word(&of.architecture_digest),
         word(&of.srs),
         shape.requests,
         shape.tokens,
         shape.log_tile,
         shape.output.name()
-    )
+    ) + &records
 }

@@ -149,7 +149,7 @@ fn a_proof_is_settled_and_checked_with_its_own_circuit_and_policy_only() {
     let settled = settle(&settler, &binding, &watch).expect("a settlement");
     assert_eq!(watch.heard(), ["make settlement key", "settle", "self-check"]);
     let (bytes, circuit) = (settled.settlement.encode(), settled.key.verifying().circuit_id());
-    let check = |circuit, policy| check_settlement(base, &keys, settled.key.verifying(), circuit, &bytes, policy);
+    let check = |circuit, policy| check_settlement(base, &keys, &[], settled.key.verifying(), circuit, &bytes, policy);
     assert!(check(Some(circuit), policy).is_ok());
     assert!(
         matches!(check(Some([9; 32]), policy), Err(CheckError::OtherCircuit { own, meant: [9, ..] }) if own == circuit)

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 use super::routes;
 use super::settlement_key::settler;
-use super::verify_settlement::{answer_lines, answers_json, read_key};
+use super::verify_settlement::{answers, index_json, read_key};
 use crate::error::Error;
 use crate::node::{self, AccountArgs, MarketArgs, NodeArgs, parse_account};
 use crate::output::Output;
@@ -116,7 +116,7 @@ pub struct DeployArgs {
     /// Account that owns router, registry of models and escrow: a timelock or a Safe, in the end
     #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub owner: Option<Address>,
-    /// Account that may freeze circuits besides the owner
+    /// Account that may pause routes for a while besides the owner
     #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub guardian: Option<Address>,
     /// Account that may withdraw the fees for publishing
@@ -519,13 +519,13 @@ fn check(args: &CheckArgs, out: &Output) -> Result<(), Error> {
     let circuit = format!("0x{}", hex::encode(settled.circuit));
     out.line(format!("ACCEPTED by the contract: {gas} gas{}", if sends { "" } else { " (called, no transaction)" }));
     out.line(format!("  circuit  {circuit}"));
-    answer_lines(&settled, out);
+    let requests = answers(&settled, &[], Some(out));
     out.finish(
         "lorica.chain-check/1",
         json!({
             "accepted": true, "gas": gas, "transaction": hash, "circuit": circuit,
             "contracts": contracts.to_json(), "binding": binding::to_json(&settled.binding),
-            "requests": answers_json(&settled),
+            "index": index_json(&settled), "requests": requests,
         }),
     );
     Ok(())

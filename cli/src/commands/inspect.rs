@@ -23,7 +23,7 @@ use lorica_verifier::files::vk::INDEX_VERSION;
 use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::{Map, Value, json};
 
-use super::verify_settlement::{answers_json, read_key};
+use super::verify_settlement::{answers, index_json, read_key};
 use super::{architecture_json, shape_json, word};
 use crate::error::Error;
 use crate::output::Output;
@@ -228,7 +228,7 @@ fn settlement(path: &Path) -> Result<Value, Error> {
     let fields = json!({
         "checked": false, "circuit": format!("0x{}", hex::encode(settled.circuit)), "base": word(&settled.base),
         "binding": lorica::binding::to_json(&settled.binding), "context": word(&settled.binding.context()),
-        "requests": answers_json(&settled), "witness_commitments": settled.witness.len(),
+        "index": index_json(&settled), "requests": answers(&settled, &[], None), "witness_commitments": settled.witness.len(),
     });
     let Value::Object(fields) = fields else { return Ok(Value::Null) };
     Ok(with("settlement", 1, &bytes, fields))

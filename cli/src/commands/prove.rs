@@ -17,7 +17,7 @@ use lorica_circuits::bn254::Fr;
 use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::json;
 
-use super::shares::{index_json, with_shares};
+use super::shares::{Listed, index_json, with_shares};
 use super::{shape_json, shape_text, short, word};
 use crate::error::Error;
 use crate::output::{Output, joined, peak_memory, phases_json, size, time};
@@ -175,7 +175,7 @@ fn report(
         let name = if adapter.is_some() { short(&request.adapter) } else { "none".into() };
         out.line(format!("  request {index}: adapter {name}, {} tokens; {}", request.ids.len(), answer.text()));
         let object = joined(json!({ "adapter": adapter, "tokens": request.ids.len() }), answer.json());
-        requests.push(with_shares(object, statement, request, contributors, out));
+        requests.push(with_shares(object, Listed::of(statement, request, contributors), Some(out)));
     }
     for (name, spent) in &phases {
         out.line(format!("  {name:<28} {}", time(*spent)));

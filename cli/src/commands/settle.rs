@@ -6,18 +6,19 @@ use clap::{ArgGroup, Args};
 use lorica::amount::Amount;
 use lorica::binding;
 use lorica::check::CheckError;
-use lorica::files::{MAX_PROOF_BYTES, read_adapter_key, read_base_key, store};
+use lorica::files::{MAX_PROOF_BYTES, read_adapter_key, read_base_key, read_index_key, store};
 use lorica::offer::{Policy, bind};
 use lorica::signed_request::SignedRequest;
 use lorica_chain::alloy_primitives::Address;
 use lorica_settlement::binding::Binding;
 use lorica_settlement::settlement::admit;
-use lorica_verifier::protocol::key::AdapterCommitments;
+use lorica_verifier::protocol::key::{AdapterCommitments, IndexCommitments};
 use lorica_verifier::protocol::proof::InferenceProof;
+use lorica_verifier::protocol::verify::Keys;
 use serde_json::json;
 
 use super::settlement_key::settler;
-use super::verify_settlement::{answer_lines, answers_json};
+use super::verify_settlement::{answers, index_json};
 use super::{shape_json, shape_text, short, word};
 use crate::error::Error;
 use crate::node::{MarketArgs, NodeArgs};
@@ -34,6 +35,9 @@ pub struct SettleArgs {
     /// Keys of the adapters that the proof uses (.vk; .lorica files will do)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
+    /// Keys of the datanets by whose records the proof attributes (.vk; .lorica files will do)
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub datanet: Vec<PathBuf>,
     /// The inference proof, as `lorica prove` wrote it with the same --binding
     #[arg(long, value_name = "FILE")]
     pub proof: PathBuf,
@@ -87,14 +91,21 @@ pub fn run(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     for path in &args.adapter {
         adapters.push(read_adapter_key(path, &base)?.commitments);
     }
+    let mut datanets = Vec::new();
+    for path in &args.datanet {
+        let (key, description) = read_index_key(path)?;
+        datanets.push((key, description.contributors));
+    }
+    let indexes: Vec<IndexCommitments> = datanets.iter().map(|(key, _)| key.commitments.clone()).collect();
+    let keys = Keys { adapters: &adapters, indexes: &indexes };
     let bytes = store::read(&args.proof, MAX_PROOF_BYTES)?;
     let proof = InferenceProof::decode(&bytes).map_err(CheckError::MalformedProof)?;
     let base_key = &base.commitments;
     // First: a key takes long to make, and a proof that will be refused should not wait for it.
-    admit(&base.verifier_key(), base_key, &adapters, &binding, &proof)?;
+    admit(&base.verifier_key(), base_key, keys, &binding, &proof)?;
     let srs = args.srs.load(base_key.log_tile, out)?;
     let settler = settler(srs)?;
-    let settled = settler.settle(&base, &adapters, &binding, &proof, &out.steps())?;
+    let settled = settler.settle(&base, keys, &binding, &proof, &out.steps())?;
     out.add_phases(settled.phases);
     let (made, key) = (settled.settlement, settled.key);
     let of = key.verifying().circuit_shape();
@@ -107,7 +118,7 @@ pub fn run(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     out.line(format!("{}: {}, key {}", args.out.display(), size(encoded.len() as u64), key_file.display()));
     out.line(format!("  circuit {circuit}"));
     out.line(format!("  base {}, {}", short(&made.base), shape_text(&of.shape)));
-    answer_lines(&made, out);
+    let requests = answers(&made, &datanets, Some(out));
     for (name, spent) in &phases {
         out.line(format!("  {name:<28} {}", time(*spent)));
     }
@@ -115,8 +126,8 @@ pub fn run(args: &SettleArgs, out: &Output) -> Result<(), Error> {
         "lorica.settle/1",
         json!({
             "settlement": { "file": args.out, "bytes": encoded.len() }, "key": key_file, "circuit": circuit,
-            "log_rows": key.verifying().log_rows(), "base": word(&made.base), "shape": shape_json(&of.shape),
-            "binding": binding::to_json(&binding), "context": word(&binding.context()), "requests": answers_json(&made),
+            "log_rows": key.verifying().log_rows(), "base": word(&made.base), "shape": shape_json(&of.shape), "index": index_json(&made),
+            "binding": binding::to_json(&binding), "context": word(&binding.context()), "requests": requests,
             "insecure_srs": base.verifier_key().is_insecure(), "phases": phases_json(&phases),
             "peak_memory_bytes": peak_memory(),
         }),

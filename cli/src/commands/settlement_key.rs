@@ -7,7 +7,7 @@ use lorica::files::{read_base_key, store};
 use lorica::registration::expect_tables;
 use lorica::settle::Settler;
 use lorica::srs::AcceptedSrs;
-use lorica_circuits::shape::OutputKind;
+use lorica_circuits::shape::{OutputKind, RECORDS, Shape};
 use lorica_settlement::statement::CircuitShape;
 use serde_json::json;
 
@@ -33,12 +33,24 @@ pub struct SettlementKeyArgs {
     /// Make the key for embeddings instead of labels
     #[arg(long)]
     pub embed: bool,
+    /// Make the key for answers that are attributed by datanets of up to so many records: 2048, 16384 or 65536. 0: for answers
+    /// that are not attributed
+    #[arg(long, value_name = "RECORDS", default_value_t = 0, value_parser = parse_records, conflicts_with = "embed")]
+    pub records: usize,
     /// File to write the settlement key to (.vk)
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
     #[command(flatten)]
     /// The SRS that the base was imported with.
     pub srs: SrsArgs,
+}
+
+fn parse_records(text: &str) -> Result<usize, String> {
+    let known = |records: &usize| *records == 0 || RECORDS.contains(records);
+    text.parse()
+        .ok()
+        .filter(known)
+        .ok_or_else(|| format!("one of 0, {} is expected", RECORDS.map(|n| n.to_string()).join(", ")))
 }
 
 /// A settler that keeps its keys in the cache.
@@ -57,6 +69,7 @@ pub fn run(args: &SettlementKeyArgs, out: &Output) -> Result<(), Error> {
     let base = read_base_key(&args.base)?.commitments;
     let output = if args.embed { OutputKind::Embed } else { OutputKind::Classify };
     let shape = base.architecture.shape(args.requests, args.tokens, base.log_tile, output)?;
+    let shape = Shape { records: args.records, ..shape };
     let srs = args.srs.load(base.log_tile, out)?;
     out.step("make tables again", || expect_tables(&srs, &base))?;
     let key = settler(srs)?.key(&CircuitShape::of(&base, shape), &out.steps())?;

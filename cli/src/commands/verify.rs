@@ -19,7 +19,7 @@ use lorica_verifier::protocol::proof::InferenceProof;
 use lorica_verifier::protocol::statement::RequestWords;
 use serde_json::json;
 
-use super::shares::{index_json, with_shares};
+use super::shares::{Listed, index_json, with_shares};
 use super::{shape_json, shape_text, short, word};
 use crate::error::{Error, Kind};
 use crate::output::{Output, joined, milliseconds, time};
@@ -35,8 +35,8 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
     /// Keys of the datanets by whose records the proof may attribute its answers (.vk; .lorica files will do); it must use one
-    /// of them
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "settlement")]
+    /// of them. A settlement that attributes needs the key of its datanet
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     pub datanet: Vec<PathBuf>,
     /// The inference proof to check
     #[arg(long, value_name = "FILE")]
@@ -74,7 +74,7 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
     let path = match (&args.proof, &args.settlement, &args.key) {
         (Some(path), _, _) => path,
         (None, Some(settlement), Some(key)) => {
-            return super::verify_settlement::run(settlement, key, args.circuit, &base, &args.adapter, out);
+            return super::verify_settlement::run(args, settlement, key, &base, out);
         }
         _ => return Err(Error::Usage("either --proof, or --settlement with --key is needed".into())),
     };
@@ -182,7 +182,7 @@ fn accept(
             }),
             answer.json(),
         );
-        requests.push(with_shares(object, statement, request, contributors, out));
+        requests.push(with_shares(object, Listed::of(statement, request, contributors), Some(out)));
     }
     if !text_checked {
         out.line("  not checked: the text (give --text or --requests)");

@@ -10,6 +10,7 @@ use lorica_circuits::shape::{
 use crate::files::codec::{CodecError, Reader, Writer};
 use crate::files::magic::PROOF_MAGIC;
 use crate::protocol::field::Messages;
+use crate::protocol::keccak::encode_scalar;
 use crate::protocol::lookup::{LayerMessages, LookupMessages};
 use crate::protocol::mercury::{Evaluations, MercuryProof};
 use crate::protocol::multilinear::power_of_two;
@@ -97,6 +98,28 @@ pub fn share_words(shares: &[Share]) -> Vec<Fr> {
         .chunks(SHARES_PER_WORD)
         .map(|own| own.iter().rev().fold(Fr::zero(), |word, own| word * step + entry(own)))
         .collect()
+}
+
+/// The list of shares of words: what [`share_words`] makes words of. `None` if a word has more than eight entries.
+#[must_use]
+pub fn shares_of(words: &[Fr]) -> Option<Vec<Share>> {
+    let mut shares = Vec::with_capacity(words.len() * SHARES_PER_WORD);
+    for word in words {
+        // Least significant bit first.
+        let bytes = encode_scalar(word);
+        let bit = |at: usize| bytes.iter().rev().nth(at / 8).map_or(0, |byte| u32::from(byte >> (at % 8) & 1));
+        let number = |from: usize, bits: usize| (0..bits).fold(0, |sum, at| sum | bit(from + at) << at);
+        let (entry, slot) = (SHARE_ENTRY_BITS as usize, SHARE_SLOT_BITS as usize);
+        if (SHARES_PER_WORD * entry..256).any(|at| bit(at) != 0) {
+            return None;
+        }
+        for place in 0..SHARES_PER_WORD {
+            let from = place * entry;
+            let narrow = |value: u32| u16::try_from(value).ok();
+            shares.push(Share { slot: narrow(number(from, slot))?, share: narrow(number(from + slot, entry - slot))? });
+        }
+    }
+    Some(shares)
 }
 
 /// By which index a batch attributes.
@@ -306,5 +329,20 @@ impl InferenceProof {
             messages: Messages { lookup, forms, rounds, operands, reduction, value, mercury },
             opening,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_hold_lists_of_shares() {
+        let own = |k: u16| Share { slot: 1_023 - k, share: u16::MAX - 3 * k };
+        let shares: Vec<Share> = (0..32).map(own).collect();
+        let words = share_words(&shares);
+        assert_eq!((words.len(), shares_of(&words)), (4, Some(shares)));
+        assert_eq!(shares_of(&[Fr::zero()]), Some(vec![Share { slot: 0, share: 0 }; 8]));
+        assert_eq!(shares_of(&[power_of_two(224)]), None);
     }
 }

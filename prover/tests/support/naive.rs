@@ -134,6 +134,7 @@ impl Functionals<'_> {
                         LowWeight::First => vec![(0, Fr::ONE)],
                         LowWeight::Masked => (0..*length).map(|i| (i, Fr::ONE)).collect(),
                         LowWeight::Unmasked(other) => nonzero(table(*other).into_iter().enumerate().skip(*length)),
+                        LowWeight::Beyond(_) => panic!("a batch counts no axis"),
                         LowWeight::LabelOf => label.iter().map(|label| (*label, Fr::ONE)).collect(),
                         LowWeight::WordOf => {
                             nonzero(table(Axis::TOKEN).into_iter().enumerate().map(|(t, w)| (ids[t], w)))
@@ -409,7 +410,7 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     texts.resize(layout.shape.requests, texts[0].clone());
     let scales = inputs.scales.clone();
     let functionals = Functionals { layout, scales: scales.clone(), texts };
-    let weights = Weights { layout, scales, requests: bound.bits as Vec<RequestBits<Fr>> };
+    let weights = Weights { layout, scales, requests: bound.bits as Vec<RequestBits<Fr>>, last: vec![] };
     let mut claims: Vec<(&Form, Points<'_, Fr>)> = Vec::new();
     let (mut forms, mut tables) = (Vec::new(), Vec::new());
     for relation in layout.relations() {
@@ -446,7 +447,7 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     for (relation, power) in with_products().zip(&combine) {
         let mut total = weights.constants(a, &relation.constants, &outer).expect("constants");
         if let Some(public) = &relation.public {
-            total += public_value(a, public, &inputs, &outer).expect("a public value");
+            total += public_value(a, public, &inputs.requests, &outer).expect("a public value");
         }
         if has_form_value(relation) {
             total += values.next().expect("a value");

@@ -11,7 +11,7 @@ use lorica_circuits::bn254::Fr;
 use lorica_settlement::binding::Binding;
 use lorica_settlement::key::{KeyError, Powers, ProvingKey};
 use lorica_settlement::settlement::{MakeError, Settlement, SettlementError, admit, make};
-use lorica_settlement::statement::CircuitShape;
+use lorica_settlement::statement::{CircuitShape, Subject};
 use lorica_verifier::protocol::keccak::encode_scalar;
 use lorica_verifier::protocol::key::AdapterCommitments;
 use lorica_verifier::protocol::proof::InferenceProof;
@@ -179,14 +179,18 @@ impl Settler {
 /// The file of a key in the folder.
 fn name(of: &CircuitShape) -> String {
     let shape = &of.shape;
+    let kind = match of.subject {
+        Subject::Inference => shape.output.name(),
+        Subject::Index => "index",
+    };
     let word = |scalar: &Fr| hex::encode(&encode_scalar(scalar)[..8]);
     format!(
-        "{}-{}-{}x{}-{}-{}.key",
+        "{}-{}-{}x{}-{}-{}-{kind}.key",
         word(&of.architecture_digest),
         word(&of.srs),
         shape.requests,
         shape.tokens,
         shape.log_tile,
-        shape.output.name()
+        shape.records
     )
 }

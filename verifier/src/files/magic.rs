@@ -18,6 +18,8 @@ pub const PROOF_MAGIC: &[u8; 8] = b"LORICApf";
 pub const INDEX_PROOF_MAGIC: &[u8; 8] = b"LORICAip";
 /// A settlement.
 pub const SETTLEMENT_MAGIC: &[u8; 8] = b"LORICAst";
+/// A settlement of an index proof.
+pub const INDEX_SETTLEMENT_MAGIC: &[u8; 8] = b"LORICAis";
 /// What checks settlements, `s.vk`.
 pub const SETTLEMENT_KEY_MAGIC: &[u8; 8] = b"LORICAsk";
 /// What makes settlements: only in the cache.
@@ -42,6 +44,7 @@ mod tests {
             PROOF_MAGIC,
             INDEX_PROOF_MAGIC,
             SETTLEMENT_MAGIC,
+            INDEX_SETTLEMENT_MAGIC,
             SETTLEMENT_KEY_MAGIC,
             SETTLEMENT_PROVING_KEY_MAGIC,
             SRS_MAGIC,

@@ -197,7 +197,7 @@ pub fn index_field_part<A: Arithmetic>(
     open_claims(a, transcript, &weights, &[], messages)
 }
 
-/// Checks that the cells of an index are in their ranges.
+/// Checks that the cells of an index are in their ranges. Gives what the group claim was made of.
 ///
 /// # Soundness
 /// The caller vouches that the keys are the registered ones, and that nobody knows the trapdoor of the base's SRS. Nothing is
@@ -212,7 +212,7 @@ pub fn verify_index(
     index: &IndexCommitments,
     context: &Fr,
     proof: &IndexProof,
-) -> Result<(), VerifyError> {
+) -> Result<Opened<Fr>, VerifyError> {
     verify_index_with(&mut Native, &mut index_transcript(&mut Native), srs, (base, adapter, index), context, proof)
 }
 
@@ -227,7 +227,7 @@ pub fn verify_index_with<A: Arithmetic<Scalar = Fr>>(
     keys: (&BaseCommitments, &AdapterCommitments, &IndexCommitments),
     context: &Fr,
     proof: &IndexProof,
-) -> Result<(), VerifyError> {
+) -> Result<Opened<Fr>, VerifyError> {
     let (base, adapter, index) = keys;
     base.validate()?;
     let statement = &proof.statement;
@@ -264,7 +264,8 @@ pub fn verify_index_with<A: Arithmetic<Scalar = Fr>>(
         messages: proof.messages.mercury.clone(),
         terms: combined_terms(layout, 1, &registered, &proof.witness, &opened.rho_high)?,
     };
-    Ok(claim.check(srs, &proof.opening)?)
+    claim.check(srs, &proof.opening)?;
+    Ok(opened)
 }
 
 impl IndexProof {

@@ -64,6 +64,10 @@ impl Table {
     pub const ACTIVATION: Self = Self::new(4, 16, "activation");
     /// `y + 2^15 -> tanh(y)`, keys 0 to 65535.
     pub const TANH: Self = Self::new(5, 16, "tanh");
+    /// 0 to 1023: slots of contributors.
+    pub const RANGE10: Self = Self::new(7, 10, "range of 10 bits");
+    /// 0 to 255: weights of records.
+    pub const RANGE8: Self = Self::new(8, 8, "range of 8 bits");
 
     /// The identifier in a leaf; never zero.
     #[must_use]
@@ -154,6 +158,10 @@ impl Lookup {
     }
     /// Unsigned 16 bits.
     pub const U16: Self = Self::Key { table: Table::RANGE16, signed: false, value: None };
+    /// Unsigned 10 bits.
+    pub const U10: Self = Self::Key { table: Table::RANGE10, signed: false, value: None };
+    /// Unsigned 8 bits.
+    pub const U8: Self = Self::Key { table: Table::RANGE8, signed: false, value: None };
     /// Signed 16 bits.
     pub const S16: Self = Self::Key { table: Table::RANGE16, signed: true, value: None };
 

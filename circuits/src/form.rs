@@ -71,6 +71,8 @@ pub enum LowWeight {
     PositionOf,
     /// Index = label of the request at its axis' point, if the request attributes: else no index.
     LabelOf,
+    /// `eq` with the point of a logical axis for indices from the statement's count on, in a program that counts that axis.
+    Beyond(Axis),
 }
 
 /// A factor `Σ_entries coefficient·eq(axis point, index)`, for columns that lack the axis.

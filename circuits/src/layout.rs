@@ -8,8 +8,9 @@
 //! block is aligned to its size and nothing is padded. A registered region's tiles depend on architecture and τ only,
 //! whatever the batch. Addresses that no column owns are never given weight by a claim.
 //!
-//! The witness region starts with the columns that are looked up (and the multiplicities): their address relative to
-//! the region's start *is* their leaf index in the lookup argument (`docs/protocol/soundness.md`).
+//! The witness region starts with the columns that are looked up (and the multiplicities). Unless a program looks up
+//! registered columns too, their address relative to the region's start *is* their leaf index in the lookup argument; else the
+//! leaves of both are ordered by falling size of their blocks (`docs/protocol/soundness.md`).
 
 use std::collections::BTreeMap;
 
@@ -51,9 +52,14 @@ pub struct Placement {
     pub spec: ColumnSpec,
     /// Its groups, by falling size.
     pub groups: Vec<Group>,
+    /// The same groups among the leaves of the lookup argument, if the column's cells are leaves: offsets are leaves.
+    pub leaves: Vec<Group>,
 }
 
 impl Placement {
+    fn new(spec: &ColumnSpec) -> Self {
+        Self { spec: spec.clone(), groups: Vec::new(), leaves: Vec::new() }
+    }
     /// Cells of one group.
     #[must_use]
     pub fn group_len(&self, group: &Group) -> u64 {
@@ -69,10 +75,18 @@ impl Placement {
     /// number. In row-major order.
     #[must_use]
     pub fn runs(&self) -> Vec<(usize, u64, usize)> {
+        self.runs_by(|index| self.start(index))
+    }
+    /// [`Self::runs`] by leaf in place of address.
+    #[must_use]
+    pub fn leaf_runs(&self) -> Vec<(usize, u64, usize)> {
+        self.runs_by(|index| self.leaf_start(index))
+    }
+    fn runs_by(&self, start: impl Fn(usize) -> u64) -> Vec<(usize, u64, usize)> {
         let cells = 1usize << self.spec.block_bits();
         let mut runs: Vec<(usize, u64, usize)> = Vec::new();
         for index in 0..self.spec.blocks() {
-            let start = self.start(index);
+            let start = start(index);
             match runs.last_mut() {
                 Some((_, first, length)) if *first + wide(*length) == start => *length += cells,
                 _ => runs.push((index * cells, start, cells)),
@@ -83,9 +97,17 @@ impl Placement {
     /// Address of a block's first cell relative to the region; `index` is row-major over all digits.
     #[must_use]
     pub fn start(&self, index: usize) -> u64 {
+        self.start_in(&self.groups, index)
+    }
+    /// The leaf of a block's first cell, of a column whose cells are leaves.
+    #[must_use]
+    pub fn leaf_start(&self, index: usize) -> u64 {
+        self.start_in(&self.leaves, index)
+    }
+    fn start_in(&self, groups: &[Group], index: usize) -> u64 {
         let (stacked, rest) = self.spec.split(index);
-        let at = self.groups.iter().rposition(|group| group.first <= stacked).unwrap_or(0);
-        let Some(group) = self.groups.get(at) else { return 0 };
+        let at = groups.iter().rposition(|group| group.first <= stacked).unwrap_or(0);
+        let Some(group) = groups.get(at) else { return 0 };
         let within = (wide(rest) << group.bits) + wide(stacked - group.first);
         group.offset + (within << self.spec.block_bits())
     }
@@ -225,15 +247,20 @@ struct Placements(BTreeMap<Column, Placement>);
 impl Placements {
     /// Gives a piece its address and returns the one behind it.
     fn put(&mut self, piece: &Piece<'_>, at: u64) -> u64 {
-        let placement = self
-            .0
-            .entry(piece.spec.column)
-            .or_insert_with(|| Placement { spec: piece.spec.clone(), groups: Vec::new() });
+        let placement = self.0.entry(piece.spec.column).or_insert_with(|| Placement::new(piece.spec));
         let group = Group { first: piece.first, bits: piece.bits, offset: at };
         let end = at + placement.group_len(&group);
         placement.groups.push(group);
         placement.groups.sort_by_key(|group| group.first);
         end
+    }
+    /// Gives a piece its leaves and returns the one behind them.
+    fn number(&mut self, piece: &Piece<'_>, at: u64) -> u64 {
+        let placement = self.0.entry(piece.spec.column).or_insert_with(|| Placement::new(piece.spec));
+        let group = Group { first: piece.first, bits: piece.bits, offset: at };
+        placement.leaves.push(group);
+        placement.leaves.sort_by_key(|group| group.first);
+        at + placement.group_len(&group)
     }
     /// Places pieces by falling size of their blocks.
     fn put_all(&mut self, mut pieces: Vec<Piece<'_>>, from: u64) -> u64 {
@@ -270,11 +297,11 @@ impl Layout {
             let largest = own.iter().map(Piece::block_bits).max().unwrap_or(0);
             let first = aligned(next, largest);
             let cells = if spec.region == Region::WITNESS {
-                let (keys, rest) = place_leaves(&program, own, &mut placements, &mut leaf_runs);
-                leaves = keys;
+                leaves = number_leaves(&program, &mut placements, &mut leaf_runs);
+                let (keys, rest) = place_leaves(&program, own, &mut placements);
                 // The soundness error of the lookups grows with the leaves.
                 within("lookups of a batch", 1 << MAX_LEAF_BITS, leaves)?;
-                placements.put_all(rest, leaves)
+                placements.put_all(rest, keys)
             } else {
                 placements.put_all(own, 0)
             };
@@ -422,17 +449,12 @@ impl Layout {
     }
 }
 
-/// Places the columns that are leaves by falling block size, then by what their leaves have in common; returns the number
-/// of leaves and the pieces that are none.
-fn place_leaves<'s>(
-    program: &Program,
-    own: Vec<Piece<'s>>,
-    placements: &mut Placements,
-    leaf_runs: &mut Vec<LeafRun>,
-) -> (u64, Vec<Piece<'s>>) {
+/// Pieces of columns whose cells are leaves, by falling size of their blocks, then by what their leaves have in common; and
+/// the other pieces.
+fn sorted_leaves<'s>(program: &Program, all: Vec<Piece<'s>>) -> (Vec<(Piece<'s>, Leaf)>, Vec<Piece<'s>>) {
     let mut leaves = Vec::new();
     let mut rest = Vec::new();
-    for piece in own {
+    for piece in all {
         match Leaf::of(program, piece.spec) {
             Some(leaf) => leaves.push((piece, leaf)),
             None => rest.push(piece),
@@ -440,14 +462,25 @@ fn place_leaves<'s>(
     }
     let order = |leaf: &Leaf| (1 - leaf.numerator, leaf.id, leaf.offset != 0);
     leaves.sort_by_key(|(p, leaf)| (core::cmp::Reverse(p.block_bits()), order(leaf), p.spec.column));
+    (leaves, rest)
+}
+
+/// Numbers the leaves of all columns; returns how many there are.
+fn number_leaves(program: &Program, placements: &mut Placements, leaf_runs: &mut Vec<LeafRun>) -> u64 {
     let mut at = 0u64;
-    for (piece, leaf) in &leaves {
-        let end = placements.put(piece, at);
+    for (piece, leaf) in &sorted_leaves(program, pieces(&program.columns)).0 {
+        let end = placements.number(piece, at);
         match leaf_runs.last_mut() {
             Some(run) if run.leaf.joins(leaf) => run.end = end,
             _ => leaf_runs.push(LeafRun { start: at, end, leaf: *leaf }),
         }
         at = end;
     }
-    (at, rest)
+    at
+}
+
+/// Places the witness' columns that are leaves, in the order of their leaves; returns the cells, and the pieces that are none.
+fn place_leaves<'s>(program: &Program, own: Vec<Piece<'s>>, placements: &mut Placements) -> (u64, Vec<Piece<'s>>) {
+    let (leaves, rest) = sorted_leaves(program, own);
+    (leaves.iter().fold(0, |at, (piece, _)| placements.put(piece, at)), rest)
 }

@@ -28,7 +28,7 @@ impl TextSpec {
 }
 
 /// What a program publishes for each request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputSpec {
     /// Scalars in the output digest.
     pub scalars: usize,
@@ -53,8 +53,10 @@ pub struct Program {
     pub tables: Vec<TableSpec>,
     /// Numbers that the base model fixes, hashed to the scales word: how many.
     pub scales: usize,
-    /// Texts.
-    pub text: TextSpec,
+    /// Texts; a program without any has no requests and no tokens, and its statement is of its own kind.
+    pub text: Option<TextSpec>,
+    /// In a program without texts, the axis of which a statement says how many indices are real.
+    pub counted: Option<Axis>,
     /// Published scalars.
     pub output: OutputSpec,
     /// Relations, in the order in which the transcript meets them.
@@ -79,21 +81,14 @@ impl Program {
     }
 
     /// Checks what the engine takes for granted of a program: ids name one thing each, every axis and region that a column
-    /// names exists, the witness is the last region and stands once, a table's columns and a key's values have its shape,
+    /// names exists, the witness is the last region and stands once, leaves are cells of the witness or of a region that stands once, a table's columns and a key's values have its shape,
     /// requests and tokens are those of the shape, the relations read their columns as [`crate::reading`] says.
     ///
     /// # Errors
     /// [`CircuitError::Compile`] names the rule, [`CircuitError::Tokens`] a shape beyond the program's texts.
     pub fn validate(&self, shape: &Shape) -> Result<(), CircuitError> {
         let fail = |what: String| Err(CircuitError::Compile { what });
-        if shape.tokens > self.text.limit {
-            return Err(CircuitError::Tokens { most: self.text.limit, got: shape.tokens });
-        }
-        for (axis, bits) in [(Axis::REQUEST, shape.request_bits()), (Axis::TOKEN, shape.token_bits())] {
-            if self.axis(axis)?.bits != bits {
-                return fail(format!("axis {axis:?} has other bits than the shape"));
-            }
-        }
+        self.expect_texts(shape)?;
         for (at, spec) in self.regions.iter().enumerate() {
             if self.regions.iter().skip(at + 1).any(|other| other.region == spec.region) {
                 return fail(format!("two regions {:?}", spec.region));
@@ -144,7 +139,10 @@ impl Program {
                     return fail(format!("column {column:?} has other bits than {axis:?}"));
                 }
             }
-            if spec.lookup.is_leaf() && spec.region != Region::WITNESS {
+            // A leaf is one cell: of the witness, or of a region that stands once.
+            let once = self.regions.iter().any(|own| own.region == spec.region && own.copies == Copies::Once);
+            let keyed = matches!(spec.lookup, Lookup::Key { value: None, .. }) && once;
+            if spec.lookup.is_leaf() && spec.region != Region::WITNESS && !keyed {
                 return fail(format!("column {column:?} is looked up but not in the witness"));
             }
             self.expect_groups(spec)?;
@@ -185,6 +183,31 @@ impl Program {
             }
         }
         self.expect_readable()
+    }
+
+    /// Checks that requests and tokens are those of the shape, or that there are none.
+    fn expect_texts(&self, shape: &Shape) -> Result<(), CircuitError> {
+        let fail = |what: String| Err(CircuitError::Compile { what });
+        let Some(text) = &self.text else {
+            let per_request = self.regions.iter().any(|spec| spec.copies == Copies::PerRequest);
+            let axes = [Axis::REQUEST, Axis::TOKEN].iter().any(|axis| self.axis(*axis).is_ok());
+            if axes || per_request || self.output != OutputSpec::default() {
+                return fail("a program without texts has requests, tokens or outputs".into());
+            }
+            return self.counted.map_or(Ok(()), |axis| self.axis(axis).map(drop));
+        };
+        if self.counted.is_some() {
+            return fail("a program of texts counts another axis".into());
+        }
+        if shape.tokens > text.limit {
+            return Err(CircuitError::Tokens { most: text.limit, got: shape.tokens });
+        }
+        for (axis, bits) in [(Axis::REQUEST, shape.request_bits()), (Axis::TOKEN, shape.token_bits())] {
+            if self.axis(axis)?.bits != bits {
+                return fail(format!("axis {axis:?} has other bits than the shape"));
+            }
+        }
+        Ok(())
     }
 
     /// Checks the shapes that leaves of sums by group take for granted. Two columns of summands would share their poles.

@@ -65,7 +65,8 @@ impl Program {
         for factor in &term.factors {
             self.axis(factor.axis)?;
         }
-        let tokens = self.axis(Axis::TOKEN)?.bits;
+        // None in a program without texts.
+        let tokens = self.axis(Axis::TOKEN).ok().map(|axis| axis.bits);
         let mut masked = false;
         for (weight, &(_, bits)) in term.lows.iter().zip(&spec.lows) {
             match weight {
@@ -78,15 +79,25 @@ impl Program {
                 }
                 LowWeight::Masked | LowWeight::Unmasked(_) => {
                     masked = true;
-                    if bits != tokens {
+                    if Some(bits) != tokens {
                         return fail("masks an axis that does not count tokens");
                     }
                     if let LowWeight::Unmasked(axis) = weight {
                         self.expect_bits(relation, *axis, bits)?;
                     }
                 }
-                LowWeight::WordOf if bits != self.text.id_bits() => return fail("gathers from another vocabulary"),
-                LowWeight::PositionOf if bits < tokens => return fail("gathers from fewer positions than tokens"),
+                LowWeight::WordOf if Some(bits) != self.text.map(|text| text.id_bits()) => {
+                    return fail("gathers from another vocabulary");
+                }
+                LowWeight::PositionOf if tokens.is_none_or(|tokens| bits < tokens) => {
+                    return fail("gathers from fewer positions than tokens");
+                }
+                LowWeight::Beyond(axis) => {
+                    self.expect_bits(relation, *axis, bits)?;
+                    if self.counted != Some(*axis) {
+                        return fail("reads beyond a count of another axis");
+                    }
+                }
                 LowWeight::LabelOf if !self.output.labelled || self.output.shares == 0 || bits != LABEL_BITS => {
                     return fail("gathers labels that no request attributes by");
                 }
@@ -124,7 +135,7 @@ impl Program {
             axes.extend(term.digits.iter().filter_map(|digit| digit.axis));
             for low in &term.lows {
                 match low {
-                    LowWeight::Axis(axis) | LowWeight::Packed(axis) => axes.push(*axis),
+                    LowWeight::Axis(axis) | LowWeight::Packed(axis) | LowWeight::Beyond(axis) => axes.push(*axis),
                     LowWeight::Unmasked(axis) => axes.extend([*axis, Axis::REQUEST]),
                     LowWeight::Masked | LowWeight::LabelOf => axes.push(Axis::REQUEST),
                     LowWeight::WordOf | LowWeight::PositionOf => axes.extend([Axis::REQUEST, Axis::TOKEN]),

@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lorica_circuits::axis::{Axis, AxisSpec};
 use lorica_circuits::column::{Column, ColumnSpec, GroupLeaf, Lookup, TableSpec};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::families::encoder::columns;
 use lorica_circuits::families::encoder::{Activation, Architecture};
 use lorica_circuits::form::{Coefficient, FormTerm, LowWeight};
 use lorica_circuits::layout::{Layout, Leaf, Placement};
-use lorica_circuits::region::Region;
+use lorica_circuits::program::TextSpec;
+use lorica_circuits::region::{Region, RegionSpec};
 use lorica_circuits::relation::{Product, Relation};
 use lorica_circuits::shape::{OutputKind, Shape};
 
@@ -164,6 +166,97 @@ fn every_lookup_has_a_leaf() {
             assert_eq!(run.start % (1 << table.bits()), 0, "{name}: {table:?}");
         }
     }
+}
+
+/// Index proofs of every architecture and size: each cell that an index' columns own is one leaf, at one place, in the range that its
+/// column has; together with the weights and the entries of the tables they are all leaves.
+#[test]
+fn every_cell_of_an_index_is_ranged_once() {
+    let mut seen = 0;
+    for (name, architecture) in architectures() {
+        for (log_tile, records) in [(14, 1 << 11), (18, 1 << 14), (20, 1 << 16)] {
+            let shape = Shape { requests: 1, tokens: 16, log_tile, output: OutputKind::Classify, records };
+            let (Ok(layout), Ok(batch)) = (architecture.index_layout(&shape), architecture.layout(&shape)) else {
+                continue;
+            };
+            seen += 1;
+            let mut spans: Vec<(u64, u64)> = Vec::new();
+            for placement in layout.placements() {
+                let spec = &placement.spec;
+                let leaves: u64 = placement.leaves.iter().map(|group| placement.group_len(group)).sum();
+                assert_eq!(leaves as usize, spec.len(), "{name}: {:?}", spec.column);
+                for (own, leaf) in placement.groups.iter().zip(&placement.leaves) {
+                    assert_eq!((own.first, own.bits), (leaf.first, leaf.bits), "{name}");
+                    let bits = spec.block_bits() + leaf.bits;
+                    assert_eq!(leaf.offset % (1 << bits), 0, "{name}: leaves of {:?} are not aligned", spec.column);
+                    spans.push((leaf.offset, leaf.offset + placement.group_len(leaf)));
+                    let Lookup::Key { table, value: None, .. } = spec.lookup else { continue };
+                    let run = layout.leaf_runs().iter().find(|run| run.start <= leaf.offset && leaf.offset < run.end);
+                    let offset = spec.lookup.offset();
+                    let expected = Leaf { numerator: 1, id: table.id(), offset, index_bits: 0, request: None };
+                    assert_eq!(run.map(|run| run.leaf), Some(expected), "{name}: {:?}", spec.column);
+                }
+            }
+            spans.sort_unstable();
+            assert_eq!((spans[0].0, spans[spans.len() - 1].1), (0, layout.leaves()), "{name}");
+            assert!(spans.windows(2).all(|pair| pair[0].1 == pair[1].0), "{name}: leaves overlap or have gaps");
+            // What a batch reads of an index is what an index proof ranges, where it ranges it.
+            let of_index = |layout: &Layout| -> Vec<_> {
+                let own = layout.placements().filter(|own| own.spec.region == Region::INDEX);
+                own.map(|own| (own.spec.column, own.groups.clone(), own.spec.lows.clone(), own.spec.used)).collect()
+            };
+            assert_eq!(of_index(&layout), of_index(&batch), "{name}");
+            assert_eq!(layout.occupied(Region::INDEX), batch.occupied(Region::INDEX), "{name}");
+            let bounds = |column| layout.placement(column).expect("a placement").spec.lookup.bounds();
+            for column in [columns::INDEX_FEATURE, columns::INDEX_WHITENING, columns::INDEX_BIAS, columns::INDEX_CORNER]
+            {
+                assert_eq!(bounds(column), Some((-(1 << 15), (1 << 15) - 1)));
+            }
+            assert_eq!(bounds(columns::INDEX_SLOT), Some((0, 1023)));
+            assert_eq!(
+                (bounds(columns::INDEX_CLASS), bounds(columns::RECORD_WEIGHT)),
+                (Some((0, 255)), Some((0, 255)))
+            );
+        }
+    }
+    assert!(seen > 8, "{seen}");
+}
+
+/// An index proof needs an index of a size that is offered, and a model whose answers are attributed.
+#[test]
+fn impossible_index_proofs_are_refused() {
+    let minilm = &architectures()[2].1;
+    let shape = |records| Shape { requests: 1, tokens: 16, log_tile: 18, output: OutputKind::Classify, records };
+    assert!(minilm.index_layout(&shape(1 << 11)).is_ok());
+    assert!(matches!(minilm.index_layout(&shape(0)), Err(CircuitError::Shape { got: 0, .. })));
+    assert!(matches!(minilm.index_layout(&shape(1 << 12)), Err(CircuitError::Shape { .. })));
+    let wide = architecture(1024, 16, 16, 4096, 16, 30_522);
+    assert!(matches!(wide.index_layout(&shape(1 << 11)), Err(CircuitError::Bound { most: 723, got: 1024, .. })));
+    // What the engine takes for granted of a program without texts.
+    let honest = minilm.index_program(&shape(1 << 11)).expect("a program");
+    let refused = |edit: &dyn Fn(&mut lorica_circuits::program::Program)| {
+        let mut program = honest.clone();
+        edit(&mut program);
+        Layout::of(program, &shape(1 << 11)).expect_err("accepted").to_string()
+    };
+    assert!(refused(&|p| p.output.scalars = 1).contains("requests, tokens or outputs"));
+    assert!(refused(&|p| p.axes.push(AxisSpec::bits(Axis::REQUEST, 0))).contains("requests, tokens or outputs"));
+    assert!(refused(&|p| p.axes.push(AxisSpec::bits(Axis::TOKEN, 4))).contains("requests, tokens or outputs"));
+    assert!(
+        refused(&|p| p.regions[0] = RegionSpec::per_request(Region::INDEX)).contains("requests, tokens or outputs")
+    );
+    assert!(refused(&|p| p.counted = None).contains("reads beyond a count of another axis"));
+    assert!(refused(&|p| p.counted = Some(Axis::LABEL)).contains("reads beyond a count of another axis"));
+    assert!(refused(&|p| p.counted = Some(Axis::TOKEN)).contains("no axis token"));
+    let texts = TextSpec { vocabulary: 2, limit: 128 };
+    assert!(refused(&|p| p.text = Some(texts)).contains("counts another axis"));
+    // A looked-up column with values, or of a region that each request has.
+    let plain = minilm.program(&shape(0)).expect("a program");
+    let mut program = plain.clone();
+    let spec = program.columns.iter_mut().find(|spec| spec.column == columns::LORA_A).expect("a column");
+    spec.lookup = Lookup::S16;
+    let error = Layout::of(program, &shape(0)).expect_err("accepted").to_string();
+    assert!(error.contains("LoraA is looked up but not in the witness"), "{error}");
 }
 
 /// Key and request of a group's leaf are bits of its number: of each cell they are the group and request that it is of.

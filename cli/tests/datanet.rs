@@ -405,3 +405,44 @@ fn datanets_are_checked_by_a_command() {
     let forged = WORLD.line(&format!("{check} --adapter c.adapter.lorica --without-features")).expect(1).json();
     assert!(forged["message"].as_str().expect("a sentence").contains("tile 0"), "{forged}");
 }
+
+/// An index is proven to be in range, and its proof says nothing of another.
+#[test]
+fn indexes_are_proven_to_be_in_range() {
+    WORLD.write("ranged.jsonl", rows().join("\n"));
+    let srs = "--srs dev.srs --insecure-dev-srs";
+    let build = format!("datanet build ranged.jsonl --base base.lorica --adapter a.lorica {srs}");
+    let built = WORLD.line(&format!("{build} -o i.lorica --json")).expect(0).json();
+    WORLD.line(&format!("{build} -o j.lorica")).expect(0);
+    let keys = "--base base.vk --adapter i.adapter.vk";
+    let prove = |rest: &str| WORLD.line(&format!("datanet prove {rest} {srs} --json"));
+    let proven = prove(&format!("i.lorica {keys} -o i.proof")).expect(0).json();
+    assert_eq!((&proven["index"], &proven["records"], &proven["room"]), (&built["index"], &12.into(), &2048.into()));
+    let steps: Vec<&str> =
+        proven["phases"].as_array().expect("phases").iter().filter_map(|own| own["name"].as_str()).collect();
+    assert!(lorica::index_proof::STEPS.iter().all(|step| steps.contains(step)), "{steps:?}");
+    let verify = |rest: &str| WORLD.line(&format!("datanet verify {rest} --json"));
+    let verified = verify(&format!("i.proof {keys} --datanet i.vk")).expect(0).json();
+    assert_eq!((&verified["accepted"], &verified["index"]), (&true.into(), &built["index"]));
+    // The same records, committed to again: each has another version's salt, hence another adapter.
+    let rejected = |rest: &str| assert_eq!(verify(rest).expect(1).json()["kind"], "rejected", "{rest}");
+    rejected(&format!("i.proof {keys} --datanet j.vk"));
+    rejected("i.proof --base base.vk --adapter j.adapter.vk --datanet j.vk");
+    rejected("i.proof --base base.vk --adapter a.vk --datanet i.vk");
+    rejected(&format!("i.proof {keys} --datanet i.vk --context 01"));
+    prove("i.lorica --base base.vk --adapter a.vk -o no.proof").expect(3);
+    prove("a.lorica --base base.vk --adapter i.adapter.vk -o no.proof").expect(3);
+    // Neither kind of proof passes for the other.
+    let prove_text = format!("prove --base base.lorica --adapter i.adapter.lorica --text world {srs} -o text.proof");
+    WORLD.line(&prove_text).expect(0);
+    rejected(&format!("text.proof {keys} --datanet i.vk"));
+    assert_eq!(WORLD.line(&format!("verify {keys} --proof i.proof --json")).expect(1).json()["kind"], "rejected");
+    let mut bytes = WORLD.read("i.proof");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    WORLD.write("damaged.proof", bytes);
+    rejected(&format!("damaged.proof {keys} --datanet i.vk"));
+
+    let inspected = WORLD.line("inspect i.proof --json").expect(0).json();
+    assert_eq!((&inspected["kind"], &inspected["index"]), (&"index proof".into(), &built["index"]));
+}

@@ -2,11 +2,11 @@
 
 use lorica_circuits::bn254::Fr;
 use lorica_settlement::key::VerifyingKey;
-use lorica_settlement::settlement::{Settlement, SettlementError};
+use lorica_settlement::settlement::{IndexSettlement, Settlement, SettlementError};
 use lorica_verifier::files::codec::CodecError;
 use lorica_verifier::protocol::key::{AdapterCommitments, IndexCommitments};
 use lorica_verifier::protocol::verify::Keys;
-use lorica_verifier::{InferenceProof, RequestWords, VerifyError, verify_attributed};
+use lorica_verifier::{IndexProof, InferenceProof, RequestWords, VerifyError, verify_attributed, verify_index};
 
 use crate::error::Kind;
 use crate::files::{AdapterKey, BaseKey, IndexKey};
@@ -138,6 +138,50 @@ pub fn check_inference(
     let proof = InferenceProof::decode(bytes).map_err(CheckError::MalformedProof)?;
     let words = verify_attributed(base, adapters, indexes, &context, &proof)?;
     Ok(Accepted { proof, words })
+}
+
+/// Checks a proof that a datanet's index is in range, bound to `context`.
+///
+/// # Soundness
+/// The caller vouches that the keys are the registered ones.
+///
+/// # Errors
+/// [`CheckError`]; of kind [`Kind::Rejected`] if the proof does not hold, or is another index'.
+pub fn check_index(
+    base: &BaseKey,
+    adapter: &AdapterKey,
+    index: &IndexKey,
+    context: Fr,
+    bytes: &[u8],
+    policy: SrsPolicy,
+) -> Result<IndexProof, CheckError> {
+    permit(base, policy)?;
+    let proof = IndexProof::decode(bytes).map_err(CheckError::MalformedProof)?;
+    verify_index(base, adapter, index, &context, &proof)?;
+    Ok(proof)
+}
+
+/// Checks a settlement of an index proof as the contract does.
+///
+/// # Soundness
+/// As [`check_settlement`].
+///
+/// # Errors
+/// As [`check_settlement`].
+pub fn check_index_settlement(
+    (base, adapter, index): (&BaseKey, &AdapterKey, &IndexKey),
+    key: &VerifyingKey,
+    circuit: Option<[u8; 32]>,
+    bytes: &[u8],
+    policy: SrsPolicy,
+) -> Result<IndexSettlement, CheckError> {
+    permit(base, policy)?;
+    let settled = IndexSettlement::decode(bytes).map_err(CheckError::MalformedSettlement)?;
+    if let Some(meant) = circuit.filter(|circuit| *circuit != settled.circuit) {
+        return Err(CheckError::OtherCircuit { own: settled.circuit, meant });
+    }
+    settled.check(key, &base.commitments, &adapter.commitments, &index.commitments)?;
+    Ok(settled)
 }
 
 fn permit(base: &BaseKey, policy: SrsPolicy) -> Result<(), SrsPolicyError> {

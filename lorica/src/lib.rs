@@ -3,7 +3,7 @@
 //! | what for | module |
 //! |---|---|
 //! | from a model's or adapter's folder to a registered one | [`import`], [`quality`], [`registration`], [`files`] |
-//! | from rows of many contributors to a datanet with its index | [`datanet`] |
+//! | from rows of many contributors to a datanet with its index, and a proof that it is in range | [`datanet`], [`index_proof`] |
 //! | from a text to a proof | [`input`], [`prover`], [`answer`] |
 //! | from a proof to a payment | [`signed_request`], [`offer`], [`binding`], [`settle`], [`amount`] |
 //! | whether a proof or settlement holds | [`check`] |
@@ -49,6 +49,7 @@ pub mod datanet;
 pub mod error;
 pub mod files;
 pub mod import;
+pub mod index_proof;
 pub mod input;
 pub mod offer;
 pub mod prover;

@@ -58,6 +58,9 @@ pub enum ProverError {
     /// The index was loaded for another base.
     #[error("the datanet's index is of another base")]
     IndexOfOtherBase,
+    /// The index is another adapter's.
+    #[error("the datanet's index is of another adapter, or of another datanet version than this one names")]
+    IndexOfOtherAdapter,
     /// The shape is not offered, or columns do not fit it.
     #[error(transparent)]
     Circuit(#[from] CircuitError),
@@ -112,6 +115,7 @@ impl ProverError {
             | Self::IndexOfNoRequest
             | Self::EmbeddingAttributed
             | Self::IndexOfOtherBase
+            | Self::IndexOfOtherAdapter
             | Self::Circuit(_)
             | Self::Model(_)
             | Self::Execute(_)

@@ -10,14 +10,15 @@ use lorica_cells::watch::{Cancelled, Watch};
 use lorica_circuits::bn254::Fr;
 use lorica_settlement::binding::Binding;
 use lorica_settlement::key::{KeyError, Powers, ProvingKey};
-use lorica_settlement::settlement::{MakeError, Settlement, SettlementError, admit, make};
-use lorica_settlement::statement::CircuitShape;
+use lorica_settlement::settlement::{IndexSettlement, MakeError, Settlement, SettlementError, admit, make, make_index};
+use lorica_settlement::statement::{CircuitShape, Subject};
 use lorica_verifier::protocol::keccak::encode_scalar;
 use lorica_verifier::protocol::proof::InferenceProof;
 use lorica_verifier::protocol::verify::Keys;
+use lorica_verifier::{IndexProof, verify_index};
 
 use crate::error::Kind;
-use crate::files::{BaseKey, FileError, store};
+use crate::files::{AdapterKey, BaseKey, FileError, IndexKey, store};
 use crate::srs::{AcceptedSrs, SrsPolicyError};
 use crate::steps::Steps;
 
@@ -54,7 +55,9 @@ impl SettlerError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Make(MakeError::Binding | MakeError::Requests { .. } | MakeError::Inference(_)) => Kind::Rejected,
+            Self::Make(
+                MakeError::Binding | MakeError::Requests { .. } | MakeError::Inference(_) | MakeError::Index(_),
+            ) => Kind::Rejected,
             Self::OwnSettlement(_) => Kind::Rejected,
             Self::Srs(error) => error.kind(),
             Self::File(error) => error.kind(),
@@ -174,20 +177,61 @@ impl Settler {
         steps.run("self-check", check)?;
         Ok(Settled { settlement, key, phases: steps.phases })
     }
+
+    /// Settles an index proof: checks it, gets the key, makes the settlement and checks it. It is bound to nobody.
+    ///
+    /// # Errors
+    /// As [`Self::settle`].
+    pub fn settle_index(
+        &self,
+        base: &BaseKey,
+        adapter: &AdapterKey,
+        index: &IndexKey,
+        proof: &IndexProof,
+        watch: &dyn Watch,
+    ) -> Result<SettledIndex, SettlerError> {
+        watch.check()?;
+        // First: a key takes long to make, and a proof that will be refused should not wait for it.
+        verify_index(base, adapter, index, &Fr::zero(), proof).map_err(MakeError::Index)?;
+        let (srs, commitments) = (base.verifier_key(), &base.commitments);
+        self.srs.expect_of(commitments)?;
+        let (adapter, index) = (&adapter.commitments, &index.commitments);
+        let mut steps = Steps::new(watch);
+        let key = self.key_in(&CircuitShape::of_index(commitments, index.records), &mut steps)?;
+        let make = || Ok::<_, SettlerError>(make_index(&key, &srs, commitments, adapter, index, proof)?);
+        let settlement = steps.run("settle", make)?;
+        let check = || Ok::<_, SettlerError>(settlement.check(key.verifying(), commitments, adapter, index)?);
+        steps.run("self-check", check)?;
+        Ok(SettledIndex { settlement, key, phases: steps.phases })
+    }
+}
+
+/// A settlement of an index proof, its key, and the time of each step.
+#[derive(Debug)]
+pub struct SettledIndex {
+    /// The settlement.
+    pub settlement: IndexSettlement,
+    /// The key that it was made with.
+    pub key: Arc<ProvingKey>,
+    /// The steps in their order.
+    pub phases: Vec<(String, Duration)>,
 }
 
 /// The file of a key in the folder.
 fn name(of: &CircuitShape) -> String {
     let shape = &of.shape;
+    let kind = match of.subject {
+        Subject::Inference => shape.output.name(),
+        Subject::Index => "index",
+    };
     let word = |scalar: &Fr| hex::encode(&encode_scalar(scalar)[..8]);
-    let records = if shape.records == 0 { ".key".to_owned() } else { format!("-{}.key", shape.records) };
     format!(
-        "{}-{}-{}x{}-{}-{}",
+        "{}-{}-{}x{}-{}-{}-{kind}.key",
         word(&of.architecture_digest),
         word(&of.srs),
         shape.requests,
         shape.tokens,
         shape.log_tile,
-        shape.output.name()
-    ) + &records
+        shape.records
+    )
 }

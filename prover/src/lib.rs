@@ -2,6 +2,7 @@
 
 pub mod cells;
 pub mod commit;
+pub mod index;
 mod lanes;
 pub mod lookup;
 pub mod mercury;

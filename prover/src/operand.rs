@@ -53,6 +53,8 @@ pub struct Reader<'r> {
     pub scales: Vec<Fr>,
     /// Texts.
     pub texts: Vec<Text>,
+    /// Real indices of the axis that the statement counts; zero if it counts none.
+    pub count: usize,
 }
 
 /// Index bits of a product's variables.
@@ -233,6 +235,12 @@ impl Reader<'_> {
                 LowWeight::Packed(a) => vec![Piece::Weighted(packed_table(&outer.get(*a)?))],
                 LowWeight::Ones | LowWeight::Masked => vec![Piece::Weighted(vec![Fr::ONE; 1 << bits])],
                 LowWeight::Unmasked(a) => vec![self.piece(*a, variables, outer)?],
+                LowWeight::Beyond(a) if variables.shift(*a).is_some() => {
+                    return Err(CircuitError::Compile {
+                        what: format!("{:?}: an axis that is counted is summed over", term.column),
+                    });
+                }
+                LowWeight::Beyond(a) => vec![Piece::Weighted(self.beyond(eq_table(&mut Native, &outer.get(*a)?)))],
                 LowWeight::First => {
                     let mut one = vec![Fr::ZERO; 1 << bits];
                     one[0] = Fr::ONE;
@@ -394,6 +402,12 @@ impl Reader<'_> {
             Some(shift) => Ok(Piece::Bound { shift, bits: self.layout.axis_bits(axis) as usize }),
             None => Ok(Piece::Weighted(eq_table(&mut Native, &outer.get(axis)?))),
         }
+    }
+
+    /// Weights of the indices from the count on.
+    pub(crate) fn beyond(&self, mut table: Vec<Fr>) -> Vec<Fr> {
+        table.iter_mut().take(self.count).for_each(|weight| *weight = Fr::ZERO);
+        table
     }
 
     /// Row of a gathered column for (request, token), or request; none for a request that does not attribute.

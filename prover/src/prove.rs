@@ -16,15 +16,17 @@ use lorica_verifier::protocol::field::{Messages, message_shape, outer_points, po
 use lorica_verifier::protocol::keccak::digest_points;
 use lorica_verifier::protocol::key::BaseCommitments;
 use lorica_verifier::protocol::lookup::{leaf_challenges, leaf_claims, leaf_terms};
-use lorica_verifier::protocol::mercury::MercuryProof;
 use lorica_verifier::protocol::multilinear::{AddressPoint, integer};
+pub use lorica_verifier::protocol::proof::ProgramProof;
 use lorica_verifier::protocol::proof::{InferenceProof, Statement};
-use lorica_verifier::protocol::statement::{Inputs, StatementError, absorb};
+use lorica_verifier::protocol::statement::{Inputs, RequestInputs, StatementError, absorb};
+use lorica_verifier::protocol::transcript::Transcript;
 use lorica_verifier::protocol::verify::{VerifyError, inputs};
 use lorica_verifier::protocol::weight::{Points, RequestBits, Weights};
 
 use crate::cells::{Cells, Placed};
 use crate::commit::{Tile, commit_tiles, commit_watched};
+use crate::index::IndexRangeError;
 use crate::lookup::prove_tree;
 use crate::mercury::{MercuryError, open_watched};
 use crate::operand::{Reader, Text};
@@ -44,6 +46,9 @@ pub enum ProveError {
     /// The statement is one that the field part refuses.
     #[error(transparent)]
     Statement(#[from] StatementError),
+    /// An index with cells that no index proof is made for.
+    #[error(transparent)]
+    IndexRange(#[from] IndexRangeError),
     /// The SRS is too small.
     #[error(transparent)]
     Srs(#[from] SrsError),
@@ -203,19 +208,6 @@ pub fn prove_watched(
     Ok((InferenceProof { statement: statement.clone(), prover_salt, witness, messages, opening }, phases))
 }
 
-/// What the prover sends of any program, besides the statement.
-#[derive(Clone, Debug)]
-pub struct ProgramProof {
-    /// The private salt under which the challenges were drawn.
-    pub prover_salt: Fr,
-    /// Commitments to the witness tiles and the mask.
-    pub witness: Vec<G1Affine>,
-    /// Messages of the field part.
-    pub messages: Messages<Fr>,
-    /// The opening.
-    pub opening: MercuryProof,
-}
-
 /// The stages of a proof: each is timed, and who watches hears of it.
 struct Stages<'s> {
     phases: &'s mut Phases,
@@ -240,7 +232,7 @@ impl Stages<'_> {
     }
 }
 
-/// Proves a program. `inputs` makes the statement's scalars from the digest of the witness' commitments and the prover's
+/// Proves a program of texts. `inputs` makes the statement's scalars from the digest of the witness' commitments and the prover's
 /// salt; `texts` are those of all requests of the shape; the time of each stage is added to `phases`.
 ///
 /// # Errors
@@ -254,6 +246,37 @@ pub fn prove_program(
     phases: &mut Phases,
     watch: &dyn Watch,
 ) -> Result<ProgramProof, ProveError> {
+    let start = |witness, prover_salt| {
+        let a = &mut Native;
+        let inputs = inputs(witness, prover_salt)?;
+        let mut transcript = proof_transcript(a);
+        let bound = absorb(a, &mut transcript, layout, &inputs)?;
+        let Inputs { scales, requests: published, .. } = inputs;
+        Ok(Stated { transcript, scales, requests: bound.bits, last: vec![], published, texts, count: 0 })
+    };
+    prove_stated(srs, layout, cells, start, phases, watch)
+}
+
+/// A statement that a transcript has absorbed, before anything is drawn, with what prover and verifier read of it.
+pub(crate) struct Stated {
+    pub(crate) transcript: Transcript<Native>,
+    pub(crate) scales: Vec<Fr>,
+    pub(crate) requests: Vec<RequestBits<Fr>>,
+    pub(crate) last: Vec<Fr>,
+    pub(crate) published: Vec<RequestInputs<Fr>>,
+    pub(crate) texts: Vec<Text>,
+    pub(crate) count: usize,
+}
+
+/// Proves a program. `state` makes the statement of the digest of the witness' commitments and the prover's salt.
+pub(crate) fn prove_stated(
+    srs: &Srs,
+    layout: &Layout,
+    cells: &Cells,
+    state: impl FnOnce(Fr, Fr) -> Result<Stated, ProveError>,
+    phases: &mut Phases,
+    watch: &dyn Watch,
+) -> Result<ProgramProof, ProveError> {
     let mut stage = Stages { phases, watch, now: None };
     stage.begin("commit")?;
     let a = &mut Native;
@@ -262,9 +285,8 @@ pub fn prove_program(
     // (1) Witness and mask tiles.
     let size = 1usize << log_tile;
     let mask = random_mask(log_tile)?;
-    let count = layout.tiles(Region::WITNESS, 0).count;
     let mut blinding = Vec::new();
-    for _ in 0..count {
+    for _ in 0..layout.tiles(Region::WITNESS, 0).count {
         blinding.push([(size, random_scalar()?)]);
     }
     let blinded = blinding.iter().enumerate();
@@ -274,9 +296,8 @@ pub fn prove_program(
     let commitments = commit_watched(srs, &tiles, watch)?;
 
     let prover_salt = random_scalar()?;
-    let inputs = inputs(digest_points(&commitments), prover_salt)?;
-    let mut transcript = proof_transcript(a);
-    let bound = absorb(a, &mut transcript, layout, &inputs)?;
+    let Stated { mut transcript, scales, requests, last, published, texts, count } =
+        state(digest_points(&commitments), prover_salt)?;
     let leaf = leaf_challenges(a, &mut transcript);
     let outer = outer_points(a, &mut transcript, layout);
     stage.begin("lookups")?;
@@ -284,10 +305,10 @@ pub fn prove_program(
     // (3) Lookups, relations, reduction.
     let (lookup, tree) = prove_tree(&mut transcript, layout, cells, &leaf, watch)?;
     stage.begin("relations")?;
-    let reader = Reader { layout, cells, scales: inputs.scales.clone(), texts };
-    let weights = Weights { layout, scales: inputs.scales.clone(), requests: bound.bits };
+    let reader = Reader { layout, cells, scales: scales.clone(), texts, count };
+    let weights = Weights { layout, scales, requests, last };
     let shape = message_shape(layout);
-    let publics = publics(&weights, &inputs, &outer)?;
+    let publics = publics(&weights, &published, &outer)?;
     let own = prove_relations(&mut transcript, &reader, &publics, &outer, shape.rounds, watch)?;
     stage.begin("reduction")?;
     let (multiplicities, values) = leaf_terms(a, layout, &leaf.b);
@@ -355,7 +376,11 @@ pub fn cells(layout: &Layout, batch: &Batch) -> Result<Cells, CircuitError> {
 }
 
 /// The public side of each relation at the outer points.
-fn publics(weights: &Weights<'_, Fr>, inputs: &Inputs<Fr>, outer: &Points<'_, Fr>) -> Result<Vec<Fr>, CircuitError> {
+fn publics(
+    weights: &Weights<'_, Fr>,
+    published: &[RequestInputs<Fr>],
+    outer: &Points<'_, Fr>,
+) -> Result<Vec<Fr>, CircuitError> {
     let a = &mut Native;
     weights
         .layout
@@ -364,7 +389,7 @@ fn publics(weights: &Weights<'_, Fr>, inputs: &Inputs<Fr>, outer: &Points<'_, Fr
         .map(|relation| {
             let mut value = weights.constants(a, &relation.constants, outer)?;
             if let Some(public) = &relation.public {
-                value += public_value(a, public, inputs, outer)?;
+                value += public_value(a, public, published, outer)?;
             }
             Ok(value)
         })
@@ -394,11 +419,11 @@ pub fn texts(layout: &Layout, statement: &Statement) -> Vec<Text> {
 }
 
 fn reader<'r>(layout: &'r Layout, cells: &'r Cells, base: &BaseCommitments, statement: &Statement) -> Reader<'r> {
-    Reader { layout, cells, scales: base.scales.values(), texts: texts(layout, statement) }
+    Reader { layout, cells, scales: base.scales.values(), texts: texts(layout, statement), count: 0 }
 }
 
 fn weights<'l>(layout: &'l Layout, base: &BaseCommitments, requests: Vec<RequestBits<Fr>>) -> Weights<'l, Fr> {
-    Weights { layout, scales: base.scales.values(), requests }
+    Weights { layout, scales: base.scales.values(), requests, last: vec![] }
 }
 
 /// Runs the relations of a batch and names the claims whose value is not what their functional gives on the cells, or
@@ -418,7 +443,7 @@ pub fn broken_claims(base: &BaseCommitments, batch: &Batch, statement: &Statemen
     let (_, tree) = prove_tree(&mut transcript, layout, &cells, &leaf, &Unwatched)?;
     let reader = reader(layout, &cells, base, statement);
     let weights = weights(layout, base, bound.bits);
-    let publics = publics(&weights, &inputs, &outer)?;
+    let publics = publics(&weights, &inputs.requests, &outer)?;
     let rounds = message_shape(layout).rounds;
     let own = prove_relations(&mut transcript, &reader, &publics, &outer, rounds, &Unwatched)?;
     let leaves = leaf_claims(a, layout, &leaf, &tree)?;
@@ -468,7 +493,7 @@ pub fn broken_relations(
     let reader = reader(layout, &cells, base, statement);
     let weights = weights(layout, base, bound.bits);
     let mut broken = Vec::new();
-    for (relation, public) in layout.relations().iter().zip(publics(&weights, &inputs, &outer)?) {
+    for (relation, public) in layout.relations().iter().zip(publics(&weights, &inputs.requests, &outer)?) {
         let mut right = public;
         right += reader.evaluate(&relation.form, &outer)?;
         let mut left = Fr::ZERO;

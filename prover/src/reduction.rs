@@ -154,7 +154,7 @@ fn leaf_atoms(
         let part = (term.part * own.spec.len()) as u64;
         // Blocks are few: a table of all would be as long as the leaves where a block is a single cell.
         let block =
-            |i: usize| (start + own.start(i), leaves.eq_high(&mut Native, bits, (keys.start(i) + part) >> bits));
+            |i: usize| (start + own.start(i), leaves.eq_high(&mut Native, bits, (keys.leaf_start(i) + part) >> bits));
         let blocks: Vec<(u64, Fr)> = (0..own.spec.blocks()).map(block).collect();
         let tensor = Tensor(point[..bits].iter().rev().map(|c| vec![Fr::ONE - c, *c]).collect());
         push_blocks(atoms, combine * term.coefficient, &blocks, bits, tensor);
@@ -253,6 +253,7 @@ fn form_atoms(
                     table(*own)?.into_iter().enumerate().map(|(i, v)| if i < length { Fr::ZERO } else { v }).collect()
                 }
                 LowWeight::Packed(own) => packed_table(&points.get(*own)?),
+                LowWeight::Beyond(own) => reader.beyond(table(*own)?),
                 LowWeight::First => (0..size).map(|i| if i == 0 { Fr::ONE } else { Fr::ZERO }).collect(),
                 _ => vec![Fr::ONE; size],
             });

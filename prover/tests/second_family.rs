@@ -95,7 +95,8 @@ fn program(shape: &Shape) -> Result<Program, CircuitError> {
         columns,
         tables: vec![TableSpec { table: Table::RANGE16, values: None, multiplicities: COUNTS }],
         scales: 0,
-        text: TextSpec { vocabulary: 2, limit: 128 },
+        text: Some(TextSpec { vocabulary: 2, limit: 128 }),
+        counted: None,
         output: OutputSpec { scalars: 0, labelled: false, shares: 0 },
         relations: vec![relation],
     })
@@ -288,11 +289,15 @@ fn impossible_programs_are_refused() {
     assert!(refused(&|p| p.axes.push(p.axes[0].clone())).contains("two axes request"));
     assert!(refused(&|p| p.tables.clear()).contains("a table that the program lacks"));
     assert!(refused(&|p| p.tables[0].multiplicities = WEIGHT).contains("weight has another length"));
-    assert!(refused(&|p| p.columns[0].lookup = Lookup::S16).contains("looked up but not in the witness"));
+    // A registered column may be a range's key; values beside it may not.
+    let valued = Lookup::Key { table: Table::RANGE16, signed: true, value: Some(OFFSET) };
+    assert!(refused(&|p| p.columns[0].lookup = valued).contains("looked up but not in the witness"));
     assert!(refused(&|p| p.columns[3].digits[0].1 = 6).contains("more digits than stage"));
     assert!(refused(&|p| p.outer.push(Axis::KEY)).contains("no axis key"));
     assert!(refused(&|p| p.regions[0].region = OFFSETS).contains("two regions offsets"));
-    assert!(refused(&|p| p.text.limit = 8).contains("16 tokens are more than the 8"));
+    assert!(
+        refused(&|p| p.text = Some(TextSpec { vocabulary: 2, limit: 8 })).contains("16 tokens are more than the 8")
+    );
     assert!(refused(&|p| p.axes[1].bits = 3).contains("token has other bits than the shape"));
     // Axes of parts: one level, and bits that add up.
     let part = |axis, bits, parts: &[Axis]| AxisSpec { parts: parts.to_vec(), ..AxisSpec::bits(axis, bits) };

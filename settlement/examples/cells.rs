@@ -6,7 +6,8 @@ use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::families::encoder::{Activation, Architecture};
 use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_settlement::gates::ADVICE;
-use lorica_settlement::statement::{CircuitShape, Compiled};
+use lorica_settlement::statement::{CircuitShape, Compiled, Subject};
+use lorica_verifier::protocol::key::index_shape;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let architecture = Architecture {
@@ -38,19 +39,32 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (16, 32, 22, 1 << 16),
     ] {
         let shape = Shape { requests, tokens, log_tile, output: OutputKind::Classify, records };
-        let shape =
-            CircuitShape { architecture: architecture.clone(), shape, architecture_digest: Fr::ZERO, srs: Fr::ZERO };
-        let circuit = Compiled::new(&shape)?.empty_circuit()?;
-        let parts = circuit.rows().parts;
-        let rows = circuit.rows().rows.len();
-        println!(
-            "| {requests} x {tokens}, {log_tile}, {records} | {} | {} | {} | {rows} | {} | {} |",
-            parts.poseidon,
-            parts.bits,
-            parts.arithmetic,
-            circuit.log_rows(),
-            rows * ADVICE,
-        );
+        print(&architecture, shape, Subject::Inference, &format!("{requests} x {tokens}, {log_tile}, {records}"))?;
     }
+    for (log_tile, records) in [(18, 1 << 11), (20, 1 << 11), (20, 1 << 14), (20, 1 << 16), (22, 1 << 16)] {
+        print(&architecture, index_shape(log_tile, records), Subject::Index, &format!("index, {log_tile}, {records}"))?;
+    }
+    Ok(())
+}
+
+fn print(
+    architecture: &Architecture,
+    shape: Shape,
+    subject: Subject,
+    name: &str,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let architecture = architecture.clone();
+    let of = CircuitShape { architecture, shape, architecture_digest: Fr::ZERO, srs: Fr::ZERO, subject };
+    let circuit = Compiled::new(&of)?.empty_circuit()?;
+    let parts = circuit.rows().parts;
+    let rows = circuit.rows().rows.len();
+    println!(
+        "| {name} | {} | {} | {} | {rows} | {} | {} |",
+        parts.poseidon,
+        parts.bits,
+        parts.arithmetic,
+        circuit.log_rows(),
+        rows * ADVICE,
+    );
     Ok(())
 }

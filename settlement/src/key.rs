@@ -9,8 +9,6 @@ use halo2_base::halo2_proofs::poly::commitment::{Blind, Params, ParamsProver};
 use halo2_base::halo2_proofs::poly::kzg::commitment::ParamsKZG;
 use lorica_circuits::bn254::{Field, Fr, G1Affine, G2Affine};
 use lorica_circuits::error::CircuitError;
-use lorica_circuits::families::encoder::Architecture;
-use lorica_circuits::shape::Shape;
 pub use lorica_settlement_check::key::VerifyingKey;
 use lorica_settlement_check::key::{CircuitKey, MAX_LOG_ROWS, VERSION};
 use lorica_verifier::files::codec::{CodecError, Reader, Writer};
@@ -20,7 +18,7 @@ use rand_core::OsRng;
 
 use crate::circuit::SettlementCircuit;
 use crate::lagrange::lagrange_basis;
-use crate::statement::{CircuitShape, Compiled};
+use crate::statement::{CircuitShape, Compiled, Subject};
 
 /// Degree of the constraints, as halo2 counts.
 #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "7")]
@@ -182,8 +180,7 @@ impl ProvingKey {
         r.finish()?;
         let own = verifying.circuit_shape();
         if own != of || *verifying.tau_g2() != powers.tau_g2 {
-            let got = describe(&own.architecture, &own.shape);
-            return Err(KeyError::Foreign { expected: describe(&of.architecture, &of.shape), got });
+            return Err(KeyError::Foreign { expected: describe(of), got: describe(own) });
         }
         let compiled = Compiled::new(of)?;
         let circuit = compiled.empty_circuit()?;
@@ -228,11 +225,16 @@ impl ProvingKey {
     }
 }
 
-/// The architecture of a key, for errors that name it.
+/// What a key is for, in errors that name it.
 #[must_use]
-pub fn describe(architecture: &Architecture, shape: &Shape) -> String {
-    format!(
-        "{} layers of {}, {} requests of {} tokens, tau {}, {:?}",
-        architecture.layers, architecture.hidden, shape.requests, shape.tokens, shape.log_tile, shape.output
-    )
+pub fn describe(of: &CircuitShape) -> String {
+    let CircuitShape { architecture, shape, subject, .. } = of;
+    let (layers, hidden, log_tile) = (architecture.layers, architecture.hidden, shape.log_tile);
+    match subject {
+        Subject::Inference => format!(
+            "{layers} layers of {hidden}, {} requests of {} tokens, tau {log_tile}, {:?}",
+            shape.requests, shape.tokens, shape.output
+        ),
+        Subject::Index => format!("indexes of {} records, {layers} layers of {hidden}, tau {log_tile}", shape.records),
+    }
 }

@@ -8,9 +8,11 @@ use halo2_base::halo2_proofs::transcript::TranscriptWriterBuffer;
 use lorica_circuits::bn254::Fr;
 pub use lorica_settlement_check::halo2::{CheckError, HaloProof, PROOF_BYTES};
 use lorica_verifier::protocol::field::{FieldError, Messages};
+use lorica_verifier::protocol::index::IndexInputs;
 use lorica_verifier::protocol::statement::Inputs;
 use rand_core::OsRng;
 
+use crate::circuit::SettlementCircuit;
 use crate::key::ProvingKey;
 use crate::transcript::{Challenge, KeccakTranscript};
 
@@ -30,7 +32,22 @@ pub enum SettleError {
 /// # Errors
 /// [`SettleError`].
 pub fn prove(key: &ProvingKey, inputs: &Inputs<Fr>, messages: &Messages<Fr>) -> Result<HaloProof, SettleError> {
-    let circuit = key.compiled.circuit(inputs, messages)?;
+    prove_circuit(key, key.compiled.circuit(inputs, messages)?)
+}
+
+/// [`prove`] of an index proof.
+///
+/// # Errors
+/// [`SettleError`].
+pub fn prove_index(
+    key: &ProvingKey,
+    inputs: &IndexInputs<Fr>,
+    messages: &Messages<Fr>,
+) -> Result<HaloProof, SettleError> {
+    prove_circuit(key, key.compiled.index_circuit(inputs, messages)?)
+}
+
+fn prove_circuit(key: &ProvingKey, circuit: SettlementCircuit) -> Result<HaloProof, SettleError> {
     let words = circuit.instance();
     let mut transcript = KeccakTranscript::new(Vec::new());
     create_proof::<KZGCommitmentScheme<Bn256>, ProverSHPLONK<'_, Bn256>, Challenge, _, _, _>(

@@ -1,18 +1,20 @@
 //! Makes settlements; what they are and how they are checked is [`lorica_settlement_check::settlement`].
 
 use lorica_circuits::bn254::Fr;
+pub use lorica_settlement_check::IndexSettlement;
 pub use lorica_settlement_check::settlement::{Answer, OpeningPoints, Settlement, SettlementError};
-use lorica_settlement_check::{Binding, binding::BindingError};
-use lorica_verifier::protocol::field::Outcome;
+use lorica_settlement_check::{Binding, CircuitShape, Subject, binding::BindingError};
+use lorica_verifier::protocol::field::{Opened, Outcome};
 use lorica_verifier::protocol::group::VerifierKey;
+use lorica_verifier::protocol::index::{IndexProof, index_inputs, verify_index};
 use lorica_verifier::protocol::keccak::digest_points;
-use lorica_verifier::protocol::key::BaseCommitments;
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments};
 use lorica_verifier::protocol::mercury::MercuryProof;
 use lorica_verifier::protocol::proof::InferenceProof;
 use lorica_verifier::protocol::verify::{Keys, VerifyError, inputs};
 
 use crate::key::ProvingKey;
-use crate::prove::{HaloProof, SettleError, prove};
+use crate::prove::{HaloProof, SettleError, prove, prove_index};
 
 /// Why an inference proof is not settled.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,9 @@ pub enum MakeError {
     /// The inference proof is not accepted.
     #[error("inference proof: {0}")]
     Inference(#[from] VerifyError),
+    /// The index proof is not accepted.
+    #[error("index proof: {0}")]
+    Index(VerifyError),
     /// No halo2 proof.
     #[error(transparent)]
     Settle(#[from] SettleError),
@@ -83,8 +88,8 @@ pub fn make<'k>(
 ) -> Result<Settlement, MakeError> {
     let statement = &inference.statement;
     let of = key.verifying().circuit_shape();
-    if of.architecture_digest != statement.architecture || of.shape != statement.shape {
-        return Err(MakeError::ForeignKey { key: crate::key::describe(&of.architecture, &of.shape) });
+    if (of.architecture_digest, of.shape, of.subject) != (statement.architecture, statement.shape, Subject::Inference) {
+        return Err(MakeError::ForeignKey { key: crate::key::describe(of) });
     }
     let outcome = admit(srs, base, keys, binding, inference)?;
     let witness = digest_points(&inference.witness);
@@ -108,6 +113,40 @@ pub fn make<'k>(
         opening: [h, q, g, s, d, quot, w, w_prime],
         rho_high: outcome.rho_high,
         outcome: outcome.mercury,
+        proof: bytes,
+    })
+}
+
+/// Settles an index proof: checks it, then proves that the field part accepts it.
+///
+/// # Errors
+/// [`MakeError`].
+pub fn make_index(
+    key: &ProvingKey,
+    srs: &VerifierKey,
+    base: &BaseCommitments,
+    adapter: &AdapterCommitments,
+    index: &IndexCommitments,
+    proven: &IndexProof,
+) -> Result<IndexSettlement, MakeError> {
+    let of = key.verifying().circuit_shape();
+    if CircuitShape::of_index(base, index.records) != *of {
+        return Err(MakeError::ForeignKey { key: crate::key::describe(of) });
+    }
+    // Contracts take no context: that an index is in range is true for everybody.
+    let Opened { rho_high, mercury } =
+        verify_index(srs, base, adapter, index, &Fr::zero(), proven).map_err(MakeError::Index)?;
+    let witness = digest_points(&proven.witness);
+    let own = index_inputs(&base.architecture, &proven.statement, witness, proven.prover_salt);
+    let HaloProof { bytes, .. } = prove_index(key, &own, &proven.messages)?;
+    let MercuryProof { h, q, g, s, d, quot, w, w_prime, .. } = proven.opening;
+    Ok(IndexSettlement {
+        circuit: key.verifying().circuit_id(),
+        index: index.id(),
+        witness: proven.witness.clone(),
+        opening: [h, q, g, s, d, quot, w, w_prime],
+        rho_high,
+        outcome: mercury,
         proof: bytes,
     })
 }

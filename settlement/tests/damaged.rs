@@ -14,7 +14,8 @@ use support::{LOG_TILE, SRS, World, world};
 /// A key file with this kind of output and this of attribution, and these bytes in the place of halo2's key.
 fn file(world: &World, [kind, attribution]: [u8; 2], halo2: &[u8]) -> Vec<u8> {
     let shape = Shape { requests: 1, tokens: 16, log_tile: LOG_TILE, output: OutputKind::Classify, records: 0 };
-    let CircuitShape { architecture, shape, architecture_digest, srs } = CircuitShape::of(&world.key, shape);
+    let CircuitShape { architecture, shape, architecture_digest, srs, subject: _ } =
+        CircuitShape::of(&world.key, shape);
     let mut w = Writer::new(b"LORICAsk", 3);
     write_architecture(&mut w, &architecture);
     w.count(shape.requests);

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {Point, R} from "../src/Bn254.sol";
 import {DataContract} from "../src/DataContract.sol";
 import {Halo2Verifier} from "../src/Halo2Verifier.sol";
-import {LoricaVerifier} from "../src/LoricaVerifier.sol";
+import {GroupClaim} from "../src/GroupClaim.sol";
 import {OUTPUT_EMBED} from "../src/OutputKind.sol";
 import {FAMILY_ENCODER} from "../src/Records.sol";
 import {Opening, Request, Settlement} from "../src/Settlement.sol";
@@ -181,7 +181,7 @@ contract LargeBaseTest is Fixture {
             (all[count - 1], all[count - 2]) = (all[count - 2], all[count - 1]);
             bytes memory reason;
             (ok, reason,) = _verdict(_key(count), s);
-            assertTrue(!ok && bytes4(reason) == LoricaVerifier.ProofInvalid.selector, "two tiles exchanged");
+            assertTrue(!ok && bytes4(reason) == GroupClaim.ProofInvalid.selector, "two tiles exchanged");
         }
     }
 
@@ -207,7 +207,7 @@ contract LargeBaseTest is Fixture {
             if (i == 2) changed = "";
             vm.etch(part, changed);
             (ok, reason,) = _verdict(_key(400), s);
-            assertTrue(!ok && bytes4(reason) == LoricaVerifier.RecordCorrupt.selector, vm.toString(i));
+            assertTrue(!ok && bytes4(reason) == GroupClaim.RecordCorrupt.selector, vm.toString(i));
         }
         vm.etch(part, original);
         // The head with another part's address, and with more parts than it has.
@@ -216,7 +216,7 @@ contract LargeBaseTest is Fixture {
             changed[code.length - i] ^= 0x01;
             vm.etch(head, changed);
             (ok, reason,) = _verdict(_key(400), s);
-            assertTrue(!ok && bytes4(reason) == LoricaVerifier.RecordCorrupt.selector, "head");
+            assertTrue(!ok && bytes4(reason) == GroupClaim.RecordCorrupt.selector, "head");
         }
     }
 }

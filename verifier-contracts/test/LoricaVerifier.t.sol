@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {P, Point, R} from "../src/Bn254.sol";
 import {DataContract} from "../src/DataContract.sol";
+import {GroupClaim} from "../src/GroupClaim.sol";
 import {Halo2Verifier} from "../src/Halo2Verifier.sol";
 import {LoricaVerifier} from "../src/LoricaVerifier.sol";
 import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../src/OutputKind.sol";
@@ -175,7 +176,7 @@ contract LoricaVerifierTest is Fixture {
                 if (kind == 1) point.y = y + P;
                 if (kind == 2) point.y = addmod(y, 1, P);
                 if (kind == 3) (point.x, point.y) = (0, 0);
-                _expectCheap(c, LoricaVerifier.PointInvalid.selector, vm.toString(i));
+                _expectCheap(c, GroupClaim.PointInvalid.selector, vm.toString(i));
                 (point.x, point.y) = (x, y);
             }
         }
@@ -204,17 +205,17 @@ contract LoricaVerifierTest is Fixture {
         for (uint256 i = 0; i < c.settlement.witness.length + 8; ++i) {
             Point memory point = _point(c, i);
             point.y = P - point.y;
-            _expectRejected(c, LoricaVerifier.ProofInvalid.selector, vm.toString(i));
+            _expectRejected(c, GroupClaim.ProofInvalid.selector, vm.toString(i));
             point.y = P - point.y;
         }
         (c.settlement.witness[0], c.settlement.witness[1]) = (c.settlement.witness[1], c.settlement.witness[0]);
-        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "order of points");
+        _expectRejected(c, GroupClaim.ProofInvalid.selector, "order of points");
         vm.resumeGasMetering();
     }
 
     function test_binding() public {
         Case memory c = _load("settlement-embed-2");
-        bytes4 reason = LoricaVerifier.ProofInvalid.selector;
+        bytes4 reason = GroupClaim.ProofInvalid.selector;
         vm.chainId(1);
         _expectRejected(c, reason, "chain");
         vm.chainId(31337);
@@ -241,14 +242,14 @@ contract LoricaVerifierTest is Fixture {
     function test_anotherAdapter() public {
         Case memory c = _load("settlement-classify-1");
         c.settlement.requests[0].adapter = vm.parseJsonUint(c.json, ".adapters[1].id");
-        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "the other adapter");
+        _expectRejected(c, GroupClaim.ProofInvalid.selector, "the other adapter");
         c.settlement.requests[0].adapter = 0;
         _expectCheap(c, LoricaVerifier.AdapterMissing.selector, "classification without adapter");
         c.settlement.requests[0].adapter = c.settlement.base;
         _expectCheap(c, LoricaVerifier.UnknownAdapter.selector, "a base as adapter");
         Case memory e = _load("settlement-embed-2");
         e.settlement.requests[0].adapter = vm.parseJsonUint(c.json, ".adapters[1].id");
-        _expectRejected(e, LoricaVerifier.ProofInvalid.selector, "an adapter where there was none");
+        _expectRejected(e, GroupClaim.ProofInvalid.selector, "an adapter where there was none");
     }
 
     /// Another base of the same architecture, with an adapter of its own.
@@ -264,18 +265,18 @@ contract LoricaVerifierTest is Fixture {
         uint256 trueBase = c.settlement.base;
         uint256 trueAdapter = c.settlement.requests[0].adapter;
         c.settlement.base = base;
-        _expectRejected(c, LoricaVerifier.Foreign.selector, "adapter of the first base");
+        _expectRejected(c, GroupClaim.Foreign.selector, "adapter of the first base");
         c.settlement.requests[0].adapter = adapter;
-        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "both of the second base");
+        _expectRejected(c, GroupClaim.ProofInvalid.selector, "both of the second base");
         c.settlement.base = trueBase;
-        _expectRejected(c, LoricaVerifier.Foreign.selector, "adapter of the second base");
+        _expectRejected(c, GroupClaim.Foreign.selector, "adapter of the second base");
         // Too few tiles.
         assembly {
             mstore(tiles, 3)
         }
         c.settlement.base = registry.registerBase(architecture, tiles, scales);
         c.settlement.requests[0].adapter = trueAdapter;
-        _expectRejected(c, LoricaVerifier.TileCount.selector, "three tiles");
+        _expectRejected(c, GroupClaim.TileCount.selector, "three tiles");
     }
 
     /// The points and the first of them once more.
@@ -315,7 +316,7 @@ contract LoricaVerifierTest is Fixture {
         Case memory c = _load("settlement-classify-1");
         Point[] memory tables = _points(vm.parseJsonUintArray(c.json, ".tables"));
         _registerUnder(c, addmod(vm.parseJsonUint(c.json, ".srs"), 1, R), tables);
-        _expectCheap(c, LoricaVerifier.Foreign.selector, "another architecture");
+        _expectCheap(c, GroupClaim.Foreign.selector, "another architecture");
     }
 
     /// A circuit for an architecture that has one table more than the circuit's layout.
@@ -324,7 +325,7 @@ contract LoricaVerifierTest is Fixture {
         Point[] memory tables = _oneMore(_points(vm.parseJsonUintArray(c.json, ".tables")));
         uint256 architecture = _registerUnder(c, vm.parseJsonUint(c.json, ".srs"), tables);
         _setKeyWord(c, KEY_ARCHITECTURE, architecture);
-        _expectRejected(c, LoricaVerifier.TileCount.selector, "one table more");
+        _expectRejected(c, GroupClaim.TileCount.selector, "one table more");
     }
 
     /// An adapter of the right base with one tile more than the circuit's layout.
@@ -332,7 +333,7 @@ contract LoricaVerifierTest is Fixture {
         Case memory c = _load("settlement-classify-1");
         Point[] memory tiles = _oneMore(_points(vm.parseJsonUintArray(c.json, ".adapters[0].tiles")));
         c.settlement.requests[0].adapter = registry.registerAdapter(c.settlement.base, 0, tiles);
-        _expectRejected(c, LoricaVerifier.TileCount.selector, "one tile more");
+        _expectRejected(c, GroupClaim.TileCount.selector, "one tile more");
     }
 
     function test_requests() public {
@@ -352,7 +353,7 @@ contract LoricaVerifierTest is Fixture {
         _expectCheap(c, LoricaVerifier.RequestCount.selector, "too many");
         c.settlement.requests = new Request[](2);
         (c.settlement.requests[0], c.settlement.requests[1]) = (requests[0], requests[1]);
-        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "one less");
+        _expectRejected(c, GroupClaim.ProofInvalid.selector, "one less");
     }
 
     /// The absent fourth request as a stated one, with the words that the circuit has in its place: the first one's. Context,
@@ -367,22 +368,22 @@ contract LoricaVerifierTest is Fixture {
         uint256 id = requests[2].id + 1;
         requests[3] = Request(id, first.fee, first.adapter, first.inputDigest, first.label, first.outputDigest);
         c.settlement.requests = requests;
-        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "with the first one's fee");
+        _expectRejected(c, GroupClaim.ProofInvalid.selector, "with the first one's fee");
         requests[3].fee = 0;
-        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "for nothing");
+        _expectRejected(c, GroupClaim.ProofInvalid.selector, "for nothing");
     }
 
     function test_lengths() public {
         Case memory c = _load("settlement-classify-1");
         Point[] memory witness = c.settlement.witness;
         c.settlement.witness = new Point[](witness.length + 1);
-        _expectCheap(c, LoricaVerifier.WitnessCount.selector, "one point more");
+        _expectCheap(c, GroupClaim.WitnessCount.selector, "one point more");
         c.settlement.witness = new Point[](0);
-        _expectCheap(c, LoricaVerifier.WitnessCount.selector, "no point");
+        _expectCheap(c, GroupClaim.WitnessCount.selector, "no point");
         c.settlement.witness = witness;
         uint256[] memory rhoHigh = c.settlement.rhoHigh;
         c.settlement.rhoHigh = new uint256[](rhoHigh.length + 1);
-        _expectCheap(c, LoricaVerifier.RhoLength.selector, "one coordinate more");
+        _expectCheap(c, GroupClaim.RhoLength.selector, "one coordinate more");
         c.settlement.rhoHigh = rhoHigh;
         c.settlement.proof = bytes.concat(c.settlement.proof, hex"00");
         _expectCheap(c, Halo2Verifier.ProofLength.selector, "one byte more");
@@ -397,9 +398,9 @@ contract LoricaVerifierTest is Fixture {
         c.key = other.key;
         _expectCheap(c, LoricaVerifier.RequestCount.selector, "another circuit");
         c.key = address(0xdead);
-        _expectCheap(c, LoricaVerifier.KeyFormat.selector, "no key");
+        _expectCheap(c, GroupClaim.KeyFormat.selector, "no key");
         c.key = address(this);
-        _expectCheap(c, LoricaVerifier.KeyFormat.selector, "a contract");
+        _expectCheap(c, GroupClaim.KeyFormat.selector, "a contract");
     }
 
     /// A word of the vector's key.
@@ -439,7 +440,7 @@ contract LoricaVerifierTest is Fixture {
         uint256[4] memory refused = [uint256(0), 3, 256 + OUTPUT_CLASSIFY, type(uint256).max];
         for (uint256 i = 0; i < refused.length; ++i) {
             _setKeyWord(c, KEY_OUTPUT_KIND, refused[i]);
-            _expectCheap(c, LoricaVerifier.KeyFormat.selector, vm.toString(refused[i]));
+            _expectCheap(c, GroupClaim.KeyFormat.selector, vm.toString(refused[i]));
         }
     }
 
@@ -447,7 +448,7 @@ contract LoricaVerifierTest is Fixture {
     /// brought back by a key that called it kind 2. The circuit's own words of shape and layout are constants.
     function test_relabelledKeys() public {
         Case memory c = _load("settlement-classify-3");
-        bytes4 reason = LoricaVerifier.ProofInvalid.selector;
+        bytes4 reason = GroupClaim.ProofInvalid.selector;
         _setKeyWord(c, KEY_OUTPUT_KIND, OUTPUT_EMBED);
         _expectRejected(c, reason, "kind");
         _setKeyWord(c, KEY_TOKENS, 2 * _keyWord(c, KEY_TOKENS));
@@ -460,7 +461,7 @@ contract LoricaVerifierTest is Fixture {
         }
         // A word that runs into the next one of the shape word.
         _setKeyWords(c, [KEY_REQUESTS, KEY_TOKENS], [requests, _keyWord(c, KEY_TOKENS) + (1 << 32)]);
-        _expectRejected(c, LoricaVerifier.KeyFormat.selector, "T beyond 32 bits");
+        _expectRejected(c, GroupClaim.KeyFormat.selector, "T beyond 32 bits");
         _setKeyWord(c, KEY_TOKENS, _keyWord(c, KEY_TOKENS));
         assertTrue(_accepts(_call(c)), "unchanged");
     }
@@ -480,7 +481,7 @@ contract LoricaVerifierTest is Fixture {
         );
         _baseUnder(c, architecture);
         _setKeyWords(c, [KEY_LOG_TILE, KEY_ARCHITECTURE], [logTile + 2, architecture]);
-        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "tau");
+        _expectRejected(c, GroupClaim.ProofInvalid.selector, "tau");
     }
 
     /// The circuit under an architecture with other tables, whose lookups would allow anything.
@@ -490,7 +491,7 @@ contract LoricaVerifierTest is Fixture {
         tables[0].y = P - tables[0].y;
         uint256 architecture = _registerUnder(c, vm.parseJsonUint(c.json, ".srs"), tables);
         _setKeyWord(c, KEY_ARCHITECTURE, architecture);
-        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "architecture");
+        _expectRejected(c, GroupClaim.ProofInvalid.selector, "architecture");
     }
 
     /// A layout that says the same of all that the group claim reads.
@@ -500,7 +501,7 @@ contract LoricaVerifierTest is Fixture {
         for (uint256 i = 0; i < 2; ++i) {
             // One tile more at the region's end, which is not occupied: the group claim is the same.
             _setKeyWord(c, regions[i] + 32, _keyWord(c, regions[i] + 32) + 1);
-            _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "tiles");
+            _expectRejected(c, GroupClaim.ProofInvalid.selector, "tiles");
         }
     }
 
@@ -529,7 +530,7 @@ contract LoricaVerifierTest is Fixture {
         uint256[4] memory words = [uint256(1), 2, 1 << 32, 1 << 255];
         for (uint256 i = 0; i < 4; ++i) {
             _setKeyWord(c, KEY_ATTRIBUTION, words[i]);
-            bytes4 reason = i == 0 ? AttributionReserved.selector : LoricaVerifier.KeyFormat.selector;
+            bytes4 reason = i == 0 ? AttributionReserved.selector : GroupClaim.KeyFormat.selector;
             _expectCheap(c, reason, vm.toString(words[i]));
             bytes memory call =
                 abi.encodeCall(Halo2Verifier.accumulate, (c.circuit, c.key, instances, c.settlement.proof));
@@ -571,7 +572,7 @@ contract LoricaVerifierTest is Fixture {
         }
         // T: no contract reads it but for the words of shape and layout.
         _setKeyWord(c, KEY_TOKENS, _keyWord(c, KEY_TOKENS) + 1);
-        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "T");
+        _expectRejected(c, GroupClaim.ProofInvalid.selector, "T");
         (c.circuit, c.key) = (circuit, key);
         assertTrue(_accepts(_call(c)), "unchanged");
     }
@@ -611,9 +612,9 @@ contract LoricaVerifierTest is Fixture {
         Case memory c = _load("settlement-classify-1");
         uint256 count = vm.parseJsonUintArray(c.json, ".instances").length;
         _setKeyWord(c, KEY_INSTANCES, count + 1);
-        _expectCheap(c, LoricaVerifier.KeyFormat.selector, "one more");
+        _expectCheap(c, GroupClaim.KeyFormat.selector, "one more");
         _setKeyWord(c, KEY_INSTANCES, count - 1);
-        _expectCheap(c, LoricaVerifier.KeyFormat.selector, "one less");
+        _expectCheap(c, GroupClaim.KeyFormat.selector, "one less");
         _setKeyWord(c, KEY_INSTANCES, count);
         assertTrue(_accepts(_call(c)), "unchanged");
     }
@@ -629,7 +630,7 @@ contract LoricaVerifierTest is Fixture {
             }
             c.circuit = keccak256(content);
             c.key = DataContract.store(content);
-            _expectCheap(c, LoricaVerifier.Foreign.selector, vm.toString(word));
+            _expectCheap(c, GroupClaim.Foreign.selector, vm.toString(word));
         }
     }
 
@@ -642,9 +643,9 @@ contract LoricaVerifierTest is Fixture {
             uint256 map = _keyWord(c, place);
             uint256 tiles = _keyWord(c, regions[i] + 32);
             _setKeyWord(c, place, map | 1 << tiles);
-            _expectRejected(c, LoricaVerifier.KeyFormat.selector, "the first tile beyond");
+            _expectRejected(c, GroupClaim.KeyFormat.selector, "the first tile beyond");
             _setKeyWord(c, place, map | 1 << 255);
-            _expectRejected(c, LoricaVerifier.KeyFormat.selector, "the last bit");
+            _expectRejected(c, GroupClaim.KeyFormat.selector, "the last bit");
             _setKeyWord(c, place, map);
             assertTrue(_accepts(_call(c)), "unchanged");
         }
@@ -654,7 +655,7 @@ contract LoricaVerifierTest is Fixture {
     function test_tauOfTheKeyIsTheArchitectures() public {
         Case memory c = _load("settlement-classify-1");
         uint256 tau = _keyWord(c, KEY_LOG_TILE);
-        bytes memory reason = abi.encodeWithSelector(LoricaVerifier.Foreign.selector, _keyWord(c, KEY_ARCHITECTURE));
+        bytes memory reason = abi.encodeWithSelector(GroupClaim.Foreign.selector, _keyWord(c, KEY_ARCHITECTURE));
         uint256[4] memory others = [tau - 1, tau + 2, tau + (1 << 32), tau + (1 << 255)];
         for (uint256 i = 0; i < others.length; ++i) {
             _setKeyWord(c, KEY_LOG_TILE, others[i]);
@@ -701,9 +702,9 @@ contract LoricaVerifierTest is Fixture {
             bytes memory changed = bytes.concat(code);
             changed[changed.length - 1] ^= 0x01;
             vm.etch(records[i], changed);
-            _expectRejected(c, LoricaVerifier.RecordCorrupt.selector, vm.toString(i));
+            _expectRejected(c, GroupClaim.RecordCorrupt.selector, vm.toString(i));
             vm.etch(records[i], "");
-            _expectRejected(c, LoricaVerifier.RecordCorrupt.selector, vm.toString(i));
+            _expectRejected(c, GroupClaim.RecordCorrupt.selector, vm.toString(i));
             vm.etch(records[i], code);
         }
         assertTrue(_accepts(_call(c)), "unchanged");
@@ -752,7 +753,7 @@ contract LoricaVerifierTest is Fixture {
         Point memory back = _add(_mul(delta, factor), wrong);
         assertTrue(back.x == 0 && back.y == 0, "opposite amounts");
         c.settlement.opening.wPrime = _add(c.settlement.opening.wPrime, delta);
-        _expectRejected(c, LoricaVerifier.ProofInvalid.selector, "compensating errors");
+        _expectRejected(c, GroupClaim.ProofInvalid.selector, "compensating errors");
     }
 
     function _add(Point memory a, Point memory b) private view returns (Point memory) {

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {ISettlementVerifier, Request, Settlement} from "../src/Settlement.sol";
-import {LoricaVerifier} from "../src/LoricaVerifier.sol";
+import {GroupClaim} from "../src/GroupClaim.sol";
 import {OpenToken} from "../src/OpenToken.sol";
 import {VerifierRouter} from "../src/VerifierRouter.sol";
 import {Fixture} from "./Fixture.sol";
@@ -76,7 +76,7 @@ contract VerifierRouterTest is Fixture {
         vm.snapshotValue("check", "settlement-embed-2 by the router", used);
         assertTrue(ok, "the consumer");
         router.checkFor(route, c.consumer, c.settlement);
-        vm.expectRevert(LoricaVerifier.ProofInvalid.selector);
+        vm.expectRevert(GroupClaim.ProofInvalid.selector);
         router.check(route, c.settlement);
     }
 
@@ -367,9 +367,9 @@ contract VerifierRouterTest is Fixture {
         (Case memory c, bytes32 route) = _routed(address(verifier));
         Settlement memory other = _other(c.settlement);
         other.requests[0].outputDigest += 1;
-        vm.expectRevert(LoricaVerifier.ProofInvalid.selector);
+        vm.expectRevert(GroupClaim.ProofInvalid.selector);
         router.freezeByContradiction(route, c.consumer, c.settlement, 0, c.consumer, other, 0);
-        vm.expectRevert(LoricaVerifier.ProofInvalid.selector);
+        vm.expectRevert(GroupClaim.ProofInvalid.selector);
         router.freezeByContradiction(route, c.consumer, other, 0, c.consumer, c.settlement, 0);
         router.checkFor(route, c.consumer, c.settlement);
     }

@@ -44,6 +44,7 @@ pub use files::codec::CodecError;
 pub use files::vk::{AdapterKey, BaseKey, IndexKey};
 pub use lorica_circuits::bn254::Fr;
 pub use protocol::group::VerifierKey;
+pub use protocol::index::{IndexProof, IndexStatement};
 pub use protocol::proof::{InferenceProof, Output, Share, Statement};
 pub use protocol::statement::RequestWords;
 pub use protocol::verify::VerifyError;
@@ -87,6 +88,25 @@ pub fn verify_attributed(
     let outcome = protocol::verify::verify(&base.verifier_key(), &base.commitments, keys, context, proof)?;
     check_heads(base, adapters, &proof.statement)?;
     Ok(outcome.requests)
+}
+
+/// Checks that every cell of a datanet's index is in its range, that no record weighs more than one, and that rows beyond its
+/// records weigh nothing.
+///
+/// # Soundness
+/// As [`verify`]. Nothing is said of whether the cells are those of the version's records.
+///
+/// # Errors
+/// [`VerifyError`] names the first check that fails.
+pub fn verify_index(
+    base: &BaseKey,
+    adapter: &AdapterKey,
+    index: &IndexKey,
+    context: &Fr,
+    proof: &IndexProof,
+) -> Result<(), VerifyError> {
+    let keys = (&base.commitments, &adapter.commitments, &index.commitments);
+    protocol::index::verify_index(&base.verifier_key(), keys.0, keys.1, keys.2, context, proof).map(drop)
 }
 
 /// No label without a head. The protocol refuses an absent label as the winner; this says it in words.

@@ -12,6 +12,7 @@ use lorica_circuits::layout::Layout;
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_verifier::protocol::arithmetic::Native;
+use lorica_verifier::protocol::key::index_shape;
 use lorica_verifier::protocol::lookup::leaf_terms;
 use lorica_verifier::protocol::multilinear::{AddressPoint, integer};
 use lorica_verifier::protocol::weight::{Points, RequestBits, Weights};
@@ -49,6 +50,8 @@ struct Dense<'l> {
     ids: Vec<Vec<usize>>,
     /// The label of each request that attributes.
     labels: Vec<Option<usize>>,
+    /// What the statement of a program without texts counts.
+    count: usize,
     /// `eq` of ρ with every address.
     address: Vec<Fr>,
 }
@@ -88,6 +91,10 @@ impl Dense<'_> {
                 // A word is the sum over its eight indices.
                 let words: Vec<Fr> = self.table(point, axis).chunks(8).map(|word| word.iter().sum()).collect();
                 (0..size).map(|i| words[i / 8] * Fr::from(2).pow([24 * (i as u64 % 8)])).collect()
+            }
+            LowWeight::Beyond(axis) => {
+                let zeros = vec![Fr::ZERO; self.count];
+                zeros.into_iter().chain(self.table(point, axis).into_iter().skip(self.count)).collect()
             }
             LowWeight::LabelOf => {
                 let mut weights = vec![Fr::ZERO; size];
@@ -186,6 +193,7 @@ fn layouts() -> Vec<Layout> {
         for (output, records) in [(OutputKind::Embed, 0), (OutputKind::Classify, 0), (OutputKind::Classify, 1 << 11)] {
             layouts.push(architecture.layout(&Shape { requests, tokens, log_tile: 14, output, records }).unwrap());
         }
+        layouts.push(architecture.index_layout(&index_shape(14, 1 << 11)).unwrap());
     }
     layouts
 }
@@ -194,7 +202,8 @@ fn layouts() -> Vec<Layout> {
 fn weights_are_those_of_all_cells() {
     let mut random = Random(0x1234_5678_9abc_def1);
     for layout in &layouts() {
-        let (requests, tokens) = (layout.shape.requests, layout.shape.tokens);
+        let texts = layout.program.text.is_some();
+        let (requests, tokens) = if texts { (layout.shape.requests, layout.shape.tokens) } else { (0, 0) };
         let rho = random.scalars(layout.address_bits() as usize);
         let high_first = |point: &[Fr]| table(&point.iter().rev().copied().collect::<Vec<_>>());
         let dense = Dense {
@@ -203,17 +212,19 @@ fn weights_are_those_of_all_cells() {
             lengths: (0..requests).map(|i| 2 + (i * 7 + 3) % (tokens - 1)).collect(),
             ids: (0..requests).map(|_| (0..tokens).map(|_| (random.bits() % 5) as usize).collect()).collect(),
             labels: (0..requests).map(|i| (i != 1).then_some((5 * i + 11) % 16)).collect(),
+            count: 1 + (random.bits() % (1 << 11)) as usize,
             address: high_first(&rho),
         };
-        let id_bits = layout.program.text.id_bits();
+        let id_bits = layout.program.text.map_or(0, |text| text.id_bits());
         let of_request = |m: usize| RequestBits {
             last: bits(dense.lengths[m] - 1, layout.shape.token_bits()),
             ids: (0..tokens).map(|t| bits(dense.row(LowWeight::WordOf, m, t), id_bits)).collect(),
             label: bits(dense.labels[m].unwrap_or(3), 4),
             attributes: Fr::from(u64::from(dense.labels[m].is_some())),
         };
-        let weights =
-            Weights { layout, scales: dense.scales.clone(), requests: (0..requests).map(of_request).collect() };
+        let last = layout.program.counted.map_or(vec![], |axis| bits(dense.count - 1, layout.axis_bits(axis)));
+        let requests = (0..requests).map(of_request).collect();
+        let weights = Weights { layout, scales: dense.scales.clone(), requests, last };
         let mut address = AddressPoint::new(rho);
         let axes: Vec<(Axis, Vec<Fr>)> =
             layout.program.outer.iter().map(|&axis| (axis, random.scalars(layout.axis_bits(axis) as usize))).collect();
@@ -243,18 +254,26 @@ fn weights_are_those_of_all_cells() {
                 }
             }
         }
-        // Leaf and address of a key are one number; values have their keys' leaves.
+        // Values have their keys' leaves; those of a program of texts are addresses.
         let z = random.scalars(layout.leaf_bits() as usize);
         let leaves = high_first(&z);
         let mut z = AddressPoint::new(z);
         let start = layout.region_start(Region::WITNESS, 0);
+        let leaf_of = |column, cell: usize| {
+            let placement = layout.placement(column).unwrap();
+            let bits = placement.spec.block_bits();
+            let leaf = placement.leaf_start(cell >> bits) as usize + cell % (1 << bits);
+            let address = layout.address(column, 0, cell).unwrap() as usize;
+            assert!(!texts || leaf == address - start as usize);
+            leaf
+        };
         let (multiplicities, values) = leaf_terms(&mut Native, layout, &random.scalars(1)[0]);
         for terms in [multiplicities, values] {
             let mut expected = Fr::ZERO;
             for term in &terms {
                 let length = layout.placement(term.column).unwrap().spec.len();
                 for cell in 0..length {
-                    let leaf = (layout.address(term.at, 0, term.part * length + cell).unwrap() - start) as usize;
+                    let leaf = leaf_of(term.at, term.part * length + cell);
                     let own = layout.address(term.column, 0, cell).unwrap() as usize;
                     expected += term.coefficient * leaves[leaf] * dense.address[own];
                 }

@@ -78,7 +78,7 @@ impl Case {
             label: Vec::new(),
             attributes: Fr::ZERO,
         });
-        let weights = Weights { layout, scales: Default::default(), requests: requests.collect() };
+        let weights = Weights { layout, scales: Default::default(), requests: requests.collect(), last: vec![] };
         let a = &mut Native;
         let blocks = self.hidden / BLOCK;
         let mut value = Fr::ZERO;
@@ -101,7 +101,7 @@ impl Case {
         for (request, words) in inputs.requests.iter_mut().zip(words) {
             request.outputs.clone_from(words);
         }
-        value + public_value(a, pooling.public.as_ref().unwrap(), &inputs, &points).unwrap()
+        value + public_value(a, pooling.public.as_ref().unwrap(), &inputs.requests, &points).unwrap()
     }
 }
 

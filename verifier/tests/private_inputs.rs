@@ -10,8 +10,10 @@ use lorica_circuits::families::encoder::{Activation, Architecture};
 use lorica_circuits::layout::Layout;
 use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_verifier::protocol::arithmetic::Arithmetic;
-use lorica_verifier::protocol::determined::{Determined, determined};
+use lorica_verifier::protocol::determined::{Determined, determined, index_determined};
 use lorica_verifier::protocol::field::{field_part, proof_transcript};
+use lorica_verifier::protocol::index::{index_field_part, index_transcript};
+use lorica_verifier::protocol::key::index_shape;
 use lorica_verifier::protocol::statement::{DOMAIN_EMBEDDING, DOMAIN_OUTPUT};
 use lorica_verifier::protocol::transcript::Event;
 
@@ -61,11 +63,17 @@ fn run<A: Arithmetic<Scalar = Scalar>>(layout: &Layout, mut a: A, unwrap: impl F
     let mut transcript = proof_transcript(&mut a);
     field_part(&mut a, &mut transcript, layout, &inputs, &messages).unwrap();
     let forms = std::mem::take(unwrap(&mut a));
+    let events = transcript.events().to_vec();
+    seen(forms, &events, expected)
+}
+
+/// The statement's elements and the draws of a transcript, with what went in: that of the sponge that was permuted last.
+fn seen(forms: Forms, transcript_events: &[Event], expected: Vec<Determined>) -> Seen {
     assert_eq!(forms.inputs, expected.len());
     // The proof's transcript is the sponge that drew more than one challenge: it was permuted last.
     let last = forms.sponges.iter().max_by_key(|sponge| sponge.permutations.last()).unwrap();
     let mut absorbed = last.absorbed.iter();
-    let events = transcript.events().iter().map(|event| match event {
+    let events = transcript_events.iter().map(|event| match event {
         Event::Absorb(_) => (*event, absorbed.next().cloned()),
         Event::Challenge(_) => (*event, None),
     });
@@ -76,7 +84,22 @@ fn run<A: Arithmetic<Scalar = Scalar>>(layout: &Layout, mut a: A, unwrap: impl F
 
 impl Seen {
     fn honest(layout: &Layout) -> Self {
-        run(layout, Forms::default(), |a| a)
+        if layout.program.text.is_none() { Self::index(layout) } else { run(layout, Forms::default(), |a| a) }
+    }
+
+    /// Of an index proof.
+    fn index(layout: &Layout) -> Self {
+        let (inputs, messages) = index_determined(layout);
+        let mut expected = Vec::new();
+        inputs.clone().map(|own| expected.push(own));
+        messages.clone().map(|own| expected.push(own));
+        let mut a = Forms::default();
+        let inputs = inputs.map(|_| a.input());
+        let messages = messages.map(|_| a.input());
+        let mut transcript = index_transcript(&mut a);
+        index_field_part(&mut a, &mut transcript, layout, &inputs, &messages).unwrap();
+        let events = transcript.events().to_vec();
+        seen(std::mem::take(&mut a), &events, expected)
     }
 
     /// With a hash that packs the elements of output digests.
@@ -168,6 +191,9 @@ fn layouts() -> Vec<Layout> {
             layouts.push(architecture.layout(&Shape { requests, tokens, log_tile, output, records }).unwrap());
         }
     }
+    for (architecture, log_tile, records) in [(&SMALL, 14, 1 << 11), (&MINILM, 20, 1 << 16)] {
+        layouts.push(architecture.index_layout(&index_shape(log_tile, records)).unwrap());
+    }
     layouts
 }
 
@@ -208,7 +234,7 @@ fn messages_are_absorbed_once_and_in_order() {
 /// With the fault of the withdrawn embeddings in the output digest, exactly the outputs are free.
 #[test]
 fn packed_outputs_would_be_noticed() {
-    for layout in layouts() {
+    for layout in layouts().into_iter().filter(|layout| layout.program.text.is_some()) {
         let seen = Seen::packing(&layout);
         let outputs = seen.expected.iter().enumerate();
         let outputs = outputs.filter(|(_, by)| **by == Determined::Hashed { digest: "output digest" });

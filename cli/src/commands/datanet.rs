@@ -1,4 +1,4 @@
-//! `lorica datanet build`, `check` and `show`: from rows of many contributors to a version with its index.
+//! `lorica datanet`: from rows of many contributors to a version with its index, and proofs of it.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use lorica::input::parse_salt;
 use lorica_quant::index::inverse::RIDGE_UNIT;
 use serde_json::{Value, json};
 
-use super::word;
+use super::{datanet_proof, word};
 use crate::error::Error;
 use crate::output::{Output, joined, phases_json, size, time};
 use crate::srs_args::SrsArgs;
@@ -45,6 +45,15 @@ pub enum DatanetCommand {
     Check(Box<CheckArgs>),
     /// Print what a datanet is and what its build measured
     Show(ShowArgs),
+    /// Prove that every cell of a datanet's index is in its range, and that no record weighs more than one
+    ///
+    /// An index that is out of range publishes shares that add up to more than the whole, and can make answers unprovable: nobody
+    /// pays by an index without this proof. It is made once per index.
+    Prove(Box<datanet_proof::ProveArgs>),
+    /// Check a proof that a datanet's index is in range, or a settlement of one
+    Verify(Box<datanet_proof::VerifyArgs>),
+    /// Make a zero-knowledge settlement of an index proof, for a contract. Anybody may bring it there
+    Settle(Box<datanet_proof::SettleArgs>),
 }
 
 /// Arguments of `datanet build`.
@@ -131,6 +140,9 @@ pub fn run(command: &DatanetCommand, out: &Output) -> Result<(), Error> {
         DatanetCommand::Build(args) => run_build(args, out),
         DatanetCommand::Check(args) => run_check(args, out),
         DatanetCommand::Show(args) => show(args, out),
+        DatanetCommand::Prove(args) => datanet_proof::prove(args, out),
+        DatanetCommand::Verify(args) => datanet_proof::verify(args, out),
+        DatanetCommand::Settle(args) => datanet_proof::settle(args, out),
     }
 }
 

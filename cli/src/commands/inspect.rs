@@ -18,7 +18,10 @@ use lorica::files::{
 use lorica::srs::INSECURE;
 use lorica_circuits::bn254::Fr;
 use lorica_prover::srs::Srs;
-use lorica_settlement::settlement::Settlement;
+use lorica_settlement::settlement::{IndexSettlement, Settlement};
+use lorica_settlement::statement::Subject;
+use lorica_verifier::IndexProof;
+use lorica_verifier::files::magic::{INDEX_PROOF_MAGIC, INDEX_SETTLEMENT_MAGIC};
 use lorica_verifier::files::vk::INDEX_VERSION;
 use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::{Map, Value, json};
@@ -31,7 +34,7 @@ use crate::output::Output;
 /// Arguments of `inspect`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// The file: a base, an adapter, a key of either, a datanet, a proof, a settlement, a settlement key or an SRS
+    /// The file: a base, an adapter, a key of either, a datanet, a proof of an inference or an index, a settlement, a settlement key or an SRS
     pub file: PathBuf,
 }
 
@@ -52,6 +55,8 @@ pub fn run(args: &InspectArgs, out: &Output) -> Result<(), Error> {
         DATANET_MAGIC => datanet(path)?,
         INDEX_KEY_MAGIC => index_key(path)?,
         PROOF_MAGIC => proof(path)?,
+        INDEX_PROOF_MAGIC => index_proof(path)?,
+        INDEX_SETTLEMENT_MAGIC => index_settlement(path)?,
         SETTLEMENT_MAGIC => settlement(path)?,
         SETTLEMENT_KEY_MAGIC => settlement_key(path)?,
         SRS_MAGIC => srs(path)?,
@@ -222,6 +227,30 @@ fn proof(path: &Path) -> Result<Value, Error> {
     Ok(with("proof", 1, &bytes, fields))
 }
 
+fn index_proof(path: &Path) -> Result<Value, Error> {
+    let bytes = store::read(path, MAX_PROOF_BYTES)?;
+    let proof = IndexProof::decode(&bytes).map_err(FileError::malformed(path))?;
+    let statement = &proof.statement;
+    let fields = json!({
+        "checked": false, "index": word(&statement.index), "room": statement.records, "records": statement.count,
+        "tau": statement.log_tile, "architecture_digest": word(&statement.architecture), "srs": word(&statement.srs),
+        "context": word(&statement.context), "witness_commitments": proof.witness.len(),
+    });
+    let Value::Object(fields) = fields else { return Ok(Value::Null) };
+    Ok(with("index proof", 1, &bytes, fields))
+}
+
+fn index_settlement(path: &Path) -> Result<Value, Error> {
+    let bytes = store::read(path, MAX_SETTLEMENT_BYTES)?;
+    let settled = IndexSettlement::decode(&bytes).map_err(FileError::malformed(path))?;
+    let fields = json!({
+        "checked": false, "circuit": format!("0x{}", hex::encode(settled.circuit)), "index": word(&settled.index),
+        "witness_commitments": settled.witness.len(),
+    });
+    let Value::Object(fields) = fields else { return Ok(Value::Null) };
+    Ok(with("settlement of an index", 1, &bytes, fields))
+}
+
 fn settlement(path: &Path) -> Result<Value, Error> {
     let bytes = store::read(path, MAX_SETTLEMENT_BYTES)?;
     let settled = Settlement::decode(&bytes).map_err(FileError::malformed(path))?;
@@ -239,12 +268,20 @@ fn settlement_key(path: &Path) -> Result<Value, Error> {
     let key = read_key(path)?;
     let of = key.circuit_shape();
     let fields = json!({
-        "circuit": format!("0x{}", hex::encode(key.circuit_id())), "shape": shape_json(&of.shape),
+        "circuit": format!("0x{}", hex::encode(key.circuit_id())), "subject": subject(of.subject),
+        "shape": shape_json(&of.shape),
         "architecture_digest": word(&of.architecture_digest), "architecture": architecture_json(&of.architecture),
         "srs": word(&of.srs), "log_rows": key.log_rows(), "words": key.words(),
     });
     let Value::Object(fields) = fields else { return Ok(Value::Null) };
     Ok(with("settlement key", 1, &bytes, fields))
+}
+
+fn subject(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Inference => "inference",
+        Subject::Index => "index",
+    }
 }
 
 fn srs(path: &Path) -> Result<Value, Error> {

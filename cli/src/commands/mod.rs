@@ -4,6 +4,7 @@ pub mod adapter;
 pub mod attribute;
 pub mod chain;
 pub mod datanet;
+pub mod datanet_proof;
 pub mod demo;
 pub mod demo_chain;
 pub mod govern;

@@ -11,7 +11,7 @@ use lorica_circuits::shape::{OutputKind, RECORDS, Shape};
 use lorica_settlement::statement::CircuitShape;
 use serde_json::json;
 
-use super::{shape_json, shape_text};
+use super::shape_json;
 use crate::error::Error;
 use crate::model_fetch::cache_dir;
 use crate::output::{Output, size};
@@ -37,6 +37,9 @@ pub struct SettlementKeyArgs {
     /// that are not attributed
     #[arg(long, value_name = "RECORDS", default_value_t = 0, value_parser = parse_records, conflicts_with = "embed")]
     pub records: usize,
+    /// Make the key for proofs of indexes with room for so many records: 2048, 16384 or 65536
+    #[arg(long, value_name = "RECORDS", conflicts_with_all = ["requests", "tokens", "embed", "records"])]
+    pub index: Option<usize>,
     /// File to write the settlement key to (.vk)
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
@@ -68,21 +71,27 @@ pub(crate) fn settler(srs: Arc<AcceptedSrs>) -> Result<Settler, Error> {
 pub fn run(args: &SettlementKeyArgs, out: &Output) -> Result<(), Error> {
     let base = read_base_key(&args.base)?.commitments;
     let output = if args.embed { OutputKind::Embed } else { OutputKind::Classify };
-    let shape = base.architecture.shape(args.requests, args.tokens, base.log_tile, output)?;
-    let shape = Shape { records: args.records, ..shape };
+    let of = match args.index {
+        Some(records) => CircuitShape::of_index(&base, records),
+        None => {
+            let shape = base.architecture.shape(args.requests, args.tokens, base.log_tile, output)?;
+            CircuitShape::of(&base, Shape { records: args.records, ..shape })
+        }
+    };
+    of.layout()?;
     let srs = args.srs.load(base.log_tile, out)?;
     out.step("make tables again", || expect_tables(&srs, &base))?;
-    let key = settler(srs)?.key(&CircuitShape::of(&base, shape), &out.steps())?;
+    let key = settler(srs)?.key(&of, &out.steps())?;
     let bytes = key.verifying().encode();
     store::write(&args.out, &bytes)?;
     let circuit = format!("0x{}", hex::encode(key.verifying().circuit_id()));
     out.line(format!("{}: {}", args.out.display(), size(bytes.len() as u64)));
     out.line(format!("  circuit {circuit}"));
-    out.line(format!("  {}", shape_text(&shape)));
+    out.line(format!("  {}", lorica_settlement::key::describe(&of)));
     out.finish(
         "lorica.settlement-key/1",
         json!({
-            "file": args.out, "circuit": circuit, "shape": shape_json(&shape), "log_rows": key.verifying().log_rows(),
+            "file": args.out, "circuit": circuit, "shape": shape_json(&of.shape), "index": args.index, "log_rows": key.verifying().log_rows(),
         }),
     );
     Ok(())

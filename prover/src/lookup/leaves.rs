@@ -104,7 +104,7 @@ impl<'c> Leaves<'c> {
                 has_counts: false,
                 adds: false,
             });
-            for (first, start, length) in placement.runs() {
+            for (first, start, length) in placement.leaf_runs() {
                 let own = |column: Slice<'c>| column.get(first..first + length).unwrap_or(Slice::EMPTY);
                 leaves.runs.push(Run {
                     start: start as usize,
@@ -129,7 +129,7 @@ impl<'c> Leaves<'c> {
                 adds: false,
             });
             leaves.runs.push(Run {
-                start: layout.placement(multiplicities)?.start(0) as usize,
+                start: layout.placement(multiplicities)?.leaf_start(0) as usize,
                 class,
                 keys: Keys::Index,
                 values,
@@ -167,7 +167,7 @@ impl<'c> Leaves<'c> {
                 has_counts: true,
                 adds,
             };
-            let start = placement.start(0) as usize + request * length;
+            let start = placement.leaf_start(0) as usize + request * length;
             let run = |class, keys, values| Run { start, class, keys, values, counts: part(own), length };
             match leaf {
                 GroupLeaf::Summand { group } => {
@@ -191,7 +191,7 @@ impl<'c> Leaves<'c> {
                         let at = choice * requests + request;
                         let one = |cells: Slice<'c>| cells.get(at..at + 1).unwrap_or(Slice::EMPTY);
                         self.runs.push(Run {
-                            start: placement.start(0) as usize + at,
+                            start: placement.leaf_start(0) as usize + at,
                             class,
                             keys: Keys::Cells(one(own)),
                             values: one(values),

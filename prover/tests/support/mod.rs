@@ -5,6 +5,7 @@
 pub mod attribution;
 #[path = "../../../verifier/tests/support/hooked.rs"]
 pub mod hooked;
+pub mod index;
 pub mod naive;
 pub mod without;
 

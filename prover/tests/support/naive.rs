@@ -20,9 +20,10 @@ use lorica_verifier::protocol::field::{
 };
 use lorica_verifier::protocol::keccak::digest_points;
 use lorica_verifier::protocol::lookup::{LayerMessages, LeafChallenges, LookupMessages, leaf_challenges, leaf_terms};
+use lorica_verifier::protocol::mercury::MercuryProof;
 use lorica_verifier::protocol::multilinear::{eq, eq_table, integer};
 use lorica_verifier::protocol::proof::InferenceProof;
-use lorica_verifier::protocol::statement::absorb;
+use lorica_verifier::protocol::statement::{Inputs, RequestInputs, absorb};
 use lorica_verifier::protocol::transcript::Transcript;
 use lorica_verifier::protocol::verify::{Keys, VerifyError, inputs, verify_with};
 use lorica_verifier::protocol::weight::{Points, RequestBits, Weights};
@@ -69,6 +70,8 @@ struct Functionals<'l> {
     scales: Vec<Fr>,
     /// Ids, padded, length, and label if it attributes, of each request of the shape.
     texts: Vec<(Vec<usize>, usize, Option<usize>)>,
+    /// What the statement counts.
+    count: usize,
 }
 
 impl Functionals<'_> {
@@ -119,7 +122,8 @@ impl Functionals<'_> {
                 axes.truncate(digits);
                 let mut scalar = scalar * share;
                 for (weight, &(axis, bits)) in term.lows.iter().zip(&spec.lows) {
-                    let (ids, length, label) = &self.texts[m];
+                    let none = (vec![], 0, None);
+                    let (ids, length, label) = self.texts.get(m).unwrap_or(&none);
                     let own = match weight {
                         LowWeight::Axis(Axis::REQUEST) if by_text => vec![(m, Fr::ONE)],
                         LowWeight::Axis(other) => nonzero(table(*other).into_iter().enumerate()),
@@ -134,6 +138,7 @@ impl Functionals<'_> {
                         LowWeight::First => vec![(0, Fr::ONE)],
                         LowWeight::Masked => (0..*length).map(|i| (i, Fr::ONE)).collect(),
                         LowWeight::Unmasked(other) => nonzero(table(*other).into_iter().enumerate().skip(*length)),
+                        LowWeight::Beyond(other) => nonzero(table(*other).into_iter().enumerate().skip(self.count)),
                         LowWeight::LabelOf => label.iter().map(|label| (*label, Fr::ONE)).collect(),
                         LowWeight::WordOf => {
                             nonzero(table(Axis::TOKEN).into_iter().enumerate().map(|(t, w)| (ids[t], w)))
@@ -296,7 +301,6 @@ pub fn prove_tree(transcript: &mut Transcript<Native>, leaves: (Vec<Fr>, Vec<Fr>
 }
 
 /// Proves a run whose witness has `field` added to single cells, as a forger would.
-#[expect(clippy::too_many_lines, reason = "one protocol, in its order")]
 pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &mut impl Forger) -> InferenceProof {
     let a = &mut Native;
     let statement = &run.statement;
@@ -344,6 +348,50 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     forger.scales(&mut inputs.scales);
     let mut transcript = proof_transcript(a);
     let bound = absorb(a, &mut transcript, layout, &inputs).expect("a statement");
+    let mut texts: Vec<(Vec<usize>, usize, Option<usize>)> = statement
+        .requests
+        .iter()
+        .map(|request| {
+            let mut ids: Vec<usize> = request.ids.iter().map(|&id| id as usize).collect();
+            ids.resize(layout.shape.tokens, ids[0]);
+            let attributes = statement.attribution.as_ref().is_some_and(|own| own.adapter == request.adapter);
+            (ids, request.ids.len(), attributes.then_some(request.output.label().into()))
+        })
+        .collect();
+    texts.resize(layout.shape.requests, texts[0].clone());
+    let Inputs { scales, requests: published, .. } = inputs;
+    let stated = Stated { transcript, scales, texts, requests: bound.bits, published, last: vec![], count: 0 };
+    let blinding: Vec<_> = batch.index.iter().map(|index| (Region::INDEX, index.blinding.clone())).collect();
+    let (messages, opening) = prove_dense(layout, cells, &blinding, stated, forger);
+    InferenceProof { statement: statement.clone(), prover_salt, witness: commitments, messages, opening }
+}
+
+/// A statement that a transcript has absorbed, before anything is drawn.
+pub struct Stated {
+    pub transcript: Transcript<Native>,
+    pub scales: Vec<Fr>,
+    /// Ids, padded, length, and label if it attributes, of each request of the shape.
+    pub texts: Vec<(Vec<usize>, usize, Option<usize>)>,
+    pub requests: Vec<RequestBits<Fr>>,
+    pub published: Vec<RequestInputs<Fr>>,
+    /// Bits of one less than the count, most significant first, and the count, of a program that counts.
+    pub last: Vec<Fr>,
+    pub count: usize,
+}
+
+/// Proves any program for the cells of the whole address space, whose tiles are committed; some regions with a coefficient
+/// beyond each of their tiles.
+#[expect(clippy::too_many_lines, reason = "one protocol, in its order")]
+pub fn prove_dense(
+    layout: &Layout,
+    cells: Vec<Fr>,
+    blinding: &[(Region, Vec<Fr>)],
+    stated: Stated,
+    forger: &mut impl Forger,
+) -> (Messages<Fr>, MercuryProof) {
+    let a = &mut Native;
+    let size = 1usize << layout.shape.log_tile;
+    let Stated { mut transcript, scales, texts, requests, published, last, count } = stated;
     let leaf = leaf_challenges(a, &mut transcript);
     let outer = outer_points(a, &mut transcript, layout);
 
@@ -353,7 +401,11 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     let denominator =
         |table: Table, key: Fr, value: Fr| leaf.x - key - leaf.b * value - leaf.b.square() * Fr::from(table.id());
     let address = |column, cell| layout.address(column, 0, cell).expect("an address") as usize;
-    let leaf_of = |column, cell| super::at(layout, column, cell);
+    let leaf_of = |column, cell: usize| {
+        let placement = layout.placement(column).expect("a placement");
+        let bits = placement.spec.block_bits();
+        placement.leaf_start(cell >> bits) as usize + (cell & ((1 << bits) - 1))
+    };
     for placement in layout.placements() {
         if let Lookup::Group(group) = placement.spec.lookup {
             let column = placement.spec.column;
@@ -396,20 +448,8 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     let (lookup, leaf_point) = prove_tree(&mut transcript, (p, q));
 
     // Relations.
-    let mut texts: Vec<(Vec<usize>, usize, Option<usize>)> = statement
-        .requests
-        .iter()
-        .map(|request| {
-            let mut ids: Vec<usize> = request.ids.iter().map(|&id| id as usize).collect();
-            ids.resize(layout.shape.tokens, ids[0]);
-            let attributes = statement.attribution.as_ref().is_some_and(|own| own.adapter == request.adapter);
-            (ids, request.ids.len(), attributes.then_some(request.output.label().into()))
-        })
-        .collect();
-    texts.resize(layout.shape.requests, texts[0].clone());
-    let scales = inputs.scales.clone();
-    let functionals = Functionals { layout, scales: scales.clone(), texts };
-    let weights = Weights { layout, scales, requests: bound.bits as Vec<RequestBits<Fr>> };
+    let functionals = Functionals { layout, scales: scales.clone(), texts, count };
+    let weights = Weights { layout, scales, requests, last };
     let mut claims: Vec<(&Form, Points<'_, Fr>)> = Vec::new();
     let (mut forms, mut tables) = (Vec::new(), Vec::new());
     for relation in layout.relations() {
@@ -446,7 +486,7 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     for (relation, power) in with_products().zip(&combine) {
         let mut total = weights.constants(a, &relation.constants, &outer).expect("constants");
         if let Some(public) = &relation.public {
-            total += public_value(a, public, &inputs, &outer).expect("a public value");
+            total += public_value(a, public, &published, &outer).expect("a public value");
         }
         if has_form_value(relation) {
             total += values.next().expect("a value");
@@ -536,13 +576,12 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
     }
     let value = evaluate_multilinear(&combined, low);
     assert_eq!(value, t[0]);
-    if let Some(index) = &batch.index {
-        let tiles = &eq_low_first(high)[layout.tiles(Region::INDEX, 0).first..];
-        combined.push(tiles.iter().zip(&index.blinding).map(|(weight, own)| *weight * own).sum());
+    for (region, blinding) in blinding {
+        let tiles = &eq_low_first(high)[layout.tiles(*region, 0).first..];
+        combined.push(tiles.iter().zip(blinding).map(|(weight, own)| *weight * own).sum());
     }
     let opening = open(&SRS, &combined, low, &value, &mut transcript).expect("an opening");
-    let messages = Messages { lookup, forms, rounds, operands, reduction, value, mercury: opening.messages() };
-    InferenceProof { statement: statement.clone(), prover_salt, witness: commitments, messages, opening }
+    (Messages { lookup, forms, rounds, operands, reduction, value, mercury: opening.messages() }, opening)
 }
 
 /// A verifier that overlooks some checks, by name: what it accepts shows that nothing else stood in a forgery's way.

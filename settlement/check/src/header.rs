@@ -6,7 +6,8 @@
 //! layout word = Keccak-256(architecture id ‖ M ‖ T ‖ kind ‖ attribution ‖ τ ‖ tile index bits ‖ regions ‖ occupied tiles) mod r
 //! ```
 //! Attribution is log2 of the records of the index, zero for a circuit that does not attribute. Regions are base, tables,
-//! adapters, the index if the circuit attributes, witness.
+//! adapters, the index if the circuit attributes, witness. A circuit of index proofs has kind 3, no requests and no tokens, and the
+//! regions none, none, index, witness: as many as a circuit that does not attribute.
 //!
 //! # Soundness
 //! Kind, M, T and τ are below 2^32, which the contract checks of its key, so the shape word is injective. Two headers with one
@@ -21,7 +22,7 @@ use lorica_verifier::files::codec::Writer;
 use lorica_verifier::protocol::keccak::keccak_bytes;
 use lorica_verifier::protocol::multilinear::power_of_two;
 
-use crate::shape::CircuitShape;
+use crate::shape::{CircuitShape, Subject};
 
 /// log2 of the records of a circuit's index; zero says that a circuit tells nothing of whose records an answer rests on.
 #[must_use]
@@ -46,9 +47,9 @@ impl Header {
     /// Of a shape and its layout.
     #[must_use]
     pub fn of(of: &CircuitShape, layout: &Layout) -> Self {
-        let Shape { requests, tokens, log_tile, output, records: _ } = of.shape;
+        let [requests, tokens] = of.texts();
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let fields = [u32::from(output.number()), number(requests), number(tokens), log_tile];
+        let fields = [u32::from(of.kind()), number(requests), number(tokens), of.shape.log_tile];
         let shape = fields.iter().fold(0u128, |word, field| (word << 32) | u128::from(*field));
         let mut content = Writer::default();
         write_layout(&mut content, of, layout);
@@ -62,12 +63,15 @@ impl Header {
 pub(crate) fn write_layout(w: &mut Writer, of: &CircuitShape, layout: &Layout) {
     let shape = &of.shape;
     w.scalar(&of.architecture_digest);
-    w.scalar(&word(shape.requests));
-    w.scalar(&word(shape.tokens));
-    w.scalar(&Fr::from(u64::from(shape.output.number())));
+    of.texts().iter().for_each(|count| w.scalar(&word(*count)));
+    w.scalar(&Fr::from(u64::from(of.kind())));
     w.scalar(&Fr::from(u64::from(attribution(shape))));
     w.scalar(&Fr::from(u64::from(shape.log_tile)));
     w.scalar(&Fr::from(u64::from(layout.tile_index_bits())));
+    if of.subject == Subject::Index {
+        // No base and no tables.
+        [0; 4].iter().for_each(|none| w.scalar(&word(*none)));
+    }
     for &(region, _, _) in layout.regions() {
         let tiles = layout.tiles(region, 0);
         w.scalar(&word(tiles.first));

@@ -6,19 +6,20 @@
 use lorica_circuits::bn254::{CurveAffine, Field, Fq, Fr, G1Affine, G2Affine, PrimeCurveAffine, PrimeField};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
-use lorica_circuits::shape::{RECORDS, SHARE_WORDS, Shape};
+use lorica_circuits::shape::{OutputKind, RECORDS, SHARE_WORDS, Shape};
 use lorica_verifier::files::codec::{CodecError, Reader, Writer};
 use lorica_verifier::files::magic::SETTLEMENT_KEY_MAGIC;
 use lorica_verifier::protocol::group::VerifierKey;
 use lorica_verifier::protocol::keccak::keccak;
-use lorica_verifier::protocol::key::{read_architecture, write_architecture};
+use lorica_verifier::protocol::key::{index_shape, read_architecture, write_architecture};
 use lorica_verifier::protocol::record::RecordKind;
 
 use crate::gates::{FIXED, PERMUTED, RESERVED};
 use crate::halo2::{CheckError, HaloProof, check};
 use crate::header::{Header, attribution, word, write_layout, write_occupied};
 use crate::identity::transcript_word;
-use crate::shape::CircuitShape;
+use crate::shape::{CircuitShape, INDEX_KIND, Subject};
+use crate::words::IndexWords;
 
 /// Version of circuit and files: a key of another one is refused.
 pub const VERSION: u16 = 3;
@@ -188,7 +189,7 @@ impl VerifyingKey {
     /// # Errors
     /// If the shape is not offered.
     pub fn new(of: CircuitShape, tau_g2: G2Affine, circuit: CircuitKey) -> Result<Self, KeyError> {
-        let layout = of.architecture.layout(&of.shape)?;
+        let layout = of.layout()?;
         Ok(Self { of, tau_g2, layout, circuit })
     }
 
@@ -225,8 +226,13 @@ impl VerifyingKey {
     /// Number of public words.
     #[must_use]
     pub fn words(&self) -> usize {
-        let (head, each) = if self.of.shape.records == 0 { (18, 3) } else { (20, 3 + SHARE_WORDS) };
-        head + each * self.of.shape.requests + usize::try_from(self.layout.tile_index_bits()).unwrap_or(usize::MAX)
+        let shape = &self.of.shape;
+        let own = match self.of.subject {
+            Subject::Index => IndexWords::<Fr>::HEAD + 11,
+            Subject::Inference if shape.records == 0 => 18 + 3 * shape.requests,
+            Subject::Inference => 20 + (3 + SHARE_WORDS) * shape.requests,
+        };
+        own + usize::try_from(self.layout.tile_index_bits()).unwrap_or(usize::MAX)
     }
 
     /// Shape and layout as public words.
@@ -287,7 +293,7 @@ impl VerifyingKey {
         w.count(shape.requests);
         w.count(shape.tokens);
         w.u32(shape.log_tile);
-        w.u8(shape.output.number());
+        w.u8(self.of.kind());
         w.u8(attribution(shape));
         w.scalar(&self.of.architecture_digest);
         w.scalar(&self.of.srs);
@@ -307,7 +313,11 @@ impl VerifyingKey {
         let number = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
         let (requests, tokens) = (number(r.u32("requests")?), number(r.u32("tokens")?));
         let log_tile = r.u32("tau")?;
-        let output = r.output_kind()?;
+        let kind = r.u8("kind of output")?;
+        let (subject, output) = match kind {
+            INDEX_KIND => (Subject::Index, OutputKind::Classify),
+            kind => (Subject::Inference, OutputKind::from_number(kind).map_err(CodecError::Kind)?),
+        };
         let records = match r.u8("attribution")? {
             0 => 0,
             bits => RECORDS
@@ -318,13 +328,17 @@ impl VerifyingKey {
         let shape = Shape { requests, tokens, log_tile, output, records };
         architecture.validate()?;
         shape.validate()?;
+        if subject == Subject::Index && shape != index_shape(log_tile, records) {
+            return Err(KeyError::Malformed { what: "an index proof has no requests and no tokens" });
+        }
         let architecture_digest = r.scalar("architecture digest")?;
         let srs = r.scalar("SRS digest")?;
         let tau_g2 = r.point_g2("[tau]_2")?;
         let circuit = CircuitKey::from_bytes(r.counted("halo2 key", 1 << 16)?)?;
         let id: [u8; 32] = r.array("circuit id")?;
         r.finish()?;
-        let key = Self::new(CircuitShape { architecture, shape, architecture_digest, srs }, tau_g2, circuit)?;
+        let of = CircuitShape { architecture, shape, architecture_digest, srs, subject };
+        let key = Self::new(of, tau_g2, circuit)?;
         if key.circuit_id() != id {
             return Err(KeyError::Malformed { what: "the circuit id is not that of the content" });
         }

@@ -18,6 +18,7 @@
 //! A crate without a prover: it has the verifier's dependencies and BLAKE2b, and builds for `wasm32-unknown-unknown`.
 //!
 //! * [`settlement`]: what the contract is shown, and the whole check; [`binding`]: what it is bound to
+//! * [`index`]: settlements of index proofs
 //! * [`key`]: the key of a circuit; [`header`], [`words`]: what it and the circuit have in common
 //! * [`halo2`]: the check of halo2's proof, with [`gates`], [`identity`] and [`transcript`]
 #![forbid(unsafe_code)]
@@ -31,6 +32,7 @@ pub mod gates;
 pub mod halo2;
 pub mod header;
 pub mod identity;
+pub mod index;
 pub mod key;
 pub mod settlement;
 pub mod shape;
@@ -39,6 +41,7 @@ pub mod words;
 
 pub use binding::{Binding, BoundRequest};
 pub use halo2::CheckError;
+pub use index::IndexSettlement;
 pub use key::{KeyError, VerifyingKey};
 pub use settlement::{Answer, Settlement, SettlementError};
-pub use shape::CircuitShape;
+pub use shape::{CircuitShape, Subject};

@@ -81,6 +81,9 @@ pub enum SettlementError {
     /// About another base.
     #[error("the settlement is about another base")]
     ForeignBase,
+    /// About another index.
+    #[error("the settlement is about another index")]
+    ForeignIndex,
     /// Binding and answers differ in number, or exceed the shape.
     #[error("the settlement has {answers} answers for {requests} requests")]
     Requests {

@@ -1,6 +1,8 @@
-//! The public words of a settlement proof, in the order of the instance column.
+//! The public words of a settlement proof, of an inference or of an index, in the order of the instance column.
 
-use lorica_verifier::protocol::field::Outcome;
+use lorica_verifier::protocol::field::{Opened, Outcome};
+use lorica_verifier::protocol::index::IndexInputs;
+use lorica_verifier::protocol::mercury::MercuryMessages;
 use lorica_verifier::protocol::statement::{Inputs, RequestWords};
 
 /// Words of the circuit, of which the contract recomputes what it can.
@@ -112,6 +114,61 @@ impl<S: Clone> Words<S> {
         words.extend(digests.iter().cloned());
         words.extend(rho_high.iter().cloned());
         words.extend([alpha, zeta, beta, z, constant].map(S::clone));
+        words
+    }
+}
+
+/// Public words of a circuit of index proofs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexWords<S> {
+    /// Index proof, records and τ: a constant of the circuit ([`crate::header`]).
+    pub shape: S,
+    /// Digest of architecture and layout: a constant too.
+    pub layout: S,
+    /// Binds the proof to its use; contracts take zero, since a range is true for everybody.
+    pub context: S,
+    /// Id of the index.
+    pub index: S,
+    /// Its records.
+    pub count: S,
+    /// Digests of the witness and mask tiles, of h, (q, g), (s, d), quot and W.
+    pub digests: [S; 6],
+    /// Tile coordinates of the opening's point, lowest bit first.
+    pub rho_high: Vec<S>,
+    /// α, ζ, β, z and the constant of the opening.
+    pub opening: [S; 5],
+}
+
+impl<S: Clone> IndexWords<S> {
+    /// Words before those of the opening.
+    pub const HEAD: usize = 5;
+
+    /// From the circuit's constants, what the field part was given and what it computed.
+    pub fn new(
+        [shape, layout]: [S; 2],
+        inputs: &IndexInputs<S>,
+        mercury: &MercuryMessages<S>,
+        opened: &Opened<S>,
+    ) -> Self {
+        let own = &opened.mercury;
+        Self {
+            shape,
+            layout,
+            context: inputs.context.clone(),
+            index: inputs.index.clone(),
+            count: inputs.count.clone(),
+            digests: [&inputs.witness, &mercury.d_h, &mercury.d_qg, &mercury.d_sd, &mercury.d_quot, &mercury.d_w]
+                .map(S::clone),
+            rho_high: opened.rho_high.clone(),
+            opening: [&own.alpha, &own.zeta, &own.beta, &own.z, &own.constant].map(S::clone),
+        }
+    }
+
+    /// In order.
+    pub fn to_vec(&self) -> Vec<S> {
+        let Self { shape, layout, context, index, count, digests, rho_high, opening } = self;
+        let mut words: Vec<S> = [shape, layout, context, index, count].map(S::clone).into();
+        words.extend(digests.iter().chain(rho_high).chain(opening).cloned());
         words
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {CommitmentRegistry} from "../../src/CommitmentRegistry.sol";
+import {GroupClaim} from "../../src/GroupClaim.sol";
 import {Halo2Verifier} from "../../src/Halo2Verifier.sol";
 import {InferenceEscrow} from "../../src/InferenceEscrow.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
@@ -154,15 +155,15 @@ contract EscrowProofTest is Fixture {
     function test_changed() public {
         (Case memory c, InferenceRequest[] memory requests) = _world("settlement-classify-1");
         c.settlement.payee = address(0xbad);
-        vm.expectRevert(abi.encodeWithSelector(LoricaVerifier.ProofInvalid.selector));
+        vm.expectRevert(abi.encodeWithSelector(GroupClaim.ProofInvalid.selector));
         escrow.settle(route, c.settlement, Testing.terms(requests), 0);
         c.settlement = _settlement(c.json);
         c.settlement.requests[0].label += 1;
-        vm.expectRevert(abi.encodeWithSelector(LoricaVerifier.ProofInvalid.selector));
+        vm.expectRevert(abi.encodeWithSelector(GroupClaim.ProofInvalid.selector));
         escrow.settle(route, c.settlement, Testing.terms(requests), 0);
         c.settlement = _settlement(c.json);
         c.settlement.requests[0].outputDigest += 1;
-        vm.expectRevert(abi.encodeWithSelector(LoricaVerifier.ProofInvalid.selector));
+        vm.expectRevert(abi.encodeWithSelector(GroupClaim.ProofInvalid.selector));
         escrow.settle(route, c.settlement, Testing.terms(requests), 0);
     }
 }

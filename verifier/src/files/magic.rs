@@ -14,8 +14,12 @@ pub const DATANET_MAGIC: &[u8; 8] = b"LORICAdn";
 pub const INDEX_KEY_MAGIC: &[u8; 8] = b"LORICAdk";
 /// An inference proof.
 pub const PROOF_MAGIC: &[u8; 8] = b"LORICApf";
+/// A proof that the cells of a datanet's index are in their ranges.
+pub const INDEX_PROOF_MAGIC: &[u8; 8] = b"LORICAip";
 /// A settlement.
 pub const SETTLEMENT_MAGIC: &[u8; 8] = b"LORICAst";
+/// A settlement of an index proof.
+pub const INDEX_SETTLEMENT_MAGIC: &[u8; 8] = b"LORICAis";
 /// What checks settlements, `s.vk`.
 pub const SETTLEMENT_KEY_MAGIC: &[u8; 8] = b"LORICAsk";
 /// What makes settlements: only in the cache.
@@ -38,7 +42,9 @@ mod tests {
             DATANET_MAGIC,
             INDEX_KEY_MAGIC,
             PROOF_MAGIC,
+            INDEX_PROOF_MAGIC,
             SETTLEMENT_MAGIC,
+            INDEX_SETTLEMENT_MAGIC,
             SETTLEMENT_KEY_MAGIC,
             SETTLEMENT_PROVING_KEY_MAGIC,
             SRS_MAGIC,

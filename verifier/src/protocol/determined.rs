@@ -12,6 +12,7 @@
 use lorica_circuits::layout::Layout;
 
 use crate::protocol::field::{Messages, message_shape};
+use crate::protocol::index::{INDEX_SHAPE_WORDS, IndexInputs};
 use crate::protocol::lookup::{LayerMessages, LookupMessages};
 use crate::protocol::mercury::{Evaluations, MercuryMessages};
 use crate::protocol::statement::{ID_BITS, Inputs, RequestInputs, shape_words};
@@ -53,12 +54,14 @@ pub enum Determined {
 /// Every scalar of statement and proof under a layout, with what determines it.
 #[must_use]
 pub fn determined(layout: &Layout) -> (Inputs<Determined>, Messages<Determined>) {
-    use Determined::{Absorbed, Hashed, Message, Ranged, Zero};
+    use Determined::{Absorbed, Hashed, Ranged, Zero};
     let shape = &layout.shape;
     let id = Ranged { digest: "input digest", check: "statement: id is below the vocabulary", bits: ID_BITS };
     let beyond = Zero { check: "statement: ids beyond T are zero" };
     let request = RequestInputs {
-        ids: (0..layout.program.text.limit).map(|t| if t < shape.tokens { id } else { beyond }).collect(),
+        ids: (0..layout.program.text.map_or(0, |text| text.limit))
+            .map(|t| if t < shape.tokens { id } else { beyond })
+            .collect(),
         length: Hashed { digest: "input digest" },
         salt: Hashed { digest: "input digest" },
         outputs: vec![Hashed { digest: "output digest" }; layout.program.output.scalars],
@@ -81,6 +84,30 @@ pub fn determined(layout: &Layout) -> (Inputs<Determined>, Messages<Determined>)
         requests: vec![request; shape.requests],
     };
 
+    (inputs, messages(layout))
+}
+
+/// Every scalar of statement and proof of an index proof, with what determines it: its statement has no text, so that each
+/// of its scalars is an element of the transcript by itself.
+#[must_use]
+pub fn index_determined(layout: &Layout) -> (IndexInputs<Determined>, Messages<Determined>) {
+    use Determined::Absorbed;
+    let inputs = IndexInputs {
+        architecture: Absorbed("architecture"),
+        shape: vec![Absorbed("shape"); INDEX_SHAPE_WORDS],
+        srs: Absorbed("srs"),
+        index: Absorbed("index"),
+        count: Absorbed("count"),
+        context: Absorbed("context"),
+        witness: Absorbed("witness"),
+        prover_salt: Absorbed("prover salt"),
+    };
+    (inputs, messages(layout))
+}
+
+/// The messages of a program.
+fn messages(layout: &Layout) -> Messages<Determined> {
+    use Determined::Message;
     let own = message_shape(layout);
     let message = |label, challenge| Message { label, challenge };
     let children = |label| message(label, "lookup fold");
@@ -90,7 +117,7 @@ pub fn determined(layout: &Layout) -> (Inputs<Determined>, Messages<Determined>)
         children: [children("lookup children"); 4],
     };
     let evaluation = message("mercury evaluation", "mercury beta");
-    let messages = Messages {
+    Messages {
         lookup: LookupMessages { root: [children("lookup root"); 4], layers: (1..=own.layers).map(layer).collect() },
         forms: vec![message("form values", "relation combine"); own.forms],
         rounds: vec![[round("relation round"); 3]; own.rounds],
@@ -112,6 +139,5 @@ pub fn determined(layout: &Layout) -> (Inputs<Determined>, Messages<Determined>)
             d_quot: message("mercury D(quot)", "mercury beta"),
             d_w: message("mercury D(W)", "mercury z"),
         },
-    };
-    (inputs, messages)
+    }
 }

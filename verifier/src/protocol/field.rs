@@ -16,7 +16,9 @@ use crate::protocol::arithmetic::{Arithmetic, ArithmeticError};
 use crate::protocol::lookup::{LayerMessages, LookupMessages, leaf_challenges, leaf_claims, verify_tree};
 use crate::protocol::mercury::{MercuryMessages, MercuryOutcome, mercury_field_part};
 use crate::protocol::multilinear::{AddressPoint, dot, eq, eq_table, integer, split_packed};
-use crate::protocol::statement::{DOMAIN_PROOF, Inputs, RequestWords, StatementError, absorb, packed_offset};
+use crate::protocol::statement::{
+    DOMAIN_PROOF, Inputs, RequestInputs, RequestWords, StatementError, absorb, packed_offset,
+};
 use crate::protocol::transcript::Transcript;
 use crate::protocol::weight::{LeafTerm, Points, Weights};
 
@@ -157,7 +159,7 @@ pub fn has_form_value(relation: &Relation) -> bool {
     !relation.products.is_empty() && !relation.form.terms.is_empty()
 }
 
-fn check_shape<S>(expected: &MessageShape, messages: &Messages<S>) -> Result<(), FieldError> {
+pub(crate) fn check_shape<S>(expected: &MessageShape, messages: &Messages<S>) -> Result<(), FieldError> {
     let check = |what, expected: usize, got: usize| {
         if expected == got { Ok(()) } else { Err(FieldError::Shape { what, expected, got }) }
     };
@@ -194,7 +196,7 @@ pub fn outer_points<'l, A: Arithmetic>(
 pub fn public_value<A: Arithmetic>(
     a: &mut A,
     public: &Public,
-    inputs: &Inputs<A::Scalar>,
+    published: &[RequestInputs<A::Scalar>],
     points: &Points<'_, A::Scalar>,
 ) -> Result<A::Scalar, CircuitError> {
     let requests = eq_table(a, &points.get(Axis::REQUEST)?);
@@ -205,7 +207,7 @@ pub fn public_value<A: Arithmetic>(
     let packed = public.values == Published::PackedOutputs;
     let inner = eq_table(a, if packed { split_packed(&point).0 } else { &point });
     let mut sum = a.zero();
-    for (weight, request) in requests.iter().zip(&inputs.requests) {
+    for (weight, request) in requests.iter().zip(published) {
         let own = if public.values == Published::Shares { &request.shares } else { &request.outputs };
         let value = dot(a, &inner, own);
         let term = a.mul(weight, &value);
@@ -214,7 +216,7 @@ pub fn public_value<A: Arithmetic>(
     if packed {
         // Every word of every request has the same offset, and eq over all requests adds up to 1.
         let mut real = a.zero();
-        let words = inputs.requests.first().map_or(0, |request| request.outputs.len());
+        let words = published.first().map_or(0, |request| request.outputs.len());
         for share in inner.iter().take(words) {
             real = a.add(&real, share);
         }
@@ -270,7 +272,7 @@ fn verify_relations<'r, A: Arithmetic>(
     a: &mut A,
     transcript: &mut Transcript<A>,
     weights: &Weights<'r, A::Scalar>,
-    inputs: &Inputs<A::Scalar>,
+    published: &[RequestInputs<A::Scalar>],
     outer: &Points<'r, A::Scalar>,
     messages: &Messages<A::Scalar>,
 ) -> Result<Sumcheck<'r, A::Scalar>, FieldError> {
@@ -289,7 +291,7 @@ fn verify_relations<'r, A: Arithmetic>(
     for relation in relations {
         let mut public = weights.constants(a, &relation.constants, outer)?;
         if let Some(own) = &relation.public {
-            let value = public_value(a, own, inputs, outer)?;
+            let value = public_value(a, own, published, outer)?;
             public = a.add(&public, &value);
         }
         if relation.products.is_empty() {
@@ -390,12 +392,41 @@ pub fn field_part<A: Arithmetic>(
         return Err(FieldError::Shape { what: "scales", expected: scales, got: inputs.scales.len() });
     }
     let bound = absorb(a, transcript, layout, inputs)?;
-    let weights = Weights { layout, scales: inputs.scales.clone(), requests: bound.bits };
+    let weights = Weights { layout, scales: inputs.scales.clone(), requests: bound.bits, last: vec![] };
+    let Opened { rho_high, mercury } = open_claims(a, transcript, &weights, &inputs.requests, messages)?;
+    Ok(Outcome { rho_high, mercury, scales_word: bound.scales_word, requests: bound.words })
+}
+
+/// What any program leaves for the group part.
+#[derive(Clone, Debug)]
+pub struct Opened<S> {
+    /// Tile coordinates of ρ, lowest bit first.
+    pub rho_high: Vec<S>,
+    /// Mercury's words.
+    pub mercury: MercuryOutcome<S>,
+}
+
+/// The field part behind a statement: the transcript has absorbed it, and nothing has been drawn.
+///
+/// # Soundness
+/// The caller owes that the statement determines the commitments, `published` and what the weights hold, and that the lengths of
+/// the messages are checked.
+///
+/// # Errors
+/// As [`field_part`].
+pub(crate) fn open_claims<A: Arithmetic>(
+    a: &mut A,
+    transcript: &mut Transcript<A>,
+    weights: &Weights<'_, A::Scalar>,
+    published: &[RequestInputs<A::Scalar>],
+    messages: &Messages<A::Scalar>,
+) -> Result<Opened<A::Scalar>, FieldError> {
+    let layout = weights.layout;
     let leaf = leaf_challenges(a, transcript);
     let outer = outer_points(a, transcript, layout);
     let tree = verify_tree(a, transcript, &messages.lookup)?;
     let leaves = leaf_claims(a, layout, &leaf, &tree)?;
-    let mut claims = verify_relations(a, transcript, &weights, inputs, &outer, messages)?.claims;
+    let mut claims = verify_relations(a, transcript, weights, published, &outer, messages)?.claims;
     let mut leaf_point = leaves.point;
     for (terms, value) in [leaves.multiplicities, leaves.values] {
         claims.push((Claim::Leaves(terms), value));
@@ -438,7 +469,7 @@ pub fn field_part<A: Arithmetic>(
     let log_tile = count(layout.shape.log_tile);
     let (low, high) = rho.split_at_checked(log_tile).unwrap_or((&rho, &[]));
     let mercury = mercury_field_part(a, transcript, low, &messages.value, &messages.mercury)?;
-    Ok(Outcome { rho_high: high.to_vec(), mercury, scales_word: bound.scales_word, requests: bound.words })
+    Ok(Opened { rho_high: high.to_vec(), mercury })
 }
 
 /// The transcript of an inference proof, before anything is absorbed.

@@ -3,6 +3,7 @@
 //! * [`arithmetic`]: what the field part computes with; [`transcript`]: where its challenges come from
 //! * [`statement`], [`lookup`], [`multilinear`], [`weight`], [`mercury`]: the field part's steps, joined in [`field`]
 //! * [`determined`]: what fixes each private scalar before a challenge is drawn
+//! * [`index`]: proofs about a datanet's index, which have no texts
 //! * [`group`]: the multi-scalar multiplication and the pairing equation that remain
 //! * [`proof`], [`key`], [`record`], [`keccak`]: proofs, commitments, ids and digests as bytes
 //! * [`mod@verify`]: all of it on native scalars
@@ -11,6 +12,7 @@ pub mod arithmetic;
 pub mod determined;
 pub mod field;
 pub mod group;
+pub mod index;
 pub mod keccak;
 pub mod key;
 pub mod lookup;

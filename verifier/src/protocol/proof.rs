@@ -191,6 +191,76 @@ fn read_pairs<const N: usize>(reader: &mut Reader<'_>, what: &'static str) -> Re
     (0..count).map(|_| reader.scalar_array(what)).collect()
 }
 
+/// What the prover sends of any program, besides the statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramProof {
+    /// The private salt under which the challenges were drawn.
+    pub prover_salt: Fr,
+    /// Commitments to the witness tiles and the mask.
+    pub witness: Vec<G1Affine>,
+    /// Messages of the field part.
+    pub messages: Messages<Fr>,
+    /// The opening.
+    pub opening: MercuryProof,
+}
+
+/// What the files of all proofs have behind their statements.
+pub(crate) fn write_messages(
+    w: &mut Writer,
+    prover_salt: &Fr,
+    witness: &[G1Affine],
+    messages: &Messages<Fr>,
+    opening: &MercuryProof,
+) {
+    w.scalar(prover_salt);
+    w.points(witness);
+    // Mercury's digests and evaluations are those of the opening.
+    let Messages { lookup, forms, rounds, operands, reduction, value, mercury: _ } = messages;
+    lookup.root.iter().for_each(|s| w.scalar(s));
+    w.count(lookup.layers.len());
+    for LayerMessages { rounds, children } in &lookup.layers {
+        pairs(w, rounds);
+        children.iter().for_each(|s| w.scalar(s));
+    }
+    w.scalars(forms.iter());
+    pairs(w, rounds);
+    w.scalars(operands.iter());
+    pairs(w, reduction);
+    w.scalar(value);
+    let MercuryProof { h, q, g, s, d, quot, w: batch, w_prime, evaluations } = opening;
+    for point in [h, q, g, s, d, quot, batch, w_prime] {
+        w.point(point);
+    }
+    evaluations.as_array().into_iter().for_each(|e| w.scalar(e));
+}
+
+/// Reads what [`write_messages`] wrote.
+pub(crate) fn read_messages(r: &mut Reader<'_>) -> Result<ProgramProof, CodecError> {
+    let prover_salt = r.scalar("prover salt")?;
+    let witness = r.points("witness commitments", MAX_WITNESS_TILES)?;
+    let root = r.scalar_array("lookup root")?;
+    let mut layers = Vec::new();
+    for _ in 0..r.count("lookup layers", 64, 4)? {
+        let rounds = read_pairs(r, "lookup rounds")?;
+        layers.push(LayerMessages { rounds, children: r.scalar_array("lookup children")? });
+    }
+    let forms = r.scalars("form values", 256)?;
+    let rounds = read_pairs(r, "relation rounds")?;
+    let operands = r.scalars("operand values", 256)?;
+    let reduction = read_pairs(r, "reduction rounds")?;
+    let value = r.scalar("tile value")?;
+    let mut point = || r.point("opening");
+    let (h, q, g, s, d) = (point()?, point()?, point()?, point()?, point()?);
+    let (quot, batch, w_prime) = (point()?, point()?, point()?);
+    let [g_at, g_inverse, h_at, h_inverse, s_at, s_inverse] = r.scalar_array("opening evaluation")?;
+    let evaluations = Evaluations { g: g_at, g_inverse, h: h_at, h_inverse, s: s_at, s_inverse };
+    let opening = MercuryProof { h, q, g, s, d, quot, w: batch, w_prime, evaluations };
+    let mercury = opening.messages();
+    let lookup = LookupMessages { root, layers };
+    let messages = Messages { lookup, forms, rounds, operands, reduction, value, mercury };
+    Ok(ProgramProof { prover_salt, witness, messages, opening })
+}
+
 impl InferenceProof {
     /// The file.
     #[must_use]
@@ -229,26 +299,7 @@ impl InferenceProof {
                 }
             }
         }
-        w.scalar(prover_salt);
-        w.points(witness);
-        // Mercury's digests and evaluations are those of the opening.
-        let Messages { lookup, forms, rounds, operands, reduction, value, mercury: _ } = messages;
-        lookup.root.iter().for_each(|s| w.scalar(s));
-        w.count(lookup.layers.len());
-        for LayerMessages { rounds, children } in &lookup.layers {
-            pairs(&mut w, rounds);
-            children.iter().for_each(|s| w.scalar(s));
-        }
-        w.scalars(forms.iter());
-        pairs(&mut w, rounds);
-        w.scalars(operands.iter());
-        pairs(&mut w, reduction);
-        w.scalar(value);
-        let MercuryProof { h, q, g, s, d, quot, w: batch, w_prime, evaluations } = opening;
-        for point in [h, q, g, s, d, quot, batch, w_prime] {
-            w.point(point);
-        }
-        evaluations.as_array().into_iter().for_each(|e| w.scalar(e));
+        write_messages(&mut w, prover_salt, witness, messages, opening);
         w.finish()
     }
 
@@ -300,35 +351,10 @@ impl InferenceProof {
             }
             list.push(RequestStatement { adapter, salt, ids, output, shares });
         }
-        let prover_salt = r.scalar("prover salt")?;
-        let witness = r.points("witness commitments", MAX_WITNESS_TILES)?;
-        let root = r.scalar_array("lookup root")?;
-        let mut layers = Vec::new();
-        for _ in 0..r.count("lookup layers", 64, 4)? {
-            let rounds = read_pairs(&mut r, "lookup rounds")?;
-            layers.push(LayerMessages { rounds, children: r.scalar_array("lookup children")? });
-        }
-        let forms = r.scalars("form values", 256)?;
-        let rounds = read_pairs(&mut r, "relation rounds")?;
-        let operands = r.scalars("operand values", 256)?;
-        let reduction = read_pairs(&mut r, "reduction rounds")?;
-        let value = r.scalar("tile value")?;
-        let mut point = || r.point("opening");
-        let (h, q, g, s, d) = (point()?, point()?, point()?, point()?, point()?);
-        let (quot, batch, w_prime) = (point()?, point()?, point()?);
-        let [g_at, g_inverse, h_at, h_inverse, s_at, s_inverse] = r.scalar_array("opening evaluation")?;
-        let evaluations = Evaluations { g: g_at, g_inverse, h: h_at, h_inverse, s: s_at, s_inverse };
+        let ProgramProof { prover_salt, witness, messages, opening } = read_messages(&mut r)?;
         r.finish()?;
-        let opening = MercuryProof { h, q, g, s, d, quot, w: batch, w_prime, evaluations };
-        let mercury = opening.messages();
-        let lookup = LookupMessages { root, layers };
-        Ok(Self {
-            statement: Statement { shape, architecture, srs, base, context, attribution, requests: list },
-            prover_salt,
-            witness,
-            messages: Messages { lookup, forms, rounds, operands, reduction, value, mercury },
-            opening,
-        })
+        let statement = Statement { shape, architecture, srs, base, context, attribution, requests: list };
+        Ok(Self { statement, prover_salt, witness, messages, opening })
     }
 }
 

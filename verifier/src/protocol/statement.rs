@@ -9,6 +9,7 @@ use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::{PACKED_SUM_BITS, PACKED_SUMS};
 use lorica_circuits::layout::Layout;
+use lorica_circuits::program::TextSpec;
 use lorica_circuits::shape::{CONTRIBUTORS, LABEL_BITS, OutputKind, PLACES, Shape};
 
 use crate::protocol::arithmetic::{Arithmetic, ArithmeticError};
@@ -240,6 +241,14 @@ pub fn output_digest<A: Arithmetic>(
     hash(a, domain, &scalars)
 }
 
+/// What a program reads of a text.
+///
+/// # Errors
+/// [`CircuitError::Statement`] for a program without texts: its statement is another.
+fn texts(layout: &Layout) -> Result<TextSpec, CircuitError> {
+    layout.program.text.ok_or(CircuitError::Statement { what: "texts of a program that has none", got: 0 })
+}
+
 /// Checks a request's scalars and brings ids and length into the form that weights need.
 fn bind_request<A: Arithmetic>(
     a: &mut A,
@@ -249,7 +258,7 @@ fn bind_request<A: Arithmetic>(
 ) -> Result<(RequestWords<A::Scalar>, RequestBits<A::Scalar>), StatementError> {
     let shape = &layout.shape;
     let token_bits = usize::try_from(shape.token_bits()).unwrap_or(0);
-    let text = &layout.program.text;
+    let text = texts(layout)?;
     let id_bits = usize::try_from(text.id_bits()).unwrap_or(0);
     if request.ids.len() != text.limit {
         return Err(
@@ -372,6 +381,7 @@ pub fn absorb<A: Arithmetic>(
     layout: &Layout,
     inputs: &Inputs<A::Scalar>,
 ) -> Result<Bound<A::Scalar>, StatementError> {
+    texts(layout)?;
     if inputs.requests.len() != layout.shape.requests {
         return Err(CircuitError::Statement { what: "requests of the shape", got: inputs.requests.len() }.into());
     }

@@ -146,7 +146,7 @@ pub fn inputs(
             Output::Classify { logits, .. } => logits.iter().map(|&logit| integer(logit)).collect(),
         };
         let mut ids: Vec<Fr> = request.ids.iter().map(|&id| Fr::from(u64::from(id))).collect();
-        ids.resize(layout.program.text.limit, Fr::ZERO);
+        ids.resize(layout.program.text.map_or(0, |text| text.limit), Fr::ZERO);
         requests.push(RequestInputs {
             ids,
             length: Fr::from(u64::try_from(request.ids.len()).unwrap_or(0)),

@@ -108,6 +108,8 @@ pub struct Weights<'l, S> {
     pub scales: Vec<S>,
     /// One entry per request of the shape.
     pub requests: Vec<RequestBits<S>>,
+    /// Bits of one less than the statement's count, most significant first, in a program that counts an axis; else none.
+    pub last: Vec<S>,
 }
 
 impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
@@ -335,6 +337,18 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
                 LowWeight::WordOf => self.words(a, points, &own)?,
                 LowWeight::PositionOf => self.positions(a, points, &own)?,
                 LowWeight::LabelOf => self.labels(a, points, &own)?,
+                LowWeight::Beyond(axis) => {
+                    let point = points.get(*axis)?;
+                    if self.last.len() != own.len() || point.len() != own.len() {
+                        return Err(CircuitError::Compile {
+                            what: format!("{:?}: {axis:?} is not what the statement counts", term.column),
+                        });
+                    }
+                    // eq of all indices less that of those below the count.
+                    let all = eq(a, &point, &own);
+                    let counted = prefix_eq(a, &self.last, &point, &own);
+                    a.sub(&all, &counted)
+                }
             };
             product = a.mul(&product, &factor);
         }
@@ -472,7 +486,7 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
             let start = self.layout.region_start(read.spec.region, 0);
             let part = u64::try_from(term.part).unwrap_or(u64::MAX);
             let mut blocks = a.zero();
-            for (own, leaf) in read.groups.iter().zip(&keys.groups) {
+            for (own, leaf) in read.groups.iter().zip(&keys.leaves) {
                 let bits = usize::try_from(read.spec.block_bits().saturating_add(own.bits)).unwrap_or(usize::MAX);
                 let first = leaf.offset.saturating_add(part.saturating_mul(read.group_len(own)));
                 let low = {
@@ -631,7 +645,7 @@ mod tests {
                 attributes: Fr::ZERO,
             })
             .collect();
-        Weights { layout, scales: Vec::new(), requests }
+        Weights { layout, scales: Vec::new(), requests, last: vec![] }
     }
 
     /// On corners the gathers are what their names say: word of a token, position of a token, mask of a key.

@@ -121,6 +121,10 @@ columns! {
     SHARE = 94, "Share";
     SHARE_REMAINDER = 95, "ShareRemainder";
     SHARE_SLACK = 96, "ShareSlack";
+    // Witness of an index proof.
+    RECORD_WEIGHT = 97, "RecordWeight";
+    MULT_RANGE10 = 98, "MultRange10";
+    MULT_RANGE8 = 99, "MultRange8";
 }
 
 /// Linear layers of a transformer layer that LoRA may adapt, in the order of [`Axis::SITE`] of [`LORA_HIDDEN`].
@@ -286,32 +290,40 @@ pub fn chosen_limb_bits(limb: usize) -> u32 {
     [0, 16, 32, 48, 48].get(limb).copied().unwrap_or(0)
 }
 
-/// The columns of an index with 2^records records, and of an attribution by it (docs/protocol/attribution.md).
-fn attribution(architecture: &Architecture, requests: u32, records: u32) -> Vec<ColumnSpec> {
+/// The columns of an index with 2^records records, in the order of files. No lookup: a batch takes them as they are registered,
+/// an index proof ranges them.
+pub(super) fn index(architecture: &Architecture, records: u32) -> Vec<ColumnSpec> {
     use Axis as A;
     let block = architecture.block_bits();
     let hidden = (A::HIDDEN_BLOCK, architecture.hidden_blocks());
     let hidden_in = (A::HIDDEN_BLOCK_IN, architecture.hidden_blocks());
-    let (out, own_in) = ((A::CHANNEL, block), (A::CHANNEL_IN, block));
-    let (request, record) = ((A::REQUEST, requests), (A::RECORD, records));
-    let contributor = (A::CONTRIBUTOR, CONTRIBUTORS.trailing_zeros());
-    let place = (A::PLACE, PLACES);
-    let column = |region| {
-        move |column, digits: &[(A, usize)], lows: &[(A, u32)]| {
-            ColumnSpec::new(column, region, &STACKED, digits.to_vec(), lows.to_vec())
-        }
+    let (out, own_in, record) = ((A::CHANNEL, block), (A::CHANNEL_IN, block), (A::RECORD, records));
+    let own = |column, digits: &[(A, usize)], lows: &[(A, u32)]| {
+        ColumnSpec::new(column, Region::INDEX, &STACKED, digits.to_vec(), lows.to_vec())
     };
-    let limbs = |n| (A::LIMB, n);
-    let own = column(Region::INDEX);
-    let mut all = vec![
+    vec![
         own(INDEX_FEATURE, &[hidden], &[record, out]),
         own(INDEX_CLASS, &[], &[(A::LABEL, LABEL_BITS), record]),
         own(INDEX_SLOT, &[], &[record]),
         own(INDEX_WHITENING, &[hidden, hidden_in], &[out, own_in]),
         own(INDEX_BIAS, &[hidden], &[out]),
         own(INDEX_CORNER, &[], &[]),
-    ];
-    let own = column(Region::WITNESS);
+    ]
+}
+
+/// The columns of an index with 2^records records, and of an attribution by it (docs/protocol/attribution.md).
+fn attribution(architecture: &Architecture, requests: u32, records: u32) -> Vec<ColumnSpec> {
+    use Axis as A;
+    let hidden = (A::HIDDEN_BLOCK, architecture.hidden_blocks());
+    let out = (A::CHANNEL, architecture.block_bits());
+    let (request, record) = ((A::REQUEST, requests), (A::RECORD, records));
+    let contributor = (A::CONTRIBUTOR, CONTRIBUTORS.trailing_zeros());
+    let place = (A::PLACE, PLACES);
+    let limbs = |n| (A::LIMB, n);
+    let mut all = index(architecture, records);
+    let own = |column, digits: &[(A, usize)], lows: &[(A, u32)]| {
+        ColumnSpec::new(column, Region::WITNESS, &STACKED, digits.to_vec(), lows.to_vec())
+    };
     let s16 = |name, digits: &[(A, usize)], lows: &[(A, u32)]| own(name, digits, lows).looked_up(Lookup::S16);
     let u16 = |name, digits: &[(A, usize)], lows: &[(A, u32)]| own(name, digits, lows).looked_up(Lookup::U16);
     let (channels, scores, sums) = ([request, out], [request, record], [request, contributor]);

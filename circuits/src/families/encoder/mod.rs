@@ -3,6 +3,7 @@
 mod architecture;
 mod attribution;
 pub mod columns;
+mod index;
 mod output;
 mod scales;
 mod values;
@@ -68,7 +69,7 @@ impl Architecture {
         let relations = self.relations(&Columns::new(&axes, &columns), shape)?;
         let attributes = shape.record_bits().is_some();
         if attributes {
-            within("channels of a model whose answers are attributed", MAX_ATTRIBUTED_CHANNELS, wide(self.hidden))?;
+            self.expect_attributed()?;
         }
         let shares = if attributes { SHARE_WORDS } else { 0 };
         let output = match shape.output {
@@ -90,10 +91,15 @@ impl Architecture {
             columns,
             tables: c::tables(shape.output),
             scales: Scales::count(self),
-            text: TextSpec { vocabulary: self.vocab, limit: self.max_tokens },
+            text: Some(TextSpec { vocabulary: self.vocab, limit: self.max_tokens }),
+            counted: None,
             output,
             relations,
         })
+    }
+
+    fn expect_attributed(&self) -> Result<(), CircuitError> {
+        within("channels of a model whose answers are attributed", MAX_ATTRIBUTED_CHANNELS, wide(self.hidden))
     }
 
     /// The smallest shape for this many requests whose longest has this many tokens.

@@ -176,14 +176,19 @@ impl World {
 
     /// Registers an index of 2,048 records' room under the first adapter, which names its version from now on.
     pub fn with_index(self, cells: IndexCells) -> Self {
+        self.with_index_of(Fr::from(4711), cells)
+    }
+
+    /// [`Self::with_index`], of this datanet version.
+    pub fn with_index_of(mut self, version: Fr, cells: IndexCells) -> Self {
+        self.adapters[0].key.version = Some(version);
         self.with_edited_index(cells, |_| {})
     }
 
     /// [`Self::with_index`], with cells that no file of an index can say.
     pub fn with_edited_index(mut self, cells: IndexCells, edit: impl FnOnce(&mut Columns)) -> Self {
-        let version = Fr::from(4711);
         let adapter = &mut self.adapters[0].key;
-        adapter.version = Some(version);
+        let version = *adapter.version.get_or_insert(Fr::from(4711));
         let adapter = adapter.id();
         let records = 1 << 11;
         let layout = self.key.architecture.layout(&index_shape(LOG_TILE, records)).expect("a layout");

@@ -11,16 +11,19 @@ mod settled;
 mod vector;
 
 use hostile::Gateless;
-use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::bn254::{Field, Fr, PrimeField};
 use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_settlement::circuit::SettlementCircuit;
 use lorica_settlement::rows::Rows;
+use lorica_settlement::settlement::make;
 use lorica_settlement::statement::{CircuitShape, Compiled};
 use lorica_settlement::trace::Tracer;
 use lorica_verifier::protocol::arithmetic::Arithmetic;
 use lorica_verifier::protocol::keccak::encode_scalar;
-use serde_json::json;
-use settled::{LOG_TILE, binding, bound, key, powers, settle, world};
+use lorica_verifier::protocol::verify::Keys;
+use serde_json::{Value, json};
+use settled::inference::attribution::{attributed, random_index};
+use settled::{LOG_TILE, SRS, binding, bound, key, powers, settle, world};
 use vector::{hex, vector};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../verifier-contracts/test/vectors");
@@ -82,4 +85,41 @@ fn write_vectors() {
         let text = serde_json::to_string_pretty(&value).unwrap();
         std::fs::write(format!("{FOLDER}/settlement-{name}.json"), text + "\n").unwrap();
     }
+}
+
+/// The index is of the datanet version in `datanet.json`, with as many records, and its first adapter names that.
+#[test]
+#[ignore = "writes files that are committed"]
+fn write_attributing() {
+    let datanet = std::fs::read_to_string(format!("{FOLDER}/datanet.json")).unwrap();
+    let datanet: Value = serde_json::from_str(&datanet).unwrap();
+    let records = usize::try_from(datanet["count"].as_u64().unwrap()).unwrap();
+    let world = world();
+    let index = random_index(world.key.architecture.hidden, records, 50);
+    let world = world.with_index_of(scalar(datanet["id"].as_str().unwrap()), index);
+    let cases: [(&str, &[(usize, Option<usize>)]); 2] =
+        [("attributing-1", &[(9, Some(0))]), ("attributing-3", &[(9, Some(0)), (5, Some(1)), (16, Some(0))])];
+    for (name, requests) in cases {
+        let binding = binding(requests.len());
+        let mut run = attributed(&world, requests);
+        run.statement.context = binding.context();
+        let proof = world.prove(&run).unwrap();
+        let key = key(&world, proof.statement.shape);
+        let (adapters, indexes) = (world.keys(), world.indexes());
+        let keys = || Keys { adapters: &adapters, indexes: &indexes };
+        let s = make(&key, &SRS.verifier_key(), &world.key, keys(), &binding, &proof).unwrap();
+        s.check(key.verifying(), &world.key, keys()).unwrap();
+        let value = vector(&world, key.verifying(), &s);
+        let text = serde_json::to_string_pretty(&value).unwrap();
+        std::fs::write(format!("{FOLDER}/settlement-{name}.json"), text + "\n").unwrap();
+    }
+}
+
+/// Of `0x` and 64 digits.
+fn scalar(text: &str) -> Fr {
+    let digits = text.strip_prefix("0x").unwrap();
+    let mut bytes: Vec<u8> =
+        (0..32).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap()).collect();
+    bytes.reverse();
+    Fr::from_repr(bytes.try_into().unwrap()).unwrap()
 }

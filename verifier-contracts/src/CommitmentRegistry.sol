@@ -4,8 +4,9 @@ pragma solidity 0.8.37;
 import {Bn254, GAS_PAIRING_1, Point, R} from "./Bn254.sol";
 import {DataContract} from "./DataContract.sol";
 import {FAMILY_ENCODER, Records} from "./Records.sol";
+import {isIndexSize} from "./SettlementKey.sol";
 
-/// Commitments to architectures' tables, base models and adapters.
+/// Commitments to architectures' tables, base models, adapters, versions of datanets and indexes.
 ///
 /// A record is stored as the bytes of {Records}, whose Keccak-256 modulo r is its id: in one data contract, or in a chain of
 /// them if it is longer. An id is computed from what is stored, never taken from who registers. Names of kinds are tags of the
@@ -16,9 +17,23 @@ contract CommitmentRegistry {
     /// Most points of a record: with their calldata they fit into a transaction (EIP-7825), by {ModelRegistry} too.
     uint256 public constant MAX_POINTS = 1_024;
 
+    /// Most records and contributors of a datanet.
+    uint256 public constant MAX_RECORDS = 65_536;
+    uint256 public constant MAX_CONTRIBUTORS = 1_024;
+
+    struct Datanet {
+        address record;
+        uint32 records;
+        uint32 contributors;
+        /// What {Records-contributorsDigest} makes of their number and root.
+        bytes32 contributorsDigest;
+    }
+
     event ArchitectureRegistered(uint256 indexed id, address record);
     event BaseRegistered(uint256 indexed id, uint256 indexed architecture, address record);
     event AdapterRegistered(uint256 indexed id, uint256 indexed base, address record);
+    event DatanetRegistered(uint256 indexed id, uint32 records, uint32 contributors, bytes32 contributorsRoot);
+    event IndexRegistered(uint256 indexed id, uint256 indexed adapter, uint256 indexed version, address record);
 
     /// No byte, or too many.
     error EncodingLength(uint256 limit, uint256 got);
@@ -37,11 +52,21 @@ contract CommitmentRegistry {
     error AlreadyRegistered(uint256 id);
     error UnknownArchitecture(uint256 id);
     error UnknownBase(uint256 id);
+    error UnknownAdapter(uint256 id);
+    error UnknownDatanet(uint256 id);
+    /// No record or contributor, or too many.
+    error DatanetCount(uint256 limit, uint256 got);
+    /// The adapter names no version of a datanet.
+    error AdapterWithoutDatanet(uint256 id);
+    /// An index has room for 2^11, 2^14 or 2^16 records, and for all of its datanet's.
+    error IndexSize(uint256 logRecords, uint256 records);
 
     /// Records by id; zero if there is none.
     mapping(uint256 id => address record) public architectures;
     mapping(uint256 id => address record) public bases;
     mapping(uint256 id => address record) public adapters;
+    mapping(uint256 id => Datanet) public datanets;
+    mapping(uint256 id => address record) public indexes;
 
     /// @param family 1 for encoders.
     /// @param encoding dimensions, activation and bit widths as `key.rs` writes them. Its meaning is the family's; here it is
@@ -105,6 +130,59 @@ contract CommitmentRegistry {
         address record;
         (id, record) = _store(adapters, content);
         emit AdapterRegistered(id, base, record);
+    }
+
+    /// A version of a datanet: number and root of its records, number and root of its contributors, digests of its rules,
+    /// licence and standard.
+    function registerDatanet(
+        uint32 records_,
+        bytes32 recordsRoot,
+        uint32 contributors,
+        bytes32 contributorsRoot,
+        bytes32 rules,
+        bytes32 licence,
+        bytes32 standard
+    ) external returns (uint256 id) {
+        if (records_ == 0 || records_ > MAX_RECORDS) revert DatanetCount(MAX_RECORDS, records_);
+        if (contributors == 0 || contributors > MAX_CONTRIBUTORS) {
+            revert DatanetCount(MAX_CONTRIBUTORS, contributors);
+        }
+        bytes32 digest = Records.contributorsDigest(contributors, contributorsRoot);
+        bytes memory content = Records.datanet(records_, recordsRoot, digest, rules, licence, standard);
+        id = uint256(keccak256(content)) % R;
+        if (datanets[id].record != address(0)) revert AlreadyRegistered(id);
+        datanets[id] = Datanet({
+            record: DataContract.store(content),
+            records: records_,
+            contributors: contributors,
+            contributorsDigest: digest
+        });
+        emit DatanetRegistered(id, records_, contributors, contributorsRoot);
+    }
+
+    /// The index of an adapter, over all records of the datanet version that the adapter names. That its cells are in range, and
+    /// are those records' features, is said by nothing here.
+    /// @param logRecords log2 of the records that it has room for.
+    /// @param tiles commitments to the index' tiles.
+    function registerIndex(uint256 adapter, uint32 logRecords, Point[] calldata tiles) external returns (uint256 id) {
+        address parent = adapters[adapter];
+        if (parent == address(0)) revert UnknownAdapter(adapter);
+        (, uint256 version) = Records.parents(parent);
+        if (version == 0) revert AdapterWithoutDatanet(adapter);
+        uint32 records_ = datanets[version].records;
+        if (records_ == 0) revert UnknownDatanet(version);
+        if (!isIndexSize(logRecords) || records_ > 1 << logRecords) revert IndexSize(logRecords, records_);
+        _requireCount(tiles.length);
+        bytes memory content = Records.index(Records.family(parent), adapter, version, logRecords, records_, tiles);
+        _requireOnCurve(content, tiles.length);
+        address record;
+        (id, record) = _store(indexes, content);
+        emit IndexRegistered(id, adapter, version, record);
+    }
+
+    /// The adapter and the datanet version of an index; zeros for what is not registered.
+    function indexParents(uint256 index) external view returns (uint256 adapter, uint256 version) {
+        return Records.parents(indexes[index]);
     }
 
     /// Records of a batch, zero where there is none: all that a verifier needs in one call.

@@ -4,9 +4,9 @@ pragma solidity 0.8.37;
 import {Bn254, P, R} from "./Bn254.sol";
 import {DataContract} from "./DataContract.sol";
 import {
-    AttributionReserved,
     FIXED_COLUMNS,
     KEY_ATTRIBUTION,
+    KEY_INDEX_BYTES,
     KEY_LOG_ROWS,
     KEY_ROWS_INVERSE,
     KEY_OMEGA,
@@ -17,7 +17,8 @@ import {
     KEY_OCCUPIED,
     KEY_MAGIC,
     KEY_MAGIC_VALUE,
-    PERMUTED_COLUMNS
+    PERMUTED_COLUMNS,
+    isIndexSize
 } from "./SettlementKey.sol";
 
 /// Verifies halo2 proofs (KZG over BN254, SHPLONK of Boneh, Drake, Fisch, Gabizon, eprint 2020/081) of the settlement
@@ -160,8 +161,10 @@ contract Halo2Verifier {
         }
         if (digest != circuit) revert KeyDigest();
         if (magic != KEY_MAGIC_VALUE) revert KeyFormat();
-        if (attribution == 1) revert AttributionReserved();
-        if (attribution != 0) revert KeyFormat();
+        if (attribution != 0 && !isIndexSize(attribution)) revert KeyFormat();
+        // The index region's words stand before the commitments.
+        uint256 shift = attribution == 0 ? 0 : KEY_INDEX_BYTES;
+        if (keyBytes < KEY_OCCUPIED + shift) revert KeyFormat();
         // 1 / rows, ω, ω^-6: plus r they would be the same circuit under another id.
         if (!Bn254.areScalars(m + KEY + KEY_ROWS_INVERSE, 3)) revert KeyFormat();
         if (instances.length != expected) revert InstanceCount(expected, instances.length);
@@ -174,7 +177,7 @@ contract Halo2Verifier {
         _evaluatePublic(m, transcript + 0x20, expected);
         _evaluateQuotient(m);
         uint256 claimed = _weigh(m);
-        if (!_open(m)) revert PrecompileFailed();
+        if (!_open(m, m + KEY + KEY_FIXED + shift)) revert PrecompileFailed();
         assembly ("memory-safe") {
             mcopy(accumulators, add(m, SUM), 0x40)
             mcopy(add(accumulators, 0x40), add(m, W_PRIME), 0x40)
@@ -461,7 +464,7 @@ contract Halo2Verifier {
     }
 
     /// The left side but for the generator's multiple.
-    function _open(uint256 m) private view returns (bool ok) {
+    function _open(uint256 m, uint256 commitments) private view returns (bool ok) {
         uint256 sum = m + SUM;
         uint256 weights = m + WEIGHTS;
         assembly ("memory-safe") {
@@ -477,7 +480,7 @@ contract Halo2Verifier {
                 mstore(at, weight)
             }
         }
-        ok = ok && Bn254.addTerms(sum, m + KEY + KEY_FIXED, weights, FIXED_COLUMNS + PERMUTED_COLUMNS);
+        ok = ok && Bn254.addTerms(sum, commitments, weights, FIXED_COLUMNS + PERMUTED_COLUMNS);
         assembly ("memory-safe") {
             let x := mload(add(m, X))
             let u := mload(add(m, U))

@@ -6,15 +6,16 @@ import {CommitmentRegistry} from "./CommitmentRegistry.sol";
 import {GroupClaim} from "./GroupClaim.sol";
 import {Halo2Verifier} from "./Halo2Verifier.sol";
 import {OUTPUT_CLASSIFY, isOutputKind} from "./OutputKind.sol";
-import {RECORD_PARENT, RECORD_POINTS, RECORD_SECOND} from "./Records.sol";
+import {INDEX_LOG_RECORDS, INDEX_POINTS, RECORD_PARENT, RECORD_POINTS, RECORD_SECOND, Records} from "./Records.sol";
 import {ISettlementVerifier, Request, Settlement} from "./Settlement.sol";
 import {
-    AttributionReserved,
     KEY_ADAPTER,
     KEY_ARCHITECTURE,
     KEY_ATTRIBUTION,
     KEY_BASE,
     KEY_FIXED,
+    KEY_INDEX,
+    KEY_INDEX_BYTES,
     KEY_INSTANCES,
     KEY_LOG_TILE,
     KEY_OCCUPIED,
@@ -23,7 +24,8 @@ import {
     KEY_TABLE,
     KEY_TILE_BITS,
     KEY_TOKENS,
-    KEY_WITNESS
+    KEY_WITNESS,
+    isIndexSize
 } from "./SettlementKey.sol";
 
 /// Checks settlements: the halo2 proof says that the field part of the inference proof's verifier accepts; the group
@@ -33,6 +35,11 @@ import {
 contract LoricaVerifier is ISettlementVerifier, GroupClaim {
     /// The settlement names an index or shares, and its circuit attributes nothing.
     error NotAttributing();
+    /// A circuit that attributes needs an index.
+    error IndexMissing();
+    error UnknownIndex(uint256 id);
+    /// Words of shares: four for each request.
+    error ShareCount(uint256 expected, uint256 got);
     error RequestCount(uint256 most, uint256 got);
     /// Request ids must ascend strictly.
     error RequestOrder(uint256 request);
@@ -41,8 +48,12 @@ contract LoricaVerifier is ISettlementVerifier, GroupClaim {
     error UnknownBase(uint256 id);
     error UnknownAdapter(uint256 id);
 
-    /// Public words before those of the requests: shape, layout, context, base, scales, adapters, count.
+    /// Public words before those of the requests: shape, layout, context, base, scales, adapters, count. Before the count, if
+    /// the circuit attributes: the index, and which requests attribute.
     uint256 private constant HEAD_WORDS = 7;
+    uint256 private constant INDEX_WORDS = 2;
+    /// Of a request's shares.
+    uint256 private constant SHARE_WORDS = 4;
 
     /// Place of alpha in a settlement's head: payee, base, index, three offsets, sixteen words of the opening, an offset.
     uint256 private constant SETTLEMENT_ALPHA = 0x2e0;
@@ -61,6 +72,13 @@ contract LoricaVerifier is ISettlementVerifier, GroupClaim {
         /// Place of the adapter ids of every request of the shape: absent requests have the first one's.
         uint256 adapters;
         address[] adapterRecords;
+        /// log2 of the records of the circuit's index; zero if it attributes nothing, and what follows is zero.
+        uint256 attribution;
+        /// Bytes by which the key is longer before the witness region.
+        uint256 shift;
+        /// The index' record with its length.
+        uint256 index;
+        uint256 indexBytes;
     }
 
     constructor(CommitmentRegistry registry_, Halo2Verifier halo2Verifier_) GroupClaim(registry_, halo2Verifier_) {}
@@ -80,40 +98,55 @@ contract LoricaVerifier is ISettlementVerifier, GroupClaim {
     {
         Claim memory claim;
         Batch memory batch;
-        _loadKey(claim, key);
+        _loadKey(claim, batch, key);
         _checkRequests(claim, batch, settlement);
-        _loadPoints(claim, _key(claim, KEY_WITNESS + 32) + 1, settlement.witness, settlement.opening);
+        uint256 witness = KEY_WITNESS + batch.shift;
+        _loadPoints(claim, _key(claim, witness + 32) + 1, settlement.witness, settlement.opening);
         _loadRecords(claim, batch, settlement);
+        if (batch.attribution != 0) _loadIndex(batch, settlement.index);
         uint256[] memory words = _publicWords(claim, batch, consumer, settlement);
         uint256[5] memory halo2 = halo2Verifier.accumulate{gas: GAS_HALO2}(circuit, key, words, settlement.proof);
         uint256 factor = _merge(claim, circuit, words, halo2);
 
         _tabulateEq(claim, settlement.rhoHigh, factor);
         _addBase(claim, batch, settlement.base);
-        uint256 tables = claim.key + KEY_OCCUPIED + 32 * _words(_key(claim, KEY_BASE + 32));
+        uint256 tables = claim.key + KEY_OCCUPIED + batch.shift + 32 * _words(_key(claim, KEY_BASE + 32));
         _addTables(claim, KEY_TABLE, tables, _key(claim, KEY_ARCHITECTURE));
         _addAdapters(claim, batch, settlement);
-        _addWitness(claim, _key(claim, KEY_WITNESS));
+        if (batch.attribution != 0) _addIndex(claim, batch, settlement.index);
+        _addWitness(claim, _key(claim, witness));
         _addOpening(claim, _scalars(settlement), factor, halo2[4]);
         _pair(claim, halo2, factor);
     }
 
-    function _loadKey(Claim memory claim, address key) private view {
+    function _loadKey(Claim memory claim, Batch memory batch, address key) private view {
         _readKey(claim, key);
-        uint256 words = _words(_key(claim, KEY_BASE + 32)) + _words(_key(claim, KEY_TABLE + 32));
-        if (claim.keyBytes != KEY_OCCUPIED + 32 * words) revert KeyFormat();
-        if (!isOutputKind(_key(claim, KEY_OUTPUT_KIND))) revert KeyFormat();
+        uint256 kind = _key(claim, KEY_OUTPUT_KIND);
+        if (!isOutputKind(kind)) revert KeyFormat();
         uint256 attribution = _key(claim, KEY_ATTRIBUTION);
-        if (attribution == 1) revert AttributionReserved();
-        if (attribution != 0) revert KeyFormat();
+        if (attribution != 0) {
+            // An embedding has no label to be attributed.
+            if (!isIndexSize(attribution) || kind != OUTPUT_CLASSIFY) revert KeyFormat();
+            (batch.attribution, batch.shift) = (attribution, KEY_INDEX_BYTES);
+        }
+        uint256 words = _words(_key(claim, KEY_BASE + 32)) + _words(_key(claim, KEY_TABLE + 32));
+        if (claim.keyBytes != KEY_OCCUPIED + batch.shift + 32 * words) revert KeyFormat();
     }
 
     function _checkRequests(Claim memory claim, Batch memory batch, Settlement calldata settlement) private pure {
-        if (settlement.index != 0 || settlement.shares.length != 0) revert NotAttributing();
         uint256 most = _key(claim, KEY_REQUESTS);
         Request[] calldata requests = settlement.requests;
         uint256 count = requests.length;
         if (count == 0 || count > most) revert RequestCount(most, count);
+        uint256 instances = HEAD_WORDS + CLOSING_WORDS + 3 * most;
+        uint256 shares = settlement.shares.length;
+        if (batch.attribution == 0) {
+            if (settlement.index != 0 || shares != 0) revert NotAttributing();
+        } else {
+            if (settlement.index == 0) revert IndexMissing();
+            if (shares != SHARE_WORDS * count) revert ShareCount(SHARE_WORDS * count, shares);
+            instances += INDEX_WORDS + SHARE_WORDS * most;
+        }
         uint256 adapters = _allocate(32 * most);
         uint256 order;
         uint256 missing;
@@ -140,7 +173,7 @@ contract LoricaVerifier is ISettlementVerifier, GroupClaim {
         batch.adapters = adapters;
         uint256 bits = _key(claim, KEY_TILE_BITS);
         if (settlement.rhoHigh.length != bits) revert RhoLength(bits, settlement.rhoHigh.length);
-        if (_key(claim, KEY_INSTANCES) != HEAD_WORDS + CLOSING_WORDS + 3 * most + bits) revert KeyFormat();
+        if (_key(claim, KEY_INSTANCES) != instances + bits) revert KeyFormat();
     }
 
     /// Finds the batch's records; reads the base's and the architecture's.
@@ -165,6 +198,31 @@ contract LoricaVerifier is ISettlementVerifier, GroupClaim {
         if (_load(batch.base + RECORD_PARENT) != architecture) revert Foreign(settlement.base);
     }
 
+    /// Reads the record of the index, which is of the circuit's size.
+    function _loadIndex(Batch memory batch, uint256 id) private view {
+        address stored = registry.indexes{gas: GAS_REGISTRY}(id);
+        if (stored == address(0)) revert UnknownIndex(id);
+        (batch.index, batch.indexBytes) = _read(id, stored);
+        if (_load(batch.index + INDEX_LOG_RECORDS) >> 224 != batch.attribution) revert Foreign(id);
+    }
+
+    /// Bit m: request m of the shape has the index' adapter.
+    function _attributing(Claim memory claim, Batch memory batch, Settlement calldata settlement)
+        private
+        view
+        returns (uint256 word)
+    {
+        uint256 adapter = _load(batch.index + RECORD_PARENT);
+        uint256 most = _key(claim, KEY_REQUESTS);
+        for (uint256 m = 0; m < most; ++m) {
+            if (_load(batch.adapters + 32 * m) == adapter) word |= 1 << m;
+        }
+        if (word != 0) return word;
+        // Where a request has it, its record says of which base it is.
+        (uint256 base,) = Records.parents(registry.adapters{gas: GAS_REGISTRY}(adapter));
+        if (base != settlement.base) revert Foreign(settlement.index);
+    }
+
     /// The circuit's public words.
     function _publicWords(Claim memory claim, Batch memory batch, address consumer, Settlement calldata settlement)
         private
@@ -174,27 +232,51 @@ contract LoricaVerifier is ISettlementVerifier, GroupClaim {
         Request[] calldata requests = settlement.requests;
         uint256 count = requests.length;
         words = new uint256[](_key(claim, KEY_INSTANCES));
-        uint256 n = HEAD_WORDS + 3 * _key(claim, KEY_REQUESTS);
-        words[0] = _shapeWord(claim);
-        words[1] = _layoutWord(claim);
+        uint256 n = HEAD_WORDS;
+        words[0] = _shapeWord(claim, batch);
+        words[1] = _layoutWord(claim, batch);
         words[2] = _context(consumer, settlement.payee, requests);
-        assembly ("memory-safe") {
-            let request := add(requests.offset, REQUEST_ANSWER)
-            let first := add(words, shl(5, add(HEAD_WORDS, 1)))
-            let target := first
-            for { let end := add(target, mul(count, 0x60)) } lt(target, end) { target := add(target, 0x60) } {
-                calldatacopy(target, request, 0x60)
-                request := add(request, REQUEST_BYTES)
-            }
-            // Absent requests repeat the first.
-            let end := add(add(words, 0x20), shl(5, n))
-            for {} lt(target, end) { target := add(target, 0x60) } { mcopy(target, first, 0x60) }
+        if (batch.attribution != 0) {
+            words[6] = settlement.index;
+            words[7] = _attributing(claim, batch, settlement);
+            n += INDEX_WORDS;
         }
+        words[n - 1] = count;
+        n = _requestWords(words, n, _key(claim, KEY_REQUESTS), requests, settlement.shares);
         words[3] = settlement.base;
         words[4] = _load(batch.base + RECORD_SECOND);
         words[5] = _digest(batch.adapters, count * 32);
-        words[6] = count;
         _closingWords(claim, words, n, settlement.rhoHigh, _scalars(settlement));
+    }
+
+    /// Of each request of the shape its answer and then its shares, if there are any: from the n-th word on.
+    /// @return end the word after the last.
+    function _requestWords(
+        uint256[] memory words,
+        uint256 n,
+        uint256 most,
+        Request[] calldata requests,
+        uint256[] calldata shares
+    ) private pure returns (uint256 end) {
+        uint256 count = requests.length;
+        assembly ("memory-safe") {
+            let request := add(requests.offset, REQUEST_ANSWER)
+            let share := shares.offset
+            let own := div(shl(5, shares.length), count)
+            let each := add(0x60, own)
+            let first := add(words, shl(5, add(n, 1)))
+            let target := first
+            for { let last := add(target, mul(count, each)) } lt(target, last) { target := add(target, each) } {
+                calldatacopy(target, request, 0x60)
+                calldatacopy(add(target, 0x60), share, own)
+                request := add(request, REQUEST_BYTES)
+                share := add(share, own)
+            }
+            // Absent requests repeat the first.
+            let whole := add(first, mul(most, each))
+            for {} lt(target, whole) { target := add(target, each) } { mcopy(target, first, each) }
+            end := add(n, shr(5, mul(most, each)))
+        }
     }
 
     /// Where α, ζ, β, z and the constant are in the calldata.
@@ -204,26 +286,28 @@ contract LoricaVerifier is ISettlementVerifier, GroupClaim {
         }
     }
 
-    /// kind · 2^96 + M · 2^64 + T · 2^32 + τ. The circuit has its own as a constant: under a key that names another kind or
-    /// shape none of its proofs holds.
-    function _shapeWord(Claim memory claim) private pure returns (uint256) {
+    /// attribution · 2^128 + kind · 2^96 + M · 2^64 + T · 2^32 + τ. The circuit has its own as a constant: under a key that names
+    /// another kind or shape none of its proofs holds.
+    function _shapeWord(Claim memory claim, Batch memory batch) private pure returns (uint256) {
         (uint256 kind, uint256 requests) = (_key(claim, KEY_OUTPUT_KIND), _key(claim, KEY_REQUESTS));
         (uint256 tokens, uint256 logTile) = (_key(claim, KEY_TOKENS), _key(claim, KEY_LOG_TILE));
         if ((kind | requests | tokens | logTile) >> 32 != 0) revert KeyFormat();
-        return kind << 96 | requests << 64 | tokens << 32 | logTile;
+        return batch.attribution << 128 | kind << 96 | requests << 64 | tokens << 32 | logTile;
     }
 
     /// Keccak-256, modulo r, of the architecture's id and all that the key says of shape and layout, a constant of the circuit
     /// too: from the architecture's word to the regions, then the maps of occupied tiles.
-    function _layoutWord(Claim memory claim) private pure returns (uint256) {
+    function _layoutWord(Claim memory claim, Batch memory batch) private pure returns (uint256) {
         uint256 key = claim.key;
-        uint256 maps = claim.keyBytes - KEY_OCCUPIED;
+        uint256 regions = KEY_FIXED - KEY_ARCHITECTURE + batch.shift;
+        uint256 occupied = KEY_OCCUPIED + batch.shift;
+        uint256 maps = claim.keyBytes - occupied;
         uint256 start = _allocate(0);
         assembly ("memory-safe") {
-            mcopy(start, add(key, KEY_ARCHITECTURE), sub(KEY_FIXED, KEY_ARCHITECTURE))
-            mcopy(add(start, sub(KEY_FIXED, KEY_ARCHITECTURE)), add(key, KEY_OCCUPIED), maps)
+            mcopy(start, add(key, KEY_ARCHITECTURE), regions)
+            mcopy(add(start, regions), add(key, occupied), maps)
         }
-        return _digest(start, KEY_FIXED - KEY_ARCHITECTURE + maps);
+        return _digest(start, regions + maps);
     }
 
     /// keccak256(abi.encode(chain id, consumer, payee, request ids, fees)) mod r.
@@ -260,7 +344,15 @@ contract LoricaVerifier is ISettlementVerifier, GroupClaim {
 
     function _addBase(Claim memory claim, Batch memory batch, uint256 id) private view {
         uint256 count = (batch.baseBytes - RECORD_POINTS) / 64;
-        _addOccupied(claim, KEY_BASE, claim.key + KEY_OCCUPIED, id, batch.base + RECORD_POINTS, count);
+        _addOccupied(claim, KEY_BASE, claim.key + KEY_OCCUPIED + batch.shift, id, batch.base + RECORD_POINTS, count);
+    }
+
+    function _addIndex(Claim memory claim, Batch memory batch, uint256 id) private view {
+        uint256 tiles = _key(claim, KEY_INDEX + 32);
+        if (batch.indexBytes != INDEX_POINTS + tiles * 64) {
+            revert TileCount(id, tiles, (batch.indexBytes - INDEX_POINTS) / 64);
+        }
+        _addTerms(claim, batch.index + INDEX_POINTS, claim.eq + 32 * _key(claim, KEY_INDEX), tiles);
     }
 
     /// Requests with the same adapter share its terms; absent requests have the first one's adapter.

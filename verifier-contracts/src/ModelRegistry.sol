@@ -6,6 +6,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {Point, R} from "./Bn254.sol";
 import {CommitmentRegistry} from "./CommitmentRegistry.sol";
 import {Bounds, Kind, Permit, Split, SplitBounds, Terms} from "./ModelTerms.sol";
+import {IIndexRanges} from "./IIndexRanges.sol";
 import {Open} from "./Open.sol";
 import {Records} from "./Records.sol";
 
@@ -31,7 +32,7 @@ contract ModelRegistry is Ownable2Step {
         address pot;
     }
 
-    /// One slot, of which 56 bits are free: 32 of them for the place of a datanet or an index.
+    /// One slot, of which 56 bits are free.
     struct Version {
         uint24 line;
         /// Position among all versions, from one.
@@ -64,6 +65,8 @@ contract ModelRegistry is Ownable2Step {
         string uri,
         string licence
     );
+    /// The adapter's contributors are paid by the index, for good.
+    event IndexPinned(uint256 indexed adapter, uint256 indexed index, uint256 indexed datanet);
     /// @param from the second from which it counts.
     event VersionRetired(uint256 indexed id, uint24 indexed line, uint64 from);
     event LineOffered(uint24 indexed line, address indexed owner, address indexed to);
@@ -89,8 +92,12 @@ contract ModelRegistry is Ownable2Step {
     error ArchitectureStays(uint256 id);
     /// The adapter was made for another base.
     error AdapterOfOtherBase(uint256 adapter, uint256 base);
-    /// No datanet has this version.
-    error UnknownDatanet(uint256 version);
+    /// No index is registered by this id.
+    error UnknownIndex(uint256 index);
+    /// Nobody has proven that the cells of the index are in range.
+    error IndexNotRanged(uint256 index);
+    /// The index holds the features of another adapter.
+    error IndexOfOtherAdapter(uint256 index, uint256 adapter);
     /// CommitmentRegistry computed another id.
     error IdMismatch(uint256 expected, uint256 got);
     error NotLineOwner(uint24 line, address caller);
@@ -122,6 +129,8 @@ contract ModelRegistry is Ownable2Step {
 
     CommitmentRegistry public immutable commitments;
     Open public immutable open;
+    /// Which indexes adapters may be published with; none if it is zero.
+    IIndexRanges public immutable indexRanges;
     /// Seconds between reserving and publishing, at least one. A thief wins only by holding back a seen publication for so
     /// long: it must be longer than a transaction can be kept from the chain (forced inclusion takes about 24 hours on
     /// Arbitrum, up to 12 on the OP stack).
@@ -132,6 +141,8 @@ contract ModelRegistry is Ownable2Step {
     mapping(uint24 line => Line) public lines;
     mapping(uint256 id => Version) public versions;
     mapping(uint256 id => Metadata) public metadata;
+    /// By which index an adapter's contributors are paid; zero for an adapter that names no datanet. Written once.
+    mapping(uint256 adapter => uint256 index) public indexOf;
     /// In OPEN's smallest unit.
     mapping(Kind kind => uint256 fee) public deploymentFees;
     Bounds public bounds;
@@ -146,6 +157,7 @@ contract ModelRegistry is Ownable2Step {
         address owner_,
         CommitmentRegistry commitments_,
         Open open_,
+        IIndexRanges indexRanges_,
         address treasury_,
         uint64 reservationSeconds_,
         Bounds memory bounds_,
@@ -154,6 +166,7 @@ contract ModelRegistry is Ownable2Step {
         if (reservationSeconds_ == 0) revert ReservationSecondsZero();
         commitments = commitments_;
         open = open_;
+        indexRanges = indexRanges_;
         reservationSeconds = reservationSeconds_;
         _setTreasury(treasury_);
         _setBounds(bounds_);
@@ -210,24 +223,42 @@ contract ModelRegistry is Ownable2Step {
     }
 
     /// Arguments as {CommitmentRegistry-registerAdapter}; the base is published and not retired, and its owner has at least the
-    /// base owner's share that it asked for when it published the base. There are no datanets yet, so an adapter that names a
-    /// version of one is refused.
+    /// base owner's share that it asked for when it published the base. An adapter that names a version of a datanet is
+    /// published with its index, of which that version is: its contributors are paid by it, for good.
+    /// @param index zero for an adapter that names no version.
     function publishAdapter(
         uint256 base,
-        uint256 version,
+        uint256 index,
         Point[] calldata tiles,
         Terms calldata terms,
         Permit calldata permit
     ) external returns (uint256 id, uint24 line) {
         Version memory parent = _served(base, Kind.Base);
-        if (version != 0) revert UnknownDatanet(version);
+        uint256 version = _datanetOf(index);
         id = _id(Records.adapter(Records.family(commitments.bases(base)), base, version, tiles));
         if (commitments.adapters(id) == address(0)) {
             _requireId(id, commitments.registerAdapter(base, version, tiles));
         }
         SplitBounds.requireWithin(terms.split, bounds);
         SplitBounds.requireBaseOwner(terms.split, parent.baseOwner);
+        if (index != 0) _pin(id, index, version);
         line = _publish(Kind.Adapter, id, base, parent.serial, terms, permit);
+    }
+
+    /// The datanet version of an index that may be published.
+    function _datanetOf(uint256 index) private view returns (uint256 version) {
+        if (index == 0) return 0;
+        (, version) = commitments.indexParents(index);
+        if (version == 0) revert UnknownIndex(index);
+        if (address(indexRanges) == address(0) || !indexRanges.ranged(index)) revert IndexNotRanged(index);
+    }
+
+    /// No adapter is published twice, so this is written once.
+    function _pin(uint256 adapter, uint256 index, uint256 version) private {
+        (uint256 own,) = commitments.indexParents(index);
+        if (own != adapter) revert IndexOfOtherAdapter(index, adapter);
+        indexOf[adapter] = index;
+        emit IndexPinned(adapter, index, version);
     }
 
     function _publish(

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
+import {AttributionPot} from "./AttributionPot.sol";
 import {EscrowAccounts} from "./EscrowAccounts.sol";
 import {IInferenceConsumer} from "./IInferenceConsumer.sol";
 import {InferenceRequest, RequestHash, RequestTerms} from "./InferenceRequest.sol";
@@ -57,6 +58,15 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
         uint256 prover;
         uint256 baseOwner;
         uint256 paid;
+        /// The index by which the batch attributes, the end of its chain of entries, and what they are worth in the token.
+        uint256 index;
+        bytes32 head;
+        uint256 attributed;
+        /// Place of the present request's shares in the calldata.
+        uint256 shares;
+        /// The last request's adapter and the index that is pinned to it.
+        uint256 adapter;
+        uint256 pinned;
     }
 
     /// How one fee is divided.
@@ -82,6 +92,10 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
         uint256 baseOwnerShare,
         uint256 contributorsShare
     );
+    /// A request's contributors are paid by its shares: the entry that follows `before` in the index' chain.
+    event Attributed(
+        uint256 indexed index, bytes32 before, uint256 requestId, address token, uint256 amount, uint256[4] shares
+    );
     event RequestSkipped(uint256 indexed requestId, Skip reason);
     event BatchSettled(bytes32 indexed route, address indexed prover, uint256 indexed base, uint256 paid);
     event ConsumerCalled(uint256 indexed requestId, address indexed consumer, bool success);
@@ -106,6 +120,8 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
     error RequestIdMismatch(uint256 index, uint256 proven, uint256 got);
     /// The requester does not trust the route.
     error RouteNotNamed(uint256 requestId, uint256 routes, uint256 ordinal);
+    /// The adapter's contributors are paid by this index, and the proof attributes by another one or by none.
+    error OtherIndex(uint256 requestId, uint256 pinned, uint256 got);
     error LabelTooLarge(uint256 requestId, uint256 label);
     /// Others, or time, have left fewer requests of the batch to pay than the sender wants, or none.
     error TooFewPayable(uint256 paid, uint256 least);
@@ -113,12 +129,18 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
     error CallbackGas(uint256 requestId, uint256 needed);
     error NoRenouncing();
 
+    // Places in a {Batch}.
+    uint256 private constant BATCH_HEAD = 0x140;
+    uint256 private constant BATCH_SHARES = 0x180;
+
     /// Most routes that an escrow can ever know: a request names them by bits of a word.
     uint256 public constant MAX_ROUTES = 240;
     /// Covers what a call costs beside the gas that the callee has, with a cold address and a cold delegate.
     uint256 private constant CALL_OVERHEAD = 10_000;
 
     VerifierRouter public immutable router;
+    /// Where contributors are paid by shares.
+    AttributionPot public immutable attributionPot;
     /// EIP-712's domain of the chain that the escrow was deployed on.
     bytes32 private immutable _domain;
     uint256 private immutable _chain;
@@ -132,9 +154,12 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
     /// The same of routes that embed.
     uint240 private _liveEmbed;
     mapping(address token => bool allowed) private _tokens;
+    /// Ends of the chains of entries, by which {AttributionPot} credits contributors.
+    mapping(uint256 index => bytes32) public attributionHeads;
 
     constructor(VerifierRouter router_) {
         router = router_;
+        attributionPot = new AttributionPot(models.commitments(), open);
         _domain = _domainSeparatorV4();
         _chain = block.chainid;
     }
@@ -234,6 +259,15 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
         if (batch.payee == address(0) || batch.payee == address(this)) revert PayeeInvalid(batch.payee);
         batch.base = settlement.base;
         batch.baseLine = models.lineOf(batch.base);
+        uint256 index = settlement.index;
+        if (index == 0) return batch;
+        batch.index = index;
+        batch.head = attributionHeads[index];
+        uint256[] calldata shares = settlement.shares;
+        assembly ("memory-safe") {
+            // Before the first request's. That there are four words for each is the verifier's to check.
+            mstore(add(batch, BATCH_SHARES), sub(shares.offset, 0x80))
+        }
     }
 
     /// The request's id, if its terms with what is proven give it and the requester trusts the route.
@@ -242,6 +276,7 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
         view
         returns (uint256 id)
     {
+        batch.shares += 0x80;
         id = _provenId(batch, request, proven);
         if (id != proven.id) revert RequestIdMismatch(index, proven.id, id);
         if (request.routes >> batch.ordinal & 1 == 0) revert RouteNotNamed(id, request.routes, batch.ordinal);
@@ -283,10 +318,40 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
         batch.prover += prover;
         batch.baseOwner += baseOwner;
         ++batch.paid;
-        _creditLine(token, shares.line, adapterOwner, contributors);
+        bool attributed = _attribute(batch, id, token, contributors, proven.adapter);
+        _creditLine(token, shares.line, adapterOwner, attributed ? 0 : contributors);
         emit RequestSettled(
             id, batch.payee, proven.label, proven.outputDigest, token, prover, adapterOwner, baseOwner, contributors
         );
+    }
+
+    /// The contributors' part of a request whose adapter has an index goes by its shares.
+    ///
+    /// # Soundness
+    /// The pinned index is of the adapter, so a request that has both attributes; that the words are its shares is for the
+    /// proof, which is checked when everything is stored.
+    function _attribute(Batch memory batch, uint256 id, address token, uint256 amount, uint256 adapter)
+        private
+        returns (bool)
+    {
+        if (adapter != batch.adapter) (batch.adapter, batch.pinned) = (adapter, models.indexOf(adapter));
+        uint256 index = batch.pinned;
+        if (index == 0) return false;
+        if (index != batch.index) revert OtherIndex(id, index, batch.index);
+        if (amount == 0) return true;
+        batch.attributed += amount;
+        bytes32 topic = Attributed.selector;
+        assembly ("memory-safe") {
+            let entry := mload(0x40)
+            mstore(entry, mload(add(batch, BATCH_HEAD)))
+            mstore(add(entry, 0x20), id)
+            mstore(add(entry, 0x40), token)
+            mstore(add(entry, 0x60), amount)
+            calldatacopy(add(entry, 0x80), mload(add(batch, BATCH_SHARES)), 0x80)
+            log2(entry, 0x100, topic, index)
+            mstore(add(batch, BATCH_HEAD), keccak256(entry, 0x100))
+        }
+        return true;
     }
 
     function _skip(uint256 id, Skip reason) internal returns (bool) {
@@ -297,6 +362,10 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
     /// Credits what a batch owes in its present token: neighbours in one token share the prover's and the base's slot.
     function _storeSums(Batch memory batch) private {
         if (batch.prover != 0) _credit(batch.token, batch.payee, batch.prover);
+        if (batch.attributed != 0) {
+            _credit(batch.token, address(attributionPot), batch.attributed);
+            batch.attributed = 0;
+        }
         _creditLine(batch.token, batch.baseLine, batch.baseOwner, 0);
         batch.prover = 0;
         batch.baseOwner = 0;
@@ -314,6 +383,7 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
     ) internal {
         if (batch.paid == 0 || batch.paid < least) revert TooFewPayable(batch.paid, least);
         _storeSums(batch);
+        if (batch.index != 0) attributionHeads[batch.index] = batch.head;
         emit BatchSettled(route, batch.payee, batch.base, batch.paid);
         // A view of contracts that governance chose; reverts if anything is false.
         router.check(route, settlement);

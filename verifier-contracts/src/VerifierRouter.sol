@@ -209,8 +209,8 @@ contract VerifierRouter is Ownable2Step {
     // Contradictions
 
     /// Ends a route for good on the evidence of two accepted settlements with equal base, adapter and input digest but
-    /// different outputs: one of them is false, for whoever it was made. Anyone may show them, also while the route is
-    /// paused or does not count yet.
+    /// different outputs, or, attributed by one index, different shares: one of them is false, for whoever it was made. By
+    /// another index shares are others. Anyone may show them, also while the route is paused or does not count yet.
     ///
     /// The first contradiction of a circuit earns the bounty if both settlements have the same payee, who is bound in both
     /// proofs: who copies them earns it for their maker.
@@ -227,6 +227,11 @@ contract VerifierRouter is Ownable2Step {
         Request calldata right = b.requests[indexB];
         bool sameQuestion = a.base == b.base && left.adapter == right.adapter && left.inputDigest == right.inputDigest;
         bool sameAnswer = left.label == right.label && left.outputDigest == right.outputDigest;
+        if (sameAnswer && a.index != 0 && a.index == b.index) {
+            for (uint256 i = 0; i < 4; ++i) {
+                sameAnswer = sameAnswer && a.shares[4 * indexA + i] == b.shares[4 * indexB + i];
+            }
+        }
         if (!sameQuestion || sameAnswer) revert NoContradiction();
         Route storage frozen = _known(route);
         _verify(route, frozen, consumerA, a);

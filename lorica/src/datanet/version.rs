@@ -3,7 +3,8 @@
 //! ```text
 //! id = Keccak-256(tag ‖ count (4) ‖ records root ‖ contributors digest ‖ rules ‖ licence ‖ standard) mod r
 //! record i's leaf = keccak(keccak(i, record digest, label, weight, slot, licence))     six words of 32 bytes
-//! contributors digest = keccak("lorica contributors 1" ‖ count (4) ‖ contributor words)
+//! contributors digest = keccak("lorica contributors 2" ‖ count (4) ‖ contributors root)
+//! slot c's leaf = keccak(keccak(c, contributor word))                                two words of 32 bytes
 //! rules = keccak(the rules' bytes), licence = keccak(text), standard = keccak(text)
 //! ```
 //!
@@ -131,12 +132,24 @@ pub fn contributor_word(contributor: &Contributor) -> B256 {
     keccak256([&tag(name), bytes].concat())
 }
 
-/// Digest of contributors in their order.
+/// The tree of contributors in their order, by which one shows on chain who has a slot; `None` without contributors.
+#[must_use]
+pub fn contributors_tree(contributors: &[Contributor]) -> Option<MerkleTree> {
+    let leaves: Vec<B256> = contributors
+        .iter()
+        .enumerate()
+        .map(|(slot, contributor)| leaf(&[number(slot), contributor_word(contributor).0]))
+        .collect();
+    MerkleTree::new(&leaves)
+}
+
+/// Digest of contributors in their order: their number and the root of their tree.
 #[must_use]
 pub fn contributors_digest(contributors: &[Contributor]) -> B256 {
-    let mut bytes = tag("lorica contributors 1").to_vec();
+    let root = contributors_tree(contributors).map(|tree| tree.root()).unwrap_or_default();
+    let mut bytes = tag("lorica contributors 2").to_vec();
     bytes.extend_from_slice(&(contributors.len() as u32).to_be_bytes());
-    contributors.iter().for_each(|contributor| bytes.extend_from_slice(contributor_word(contributor).as_slice()));
+    bytes.extend_from_slice(root.as_slice());
     keccak256(bytes)
 }
 
@@ -290,8 +303,12 @@ mod tests {
         let padded = |name: &str| [name.as_bytes(), &vec![0; 32 - name.len()]].concat();
         let ada = keccak256([padded("lorica contributor name 1"), b"Ada".to_vec()].concat());
         let account = keccak256([padded("lorica contributor address 1"), vec![0x11; 20]].concat());
-        let list = [padded("lorica contributors 1"), vec![0, 0, 0, 2], ada.to_vec(), account.to_vec()].concat();
-        let contributors = keccak256(list);
+        let slot = |digit: &str, word: B256| keccak256(keccak256([self::word(digit), word.to_vec()].concat()));
+        let mut leaves = [slot("0", ada), slot("1", account)];
+        leaves.sort_unstable();
+        let root = keccak256(leaves.concat());
+        let contributors =
+            keccak256([padded("lorica contributors 2"), vec![0, 0, 0, 2], root.to_vec()].concat());
         assert_eq!(version.contributors_digest(), contributors);
 
         let rules = "0000000100000007000000f0000003e800000080100000000000020000000".to_owned();

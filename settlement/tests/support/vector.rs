@@ -8,6 +8,7 @@ use lorica_settlement::settlement::Settlement;
 use lorica_verifier::files::codec::Writer;
 use lorica_verifier::protocol::keccak::{encode_point, encode_scalar};
 use lorica_verifier::protocol::key::write_architecture;
+use lorica_verifier::protocol::proof::Attribution;
 use serde_json::{Value, json};
 
 use super::settled::World;
@@ -40,7 +41,13 @@ pub fn vector(world: &World, key: &VerifyingKey, s: &Settlement) -> Value {
         address[12..].copy_from_slice(bytes);
         hex(&address)
     };
-    let instances: Vec<String> = s.words(key, base.scales_word(), None).to_vec().iter().map(word).collect();
+    let indexes = world.indexes();
+    let attribution = indexes
+        .iter()
+        .find(|index| index.id() == s.index)
+        .map(|index| Attribution { index: s.index, adapter: index.adapter });
+    let words = s.words(key, base.scales_word(), attribution.as_ref());
+    let instances: Vec<String> = words.to_vec().iter().map(word).collect();
     let each = |f: &dyn Fn(usize) -> String| -> Vec<String> { (0..s.answers.len()).map(f).collect() };
     json!({
         "key": hex(&key.content()),
@@ -54,7 +61,21 @@ pub fn vector(world: &World, key: &VerifyingKey, s: &Settlement) -> Value {
         "tiles": points(&base.tiles),
         "scalesWord": word(&base.scales_word()),
         "adapters": world.keys().iter()
-            .map(|adapter| json!({ "id": word(&adapter.id()), "tiles": points(&adapter.tiles) }))
+            .map(|adapter| json!({
+                "id": word(&adapter.id()),
+                "version": word(&adapter.version.unwrap_or_default()),
+                "tiles": points(&adapter.tiles),
+            }))
+            .collect::<Vec<_>>(),
+        "indexes": indexes.iter()
+            .map(|index| json!({
+                "id": word(&index.id()),
+                "adapter": word(&index.adapter),
+                "version": word(&index.version),
+                "logRecords": index.records.trailing_zeros(),
+                "count": index.count,
+                "tiles": points(&index.tiles),
+            }))
             .collect::<Vec<_>>(),
         "chainId": word(&Fr::from(binding.chain_id)),
         "consumer": account(&binding.consumer),

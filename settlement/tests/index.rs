@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use judge::broken;
-use lorica_circuits::bn254::{Field, Fr};
+use lorica_circuits::bn254::{Field, Fr, G1Affine};
 use lorica_circuits::shape::{OutputKind, RECORDS as CLASSES, Shape};
 use lorica_quant::integer::synthetic::SMALL;
 use lorica_settlement::circuit::SettlementCircuit;
@@ -19,12 +19,14 @@ use lorica_settlement::settlement::{IndexSettlement, MakeError, Settlement, Sett
 use lorica_settlement::statement::{CircuitShape, Compiled, Subject};
 use lorica_settlement_check::header::Header;
 use lorica_verifier::IndexKey;
+use lorica_verifier::files::codec::Writer;
 use lorica_verifier::protocol::arithmetic::Native;
 use lorica_verifier::protocol::field::{FieldError, Messages};
 use lorica_verifier::protocol::group::GroupError;
 use lorica_verifier::protocol::index::{IndexInputs, IndexProof, index_inputs};
-use lorica_verifier::protocol::keccak::digest_points;
-use lorica_verifier::protocol::key::IndexCommitments;
+use lorica_verifier::protocol::keccak::{digest_points, encode_point, encode_scalar, keccak, keccak_bytes};
+use lorica_verifier::protocol::key::{IndexCommitments, write_architecture};
+use lorica_verifier::protocol::record::RecordKind;
 use lorica_verifier::protocol::verify::VerifyError;
 use lorica_verifier::{AdapterKey, BaseKey};
 use support::inference::attribution::random_index;
@@ -192,6 +194,103 @@ fn write_index_golden() {
     write("index.proof", &proof.encode());
     write("index-settlement.vk", &key.verifying().encode());
     write("index.settlement", &settlement.encode());
+}
+
+/// Bytes in hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold("0x".to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn word(scalar: &Fr) -> String {
+    hex(&encode_scalar(scalar))
+}
+
+fn points(points: &[G1Affine]) -> Vec<String> {
+    points.iter().flat_map(|point| encode_point(point).chunks(32).map(hex).collect::<Vec<_>>()).collect()
+}
+
+/// A text as 32 bytes, zeros behind it.
+fn padded(text: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..text.len()].copy_from_slice(text.as_bytes());
+    bytes
+}
+
+/// A datanet version of 900 records, and its id: the bytes of `verifier/src/protocol/record.rs`.
+fn datanet() -> (serde_json::Value, Fr) {
+    let [root, contributors_root, rules, licence, standard] = [0x11u8, 0x22, 0x33, 0x44, 0x55].map(|byte| [byte; 32]);
+    let (count, contributors) = (900u32, 50u32);
+    let list = [&padded("lorica contributors 2")[..], &contributors.to_be_bytes(), &contributors_root].concat();
+    let digest = keccak(&list);
+    let tag = RecordKind::Datanet.tag();
+    let record = [&tag[..], &count.to_be_bytes(), &root, &digest, &rules, &licence, &standard].concat();
+    let value = serde_json::json!({
+        "records": count, "recordsRoot": hex(&root), "contributors": contributors,
+        "contributorsRoot": hex(&contributors_root), "rules": hex(&rules), "licence": hex(&licence),
+        "standard": hex(&standard),
+    });
+    (value, keccak_bytes(&record))
+}
+
+/// What the contracts' tests read: an index' settlement, all records behind it, another index of the same cells, and the key of
+/// the next larger indexes.
+#[test]
+#[ignore = "writes files that are committed"]
+fn write_index_vector() {
+    let (datanet, version) = datanet();
+    let cells = || random_index(SMALL.hidden, 900, 50);
+    let world = World::new(SMALL, 5, 2).with_index_of(version, cells());
+    let other = World::new(SMALL, 5, 2).with_index_of(version, cells());
+    let (base, adapter, own) = (&world.key, &world.adapters[0].key, &index(&world).key);
+    let proof = prove(&world);
+    let key = |records| ProvingKey::generate(&CircuitShape::of_index(base, records), &powers()).expect("a key");
+    let (made, larger) = (key(CLASSES[0]), key(CLASSES[1]));
+    let s = make_index(&made, &SRS.verifier_key(), base, adapter, own, &proof).expect("a settlement");
+    s.check(made.verifying(), base, adapter, own).expect("accepted");
+    let mut encoding = Writer::default();
+    write_architecture(&mut encoding, &base.architecture);
+    let mut g2 = Writer::default();
+    g2.point_g2(&base.tau_g2);
+    let words = s.words(made.verifying(), own.count).to_vec();
+    let value = serde_json::json!({
+        "key": hex(&made.verifying().content()),
+        "circuit": hex(&s.circuit),
+        "largerKey": hex(&larger.verifying().content()),
+        "largerCircuit": hex(&larger.verifying().circuit_id()),
+        "encoding": hex(encoding.content()),
+        "logTile": word(&Fr::from(u64::from(base.log_tile))),
+        "srs": word(&base.srs),
+        "tauG2": g2.content().chunks(32).map(hex).collect::<Vec<_>>(),
+        "tables": points(&base.tables),
+        "architecture": word(&base.architecture_digest()),
+        "tiles": points(&base.tiles),
+        "scalesWord": word(&base.scales_word()),
+        "base": word(&base.id()),
+        "adapters": [{ "id": word(&adapter.id()), "version": word(&version), "tiles": points(&adapter.tiles) }],
+        "datanet": datanet,
+        "version": word(&version),
+        "logRecords": own.records.trailing_zeros(),
+        "index": word(&own.id()),
+        "indexTiles": points(&own.tiles),
+        "otherIndex": word(&index(&other).key.id()),
+        "otherTiles": points(&index(&other).key.tiles),
+        "witness": points(&s.witness),
+        "opening": points(&s.opening),
+        "rhoHigh": s.rho_high.iter().map(word).collect::<Vec<_>>(),
+        "alpha": word(&s.outcome.alpha),
+        "zeta": word(&s.outcome.zeta),
+        "beta": word(&s.outcome.beta),
+        "z": word(&s.outcome.z),
+        "constantTerm": word(&s.outcome.constant),
+        "proof": hex(&s.proof),
+        "instances": words.iter().map(word).collect::<Vec<_>>(),
+    });
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../verifier-contracts/test/vectors/index-ranges.json");
+    fs::write(path, serde_json::to_string_pretty(&value).expect("JSON") + "\n").expect("a file");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //! ```
 //! Attribution is log2 of the records of the index, zero for a circuit that does not attribute. Regions are base, tables,
 //! adapters, the index if the circuit attributes, witness. A circuit of index proofs has kind 3, no requests and no tokens, and the
-//! regions none, none, index, witness: as many as a circuit that does not attribute.
+//! regions none, none, none, index, witness: as many as a circuit that attributes.
 //!
 //! # Soundness
 //! Kind, M, T and τ are below 2^32, which the contract checks of its key, so the shape word is injective. Two headers with one
@@ -69,8 +69,8 @@ pub(crate) fn write_layout(w: &mut Writer, of: &CircuitShape, layout: &Layout) {
     w.scalar(&Fr::from(u64::from(shape.log_tile)));
     w.scalar(&Fr::from(u64::from(layout.tile_index_bits())));
     if of.subject == Subject::Index {
-        // No base and no tables.
-        [0; 4].iter().for_each(|none| w.scalar(&word(*none)));
+        // No base, no tables and no adapters.
+        [0; 6].iter().for_each(|none| w.scalar(&word(*none)));
     }
     for &(region, _, _) in layout.regions() {
         let tiles = layout.tiles(region, 0);

@@ -53,8 +53,8 @@ contract AttributionPot is ReentrancyGuardTransient {
         bytes32 digest;
         uint256 contributors;
         address token;
-        uint256 total;
-        uint256 tail;
+        uint256 credited;
+        uint256 unattributed;
         /// By slot.
         uint256[] amounts;
     }
@@ -116,8 +116,9 @@ contract AttributionPot is ReentrancyGuardTransient {
     /// further calls those before. Anyone may call it. Calls no token, so none can stop it.
     ///
     /// An entry whose shares are not what an index in range can publish credits nobody: all of it is unattributed, as is what
-    /// an entry's shares leave of 65,535. What is unattributed is divided by what the neighbours in the same token have in this call,
-    /// and burnt if they have nothing.
+    /// an entry's shares leave of 65,535. What is unattributed is burnt. Divided among those who have shares, it would pay a
+    /// contributor for filling the list with slots of his own; so nobody gains by a split, and it does not matter who distributes
+    /// in which pieces.
     ///
     /// @param before the chain's head before the first of the entries.
     /// @param entries in the order in which they were paid.
@@ -135,8 +136,8 @@ contract AttributionPot is ReentrancyGuardTransient {
                 run.token = entry.token;
             }
             uint256 credited = _isDivisible(entry.shares, run.contributors) ? _divide(run, entry) : 0;
-            run.total += credited;
-            run.tail += entry.amount - credited;
+            run.credited += credited;
+            run.unattributed += entry.amount - credited;
         }
         _store(index, run);
     }
@@ -209,28 +210,23 @@ contract AttributionPot is ReentrancyGuardTransient {
         }
     }
 
-    /// Credits a run, divides its tail, and leaves it empty.
+    /// Credits a run and leaves it empty.
     function _store(uint256 index, Run memory run) private {
-        (uint256 total, uint256 tail) = (run.total, run.tail);
+        (uint256 credited, uint256 unattributed) = (run.credited, run.unattributed);
         uint256[] memory amounts = run.amounts;
         mapping(uint256 pair => uint256) storage owed_ = _owed[run.digest][run.token];
-        uint256 credited;
-        for (uint256 slot = 0; total != 0 && slot < amounts.length; slot += 2) {
+        for (uint256 slot = 0; credited != 0 && slot < amounts.length; slot += 2) {
             uint256 low = amounts[slot];
             uint256 high = slot + 1 < amounts.length ? amounts[slot + 1] : 0;
             if (low | high == 0) continue;
-            low += tail * low / total;
-            high += tail * high / total;
-            credited += low + high;
             amounts[slot] = 0;
             if (slot + 1 < amounts.length) amounts[slot + 1] = 0;
             uint256 word = owed_[slot / 2];
             owed_[slot / 2] = _half((word & type(uint128).max) + low) | _half((word >> 128) + high) << 128;
         }
-        uint256 rest = total + tail - credited;
-        if (rest != 0) burnable[run.token] += rest;
-        emit Distributed(index, run.token, credited, rest);
-        (run.total, run.tail) = (0, 0);
+        if (unattributed != 0) burnable[run.token] += unattributed;
+        emit Distributed(index, run.token, credited, unattributed);
+        (run.credited, run.unattributed) = (0, 0);
     }
 
     function _half(uint256 amount) private pure returns (uint256) {

@@ -18,6 +18,7 @@ const contracts = [
   "InferenceEscrow",
   "PrepaidEscrow",
   "ProverStakes",
+  "AttributionPot",
   "LineSale",
   "LabelConsumer",
 ];

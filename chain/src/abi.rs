@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::{SolCall, SolConstructor, SolValue};
 use lorica_circuits::bn254::{Fr, G1Affine, G2Affine};
-use lorica_settlement::settlement::Settlement;
+use lorica_settlement::settlement::{IndexSettlement, Settlement};
 use lorica_verifier::files::codec::Writer;
 use lorica_verifier::protocol::keccak::{encode_point, encode_scalar, keccak};
 use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments, write_architecture};
@@ -75,6 +75,11 @@ pub mod bindings {
     );
     sol!(
         #[sol(extra_derives(Debug))]
+        IndexRanges,
+        "../verifier-contracts/artifacts/IndexRanges.json"
+    );
+    sol!(
+        #[sol(extra_derives(Debug))]
         ProverStakes,
         "../verifier-contracts/artifacts/ProverStakes.json"
     );
@@ -90,7 +95,7 @@ pub mod bindings {
     );
 }
 
-use bindings::{CommitmentRegistry, Halo2Verifier, LoricaVerifier, VerifierRouter};
+use bindings::{CommitmentRegistry, Halo2Verifier, IndexRanges, LoricaVerifier, VerifierRouter};
 
 /// A value that the ABI cannot hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -126,6 +131,11 @@ fn coordinates(point: &G1Affine) -> (U256, U256) {
 fn router_point(point: &G1Affine) -> VerifierRouter::Point {
     let (x, y) = coordinates(point);
     VerifierRouter::Point { x, y }
+}
+
+fn ranges_point(point: &G1Affine) -> IndexRanges::Point {
+    let (x, y) = coordinates(point);
+    IndexRanges::Point { x, y }
 }
 
 fn registry_points(points: &[G1Affine]) -> Vec<CommitmentRegistry::Point> {
@@ -194,6 +204,27 @@ pub fn check(route: B256, s: &Settlement) -> Result<VerifierRouter::checkCall, A
 pub fn check_for(route: B256, s: &Settlement) -> Result<VerifierRouter::checkForCall, AbiError> {
     let consumer = Address::from(s.binding.consumer);
     Ok(VerifierRouter::checkForCall { route, consumer, settlement: settlement(s)? })
+}
+
+/// `IndexRanges.prove` by the settlement's circuit.
+#[must_use]
+pub fn prove_index(s: &IndexSettlement) -> IndexRanges::proveCall {
+    let [h, q, g, s_, d, quot, w, w_prime] = s.opening.each_ref().map(ranges_point);
+    IndexRanges::proveCall {
+        circuit: B256::from(s.circuit),
+        index: word(&s.index),
+        settlement: IndexRanges::IndexSettlement {
+            witness: s.witness.iter().map(ranges_point).collect(),
+            opening: IndexRanges::Opening { h, q, g, s: s_, d, quot, w, wPrime: w_prime },
+            rhoHigh: s.rho_high.iter().map(word).collect(),
+            alpha: word(&s.outcome.alpha),
+            zeta: word(&s.outcome.zeta),
+            beta: word(&s.outcome.beta),
+            z: word(&s.outcome.z),
+            constantTerm: word(&s.outcome.constant),
+            proof: Bytes::copy_from_slice(&s.proof),
+        },
+    }
 }
 
 /// Id of a route: it says circuit, verifier, the verifier's code and the most gas of a check.

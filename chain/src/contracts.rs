@@ -17,6 +17,7 @@ pub mod models;
 pub mod pins;
 pub mod prepaid;
 pub mod publish;
+pub mod ranges;
 pub mod registry;
 pub mod request;
 pub mod router;

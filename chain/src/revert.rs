@@ -11,8 +11,10 @@ use std::fmt;
 use alloy_primitives::{Bytes, U256};
 use alloy_sol_types::{Panic, Revert as RevertString, SolError, SolInterface};
 
+use crate::abi::bindings::AttributionPot::AttributionPotErrors as Pot;
 use crate::abi::bindings::CommitmentRegistry::CommitmentRegistryErrors as Registry;
 use crate::abi::bindings::Halo2Verifier::Halo2VerifierErrors as Halo2;
+use crate::abi::bindings::IndexRanges::IndexRangesErrors as Ranges;
 use crate::abi::bindings::InferenceEscrow::InferenceEscrowErrors as Escrow;
 use crate::abi::bindings::LabelConsumer::LabelConsumerErrors as Consumer;
 use crate::abi::bindings::LineSale::LineSaleErrors as Sale;
@@ -80,6 +82,10 @@ contracts! {
     Prepaid(paying::prepaid),
     /// By the stakes of provers.
     Stakes(paying::stakes),
+    /// By what pays contributors.
+    Pot(paying::pot),
+    /// By what checks index proofs.
+    Ranges(checking::ranges),
     /// By the registry of models.
     Models(paying::models),
     /// By the sale of lines.

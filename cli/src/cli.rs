@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    adapter, attribute, chain, datanet, demo, govern, infer, inspect, line, model, money, prepaid, prove, request,
-    settle, settlement_key, srs, stake, verify,
+    adapter, attribute, chain, contributors, datanet, demo, govern, infer, inspect, line, model, money, prepaid, prove,
+    request, settle, settlement_key, srs, stake, verify,
 };
 use crate::error::Error;
 use crate::output::{Output, start_log};
@@ -46,7 +46,7 @@ pub enum Command {
     /// LoRA adapters: import
     #[command(subcommand)]
     Adapter(adapter::AdapterCommand),
-    /// Datanets, collections of labelled texts by many contributors: build one with its index, check one, show one
+    /// Datanets, collections of labelled texts by many contributors: build one with its index, check one, show one, prove that an index is in range
     #[command(subcommand)]
     Datanet(datanet::DatanetCommand),
     /// Explain an answer by a datanet, without a proof: the contributors with their shares, and the records that shaped it
@@ -91,6 +91,9 @@ pub enum Command {
     /// Lines of published models: show, retire a version, hand on, sell (a line is a published model with all its versions)
     #[command(subcommand)]
     Line(line::LineCommand),
+    /// Contributors of datanets: credit them for paid answers, show what they are owed, withdraw it, burn what belongs to nobody
+    #[command(subcommand)]
+    Contributors(contributors::ContributorsCommand),
     /// Settings that governance may change: show and set fees, bounds of shares, treasury, tokens, owners
     #[command(subcommand)]
     Govern(govern::GovernCommand),
@@ -160,6 +163,7 @@ fn run(command: &Command, out: &Output) -> Result<(), Error> {
         Command::Model(command) => model::run(command, out),
         Command::Adapter(command) => adapter::run(command, out),
         Command::Datanet(command) => datanet::run(command, out),
+        Command::Contributors(command) => contributors::run(command, out),
         Command::Attribute(args) => attribute::run(args, out),
         Command::Srs(command) => srs::run(command, out),
         Command::Infer(args) => infer::run(args, out),

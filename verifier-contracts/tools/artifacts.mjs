@@ -11,6 +11,7 @@ const contracts = [
   "Halo2Verifier",
   "LoricaVerifier",
   "CommitmentRegistry",
+  "IndexRanges",
   "VerifierRouter",
   "OpenToken",
   "WrappedOpen",

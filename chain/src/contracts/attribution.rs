@@ -116,16 +116,37 @@ impl Pot {
             .collect()
     }
 
+    /// What is not distributed of an index' chain, oldest first; `from` is a block before its first entry.
+    ///
+    /// # Errors
+    /// [`ChainError`], [`StateError::Unexpected`] if those blocks do not have all of it.
+    pub fn undistributed(self, chain: &mut impl Chain, index: U256, from: u64) -> Result<Vec<Entry>, ChainError> {
+        let walk = self.walk(chain, index)?;
+        if walk.is_over() {
+            return Ok(Vec::new());
+        }
+        let entries = self.entries(chain, index, Blocks::From(from))?;
+        let mut left = Vec::new();
+        let mut head = walk.done;
+        // From where the walk began, link by link.
+        for entry in entries.into_iter().skip_while(|entry| entry.before != walk.done) {
+            if entry.before != head || head == walk.end {
+                break;
+            }
+            head = entry.head();
+            left.push(entry);
+        }
+        if head != walk.end {
+            return Err(StateError::Unexpected { what: "entries of contributors from that block on" }.into());
+        }
+        Ok(left)
+    }
+
     /// Credits contributors by entries that end where the walk does. Anyone may.
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn distribute(
-        self,
-        chain: &mut impl Chain,
-        index: U256,
-        entries: &[Entry],
-    ) -> Result<Receipt, ChainError> {
+    pub fn distribute(self, chain: &mut impl Chain, index: U256, entries: &[Entry]) -> Result<Receipt, ChainError> {
         let before = entries.first().map(|first| first.before).unwrap_or_default();
         let entries = entries
             .iter()
@@ -167,9 +188,9 @@ impl Pot {
         let Slot { count, root, slot, path, salt } = slot.clone();
         match salt {
             None => self.contract.send(chain, &AttributionPot::claimCall { count, root, slot, path, token, to }),
-            Some(salt) => self
-                .contract
-                .send(chain, &AttributionPot::claimByHashCall { count, root, slot, path, salt, token, to }),
+            Some(salt) => {
+                self.contract.send(chain, &AttributionPot::claimByHashCall { count, root, slot, path, salt, token, to })
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use super::escrow::{Escrow, Funding};
 use super::models::Models;
 use super::prepaid::Prepaid;
 use super::publish::Publisher;
+use super::ranges::Ranges;
 use super::registry::Registry;
 use super::router::Router;
 use super::sale::Sale;
@@ -16,7 +17,9 @@ use super::terms::Bounds;
 use super::token::{OPEN, Token};
 use super::{Step, create};
 use crate::abi;
-use crate::abi::bindings::{InferenceEscrow, LineSale, ModelRegistry, OpenToken, PrepaidEscrow, WrappedOpen};
+use crate::abi::bindings::{
+    IndexRanges, InferenceEscrow, LineSale, ModelRegistry, OpenToken, PrepaidEscrow, WrappedOpen,
+};
 use crate::chain::Chain;
 use crate::error::{ChainError, PolicyError, StateError};
 
@@ -27,6 +30,8 @@ pub struct Market {
     pub contracts: CheckContracts,
     /// `OpenToken`, or `WrappedOpen` where OPEN is the gas token.
     pub open: Address,
+    /// `IndexRanges`.
+    pub index_ranges: Address,
     /// `ModelRegistry`.
     pub models: Address,
     /// `InferenceEscrow`, the consumer that settlements of locked requests are bound to.
@@ -52,7 +57,7 @@ pub enum OpenKind {
 /// Who has which part at deployment. All can be handed on later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Roles {
-    /// Owns router, registry of models and escrows: adds routes and tokens, freezes routes, sets fees and bounds.
+    /// Owns router, registry of models, escrows and `IndexRanges`: adds routes and tokens, freezes routes, sets fees and bounds.
     pub owner: Address,
     /// May pause routes.
     pub guardian: Address,
@@ -119,13 +124,18 @@ impl Market {
         let Roles { owner, guardian, treasury, .. } = roles;
         let (contracts, checking) = CheckContracts::deploy_for(chain, owner, guardian, open)?;
         steps.extend(checking);
+        let arguments = IndexRanges::constructorCall {
+            owner_: owner,
+            registry_: contracts.registry,
+            halo2Verifier_: contracts.halo2_verifier,
+        };
+        let code = abi::init_code(&IndexRanges::BYTECODE, &arguments);
+        let index_ranges = create(chain, &mut steps, "IndexRanges", code)?;
         let arguments = ModelRegistry::constructorCall {
             owner_: owner,
             commitments_: contracts.registry,
             open_: open,
-            // No contract here proves that an index is in range, so none is pinned, and no adapter that names a datanet is
-            // published.
-            indexRanges_: Address::ZERO,
+            indexRanges_: index_ranges,
             treasury_: treasury,
             reservationSeconds_: policy.reservation_seconds,
             bounds_: policy.bounds.into(),
@@ -140,7 +150,7 @@ impl Market {
         let prepaid = create(chain, &mut steps, "PrepaidEscrow", code)?;
         let code = abi::init_code(&LineSale::BYTECODE, &LineSale::constructorCall { models_: models });
         let line_sale = Some(create(chain, &mut steps, "LineSale", code)?);
-        let market = Self { contracts, open, models, escrow, prepaid, line_sale };
+        let market = Self { contracts, open, index_ranges, models, escrow, prepaid, line_sale };
         // It stays: to lock into an empty balance costs 17,100 gas more.
         let first = match roles.open {
             OpenKind::Token { holder } if holder == chain.account() => {
@@ -167,6 +177,7 @@ impl Market {
         self.contracts.expect_deployed(chain)?;
         let own = [
             ("OpenToken", self.open),
+            ("IndexRanges", self.index_ranges),
             ("ModelRegistry", self.models),
             ("InferenceEscrow", self.escrow),
             ("PrepaidEscrow", self.prepaid),
@@ -187,6 +198,12 @@ impl Market {
     #[must_use]
     pub fn router(&self) -> Router {
         self.contracts.router()
+    }
+
+    /// Which indexes are proven to be in range.
+    #[must_use]
+    pub fn index_ranges(&self) -> Ranges {
+        Ranges(self.contracts.contract(self.index_ranges))
     }
 
     /// The registry of models.
@@ -242,6 +259,7 @@ impl Market {
         if let Some(object) = value.as_object_mut() {
             let own = [
                 ("open_token", self.open),
+                ("index_ranges", self.index_ranges),
                 ("model_registry", self.models),
                 ("escrow", self.escrow),
                 ("prepaid_escrow", self.prepaid),
@@ -264,6 +282,7 @@ impl Market {
         Some(Self {
             contracts: CheckContracts::from_json(value)?,
             open: address("open_token")?,
+            index_ranges: address("index_ranges")?,
             models: address("model_registry")?,
             escrow: address("escrow")?,
             prepaid: address("prepaid_escrow")?,

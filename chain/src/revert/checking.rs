@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Halo2, Number, Registry, Router, Verifier};
+use super::{Halo2, Number, Ranges, Registry, Router, Verifier};
 
 pub(super) fn router(f: &mut fmt::Formatter<'_>, error: &Router) -> fmt::Result {
     match error {
@@ -38,9 +38,11 @@ pub(super) fn verifier(f: &mut fmt::Formatter<'_>, error: &Verifier) -> fmt::Res
         Verifier::KeyFormat(_) => {
             f.write_str("the settlement key is not of this format, or for a kind of output that is not offered")
         }
-        Verifier::AttributionReserved(_) => {
-            f.write_str("the circuit attributes its answers: no contract checks such yet")
+        Verifier::IndexMissing(_) => {
+            f.write_str("the circuit attributes its answers, and the settlement names no index")
         }
+        Verifier::UnknownIndex(e) => write!(f, "index {:#066x} is not registered", e.id),
+        Verifier::ShareCount(e) => write!(f, "expected {} words of shares, got {}", e.expected, e.got),
         Verifier::NotAttributing(_) => {
             f.write_str("the settlement names an index or shares, and its circuit attributes nothing")
         }
@@ -53,7 +55,7 @@ pub(super) fn verifier(f: &mut fmt::Formatter<'_>, error: &Verifier) -> fmt::Res
         Verifier::UnknownArchitecture(e) => write!(f, "architecture {:#066x} is not registered", e.id),
         Verifier::UnknownBase(e) => write!(f, "base {:#066x} is not registered", e.id),
         Verifier::UnknownAdapter(e) => write!(f, "adapter {:#066x} is not registered", e.id),
-        Verifier::Foreign(e) => write!(f, "record {:#066x} belongs to another architecture or base", e.id),
+        Verifier::Foreign(e) => write!(f, "record {:#066x} belongs to another architecture, base or circuit", e.id),
         Verifier::RecordCorrupt(e) => write!(f, "the code of record {:#066x} is not what was registered", e.id),
         Verifier::TileCount(e) => {
             write!(f, "record {:#066x}: expected {} commitments, got {}", e.id, e.expected, e.got)
@@ -67,7 +69,6 @@ pub(super) fn halo2(f: &mut fmt::Formatter<'_>, error: &Halo2) -> fmt::Result {
     match error {
         Halo2::KeyDigest(_) => f.write_str("the code at the key's address is not the circuit's key"),
         Halo2::KeyFormat(_) => f.write_str("the settlement key is not of this format"),
-        Halo2::AttributionReserved(_) => f.write_str("the circuit attributes its answers: no contract checks such yet"),
         Halo2::InstanceCount(e) => write!(f, "expected {} public words, got {}", e.expected, e.got),
         Halo2::ProofLength(e) => write!(f, "expected a proof of {} bytes, got {}", e.expected, e.got),
         Halo2::InstanceNotCanonical(_) => f.write_str("a public word is not below r"),
@@ -75,6 +76,37 @@ pub(super) fn halo2(f: &mut fmt::Formatter<'_>, error: &Halo2) -> fmt::Result {
         Halo2::PointInvalid(_) => f.write_str("a point of the proof is not canonical, not on the curve, or infinity"),
         Halo2::Degenerate(_) => f.write_str("a challenge of the proof lies in the domain"),
         Halo2::PrecompileFailed(_) => f.write_str("a precompile refused its input"),
+    }
+}
+
+pub(super) fn ranges(f: &mut fmt::Formatter<'_>, error: &Ranges) -> fmt::Result {
+    match error {
+        Ranges::CircuitExists(e) => write!(f, "the circuit {} of index proofs is added already", e.circuit),
+        Ranges::UnknownCircuit(e) => write!(f, "the contract knows no circuit {} of index proofs", e.circuit),
+        Ranges::Frozen(e) => write!(f, "the circuit {} is frozen: nothing is proven by it any more", e.circuit),
+        Ranges::NotActive(e) => {
+            write!(f, "the circuit {} proves nothing before {} (Unix time)", e.circuit, e.activeFrom)
+        }
+        Ranges::UnknownIndex(e) => write!(f, "index {:#066x} is not registered", e.index),
+        Ranges::AlreadyRanged(e) => write!(f, "index {:#066x} is proven to be in range already", e.index),
+        Ranges::IndexSize(e) => {
+            write!(f, "the circuit is for indexes of 2^{} records, and this one has room for 2^{}", e.expected, e.got)
+        }
+        Ranges::NoRenouncing(_) => f.write_str("the ownership of this contract cannot be given up"),
+        Ranges::KeyFormat(_) => f.write_str("the settlement key is not of this format, or not of index proofs"),
+        Ranges::WitnessCount(e) => write!(f, "expected {} witness commitments, got {}", e.expected, e.got),
+        Ranges::RhoLength(e) => write!(f, "expected {} tile coordinates, got {}", e.expected, e.got),
+        Ranges::PointInvalid(_) => f.write_str("a point is not on the curve, or is infinity"),
+        Ranges::UnknownArchitecture(e) => write!(f, "architecture {:#066x} is not registered", e.id),
+        Ranges::Foreign(e) => write!(f, "record {:#066x} belongs to another architecture, base or circuit", e.id),
+        Ranges::RecordCorrupt(e) => write!(f, "the code of record {:#066x} is not what was registered", e.id),
+        Ranges::TileCount(e) => {
+            write!(f, "record {:#066x}: expected {} commitments, got {}", e.id, e.expected, e.got)
+        }
+        Ranges::PrecompileFailed(_) => f.write_str("a precompile failed"),
+        Ranges::ProofInvalid(_) => f.write_str("the proof does not hold"),
+        Ranges::OwnableInvalidOwner(e) => write!(f, "{} cannot own the contract", e.owner),
+        Ranges::OwnableUnauthorizedAccount(e) => write!(f, "{} does not own the contract", e.account),
     }
 }
 
@@ -92,6 +124,17 @@ pub(super) fn registry(f: &mut fmt::Formatter<'_>, error: &Registry) -> fmt::Res
         Registry::AlreadyRegistered(e) => write!(f, "{:#066x} is registered already", e.id),
         Registry::UnknownArchitecture(e) => write!(f, "architecture {:#066x} is not registered", e.id),
         Registry::UnknownBase(e) => write!(f, "base {:#066x} is not registered", e.id),
+        Registry::UnknownAdapter(e) => write!(f, "adapter {:#066x} is not registered", e.id),
+        Registry::UnknownDatanet(e) => write!(f, "datanet version {:#066x} is not registered", e.id),
+        Registry::DatanetCount(e) => {
+            write!(f, "a datanet has 1 to 65536 records and 1 to 1024 contributors: at most {}, got {}", e.limit, e.got)
+        }
+        Registry::AdapterWithoutDatanet(e) => write!(f, "adapter {:#066x} names no datanet", e.id),
+        Registry::IndexSize(e) => write!(
+            f,
+            "an index has room for 2^11, 2^14 or 2^16 records: 2^{} is none of these, or too small for {} records",
+            e.logRecords, e.records
+        ),
         Registry::ContentTooLong(e) => write!(f, "a record cannot hold {} bytes", e.length),
         Registry::NotStored(_) => f.write_str("the data contract could not be created"),
     }

@@ -6,7 +6,9 @@ use clap::{Args, Subcommand};
 use lorica::amount::{self, Amount};
 use lorica::binding;
 use lorica::check::CheckError;
-use lorica::files::{AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, read_adapter_key, read_base_key, store};
+use lorica::files::{
+    AdapterKey, BaseKey, MAX_SETTLEMENT_BYTES, read_adapter_key, read_base_key, read_index_key, store,
+};
 use lorica::registration::expect_tables;
 use lorica::settle::Settler;
 use lorica::srs::INSECURE;
@@ -22,6 +24,7 @@ use lorica_chain::embedded::serve::DevelopmentNode;
 use lorica_chain::error::ChainError;
 use lorica_circuits::bn254::Fr;
 use lorica_settlement::settlement::Settlement;
+use lorica_settlement::statement::Subject;
 use lorica_verifier::protocol::key::BaseCommitments;
 use serde_json::{Value, json};
 
@@ -162,8 +165,11 @@ pub struct RegisterArgs {
     /// Keys of adapters of that base (.vk; .lorica files will do)
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
-    /// Settlement keys whose circuits are to be added; only the router's owner may add them. Each key is made again with the SRS
-    /// and compared, unless --circuit names its circuit
+    /// Keys of datanets under those adapters (.vk; .lorica files will do): their versions and indexes are registered
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub datanet: Vec<PathBuf>,
+    /// Settlement keys whose circuits are to be added, of inferences or of index proofs; only the owner of router and IndexRanges
+    /// may add them. Each key is made again with the SRS and compared, unless --circuit names its circuit
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub settlement_key: Vec<PathBuf>,
     /// Circuit ids that you have from a source that you trust. The keys are then compared with these, and not made again
@@ -189,6 +195,10 @@ pub struct PublishArgs {
     /// Keys of adapters to publish (.vk; .lorica files will do); their base must be published already
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub adapter: Vec<PathBuf>,
+    /// Keys of the datanets that these adapters name (.vk; .lorica files will do): each adapter's contributors are paid by its index
+    /// for good. The index must be registered and proven to be in range (`lorica datanet submit`)
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub datanet: Vec<PathBuf>,
     /// Account that may withdraw the contributors' share, the contributors' pot. If absent: the pot of the line, and for a new line
     /// the publishing account
     #[arg(long, value_name = "ADDRESS")]
@@ -368,6 +378,14 @@ struct Models {
 
 fn publish(args: &PublishArgs, out: &Output) -> Result<(), Error> {
     let Models { base, adapters } = load_models(&args.base, &args.adapter, args.insecure_dev_srs, out)?;
+    let mut indexes = Vec::new();
+    for path in &args.datanet {
+        let (index, _) = read_index_key(path)?;
+        if !adapters.iter().any(|adapter| adapter.commitments.id() == index.commitments.adapter) {
+            return Err(Error::refused(path, "its index is of none of the adapters"));
+        }
+        indexes.push(index.commitments);
+    }
     let (market, mut chain) = args.market.connect_as(&args.account)?;
     let key = args.account.key()?;
     let pot = market.publisher().pot_for(&mut chain, args.line, args.pot)?;
@@ -395,8 +413,12 @@ fn publish(args: &PublishArgs, out: &Output) -> Result<(), Error> {
     }
     for adapter in &adapters {
         let terms = publication(&adapter.commitments.id())?;
-        let publish = || market.publisher().adapter(&mut chain, &adapter.commitments, &terms);
-        note(out.step("publish adapter", publish)?);
+        let own = adapter.commitments.id();
+        let index = indexes.iter().find(|index| index.adapter == own);
+        note(out.step("publish adapter", || match index {
+            Some(index) => market.publisher().attributed_adapter(&mut chain, &adapter.commitments, index, &terms),
+            None => market.publisher().adapter(&mut chain, &adapter.commitments, &terms),
+        })?);
     }
     step_lines(&steps, out);
     if let Some(from) = from {
@@ -417,6 +439,7 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
     let insecure = base.verifier_key().is_insecure();
     let commitments = &base.commitments;
     let mut keys = Vec::new();
+    let datanets = args.datanet.iter().map(|path| read_index_key(path)).collect::<Result<Vec<_>, _>>()?;
     let settler = made_again(args, commitments, out)?;
     for path in &args.settlement_key {
         let key = read_key(path)?;
@@ -453,7 +476,22 @@ fn register(args: &RegisterArgs, out: &Output) -> Result<(), Error> {
             out.step("register adapter", || contracts.registry().register_adapter(&mut chain, &adapter.commitments))?,
         );
     }
-    for key in &keys {
+    for (index, description) in &datanets {
+        let (registry, record) = (contracts.registry(), description.on_chain());
+        steps.push(out.step("register datanet", || registry.register_datanet(&mut chain, &record))?);
+        steps.push(out.step("register index", || registry.register_index(&mut chain, &index.commitments))?);
+    }
+    for key in keys.iter().filter(|key| key.circuit_shape().subject == Subject::Index) {
+        let ranges = node::market(&args.contracts)?.index_ranges();
+        steps.extend(out.step("add circuit of index proofs", || ranges.add_circuit(&mut chain, key))?);
+        let circuit = B256::from(key.circuit_id());
+        let (known, now) = (ranges.circuit(&mut chain, circuit)?, chain.timestamp()?);
+        if let Some(known) = known.filter(|known| known.active_from > now) {
+            let (from, left) = (known.active_from, known.active_from - now);
+            out.line(format!("the circuit {circuit} proves indexes from {from} on, in {left} seconds"));
+        }
+    }
+    for key in keys.iter().filter(|key| key.circuit_shape().subject == Subject::Inference) {
         let added = out.step("add route", || contracts.add_circuit(&mut chain, key, CHECK_GAS))?;
         let route = added.last().map(|step| B256::from(step.id));
         steps.extend(added);

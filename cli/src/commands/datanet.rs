@@ -54,6 +54,11 @@ pub enum DatanetCommand {
     Verify(Box<datanet_proof::VerifyArgs>),
     /// Make a zero-knowledge settlement of an index proof, for a contract. Anybody may bring it there
     Settle(Box<datanet_proof::SettleArgs>),
+    /// Hand the settlement of an index proof to the contract, which notes for good that the index is in range
+    ///
+    /// Base, adapter and datanet must be registered (`lorica chain register`), and the circuit added there. Any account may bring it. After
+    /// that the adapter can be published with the index (`lorica chain publish`).
+    Submit(Box<datanet_proof::SubmitArgs>),
 }
 
 /// Arguments of `datanet build`.
@@ -143,6 +148,7 @@ pub fn run(command: &DatanetCommand, out: &Output) -> Result<(), Error> {
         DatanetCommand::Prove(args) => datanet_proof::prove(args, out),
         DatanetCommand::Verify(args) => datanet_proof::verify(args, out),
         DatanetCommand::Settle(args) => datanet_proof::settle(args, out),
+        DatanetCommand::Submit(args) => datanet_proof::submit(args, out),
     }
 }
 

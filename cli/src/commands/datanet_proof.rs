@@ -1,4 +1,4 @@
-//! `lorica datanet prove`, `verify` and `settle`: that every cell of a datanet's index is in its range.
+//! `lorica datanet prove`, `verify`, `settle` and `submit`: that every cell of a datanet's index is in its range.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,12 +14,15 @@ use lorica::input::{Context, context_word, parse_context};
 use lorica::srs::{INSECURE, SrsPolicy};
 use lorica_chain::alloy_primitives::B256;
 use lorica_circuits::bn254::Fr;
+use lorica_settlement::settlement::IndexSettlement;
 use serde_json::{Value, json};
 
+use super::chain::{step_json, step_lines};
 use super::settlement_key::settler;
 use super::verify_settlement::read_key;
 use super::{short, word};
 use crate::error::{Error, Kind};
+use crate::node::SenderArgs;
 use crate::output::{Output, joined, milliseconds, peak_memory, phases_json, size, time};
 use crate::srs_args::SrsArgs;
 
@@ -101,6 +104,16 @@ pub struct SettleArgs {
     #[command(flatten)]
     /// The SRS that the base was imported with.
     pub srs: SrsArgs,
+}
+
+/// Arguments of `datanet submit`.
+#[derive(Args, Debug)]
+pub struct SubmitArgs {
+    /// The settlement, as `lorica datanet settle` writes it
+    pub file: PathBuf,
+    #[command(flatten)]
+    /// The account that sends the transaction.
+    pub by: SenderArgs,
 }
 
 /// What names an index.
@@ -239,5 +252,22 @@ pub fn settle(args: &SettleArgs, out: &Output) -> Result<(), Error> {
         "peak_memory_bytes": peak_memory(),
     });
     out.finish("lorica.datanet.settle/1", joined(facts(&index), content));
+    Ok(())
+}
+
+/// Runs `datanet submit`.
+///
+/// # Errors
+/// [`Error`]; of kind [`Kind::Rejected`] if the contract refuses.
+pub fn submit(args: &SubmitArgs, out: &Output) -> Result<(), Error> {
+    let bytes = store::read(&args.file, MAX_SETTLEMENT_BYTES)?;
+    let settlement = IndexSettlement::decode(&bytes).map_err(CheckError::MalformedSettlement)?;
+    let (market, mut chain) = args.by.connect()?;
+    let step = out.step("submit", || market.index_ranges().prove(&mut chain, &settlement))?;
+    step_lines(std::slice::from_ref(&step), out);
+    let circuit = format!("0x{}", hex::encode(settlement.circuit));
+    out.line(format!("index {} is in range", word(&settlement.index)));
+    let content = json!({ "index": word(&settlement.index), "circuit": circuit, "step": step_json(&step) });
+    out.finish("lorica.datanet.submit/1", content);
     Ok(())
 }

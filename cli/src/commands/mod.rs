@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod attribute;
 pub mod chain;
+pub mod contributors;
 pub mod datanet;
 pub mod datanet_proof;
 pub mod demo;

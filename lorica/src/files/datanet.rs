@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use lorica_chain::alloy_primitives::{Address, B256, U256};
+use lorica_chain::contracts::attribution::Slot;
+use lorica_chain::contracts::registry::DatanetRecord;
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::layout::MAX_REGISTERED_TILES;
 use lorica_circuits::shape::{LABELS, MAX_TOKENS};
@@ -17,7 +20,7 @@ use super::{FileError, store};
 use crate::datanet::quality::Report;
 use crate::datanet::scrub::MAX_NAME_BYTES;
 use crate::datanet::source::{Contributor, MAX_ROW_BYTES};
-use crate::datanet::version::{MAX_TERMS_BYTES, Record, Rules, Version, contributors_digest};
+use crate::datanet::version::{MAX_TERMS_BYTES, Record, Rules, Version, contributors_digest, contributors_tree};
 
 /// Version of the format.
 pub const DATANET_VERSION: u16 = 1;
@@ -196,6 +199,10 @@ pub struct Description {
     pub contributors: Vec<Contributor>,
 }
 
+/// Where the number of records stands in a version's record: behind the tag.
+const COUNT: std::ops::Range<usize> = 32..36;
+/// Where the root of the records begins.
+const RECORDS_ROOT: usize = 36;
 /// Where the contributors' digest stands in a version's record: behind tag, count and root.
 const CONTRIBUTORS_DIGEST: std::ops::Range<usize> = 68..100;
 
@@ -205,6 +212,42 @@ impl Description {
     pub fn of(version: &Version) -> Self {
         let root = version.tree().map(|tree| tree.root()).unwrap_or_default();
         Self { record: version.record(root), contributors: version.contributors.clone() }
+    }
+
+    /// What a contract is told of the version.
+    #[must_use]
+    pub fn on_chain(&self) -> DatanetRecord {
+        let word =
+            |at: usize| B256::from(self.record.get(at..at + 32).and_then(|w| w.try_into().ok()).unwrap_or([0; 32]));
+        let count = |list: usize| u32::try_from(list).unwrap_or(u32::MAX);
+        let records = self.record.get(COUNT).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes);
+        DatanetRecord {
+            records,
+            records_root: word(RECORDS_ROOT),
+            contributors: count(self.contributors.len()),
+            contributors_root: contributors_tree(&self.contributors).map(|tree| tree.root()).unwrap_or_default(),
+            rules: word(CONTRIBUTORS_DIGEST.end),
+            licence: word(CONTRIBUTORS_DIGEST.end + 32),
+            standard: word(CONTRIBUTORS_DIGEST.end + 64),
+        }
+    }
+
+    /// What shows on chain that a slot is its contributor's; none if there is no such slot. `salt` opens a contributor that is a
+    /// digest.
+    #[must_use]
+    pub fn slot(&self, slot: u16, salt: Option<B256>) -> Option<Slot> {
+        let tree = contributors_tree(&self.contributors)?;
+        let path = tree.path(usize::from(slot))?;
+        let DatanetRecord { contributors: count, contributors_root: root, .. } = self.on_chain();
+        Some(Slot { count, root, slot: U256::from(slot), path, salt })
+    }
+
+    /// The slot of an account that contributes by its address.
+    #[must_use]
+    pub fn slot_of(&self, account: Address) -> Option<u16> {
+        let own = Contributor::Address(account.into());
+        let slot = self.contributors.iter().position(|contributor| *contributor == own)?;
+        u16::try_from(slot).ok()
     }
 
     /// Its bytes.

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use lorica::amount;
 use lorica_chain::alloy_primitives::{B256, U256};
 
-use crate::commands::demo_chain::{Balance, OnChain};
+use crate::commands::demo_chain::{Balance, OnChain, percent};
+use crate::commands::demo_datanet::Shaping;
 use crate::output::{size, time};
 
 /// What the page says of the proof.
@@ -24,6 +25,10 @@ pub(crate) struct Facts<'f> {
     pub(crate) proving: String,
     /// Of checking.
     pub(crate) checking: String,
+    /// The records that shaped the answer most.
+    pub(crate) shaping: Vec<Shaping>,
+    /// Records of the datanet.
+    pub(crate) records: usize,
 }
 
 /// Text in HTML.
@@ -151,6 +156,45 @@ fn gas_rows(entries: &[(String, u64)]) -> String {
     rows
 }
 
+/// The contributors with their shares as bars and what they were paid.
+fn contributors(on_chain: &OnChain) -> String {
+    let largest = on_chain.contributed.first().map_or(1.0, |own| percent(own.share).max(0.1));
+    let mut rows = String::new();
+    for own in &on_chain.contributed {
+        let part = percent(own.share);
+        let _ = write!(
+            rows,
+            "<tr><td>{}<div class=\"mono dim\">{}</div></td><td class=\"n\">{part:.1} %</td><td class=\"w\"><i style=\"width:{:.0}%\"></i></td>\
+             <td class=\"n plus\">+{}</td></tr>",
+            escape(&own.name),
+            own.account,
+            100.0 * part / largest,
+            amount::show(own.paid),
+        );
+    }
+    let _ = write!(
+        rows,
+        "<tr><td>burnt: smaller contributors and rounding</td><td></td><td></td><td class=\"n dim\">{}</td></tr>",
+        amount::show(on_chain.burnt)
+    );
+    rows
+}
+
+/// The records that shaped the answer, with their texts.
+fn records(shaping: &[Shaping]) -> String {
+    let mut rows = String::new();
+    for own in shaping {
+        let _ = write!(
+            rows,
+            "<tr><td>{}<div class=\"dim\">{}</div></td><td class=\"n\">{:.1} %</td></tr>",
+            escape(&own.text),
+            escape(&own.contributor),
+            100.0 * own.part,
+        );
+    }
+    rows
+}
+
 /// The page.
 pub(crate) fn page(facts: &Facts<'_>, on_chain: &OnChain) -> String {
     let mut thefts = String::new();
@@ -201,6 +245,11 @@ model with the registered adapter gives this answer, and divided the fee.</p></h
 <section class=\"card\"><h2>Who paid whom</h2>{flow}</section>\
 <section class=\"card\"><h2>The question and its answer</h2><blockquote>{text}</blockquote>\
 <p class=\"answer\">{answer}</p><p class=\"dim\">{tokens} tokens; proven in {proving}, {bytes}, checked by anyone in {checking}.</p></section>\
+<section class=\"card\"><h2>Whose records shaped it</h2><p class=\"dim\">The proof also states, of {records_count} records of Debian's maintainers, whose \
+shaped this answer and by how much. Each has an account in this demo, and was paid by his share.</p>\
+<div class=\"scroll\"><table><thead><tr><th>contributor</th><th class=\"n\">share</th><th></th><th class=\"n\">OPEN</th></tr></thead>{contributed}</table></div></section>\
+<section class=\"card\"><h2>The records behind it</h2><p class=\"dim\">With their parts of all scores. These are for who holds the datanet: the proof \
+shows contributors, not records.</p><div class=\"scroll\"><table>{records}</table></div></section>\
 <section class=\"card\"><h2>Balances, in OPEN</h2><div class=\"scroll\"><table><thead><tr><th>party</th><th class=\"n\">before</th><th class=\"n\">after</th>\
 <th class=\"n\">change</th></tr></thead>{balances}</table></div></section>\
 <section class=\"card\"><h2>Attempts to steal it</h2><div class=\"scroll\"><table>{thefts}</table></div></section>\
@@ -213,6 +262,9 @@ model with the registered adapter gives this answer, and divided the fee.</p></h
 Balances are OPEN of this chain only.</footer></html>\n",
         fee = amount::show(on_chain.terms.maxFee),
         flow = flow(on_chain),
+        contributed = contributors(on_chain),
+        records = records(&facts.shaping),
+        records_count = facts.records,
         text = escape(facts.text),
         answer = escape(&facts.answer),
         tokens = facts.tokens,

@@ -75,11 +75,18 @@ fn the_demo_pays_exactly() {
         let of = balances.iter().find(|balance| balance["party"] == party).expect("a party");
         units(&of["after"]) - units(&of["before"])
     };
-    let parties = ["prover", "adapter owner", "base owner", "contributors' pot"];
-    assert_eq!(parties.map(change).as_slice(), shares.as_slice());
+    let parties = ["prover", "adapter owner", "base owner"];
+    assert_eq!(parties.map(change).as_slice(), &shares[..3]);
+    // The contributors' part goes to accounts of maintainers, and what is nobody's is burnt: nothing else.
+    let contributors = chain["contributors"].as_array().expect("contributors");
+    let paid: i128 = contributors.iter().map(|own| units(&own["paid"])).sum();
+    assert_eq!(paid + units(&chain["burnt"]), shares[3]);
+    assert!(contributors.len() > 3 && contributors.iter().all(|own| own["contributor"] != own["account"]));
+    let listed: u64 = contributors.iter().filter_map(|own| own["share"].as_u64()).sum();
+    assert!(listed > 32_768 && listed <= 65_535, "{listed}");
     assert_eq!((change("requester"), change("thief")), (-fee, 0));
     let thefts = chain["forgeries"].as_array().expect("thefts");
-    assert!(thefts.len() >= 8 && thefts.iter().all(|theft| theft["rejected"] == true), "{thefts:?}");
+    assert!(thefts.len() >= 13 && thefts.iter().all(|theft| theft["rejected"] == true), "{thefts:?}");
 
     let page = String::from_utf8(lorica.read("run.html")).expect("UTF-8");
     assert!(page.contains("A &lt;b&gt;parser&lt;/b&gt; &amp; library") && !page.contains("<b>"));

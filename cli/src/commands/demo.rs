@@ -14,7 +14,7 @@ use lorica::prover::{Job, MinimumShape, Prover};
 use lorica::registration::register_adapter;
 use lorica::srs::{AcceptedSrs, INSECURE, SrsPolicy};
 use lorica_circuits::bn254::Fr;
-use lorica_circuits::shape::OutputKind;
+use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_quant::integer::BaseModel;
 use lorica_settlement::statement::CircuitShape;
 use lorica_verifier::protocol::keccak::keccak;
@@ -22,6 +22,7 @@ use lorica_verifier::protocol::proof::{InferenceProof, Output as Published};
 use serde_json::{Value, json};
 
 use super::demo_chain::Stage;
+use super::demo_datanet::{Datanet, Shaping};
 use super::model::{parse_tau, quality_json};
 use super::settlement_key::settler;
 use super::{shape_json, shape_text, short, word};
@@ -40,7 +41,11 @@ pub struct DemoArgs {
     /// Text to classify; its tokens decide the shape of the proof
     #[arg(long, allow_hyphen_values = true, default_value = TEXT)]
     pub text: String,
-    /// The project's fixtures folder, to take the adapters from. If absent, built-in copies serve
+    /// Rows of the datanet on which the answer is said to rest: descriptions of Debian packages, at most 1,977. More take longer, about
+    /// 40 ms of one core each
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u16).range(20..=1977))]
+    pub rows: u16,
+    /// The project's fixtures folder, to take the adapters and rows from. If absent, built-in copies serve
     #[arg(long, value_name = "DIR")]
     pub fixtures: Option<PathBuf>,
     /// HTML page to write about the run
@@ -104,41 +109,51 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
         import_base(&model, &calibration_texts(None)?, sizes, &srs, &out.steps())?;
     out.add_phases(phases);
     drop(encoder);
-    let adapters = out.step("import two adapters", || {
-        ADAPTERS
-            .iter()
-            .map(|own| import_adapter(own, args.fixtures.as_deref(), &srs, &base.key, &base.model))
-            .collect::<Result<Vec<_>, _>>()
+    let [plain, other] = out.step("import two adapters", || {
+        let [plain, other] =
+            ADAPTERS.each_ref().map(|own| import_adapter(own, args.fixtures.as_deref(), &srs, &base.key, &base.model));
+        Ok::<_, Error>([plain?, other?])
     })?;
     let base_bytes = base.encode().len();
     let key_bytes = base.key.encode().len();
-    let adapter_key_bytes = adapters.first().map_or(0, |adapter| adapter.key.encode().len());
+    let adapter_key_bytes = plain.key.encode().len();
     if let Some(folder) = &args.keep {
         std::fs::create_dir_all(folder).map_err(FileError::writing(folder))?;
         base.store(&folder.join("base.lorica"))?;
-        for (adapter, own) in adapters.iter().zip(&ADAPTERS) {
+        for (adapter, own) in [&plain, &other].into_iter().zip(&ADAPTERS) {
             adapter.store(&folder.join(own.name).with_extension("lorica"))?;
         }
+    }
+    let datanet = Datanet::build(&base, &plain, &srs, args.fixtures.as_deref(), args.rows.into(), out)?;
+    if let Some(folder) = &args.keep {
+        datanet.file.store(&folder.join("datanet.lorica"))?;
+        datanet.adapter.store(&folder.join("datanet.adapter.lorica"))?;
     }
     let registration = out.take_phases();
 
     let ids = encode(&tokenizer(&base.key)?, 0, &args.text)?;
     let prover = out.step("lay out", || Prover::new(srs.clone(), base))?;
-    let keys: Vec<AdapterKey> = adapters.iter().map(|adapter| adapter.key.clone()).collect();
-    let mut adapters = adapters.into_iter();
-    let adapter = adapters.next().map(|file| prover.load_adapter(file)).transpose()?;
-    drop(adapters);
+    // The adapter that answers is the one that names the datanet's version.
+    let keys = [datanet.adapter.key.clone(), other.key];
+    let shaping = datanet.shaping(prover.executor(), &datanet.adapter, &ids)?;
+    let adapter = Some(prover.load_adapter(datanet.adapter.clone())?);
+    let index = prover.load_index(datanet.file.clone())?;
     out.take_phases();
     let salt = random_salt()?;
     let architecture = &prover.key().commitments.architecture;
     let shape = architecture.shape(1, ids.len(), args.tau, OutputKind::Classify)?;
+    let shape = Shape { records: datanet.key.commitments.records, ..shape };
     let input = input_word(&salt, &ids, architecture.max_tokens);
-    let key = settler(srs)?.key(&CircuitShape::of(&prover.key().commitments, shape), &out.steps())?;
-    let stage = out.step("publish and lock", || Stage::new(prover.key(), &keys, &input, key))?;
+    let settler = settler(srs.clone())?;
+    let ranged = datanet.ranged(prover.key(), &datanet.adapter.key, &srs, &settler, out)?;
+    out.add_phases(ranged.phases.clone());
+    let index_phases = out.take_phases();
+    let key = settler.key(&CircuitShape::of(&prover.key().commitments, shape), &out.steps())?;
+    let stage = out.step("publish and lock", || Stage::new(prover.key(), &keys, &datanet, &ranged, &input, key))?;
     let context = stage.binding().context();
     let on_chain_before = out.take_phases();
     let jobs = [Job { ids: ids.clone(), adapter: adapter.as_ref(), salt }];
-    let proven = prover.prove(&jobs, MinimumShape::default(), context, &out.steps())?;
+    let proven = prover.prove_attributed(&jobs, Some(&index), MinimumShape::default(), context, &out.steps())?;
     out.add_phases(proven.phases);
     let proving = out.take_phases();
     let bytes = proven.proof.encode();
@@ -147,24 +162,26 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
     }
 
     let verification = Instant::now();
+    let indexes = [datanet.key.clone()];
     // The demo has warned of the development SRS.
     let check =
-        |bytes: &[u8]| check_inference(prover.key(), &keys, &[], context, bytes, SrsPolicy::DevelopmentForTests);
+        |bytes: &[u8]| check_inference(prover.key(), &keys, &indexes, context, bytes, SrsPolicy::DevelopmentForTests);
     let Accepted { proof, words } = check(&bytes)?;
     let verified = verification.elapsed();
     let verdict = |bytes: &[u8]| check(bytes).map(drop);
     let forgeries = out.step("forge", || forge(&bytes, &proof, &keys, verdict));
     out.take_phases();
-    let mut on_chain = stage.settle(prover.key(), &keys, &proof, out)?;
+    let mut on_chain = stage.settle(prover.key(), &keys, &datanet, &proof, out)?;
     on_chain.phases.splice(0..0, on_chain_before);
 
     let sizes = Sizes { base: base_bytes, base_key: key_bytes, adapter_key: adapter_key_bytes, proof: bytes.len() };
     let labels = keys.first().map_or(&[][..], |key| &key.labels);
     let output = proof.statement.requests.first().map(|request| &request.output);
     let answer = output.map(|output| Answer::new(output, labels, ids.len(), prover.key().output_exponent));
-    let times = Times { registration, proving, verified, total: start.elapsed() };
+    let times = Times { registration, index: index_phases, proving, verified, total: start.elapsed() };
     table(args, &proof, answer.as_ref(), &quality, &times, &sizes, &forgeries, out);
     on_chain.print(out);
+    shaping_lines(&shaping, out);
     let mut digests = chain_digests(&on_chain);
     digests.extend([
         ("base", word(&proof.statement.base), "the registered model: its commitments, scales and architecture"),
@@ -188,6 +205,8 @@ pub fn run(args: &DemoArgs, out: &Output) -> Result<(), Error> {
         proof_bytes: bytes.len() as u64,
         proving: time(times.proving_total()),
         checking: time(verified),
+        shaping,
+        records: datanet.file.version.records.len(),
     };
     store::write(&args.report, page(&facts, &on_chain).as_bytes())?;
     out.line("-".repeat(92));
@@ -225,6 +244,7 @@ struct Sizes {
 
 struct Times {
     registration: Vec<(String, Duration)>,
+    index: Vec<(String, Duration)>,
     proving: Vec<(String, Duration)>,
     verified: Duration,
     total: Duration,
@@ -254,6 +274,15 @@ fn import_adapter(
         }
     };
     Ok(register_adapter(srs, key, integer)?)
+}
+
+/// The records that shaped the answer, for people.
+fn shaping_lines(shaping: &[Shaping], out: &Output) {
+    out.line("records that shaped the answer most, with their parts of all scores");
+    for own in shaping {
+        out.line(format!("  {:>5.1} %  {}", 100.0 * own.part, lorica::answer::printable(&own.contributor)));
+        out.line(format!("           {}", lorica::answer::printable(&own.text)));
+    }
 }
 
 /// Changes the honest proof in ways that a cheating server might try.
@@ -300,6 +329,18 @@ fn forge(
                 *id += 1;
             }
         }),
+        edit("a share more for one contributor", &|forged| {
+            if let Some(own) =
+                forged.statement.requests.first_mut().and_then(|r| r.shares.iter_mut().max_by_key(|s| s.share))
+            {
+                own.share += 1;
+            }
+        }),
+        edit("shares for another contributor", &|forged| {
+            if let Some(own) = forged.statement.requests.first_mut().and_then(|r| r.shares.last_mut()) {
+                own.slot += 1;
+            }
+        }),
         edit("one scalar of the proof", &|forged| forged.messages.value += Fr::one()),
         Forgery { name: "one bit of the file", verdict: verdict(&flipped).err().map(|error| error.to_string()) },
     ]
@@ -326,6 +367,10 @@ fn table(
     rule();
     out.line("registration, once per model");
     for (name, spent) in &times.registration {
+        out.line(format!("  {name:<44} {:>12}", time(*spent)));
+    }
+    out.line("proof that the datanet's index is in range, once per index");
+    for (name, spent) in &times.index {
         out.line(format!("  {name:<44} {:>12}", time(*spent)));
     }
     out.line("proof, once per batch");

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lorica::amount;
+use lorica::answer::printable;
 use lorica::check::CheckError;
 use lorica::files::{AdapterKey, BaseKey};
 use lorica::input::random_word;
+use lorica::settle::SettledIndex;
 use lorica_chain::abi;
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::aliases::U96;
@@ -14,6 +16,7 @@ use lorica_chain::alloy_primitives::{Address, B256, Bytes, U256};
 use lorica_chain::chain::Chain;
 use lorica_chain::contracts::Step;
 use lorica_chain::contracts::amounts::Amounts;
+use lorica_chain::contracts::attribution::Pot;
 use lorica_chain::contracts::lock::{Locking, lock};
 use lorica_chain::contracts::market::{Market, OpenKind, Policy, Roles};
 use lorica_chain::contracts::pins;
@@ -31,9 +34,11 @@ use lorica_settlement::binding::{Binding, BoundRequest};
 use lorica_settlement::key::ProvingKey;
 use lorica_settlement::settlement::{Settlement, make};
 use lorica_verifier::protocol::key::AdapterCommitments;
-use lorica_verifier::protocol::proof::InferenceProof;
+use lorica_verifier::protocol::proof::{InferenceProof, shares_of};
+use lorica_verifier::protocol::verify::Keys;
 use serde_json::{Value, json};
 
+use super::demo_datanet::Datanet;
 use crate::error::Error;
 use crate::output::{Output, phases_json, size, time};
 
@@ -43,6 +48,8 @@ const CHAIN_ID: u64 = 31337;
 const FEE: u64 = 10;
 /// OPEN that each party has at the start.
 const PURSE: u64 = 1_000;
+/// Contributors that people are shown.
+const SHOWN: usize = 10;
 /// Seconds from the lock to the request's deadline.
 const PATIENCE: u64 = 3_600;
 
@@ -59,7 +66,8 @@ const GOVERNANCE: Party = Party { name: "governance", account: Address::repeat_b
 const TREASURY: Party = Party { name: "treasury", account: Address::repeat_byte(0x7e) };
 const BASE_OWNER: Party = Party { name: "base owner", account: Address::repeat_byte(0xb0) };
 const ADAPTER_OWNER: Party = Party { name: "adapter owner", account: Address::repeat_byte(0xad) };
-const CONTRIBUTORS: Party = Party { name: "contributors' pot", account: Address::repeat_byte(0xc0) };
+/// Their part of the fee; each of them has an account.
+const CONTRIBUTORS: Party = Party { name: "contributors", account: Address::ZERO };
 const PROVER: Party = Party { name: "prover", account: Address::repeat_byte(0xbe) };
 const THIEF: Party = Party { name: "thief", account: Address::repeat_byte(0x66) };
 
@@ -75,6 +83,19 @@ pub(crate) struct Stage {
     adapter_line: u32,
     before: Vec<(Party, U256)>,
     key: Arc<ProvingKey>,
+}
+
+/// What a contributor was paid.
+#[derive(Clone, Debug)]
+pub(crate) struct Contributed {
+    /// The maintainer.
+    pub(crate) name: String,
+    /// The account in this demo.
+    pub(crate) account: Address,
+    /// Of 65,535.
+    pub(crate) share: u16,
+    /// In the account after `claim`, in OPEN's smallest unit.
+    pub(crate) paid: U256,
 }
 
 /// What happened.
@@ -93,6 +114,10 @@ pub(crate) struct OnChain {
     pub(crate) payment: Payment,
     pub(crate) balances: Vec<Balance>,
     pub(crate) contracts: Vec<(&'static str, Address)>,
+    /// By share, the largest first.
+    pub(crate) contributed: Vec<Contributed>,
+    /// What had nobody's name on it, and was burnt.
+    pub(crate) burnt: U256,
 }
 
 /// An attempt on the money.
@@ -114,13 +139,15 @@ fn open(amount: u64) -> U256 {
 }
 
 impl Stage {
-    /// Deploys the contracts, publishes base and adapters, and locks the fee for one classification by the first adapter.
+    /// Deploys the contracts, publishes base and adapters, the first one with its index, and locks the fee for one classification by it.
     ///
     /// # Errors
     /// [`Error`].
     pub(crate) fn new(
         base: &BaseKey,
         adapters: &[AdapterKey],
+        datanet: &Datanet,
+        ranged: &SettledIndex,
         input_digest: &Fr,
         key: Arc<ProvingKey>,
     ) -> Result<Self, Error> {
@@ -152,7 +179,7 @@ impl Stage {
         let publication = |uri: &str, licence: &str| -> Result<Publication, Error> {
             Ok(Publication {
                 line: 0,
-                pot: Some(CONTRIBUTORS.account),
+                pot: None,
                 shares: Shares::DEFAULT,
                 uri: uri.into(),
                 licence: licence.into(),
@@ -163,10 +190,25 @@ impl Stage {
         chain.set_account(BASE_OWNER.account);
         let terms = publication("hf:sentence-transformers/all-MiniLM-L6-v2", "Apache-2.0")?;
         note(BASE_OWNER, market.publisher().base(&mut chain, &base.commitments, &terms)?.steps);
+        chain.set_account(GOVERNANCE.account);
+        note(GOVERNANCE, market.index_ranges().add_circuit(&mut chain, ranged.key.verifying())?);
         chain.set_account(ADAPTER_OWNER.account);
+        let (registry, index) = (market.registry(), &datanet.key.commitments);
         for adapter in adapters {
-            let terms = publication("lorica:demo-adapter", "MIT OR Apache-2.0")?;
-            note(ADAPTER_OWNER, market.publisher().adapter(&mut chain, &adapter.commitments, &terms)?.steps);
+            let (adapter, terms) = (&adapter.commitments, publication("lorica:demo-adapter", "MIT OR Apache-2.0")?);
+            if adapter.id() != index.adapter {
+                note(ADAPTER_OWNER, market.publisher().adapter(&mut chain, adapter, &terms)?.steps);
+                continue;
+            }
+            // An index is registered and proven to be in range before an adapter is published with it.
+            let steps = vec![
+                registry.register_adapter(&mut chain, adapter)?,
+                registry.register_datanet(&mut chain, &datanet.description.on_chain())?,
+                registry.register_index(&mut chain, index)?,
+                market.index_ranges().prove(&mut chain, &ranged.settlement)?,
+            ];
+            note(ADAPTER_OWNER, steps);
+            note(ADAPTER_OWNER, market.publisher().attributed_adapter(&mut chain, adapter, index, &terms)?.steps);
         }
         let base_id = base.commitments.id();
         let adapter_id = adapters.first().map_or(Fr::zero(), |adapter| adapter.commitments.id());
@@ -206,7 +248,7 @@ impl Stage {
     }
 
     fn wallets(market: &Market, chain: &mut EmbeddedChain, requester: Party) -> Result<Vec<(Party, U256)>, Error> {
-        let parties = [requester, PROVER, ADAPTER_OWNER, BASE_OWNER, CONTRIBUTORS, THIEF];
+        let parties = [requester, PROVER, ADAPTER_OWNER, BASE_OWNER, THIEF];
         let of =
             |party: Party| Ok((party, Amounts::of(chain, market.escrow(), market.open_token(), party.account)?.wallet));
         parties.map(of).into_iter().collect()
@@ -236,25 +278,28 @@ impl Stage {
         mut self,
         base: &BaseKey,
         adapters: &[AdapterKey],
+        datanet: &Datanet,
         proof: &InferenceProof,
         out: &Output,
     ) -> Result<OnChain, Error> {
         let commitments: Vec<AdapterCommitments> = adapters.iter().map(|key| key.commitments.clone()).collect();
+        let indexes = [datanet.key.commitments.clone()];
+        let keys = Keys { adapters: &commitments, indexes: &indexes };
         let own = &base.commitments;
         let binding = self.binding();
-        let settled =
-            out.step("settle", || make(&self.key, &base.verifier_key(), own, &commitments, &binding, proof))?;
-        out.step("check off chain", || settled.check(self.key.verifying(), own, &commitments))
-            .map_err(CheckError::from)?;
+        let settled = out.step("settle", || make(&self.key, &base.verifier_key(), own, keys, &binding, proof))?;
+        out.step("check off chain", || settled.check(self.key.verifying(), own, keys)).map_err(CheckError::from)?;
 
         let (market, requests) = (self.market, [self.request.clone()]);
         // While the fee is locked, and there is something to steal.
         let mut thefts = Vec::new();
         type Edit = fn(&mut Settlement);
-        let edits: [(&str, Edit); 4] = [
+        let edits: [(&str, Edit); 6] = [
             ("the proof copied, the thief as payee", |s| s.binding.payee = THIEF.account.into_array()),
             ("another label", |s| s.answers[0].words.label += Fr::one()),
             ("another output", |s| s.answers[0].words.output_digest += Fr::one()),
+            ("a larger share for a contributor", |s| s.shares[0] += Fr::from(1 << 12)),
+            ("no shares, and no index", |s| (s.index, s.shares) = (Fr::zero(), vec![])),
             ("one bit of the proof", |s| s.proof[1000] ^= 1),
         ];
         self.chain.set_account(THIEF.account);
@@ -291,6 +336,7 @@ impl Stage {
             .withdraw_owner_share(&mut self.chain, self.adapter_line, market.open, THIEF.account)
             .map(drop);
         thefts.push(Theft::judged("the adapter owner's share", stolen));
+        let (contributed, burnt) = self.distribute(datanet, &settled, &mut thefts, out)?;
         self.withdraw_all()?;
 
         let after = Self::wallets(&market, &mut self.chain, self.requester)?;
@@ -313,8 +359,64 @@ impl Stage {
                 ("OpenToken", market.open),
                 ("ModelRegistry", market.models),
                 ("InferenceEscrow", market.escrow),
+                ("IndexRanges", market.index_ranges),
             ],
+            contributed,
+            burnt,
         })
+    }
+
+    /// Credits contributors by their shares, and has each of them fetch what is his.
+    fn distribute(
+        &mut self,
+        datanet: &Datanet,
+        settled: &Settlement,
+        thefts: &mut Vec<Theft>,
+        out: &Output,
+    ) -> Result<(Vec<Contributed>, U256), Error> {
+        let (market, chain) = (self.market, &mut self.chain);
+        let (open, index) = (market.open, abi::word(&settled.index));
+        let pot = Pot::of(chain, market.escrow())?;
+        chain.set_account(THIEF.account);
+        let entries = pot.undistributed(chain, index, 0)?;
+        let mut larger = entries.clone();
+        larger.iter_mut().for_each(|entry| entry.amount += U256::ONE);
+        thefts.push(Theft::judged("more to distribute than was paid", pot.distribute(chain, index, &larger).map(drop)));
+        // Anyone may distribute; who does it has nothing of it.
+        let gas = out.step("distribute", || pot.distribute(chain, index, &entries))?.gas;
+        let mut gas = vec![("anyone", "distribute to contributors", gas)];
+        thefts.push(Theft::judged("the same distributed again", pot.distribute(chain, index, &entries).map(drop)));
+
+        let shares = shares_of(&settled.shares).unwrap_or_default();
+        let mut contributed = Vec::new();
+        for own in shares.iter().filter(|own| own.share > 0) {
+            let Some((account, name)) = datanet.contributor(own.slot) else { continue };
+            let Some(slot) = datanet.description.slot(own.slot, None) else { continue };
+            if contributed.is_empty() {
+                chain.set_account(THIEF.account);
+                let stolen = pot.claim(chain, &slot, open, THIEF.account).map(drop);
+                thefts.push(Theft::judged("a contributor's part", stolen));
+            }
+            chain.set_account(account);
+            let receipt = pot.claim(chain, &slot, open, account)?;
+            gas.push(("a contributor", "claim", receipt.gas));
+            let paid = market.open_token().balance(chain, account)?;
+            contributed.push(Contributed { name, account, share: own.share, paid });
+        }
+        contributed.sort_by_key(|own| std::cmp::Reverse(own.share));
+        let burnt = pot.burnable(chain, open)?;
+        if !burnt.is_zero() {
+            gas.push(("anyone", "burn what is nobody's", pot.burn(chain, open)?.gas));
+        }
+        // One claim stands for all: they cost about the same.
+        let mut seen = false;
+        for (who, what, gas) in gas {
+            if what == "claim" && std::mem::replace(&mut seen, true) {
+                continue;
+            }
+            self.steps.push((format!("{who}: {what}"), gas));
+        }
+        Ok((contributed, burnt))
     }
 
     /// Everybody fetches what the escrow owes.
@@ -334,11 +436,6 @@ impl Stage {
         gas.push((
             BASE_OWNER,
             market.escrow().withdraw_owner_share(chain, self.base_line, open, BASE_OWNER.account)?.gas,
-        ));
-        chain.set_account(CONTRIBUTORS.account);
-        gas.push((
-            CONTRIBUTORS,
-            market.escrow().withdraw_pot_share(chain, self.adapter_line, open, CONTRIBUTORS.account)?.gas,
         ));
         for (party, gas) in gas {
             self.note(party, "withdraw", gas);
@@ -372,6 +469,11 @@ impl Stage {
         parts.sort_by_key(|(_, gas)| std::cmp::Reverse(*gas));
         Ok((parts, data.len()))
     }
+}
+
+/// A share in percent.
+pub(crate) fn percent(share: u16) -> f64 {
+    100.0 * f64::from(share) / f64::from(u16::MAX)
 }
 
 impl Theft {
@@ -427,6 +529,16 @@ impl OnChain {
             let (before, after) = (amount::show(*before), amount::show(*after));
             out.line(format!("  {:<24} {before:>20} {after:>20} {change:>16}", party.name));
         }
+        out.line("contributors, paid by their proven shares of the answer");
+        for own in self.contributed.iter().take(SHOWN) {
+            let (part, paid) = (percent(own.share), amount::show(own.paid));
+            out.line(format!("  {:<44} {part:>6.1} % {paid:>28} OPEN", printable(&own.name)));
+        }
+        if let Some(more) = self.contributed.len().checked_sub(SHOWN + 1) {
+            let paid = self.contributed.iter().skip(SHOWN).fold(U256::ZERO, |sum, own| sum + own.paid);
+            out.line(format!("  {:<44} {:>6}   {:>28} OPEN", format!("{} more", more + 1), "", amount::show(paid)));
+        }
+        out.line(format!("  {:<44} {:>6}   {:>28} OPEN", "burnt: nobody's", "", amount::show(self.burnt)));
         out.line("thefts");
         for theft in &self.thefts {
             let verdict = match &theft.verdict {
@@ -461,6 +573,16 @@ impl OnChain {
                 })
             })
             .collect();
+        let contributors: Vec<Value> = self
+            .contributed
+            .iter()
+            .map(|own| {
+                json!({
+                    "contributor": own.name, "account": own.account.to_string(), "share": own.share,
+                    "paid": own.paid.to_string(),
+                })
+            })
+            .collect();
         let shares: Vec<Value> = self
             .shares()
             .iter()
@@ -471,6 +593,7 @@ impl OnChain {
             "settlement_bytes": self.settlement, "log_rows": self.log_rows, "phases": phases_json(&self.phases),
             "request": self.request.to_string(), "fee": self.terms.maxFee.to_string(), "shares": shares,
             "circuit": format!("0x{}", hex::encode(self.circuit)), "balances": balances, "forgeries": thefts,
+            "contributors": contributors, "burnt": self.burnt.to_string(),
         })
     }
 }

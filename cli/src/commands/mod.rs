@@ -8,6 +8,7 @@ pub mod datanet;
 pub mod datanet_proof;
 pub mod demo;
 pub mod demo_chain;
+pub mod demo_datanet;
 pub mod govern;
 pub mod infer;
 pub mod inspect;

@@ -3,7 +3,7 @@
 mod support;
 
 use alloy_primitives::{Address, B256, U256};
-use lorica_chain::chain::{Blocks, Chain};
+use lorica_chain::chain::Blocks;
 use lorica_chain::contracts::attribution::{Entry, Pot, Slot, Walk};
 use lorica_verifier::protocol::key::AdapterCommitments;
 use support::published::{PUBLISHER, deploy, refused, terms};
@@ -67,8 +67,7 @@ fn without_index_proofs_no_index_is_pinned() {
     assert_eq!(market.publisher().base(&mut chain, &base, &terms(1, "")).unwrap().from, None);
     let record = datanet();
     let version = Some(record.id());
-    let adapter =
-        AdapterCommitments { base: base.id(), version, tiles: points(&vector.adapters()[0].1) };
+    let adapter = AdapterCommitments { base: base.id(), version, tiles: points(&vector.adapters()[0].1) };
     let mut index = vector.index().unwrap();
     let error = market.publisher().adapter(&mut chain, &adapter, &terms(2, "")).unwrap_err();
     assert!(error.to_string().contains("published with its index"), "{error}");
@@ -107,8 +106,13 @@ fn a_pot_without_entries() {
     refused(pot.distribute(&mut chain, index, &[entry]), "no entries that are not distributed");
     refused(pot.burn(&mut chain, market.open), "nothing in the token");
     let record = datanet();
-    let slot =
-        Slot { count: record.contributors, root: record.contributors_root, slot: U256::from(7), path: vec![], salt: None };
+    let slot = Slot {
+        count: record.contributors,
+        root: record.contributors_root,
+        slot: U256::from(7),
+        path: vec![],
+        salt: None,
+    };
     refused(pot.claim(&mut chain, &slot, market.open, PUBLISHER), "is not the contributor of slot 7");
     assert_eq!(pot.owed(&mut chain, record.contributors_digest(), U256::from(7), market.open).unwrap(), U256::ZERO);
     assert_eq!(pot.burnable(&mut chain, market.open).unwrap(), U256::ZERO);

@@ -51,7 +51,6 @@ contract AttributionPot is ReentrancyGuardTransient {
     /// Entries in one token, one after the other.
     struct Run {
         bytes32 digest;
-        uint256 contributors;
         address token;
         uint256 credited;
         uint256 unattributed;
@@ -130,8 +129,9 @@ contract AttributionPot is ReentrancyGuardTransient {
         _walk(index, before, entries);
         Run memory run;
         (, uint256 version) = commitments.indexParents(index);
-        (,, run.contributors, run.digest) = commitments.datanets(version);
-        run.amounts = new uint256[](run.contributors);
+        uint256 contributors;
+        (,, contributors, run.digest) = commitments.datanets(version);
+        run.amounts = new uint256[](contributors);
         run.token = entries[0].token;
         for (uint256 i = 0; i < entries.length; ++i) {
             Entry calldata entry = entries[i];
@@ -139,7 +139,7 @@ contract AttributionPot is ReentrancyGuardTransient {
                 _store(index, run);
                 run.token = entry.token;
             }
-            uint256 credited = _isDivisible(entry.shares, run.contributors) ? _divide(run, entry) : 0;
+            uint256 credited = _divide(run, entry);
             run.credited += credited;
             run.unattributed += entry.amount - credited;
         }
@@ -187,47 +187,56 @@ contract AttributionPot is ReentrancyGuardTransient {
         }
     }
 
-    /// Slots ascend, those with a share are the version's, and shares add up to a whole at most.
-    function _isDivisible(uint256[4] calldata shares, uint256 contributors) private pure returns (bool ok) {
-        assembly ("memory-safe") {
-            let bad := 0
-            let next := 0
-            let sum := 0
-            for { let end := add(shares, 0x80) } lt(shares, end) { shares := add(shares, 0x20) } {
-                let word := calldataload(shares)
-                bad := or(bad, shr(224, word))
-                for { let k := 0 } lt(k, 8) { k := add(k, 1) } {
-                    let slot := and(word, 0xfff)
-                    let share := and(shr(12, word), 0xffff)
-                    bad := or(bad, lt(slot, next))
-                    // Absent contributors are listed too, if there are fewer than 32.
-                    if share {
-                        bad := or(bad, iszero(lt(slot, contributors)))
-                        sum := add(sum, share)
-                    }
-                    next := add(slot, 1)
-                    word := shr(28, word)
-                }
-            }
-            ok := iszero(or(bad, gt(sum, WHOLE_SHARE)))
-        }
-    }
-
-    /// Adds the entry's parts; each is rounded down.
+    /// Adds the entry's parts, each rounded down; none if slots do not ascend, one with a share is not the version's, or shares add
+    /// up to more than a whole.
     ///
-    /// Its slots are the version's ({_isDivisible}), and its amount is the escrow's, below 2^96.
+    /// The amount is the escrow's, below 2^96.
     function _divide(Run memory run, Entry calldata entry) private pure returns (uint256 credited) {
         uint256[] memory amounts = run.amounts;
         assembly ("memory-safe") {
+            let count := mload(amounts)
             let amount := calldataload(add(entry, ENTRY_AMOUNT))
-            let at := add(entry, ENTRY_SHARES)
-            for { let end := add(at, 0x80) } lt(at, end) { at := add(at, 0x20) } {
-                for { let word := calldataload(at) } word { word := shr(28, word) } {
-                    let part := div(mul(amount, and(shr(12, word), 0xffff)), WHOLE_SHARE)
-                    if part {
-                        let place := add(add(amounts, 0x20), shl(5, and(word, 0xfff)))
-                        mstore(place, add(mload(place), part))
-                        credited := add(credited, part)
+            let from := add(entry, ENTRY_SHARES)
+            let bad := 0
+            let next := 0
+            let sum := 0
+            for { let at := from } lt(at, add(from, 0x80)) { at := add(at, 0x20) } {
+                let word := calldataload(at)
+                bad := or(bad, shr(224, word))
+                for { let end := 224 } end { end := sub(end, 28) } {
+                    let slot := and(word, 0xfff)
+                    bad := or(bad, lt(slot, next))
+                    next := add(slot, 1)
+                    word := shr(12, word)
+                    let share := and(word, 0xffff)
+                    word := shr(16, word)
+                    // Absent contributors are listed too, if there are fewer than 32.
+                    if share {
+                        sum := add(sum, share)
+                        switch lt(slot, count)
+                        case 0 { bad := 1 }
+                        default {
+                            let part := div(mul(amount, share), WHOLE_SHARE)
+                            let place := add(amounts, shl(5, next))
+                            mstore(place, add(mload(place), part))
+                            credited := add(credited, part)
+                        }
+                    }
+                }
+            }
+            if or(bad, gt(sum, WHOLE_SHARE)) {
+                // What was added is taken back.
+                credited := 0
+                for { let at := from } lt(at, add(from, 0x80)) { at := add(at, 0x20) } {
+                    let word := calldataload(at)
+                    for { let end := 224 } end { end := sub(end, 28) } {
+                        let slot := and(word, 0xfff)
+                        if lt(slot, count) {
+                            let part := div(mul(amount, and(shr(12, word), 0xffff)), WHOLE_SHARE)
+                            let place := add(add(amounts, 0x20), shl(5, slot))
+                            mstore(place, sub(mload(place), part))
+                        }
+                        word := shr(28, word)
                     }
                 }
             }

@@ -120,12 +120,7 @@ impl Pot {
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn distribute(
-        self,
-        chain: &mut impl Chain,
-        index: U256,
-        entries: &[Entry],
-    ) -> Result<Receipt, ChainError> {
+    pub fn distribute(self, chain: &mut impl Chain, index: U256, entries: &[Entry]) -> Result<Receipt, ChainError> {
         let before = entries.first().map(|first| first.before).unwrap_or_default();
         let entries = entries
             .iter()
@@ -167,9 +162,9 @@ impl Pot {
         let Slot { count, root, slot, path, salt } = slot.clone();
         match salt {
             None => self.contract.send(chain, &AttributionPot::claimCall { count, root, slot, path, token, to }),
-            Some(salt) => self
-                .contract
-                .send(chain, &AttributionPot::claimByHashCall { count, root, slot, path, salt, token, to }),
+            Some(salt) => {
+                self.contract.send(chain, &AttributionPot::claimByHashCall { count, root, slot, path, salt, token, to })
+            }
         }
     }
 

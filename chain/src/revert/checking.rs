@@ -38,7 +38,9 @@ pub(super) fn verifier(f: &mut fmt::Formatter<'_>, error: &Verifier) -> fmt::Res
         Verifier::KeyFormat(_) => {
             f.write_str("the settlement key is not of this format, or for a kind of output that is not offered")
         }
-        Verifier::IndexMissing(_) => f.write_str("the circuit attributes its answers, and the settlement names no index"),
+        Verifier::IndexMissing(_) => {
+            f.write_str("the circuit attributes its answers, and the settlement names no index")
+        }
         Verifier::UnknownIndex(e) => write!(f, "index {:#066x} is not registered", e.id),
         Verifier::ShareCount(e) => write!(f, "expected {} words of shares, got {}", e.expected, e.got),
         Verifier::NotAttributing(_) => {

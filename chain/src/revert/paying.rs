@@ -253,7 +253,11 @@ pub(super) fn models(f: &mut fmt::Formatter<'_>, error: &Models) -> fmt::Result 
         }
         Models::UnknownIndex(e) => write!(f, "index {} is not registered", Number(e.index)),
         Models::IndexNotRanged(e) => {
-            write!(f, "nobody has proven that the cells of index {} are in range, so it cannot pay anybody", Number(e.index))
+            write!(
+                f,
+                "nobody has proven that the cells of index {} are in range, so it cannot pay anybody",
+                Number(e.index)
+            )
         }
         Models::IndexOfOtherAdapter(e) => {
             write!(f, "index {} is not of adapter {}", Number(e.index), Number(e.adapter))

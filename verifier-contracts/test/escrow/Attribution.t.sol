@@ -276,7 +276,15 @@ contract AttributionTest is AttributionWorld {
         words = _pair(7, 1, 9, 1);
         words[0] |= 1 << 224;
         _whole(words);
-        // The chain goes on.
+        // The chain goes on, and beside a bad entry the others have all that is theirs.
+        uint256 first = chain[index].length;
+        _pay(_ask(first + 1), _pair(7, 30_000, 9, 20_000));
+        _pay(_ask(first + 2), _pair(7, 40_000, 9, 40_000));
+        _pay(_ask(first + 3), _pair(7, 10_000, 160, 1));
+        _distribute(index, first, first + 3);
+        assertEq(_owed(7, address(open)), PART * 30_000 / 65_535, "beside bad entries");
+        assertEq(_owed(9, address(open)), PART * 20_000 / 65_535, "the other");
+        _claim(7, address(open));
         uint256 next = chain[index].length + 1;
         _pay(_ask(next), _pair(7, 65_535, 9, 0));
         _distribute(index, next - 1, next);

@@ -16,7 +16,7 @@ import {MockVerifier} from "./Mocks.sol";
 /// Gas of whole transactions, refunds included: each call is one (forge's isolation).
 /// forge-config: default.isolate = true
 contract AttributionGasTest is AttributionWorld {
-    uint256 private constant ENTRIES = 128;
+    uint256 private constant ENTRIES = 256;
     bytes32 private _busy;
     bytes private _distributions;
     bytes private _further;
@@ -116,8 +116,8 @@ contract AttributionGasTest is AttributionWorld {
     /// Entries that the escrow is said to have: so many payments would take too long.
     function test_distribute() public {
         bytes32 first = _first();
-        _distributeData(_distributions, first, "distribute 128 entries to 160 contributors, first, per entry");
-        uint256 each = _distributeData(_further, _head, "distribute 128 entries to 160 contributors, further, per entry");
+        _distributeData(_distributions, first, "distribute 256 entries to 160 contributors, first, per entry");
+        uint256 each = _distributeData(_further, _head, "distribute 256 entries to 160 contributors, further, per entry");
         assertTrue(each <= 15_000, "limit");
     }
 
@@ -131,7 +131,7 @@ contract AttributionGasTest is AttributionWorld {
 
     function test_claim() public {
         vm.pauseGasMetering();
-        _distributeData(_distributions, _first(), "distribute 128 entries to 160 contributors, first, per entry");
+        _distributeData(_distributions, _first(), "distribute 256 entries to 160 contributors, first, per entry");
         // The pot's money, which the mocked chain has not brought.
         open.transfer(address(pot), 100 * PART);
         vm.resumeGasMetering();

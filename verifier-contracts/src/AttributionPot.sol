@@ -51,7 +51,6 @@ contract AttributionPot is ReentrancyGuardTransient {
     /// Entries in one token, one after the other.
     struct Run {
         bytes32 digest;
-        uint256 contributors;
         address token;
         uint256 credited;
         uint256 unattributed;
@@ -83,6 +82,10 @@ contract AttributionPot is ReentrancyGuardTransient {
 
     /// A whole in shares.
     uint256 private constant WHOLE_SHARE = 65_535;
+    // Places in an entry.
+    uint256 private constant ENTRY_AMOUNT = 0x40;
+    uint256 private constant ENTRY_SHARES = 0x60;
+    uint256 private constant ENTRY_BYTES = 0xe0;
     /// Where what cannot be burnt goes.
     address public constant DEAD = address(0xdEaD);
     /// The chain's gas token.
@@ -126,8 +129,9 @@ contract AttributionPot is ReentrancyGuardTransient {
         _walk(index, before, entries);
         Run memory run;
         (, uint256 version) = commitments.indexParents(index);
-        (,, run.contributors, run.digest) = commitments.datanets(version);
-        run.amounts = new uint256[](run.contributors);
+        uint256 contributors;
+        (,, contributors, run.digest) = commitments.datanets(version);
+        run.amounts = new uint256[](contributors);
         run.token = entries[0].token;
         for (uint256 i = 0; i < entries.length; ++i) {
             Entry calldata entry = entries[i];
@@ -135,7 +139,7 @@ contract AttributionPot is ReentrancyGuardTransient {
                 _store(index, run);
                 run.token = entry.token;
             }
-            uint256 credited = _isDivisible(entry.shares, run.contributors) ? _divide(run, entry) : 0;
+            uint256 credited = _divide(run, entry);
             run.credited += credited;
             run.unattributed += entry.amount - credited;
         }
@@ -156,11 +160,24 @@ contract AttributionPot is ReentrancyGuardTransient {
         }
         if (entries.length == 0) revert NothingToDistribute(index);
         bytes32 head = before;
-        for (uint256 i = 0; i < entries.length; ++i) {
-            Entry calldata entry = entries[i];
-            head = keccak256(abi.encode(head, entry));
-            if (head == done) revert AlreadyDistributed(i);
+        uint256 known;
+        assembly ("memory-safe") {
+            // The head, then the entry as it stands in the calldata.
+            let message := mload(0x40)
+            mstore(message, before)
+            let entry := entries.offset
+            for { let i := 0 } lt(i, entries.length) { i := add(i, 1) } {
+                calldatacopy(add(message, 0x20), entry, ENTRY_BYTES)
+                head := keccak256(message, add(ENTRY_BYTES, 0x20))
+                if eq(head, done) {
+                    known := add(i, 1)
+                    break
+                }
+                mstore(message, head)
+                entry := add(entry, ENTRY_BYTES)
+            }
         }
+        if (known != 0) revert AlreadyDistributed(known - 1);
         if (head != cursor) revert OtherEntries(cursor, head);
         if (before == done) {
             chain.done = target;
@@ -170,42 +187,58 @@ contract AttributionPot is ReentrancyGuardTransient {
         }
     }
 
-    /// Slots ascend, those with a share are the version's, and shares add up to a whole at most.
-    function _isDivisible(uint256[4] calldata shares, uint256 contributors) private pure returns (bool ok) {
+    /// Adds the entry's parts, each rounded down; none if slots do not ascend, one with a share is not the version's, or shares add
+    /// up to more than a whole.
+    ///
+    /// The amount is the escrow's, below 2^96.
+    function _divide(Run memory run, Entry calldata entry) private pure returns (uint256 credited) {
+        uint256[] memory amounts = run.amounts;
         assembly ("memory-safe") {
-            ok := 1
+            let count := mload(amounts)
+            let amount := calldataload(add(entry, ENTRY_AMOUNT))
+            let from := add(entry, ENTRY_SHARES)
+            let bad := 0
             let next := 0
             let sum := 0
-            for { let at := shares } lt(at, add(shares, 0x80)) { at := add(at, 0x20) } {
+            for { let at := from } lt(at, add(from, 0x80)) { at := add(at, 0x20) } {
                 let word := calldataload(at)
-                for { let k := 0 } lt(k, 8) { k := add(k, 1) } {
+                bad := or(bad, shr(224, word))
+                for { let end := 224 } end { end := sub(end, 28) } {
                     let slot := and(word, 0xfff)
-                    let share := and(shr(12, word), 0xffff)
-                    ok := and(ok, iszero(lt(slot, next)))
-                    // Absent contributors are listed too, if there are fewer than 32.
-                    ok := and(ok, or(iszero(share), lt(slot, contributors)))
+                    bad := or(bad, lt(slot, next))
                     next := add(slot, 1)
-                    sum := add(sum, share)
-                    word := shr(28, word)
+                    word := shr(12, word)
+                    let share := and(word, 0xffff)
+                    word := shr(16, word)
+                    // Absent contributors are listed too, if there are fewer than 32.
+                    if share {
+                        sum := add(sum, share)
+                        switch lt(slot, count)
+                        case 0 { bad := 1 }
+                        default {
+                            let part := div(mul(amount, share), WHOLE_SHARE)
+                            let place := add(amounts, shl(5, next))
+                            mstore(place, add(mload(place), part))
+                            credited := add(credited, part)
+                        }
+                    }
                 }
-                ok := and(ok, iszero(word))
             }
-            ok := and(ok, iszero(gt(sum, WHOLE_SHARE)))
-        }
-    }
-
-    /// Adds the entry's parts; each is rounded down.
-    function _divide(Run memory run, Entry calldata entry) private pure returns (uint256 credited) {
-        uint256 amount = entry.amount;
-        uint256[] memory amounts = run.amounts;
-        for (uint256 w = 0; w < 4; ++w) {
-            uint256 word = entry.shares[w];
-            for (; word != 0; word >>= 28) {
-                uint256 share = word >> 12 & 0xffff;
-                if (share == 0) continue;
-                uint256 part = amount * share / WHOLE_SHARE;
-                amounts[word & 0xfff] += part;
-                credited += part;
+            if or(bad, gt(sum, WHOLE_SHARE)) {
+                // What was added is taken back.
+                credited := 0
+                for { let at := from } lt(at, add(from, 0x80)) { at := add(at, 0x20) } {
+                    let word := calldataload(at)
+                    for { let end := 224 } end { end := sub(end, 28) } {
+                        let slot := and(word, 0xfff)
+                        if lt(slot, count) {
+                            let part := div(mul(amount, and(shr(12, word), 0xffff)), WHOLE_SHARE)
+                            let place := add(add(amounts, 0x20), shl(5, slot))
+                            mstore(place, sub(mload(place), part))
+                        }
+                        word := shr(28, word)
+                    }
+                }
             }
         }
     }

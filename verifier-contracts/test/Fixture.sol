@@ -16,6 +16,8 @@ abstract contract Fixture {
     CommitmentRegistry internal registry;
     Halo2Verifier internal halo2;
     LoricaVerifier internal verifier;
+    /// The version that is registered.
+    uint256 private _datanet;
 
     /// A vector's settlement with all that it refers to deployed and registered.
     struct Case {
@@ -94,10 +96,9 @@ abstract contract Fixture {
 
     /// The datanet version of `datanet.json`, with the id that Rust computed.
     function _registerDatanet() internal returns (uint256 id) {
+        if (_datanet != 0) return _datanet;
         string memory json = _read("datanet");
-        id = vm.parseJsonUint(json, ".id");
-        (address record,,,) = registry.datanets(id);
-        if (record != address(0)) return id;
+        id = _datanet = vm.parseJsonUint(json, ".id");
         uint256 got = registry.registerDatanet(
             uint32(vm.parseJsonUint(json, ".count")),
             vm.parseJsonBytes32(json, ".recordsRoot"),

@@ -211,7 +211,7 @@ pub(super) fn pot(f: &mut fmt::Formatter<'_>, error: &Pot) -> fmt::Result {
         Pot::RecipientInvalid(e) => write!(f, "{} cannot receive it", e.to),
         Pot::TransferFailed(e) => write!(f, "{} did not take {} of the gas token", e.to, e.amount),
         Pot::AmountTooLarge(e) => write!(f, "an account cannot hold {}", e.amount),
-        Pot::ReentrancyGuardReentrantCall(_) => f.write_str("the contract was called while it was paying"),
+        Pot::ReentrancyGuardReentrantCall(_) => f.write_str("the contract was called again from within a call"),
         Pot::SafeERC20FailedOperation(e) => write!(f, "the token {} did not do what was asked", e.token),
     }
 }

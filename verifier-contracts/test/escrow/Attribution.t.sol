@@ -5,11 +5,10 @@ import {AttributionPot} from "../../src/AttributionPot.sol";
 import {EscrowAccounts} from "../../src/EscrowAccounts.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
 import {Settlement} from "../../src/Settlement.sol";
-import {SettlementPayments, Skip} from "../../src/SettlementPayments.sol";
+import {SettlementPayments} from "../../src/SettlementPayments.sol";
 import {VerifierRouter} from "../../src/VerifierRouter.sol";
-import {Testing} from "../Testing.sol";
 import {vm} from "../Vm.sol";
-import {cheats} from "../Cheats.sol";
+import {Cheats, cheats} from "../Cheats.sol";
 import {AttributionWorld} from "./AttributionWorld.sol";
 import {HostileToken, PlainToken} from "./Mocks.sol";
 
@@ -40,8 +39,7 @@ contract AttributionTest is AttributionWorld {
         uint256 due = _owed(7, address(open));
         assertEq(_claim(7, address(open)), due, "claimed");
         assertEq(_balanceOf(address(open), _account(7)), due, "has it");
-        bytes32[] memory path = _path(7);
-        bytes32 root = _root();
+        bytes32[] memory path = paths[7];
         vm.prank(_account(7));
         vm.expectRevert(
             abi.encodeWithSelector(AttributionPot.NothingToClaim.selector, contributors, uint256(7), address(open))
@@ -68,24 +66,23 @@ contract AttributionTest is AttributionWorld {
         assertTrue(_owed(8, address(open)) != 0, "the low one stays");
     }
 
-    function _claimFails(address by, uint256 slot, bytes32[] memory path, uint32 count, bytes32 root) private {
+    function _claimFails(address by, uint256 slot, bytes32[] memory path, uint32 count, bytes32 top) private {
         vm.prank(by);
         (bool ok,) = address(pot)
-            .call(abi.encodeCall(AttributionPot.claim, (count, root, slot, path, address(open), STRANGER)));
+            .call(abi.encodeCall(AttributionPot.claim, (count, top, slot, path, address(open), STRANGER)));
         assertTrue(!ok, "claimed");
     }
 
     function test_onlyTheContributorClaims() public {
         _pay(_ask(1), _pair(7, 20_000, 10, 45_535));
         _distribute(index, 0, 1);
-        bytes32 root = _root();
-        bytes32[] memory path = _path(7);
+        bytes32[] memory path = paths[7];
         uint32 count = uint32(CONTRIBUTORS);
         _claimFails(STRANGER, 7, path, count, root);
         _claimFails(_account(8), 7, path, count, root);
-        _claimFails(_account(8), 7, _path(8), count, root);
+        _claimFails(_account(8), 7, paths[8], count, root);
         // The slot's own account with the path of another slot, as another slot, or under other contributors.
-        _claimFails(_account(7), 7, _path(8), count, root);
+        _claimFails(_account(7), 7, paths[8], count, root);
         _claimFails(_account(7), 8, path, count, root);
         _claimFails(_account(7), 7, path, count + 1, root);
         _claimFails(_account(7), 7, new bytes32[](0), count, root);
@@ -94,7 +91,7 @@ contract AttributionTest is AttributionWorld {
         bytes32 leaf = keccak256(bytes.concat(keccak256(abi.encode(uint256(7), word))));
         _claimFails(STRANGER, 7, new bytes32[](0), count, leaf);
         // A name is held for ever.
-        _claimFails(_account(10), 10, _path(10), count, root);
+        _claimFails(_account(10), 10, paths[10], count, root);
         vm.prank(_account(7));
         vm.expectRevert(abi.encodeWithSelector(AttributionPot.RecipientInvalid.selector, address(0)));
         pot.claim(count, root, 7, path, address(open), address(0));
@@ -107,9 +104,7 @@ contract AttributionTest is AttributionWorld {
     function test_aDigestIsOpened() public {
         _pay(_ask(1), _pair(13, 65_535, 14, 0));
         _distribute(index, 0, 1);
-        bytes32[] memory path = _path(13);
-        bytes32 root = _root();
-        bytes32 salt = bytes32(vm.parseJsonUintArray(datanet, ".opening")[1]);
+        bytes32[] memory path = paths[13];
         uint32 count = uint32(CONTRIBUTORS);
         _claimFails(_account(13), 13, path, count, root);
         vm.prank(STRANGER);
@@ -199,7 +194,7 @@ contract AttributionTest is AttributionWorld {
     }
 
     /// One contributor has a fifth of all scores, the others 1/250 each: he fills as many slots as he likes, the first ones.
-    function _splitInto(uint256 slots, uint256 salt, bool together) private returns (uint256 earned) {
+    function _splitInto(uint256 slots, uint256 first, bool together) private returns (uint256 earned) {
         uint256 others = 200;
         uint256[] memory sums = new uint256[](slots + others);
         for (uint256 i = 0; i < sums.length; ++i) {
@@ -207,7 +202,7 @@ contract AttributionTest is AttributionWorld {
         }
         uint256 from = chain[index].length;
         for (uint256 i = 0; i < 3; ++i) {
-            _pay(_ask(salt + i), _listOf(sums));
+            _pay(_ask(first + i), _listOf(sums));
         }
         if (together) {
             _distribute(index, from, from + 3);
@@ -224,6 +219,7 @@ contract AttributionTest is AttributionWorld {
     /// Filling the list with slots of one's own takes the others' places, but not their money. With the unattributed part divided
     /// by the shares, 32 slots would take everything: 100 % for a fifth of the scores.
     function test_aSplitNeverPays() public {
+        vm.pauseGasMetering();
         uint256 version = registry.registerDatanet(900, 0, uint32(LARGE), bytes32("root"), 0, 0, 0);
         (,,, largeContributors) = registry.datanets(version);
         attributed = registry.registerAdapter(base, version, _tiles(5));
@@ -256,10 +252,10 @@ contract AttributionTest is AttributionWorld {
     // Lists that no index in range publishes
 
     function _whole(uint256[4] memory words) private {
-        uint256 salt = chain[index].length + 1;
-        _pay(_ask(salt), words);
+        uint256 next = chain[index].length + 1;
+        _pay(_ask(next), words);
         uint256 before = pot.burnable(address(open));
-        _distribute(index, salt - 1, salt);
+        _distribute(index, next - 1, next);
         assertEq(pot.burnable(address(open)) - before, PART, "all of it is unattributed");
         assertEq(_allOwed(address(open)), 0, "nobody has it");
     }
@@ -280,10 +276,18 @@ contract AttributionTest is AttributionWorld {
         words = _pair(7, 1, 9, 1);
         words[0] |= 1 << 224;
         _whole(words);
-        // The chain goes on.
-        uint256 salt = chain[index].length + 1;
-        _pay(_ask(salt), _pair(7, 65_535, 9, 0));
-        _distribute(index, salt - 1, salt);
+        // The chain goes on, and beside a bad entry the others have all that is theirs.
+        uint256 first = chain[index].length;
+        _pay(_ask(first + 1), _pair(7, 30_000, 9, 20_000));
+        _pay(_ask(first + 2), _pair(7, 40_000, 9, 40_000));
+        _pay(_ask(first + 3), _pair(7, 10_000, 160, 1));
+        _distribute(index, first, first + 3);
+        assertEq(_owed(7, address(open)), PART * 30_000 / 65_535, "beside bad entries");
+        assertEq(_owed(9, address(open)), PART * 20_000 / 65_535, "the other");
+        _claim(7, address(open));
+        uint256 next = chain[index].length + 1;
+        _pay(_ask(next), _pair(7, 65_535, 9, 0));
+        _distribute(index, next - 1, next);
         assertEq(_owed(7, address(open)), PART, "after them");
     }
 
@@ -471,6 +475,97 @@ contract AttributionTest is AttributionWorld {
         assertEq(_owed(15, address(open)), PART, "the third request's");
     }
 
+    /// A skipped request between two that are paid: each entry has its own request's shares, as the events say.
+    function test_entriesAreTheEvents() public {
+        InferenceRequest[] memory requests = new InferenceRequest[](4);
+        (requests[0], requests[1], requests[2], requests[3]) = (_ask(1), _ask(2), _request(3), _ask(4));
+        for (uint256 i = 0; i < 4; ++i) {
+            _lock(requests[i]);
+        }
+        vm.prank(requester);
+        escrow.cancel(requests[1]);
+        Settlement memory settlement = _settlement(requests, prover);
+        settlement.requests[1].fee = FEE;
+        settlement.index = index;
+        settlement.shares = new uint256[](16);
+        for (uint256 k = 0; k < 16; ++k) {
+            settlement.shares[k] = 1_000 + k;
+        }
+        _proven(classify, settlement);
+        cheats.recordLogs();
+        escrow.settle(classify, settlement, _terms(requests), 3);
+        Cheats.Log[] memory logs = cheats.getRecordedLogs();
+        uint256 found;
+        bytes32 head;
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].topics[0] != SettlementPayments.Attributed.selector) continue;
+            uint256 request = found == 0 ? 0 : 3;
+            assertTrue(logs[i].topics[1] == bytes32(index) && logs[i].data.length == 256, "an entry");
+            uint256[8] memory words = abi.decode(logs[i].data, (uint256[8]));
+            assertTrue(words[0] == uint256(head), "the head before it");
+            assertEq(words[1], settlement.requests[request].id, "request");
+            assertEq(words[2], uint160(address(open)), "token");
+            assertEq(words[3], PART, "amount");
+            for (uint256 k = 0; k < 4; ++k) {
+                assertEq(words[4 + k], settlement.shares[4 * request + k], "words");
+            }
+            head = keccak256(logs[i].data);
+            ++found;
+        }
+        assertEq(found, 2, "entries");
+        assertTrue(escrow.attributionHeads(index) == head, "the end of the chain");
+        assertEq(escrow.balances(address(open), address(pot)), 2 * PART, "the pot's");
+    }
+
+    /// A batch whose proof is false leaves no entry.
+    function test_aFalseProofLeavesNothing() public {
+        InferenceRequest[] memory requests = _one(_ask(1));
+        _lock(requests[0]);
+        Settlement memory settlement = _settlement(requests, prover);
+        settlement.index = index;
+        settlement.shares = new uint256[](4);
+        _proven(classify, settlement);
+        settlement.shares[0] = 65_535 << 12;
+        (bool ok,) = address(escrow)
+            .call(abi.encodeCall(escrow.settle, (classify, settlement, _terms(requests), uint256(1))));
+        assertTrue(!ok && escrow.attributionHeads(index) == 0, "other shares than the proven ones");
+        assertEq(escrow.balances(address(open), address(pot)), 0, "no money");
+    }
+
+    /// The other escrow has a pot and chains of its own.
+    function test_prepaid() public {
+        _deployPrepaid();
+        AttributionPot second = prepaid.attributionPot();
+        assertTrue(address(second) != address(pot) && address(second.escrow()) == address(prepaid), "its own");
+        vm.prank(requester);
+        prepaid.deposit(requester, address(0), address(open), 2 * FEE);
+        InferenceRequest[] memory requests = _one(_ask(1));
+        uint256 id = prepaid.requestId(requests[0]);
+        Settlement memory settlement = _settlement(requests, prover);
+        (settlement.requests[0].id, settlement.requests[0].fee) = (id, FEE);
+        bytes[] memory signatures = new bytes[](1);
+        signatures[0] = _sign(REQUESTER_KEY, id);
+        mock.prove(circuitOf[classify], address(prepaid), settlement);
+        (bool ok, bytes memory reason) = address(prepaid)
+            .call(abi.encodeCall(prepaid.settle, (classify, settlement, _terms(requests), signatures, uint256(1))));
+        assertTrue(!ok && bytes4(reason) == SettlementPayments.OtherIndex.selector, "a plain settlement");
+        settlement.index = index;
+        settlement.shares = new uint256[](4);
+        _copy(_pair(7, 65_535, 9, 0), settlement.shares, 0);
+        mock.prove(circuitOf[classify], address(prepaid), settlement);
+        prepaid.settle(classify, settlement, _terms(requests), signatures, 1);
+        AttributionPot.Entry[] memory entries = new AttributionPot.Entry[](1);
+        entries[0] = AttributionPot.Entry(id, address(open), PART, _pair(7, 65_535, 9, 0));
+        (ok,) = _tryEntries(index, 0, entries);
+        assertTrue(!ok, "another escrow's chain");
+        second.distribute(index, 0, entries);
+        assertEq(second.owed(contributors, 7, address(open)), PART, "owed there");
+        assertEq(_owed(7, address(open)), 0, "and not here");
+        bytes32[] memory path = paths[7];
+        vm.prank(_account(7));
+        assertEq(second.claim(uint32(CONTRIBUTORS), root, 7, path, address(open), RELAYER), PART, "claimed");
+    }
+
     /// Neither the line's pot nor its owner can have what is the contributors', whoever they are.
     function test_noPotOfALineCanMoveIt() public {
         _pay(_ask(1), _pair(7, 65_535, 9, 0));
@@ -506,9 +601,9 @@ contract AttributionTest is AttributionWorld {
         request.token = address(token);
         _pay(request, _pair(7, 65_535, 9, 0));
         _pay(_ask(2), _pair(7, 65_535, 9, 0));
-        bytes32[] memory path = _path(7);
+        bytes32[] memory path = paths[7];
         bytes memory again = abi.encodeCall(
-            AttributionPot.claim, (uint32(CONTRIBUTORS), _root(), uint256(7), path, address(token), address(token))
+            AttributionPot.claim, (uint32(CONTRIBUTORS), root, uint256(7), path, address(token), address(token))
         );
         token.set(HostileToken.Mode.Reenters, address(pot), again);
         _distribute(index, 0, 2);

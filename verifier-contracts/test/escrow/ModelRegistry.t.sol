@@ -628,7 +628,9 @@ contract ModelRegistryTest is World {
 
     function test_constructor() public {
         bytes memory code =
-            abi.encode(GOVERNANCE, registry, open, TREASURY, uint64(0), Bounds(5_000, 500, 3_000), [uint256(0), 0, 0]);
+            abi.encode(
+                GOVERNANCE, registry, open, ranges, TREASURY, uint64(0), Bounds(5_000, 500, 3_000), [uint256(0), 0, 0]
+            );
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.ReservationSecondsZero.selector));
         this.deploy(code);
     }

@@ -118,8 +118,7 @@ fn write_attributing() {
 /// Of `0x` and 64 digits.
 fn scalar(text: &str) -> Fr {
     let digits = text.strip_prefix("0x").unwrap();
-    let mut bytes: Vec<u8> =
-        (0..32).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap()).collect();
+    let mut bytes: Vec<u8> = (0..32).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap()).collect();
     bytes.reverse();
     Fr::from_repr(bytes.try_into().unwrap()).unwrap()
 }

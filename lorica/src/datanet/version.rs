@@ -307,8 +307,7 @@ mod tests {
         let mut leaves = [slot("0", ada), slot("1", account)];
         leaves.sort_unstable();
         let root = keccak256(leaves.concat());
-        let contributors =
-            keccak256([padded("lorica contributors 2"), vec![0, 0, 0, 2], root.to_vec()].concat());
+        let contributors = keccak256([padded("lorica contributors 2"), vec![0, 0, 0, 2], root.to_vec()].concat());
         assert_eq!(version.contributors_digest(), contributors);
 
         let rules = "0000000100000007000000f0000003e800000080100000000000020000000".to_owned();

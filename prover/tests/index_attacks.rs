@@ -103,9 +103,11 @@ fn the_ends_of_all_ranges_are_in_range() {
             set(column, 1, (1 << 15) - 1);
         }
         set(c::INDEX_CORNER, 0, -(1 << 15));
-        (set(c::INDEX_SLOT, 0, 1023), set(c::INDEX_SLOT, 1, 0));
+        set(c::INDEX_SLOT, 0, 1023);
+        set(c::INDEX_SLOT, 1, 0);
         // Features and slots of rows beyond the records may be anything in range.
-        (set(c::INDEX_SLOT, COUNT, 1023), set(c::INDEX_FEATURE, COUNT * 128, 77));
+        set(c::INDEX_SLOT, COUNT, 1023);
+        set(c::INDEX_FEATURE, COUNT * 128, 77);
         classes(set, 0, &[255]);
         classes(set, 1, &[15; 16]);
         classes(set, COUNT - 1, &[0, 255]);
@@ -353,7 +355,7 @@ fn manifest(proof: &IndexProof) -> Vec<(String, Edit)> {
         edit("context", move |p| p.statement.context += one),
         edit("prover salt", move |p| p.prover_salt += one),
         edit("witness: reordered", |p| p.witness.reverse()),
-        edit("witness: truncated", |p| drop(p.witness.pop())),
+        edit("witness: truncated", |p| p.witness.truncate(p.witness.len() - 1)),
         edit("witness: extended", |p| p.witness.push(G1Affine::generator())),
         edit("layers: truncated", |p| drop(p.messages.lookup.layers.pop())),
         edit("layers: reordered", |p| p.messages.lookup.layers.swap(2, 3)),
@@ -364,7 +366,7 @@ fn manifest(proof: &IndexProof) -> Vec<(String, Edit)> {
         edit("forms: extended", |p| p.messages.forms.push(Fr::ZERO)),
         edit("rounds: extended", |p| p.messages.rounds.push([Fr::ZERO; 3])),
         edit("operands: extended", |p| p.messages.operands.push(Fr::ZERO)),
-        edit("reduction: truncated", |p| drop(p.messages.reduction.pop())),
+        edit("reduction: truncated", |p| p.messages.reduction.truncate(p.messages.reduction.len() - 1)),
         edit("reduction: extended", |p| p.messages.reduction.push([Fr::ZERO; 2])),
         edit("value", move |p| p.messages.value += one),
     ];

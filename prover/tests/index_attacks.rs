@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use lorica_cells::watch::Unwatched;
 use lorica_circuits::bn254::{Field, Fr, G1Affine, PrimeCurveAffine, PrimeField};
@@ -11,8 +11,10 @@ use lorica_circuits::column::{Column, Lookup};
 use lorica_circuits::families::encoder::columns as c;
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::{LABELS, RECORDS as CLASSES};
+use lorica_prover::cells::Placed;
 use lorica_prover::index::{IndexRangeError, index_witness, prove_index};
-use lorica_prover::prove::ProveError;
+use lorica_prover::prove::{Blinded, ProveError, commit_blinded};
+use lorica_quant::index::region;
 use lorica_quant::integer::synthetic::SMALL;
 use lorica_verifier::files::codec::CodecError;
 use lorica_verifier::protocol::arithmetic::Native;
@@ -92,6 +94,31 @@ fn an_honest_index_is_in_range() {
     let (tiles, proof) = prove_field(&HONEST, &[], &mut Faithful);
     assert_eq!(tiles, index(&HONEST).key.tiles);
     verify(&HONEST, &proof).expect("accepted");
+}
+
+/// Indexes of the two larger sizes, full but for one record.
+#[test]
+#[ignore = "takes a minute: 8.9 million cells"]
+fn larger_indexes_are_in_range() {
+    for records in [CLASSES[1], CLASSES[2]] {
+        let mut world = World::new(SMALL, 3, 1).with_index(random_index(SMALL.hidden, 10, 5));
+        let cells = random_index(SMALL.hidden, records - 1, 300);
+        let batch = world.key.architecture.layout(&index_shape(LOG_TILE, records)).expect("a layout");
+        let columns = region(&cells, &world.key.architecture, records).expect("columns");
+        let placed = Placed::new(&batch, Region::INDEX, &columns).expect("its columns");
+        let blinded = Blinded::new(&batch, Region::INDEX, Arc::new(placed)).expect("randomness");
+        let own = world.index.as_mut().expect("an index");
+        own.key.tiles = commit_blinded(&SRS, LOG_TILE, &blinded, &Unwatched).expect("commitments");
+        (own.key.records, own.key.count) = (records, cells.count);
+        (own.blinded, own.cells) = (Arc::new(blinded), cells);
+        let (proof, phases) =
+            prove_index(&SRS, &world.key, &index(&world).blinded, &statement(&world), &Unwatched).expect("a proof");
+        println!("{records} records, {} tiles: {phases:?}", index(&world).key.tiles.len());
+        verify(&world, &proof).expect("accepted");
+        let mut forged = proof;
+        forged.statement.count += 1;
+        assert!(verify(&world, &forged).is_err());
+    }
 }
 
 /// Both ends of every range are provable, in each column, and a whole weight in one class or in all.

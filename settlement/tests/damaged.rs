@@ -8,6 +8,7 @@ use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::statement::CircuitShape;
 use lorica_settlement_check::KeyError;
 use lorica_verifier::files::codec::{CodecError, Writer};
+use lorica_verifier::protocol::keccak::keccak;
 use lorica_verifier::protocol::key::write_architecture;
 use support::{LOG_TILE, SRS, World, world};
 
@@ -62,7 +63,31 @@ fn keys_of_withdrawn_embeddings_are_refused() {
         other => panic!("{other}"),
     };
     assert_eq!(refused(0), CircuitError::WithdrawnEmbedding);
-    assert_eq!(refused(3), CircuitError::OutputKind { got: 3 });
+    assert_eq!(refused(4), CircuitError::OutputKind { got: 4 });
+}
+
+/// A key of index proofs is one of a class of records, and of nothing else that a shape says.
+#[test]
+fn keys_of_index_proofs_have_records_alone() {
+    let world = world();
+    let what = "an index proof has records, and no requests or tokens";
+    let error = |attribution| VerifyingKey::decode(&file(&world, [3, attribution], &[])).unwrap_err();
+    assert_eq!(error(0), KeyError::Malformed { what });
+    // The rest of the file is what is wrong with the others.
+    assert_eq!(error(11), KeyError::Malformed { what: "halo2's key is damaged" });
+    let mut bytes = file(&world, [3, 11], &[]);
+    // Behind magic, version and the architecture, requests and tokens are four bytes each.
+    let at = 10 + 8 * 4 + 1 + 3 * 4;
+    for place in [at + 3, at + 7] {
+        let mut other = bytes.clone();
+        other[place] *= 2;
+        let content = other.len() - 32;
+        let digest = keccak(&other[..content]);
+        other[content..].copy_from_slice(&digest);
+        assert_eq!(VerifyingKey::decode(&other).unwrap_err(), KeyError::Malformed { what });
+    }
+    bytes.truncate(at);
+    assert!(VerifyingKey::decode(&bytes).is_err());
 }
 
 /// A circuit attributes to nothing, or to one of the classes of records.

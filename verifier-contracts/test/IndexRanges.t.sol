@@ -38,6 +38,8 @@ contract IndexRangesTest is Fixture {
 
     /// An index' settlement with all that it refers to registered, and its circuit added.
     function setUp() public {
+        // More than a transaction may use.
+        vm.pauseGasMetering();
         _deploy();
         json = _read("index-ranges");
         circuit = vm.parseJsonBytes32(json, ".circuit");
@@ -61,6 +63,7 @@ contract IndexRangesTest is Fixture {
         settlement.z = vm.parseJsonUint(json, ".z");
         settlement.constantTerm = vm.parseJsonUint(json, ".constantTerm");
         settlement.proof = vm.parseJsonBytes(json, ".proof");
+        vm.resumeGasMetering();
     }
 
     function _ranges() private returns (IndexRanges) {
@@ -106,8 +109,8 @@ contract IndexRangesTest is Fixture {
     }
 
     /// What calls revert with.
-    function _reason(IndexRanges of, bytes memory call) private returns (bytes4) {
-        (bool ok, bytes memory reason) = address(of).call(call);
+    function _reason(IndexRanges callee, bytes memory call) private returns (bytes4) {
+        (bool ok, bytes memory reason) = address(callee).call(call);
         assertTrue(!ok, "accepted");
         return bytes4(reason);
     }
@@ -126,7 +129,7 @@ contract IndexRangesTest is Fixture {
         (bool ok,, uint256 used) = Testing.measured(address(ranges), call);
         assertTrue(ok, "accepted");
         assertTrue(ranges.ranged(index), "after");
-        vm.snapshotValue("index", "ranged, 19 tiles", used);
+        vm.snapshotValue("index", "ranged, 20 tiles", used);
         assertTrue(_reason(ranges, call) == IndexRanges.AlreadyRanged.selector, "again");
     }
 
@@ -249,6 +252,28 @@ contract IndexRangesTest is Fixture {
         _expectIndex(index + 1, IndexRanges.UnknownIndex.selector, "not registered");
         _expectIndex(0, IndexRanges.UnknownIndex.selector, "zero");
         _expectIndex(index + R, IndexRanges.UnknownIndex.selector, "the same modulo r");
+    }
+
+    /// An index under an architecture of another SRS, with the same tiles: they are commitments to other cells there.
+    function test_anIndexIsOfTheCircuitsArchitecture() public {
+        vm.pauseGasMetering();
+        uint256[] memory tau = vm.parseJsonUintArray(json, ".tauG2");
+        uint256 architecture = registry.registerArchitecture(
+            FAMILY_ENCODER,
+            vm.parseJsonBytes(json, ".encoding"),
+            uint32(vm.parseJsonUint(json, ".logTile")),
+            vm.parseJsonUint(json, ".srs") + 1,
+            [tau[0], tau[1], tau[2], tau[3]],
+            _points(vm.parseJsonUintArray(json, ".tables"))
+        );
+        Point[] memory tiles = _points(vm.parseJsonUintArray(json, ".tiles"));
+        uint256 base = registry.registerBase(architecture, tiles, vm.parseJsonUint(json, ".scalesWord"));
+        tiles = _points(vm.parseJsonUintArray(json, ".adapters[0].tiles"));
+        uint256 adapter = registry.registerAdapter(base, vm.parseJsonUint(json, ".version"), tiles);
+        tiles = _points(vm.parseJsonUintArray(json, ".indexTiles"));
+        uint256 foreign = registry.registerIndex(adapter, uint32(vm.parseJsonUint(json, ".logRecords")), tiles);
+        vm.resumeGasMetering();
+        _expectIndex(foreign, GroupClaim.Foreign.selector, "another architecture");
     }
 
     /// An index of another size under this circuit, and this index under the circuit of another size.

@@ -328,8 +328,8 @@ impl VerifyingKey {
         let shape = Shape { requests, tokens, log_tile, output, records };
         architecture.validate()?;
         shape.validate()?;
-        if subject == Subject::Index && shape != index_shape(log_tile, records) {
-            return Err(KeyError::Malformed { what: "an index proof has no requests and no tokens" });
+        if subject == Subject::Index && (records == 0 || shape != index_shape(log_tile, records)) {
+            return Err(KeyError::Malformed { what: "an index proof has records, and no requests or tokens" });
         }
         let architecture_digest = r.scalar("architecture digest")?;
         let srs = r.scalar("SRS digest")?;

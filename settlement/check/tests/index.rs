@@ -90,6 +90,7 @@ fn files_of_indexes_and_inferences_are_kept_apart() {
     let golden = Golden::read();
     let inference = Settlement::decode(&file("classify.settlement")).unwrap();
     let claimed = Settlement { circuit: golden.key.circuit_id(), ..inference };
-    let verdict = claimed.check(&golden.key, &golden.base.commitments, &[golden.adapter.commitments.clone()]);
+    let verdict =
+        claimed.check(&golden.key, &golden.base.commitments, std::slice::from_ref(&golden.adapter.commitments));
     assert!(matches!(verdict, Err(SettlementError::ForeignBase)));
 }

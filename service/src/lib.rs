@@ -23,6 +23,8 @@ mod models;
 pub mod server;
 mod store;
 mod worker;
+#[cfg(test)]
+mod world;
 
 /// For programs that look at statuses.
 pub use tonic;

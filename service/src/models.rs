@@ -1,6 +1,9 @@
 //! The models that are served: what is asked of them is executed here, at once, before anything is queued. The model is
 //! integers, so the answer is exactly the one that is proven later, and a text that cannot be proven never becomes a job.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -6,6 +6,8 @@
 
 pub mod child;
 pub mod frames;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::PathBuf;

@@ -9,6 +9,8 @@ use crate::commands::{
     adapter, attribute, chain, contributors, datanet, demo, govern, infer, inspect, line, model, money, prepaid, prove,
     request, settle, settlement_key, srs, stake, verify,
 };
+#[cfg(feature = "serve")]
+use crate::commands::{api_key, remote, serve};
 use crate::error::Error;
 use crate::output::{Output, start_log};
 
@@ -121,6 +123,23 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Print what a Lorica file is and what it holds; nothing is checked against a chain
     Inspect(inspect::InspectArgs),
+    /// Run the service: answers by gRPC at once, their proofs as soon as they are made, and no job lost
+    ///
+    /// One process with a SQLite database and a proving process of its own; nothing else is needed. It ends in order when it is
+    /// told to (SIGTERM): the batch in progress is finished or handed back.
+    #[cfg(feature = "serve")]
+    Serve(serve::ServeArgs),
+    /// API keys of the service: make one for a tenant, list them, remove one
+    #[cfg(feature = "serve")]
+    #[command(subcommand)]
+    ApiKey(api_key::ApiKeyCommand),
+    /// Ask a service: answers, proofs, checks, models
+    #[cfg(feature = "serve")]
+    Remote(remote::RemoteArgs),
+    /// The proving process of the service; it speaks with it over a pipe
+    #[cfg(feature = "serve")]
+    #[command(hide = true)]
+    ProvingProcess,
 }
 
 /// Parses the arguments and runs the command.
@@ -132,6 +151,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse_usage(&arguments, &error),
     };
+    #[cfg(feature = "serve")]
+    if matches!(cli.command, Command::ProvingProcess) {
+        return lorica_service::run_child();
+    }
     let out = Output::new(cli.json);
     match run(&cli.command, &out) {
         Ok(()) => ExitCode::SUCCESS,
@@ -183,5 +206,14 @@ fn run(command: &Command, out: &Output) -> Result<(), Error> {
         Command::SettlementKey(args) => settlement_key::run(args, out),
         Command::Verify(args) => verify::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(args, out),
+        #[cfg(feature = "serve")]
+        Command::ApiKey(command) => api_key::run(command, out),
+        #[cfg(feature = "serve")]
+        Command::Remote(args) => remote::run(args, out),
+        // `main` has run it.
+        #[cfg(feature = "serve")]
+        Command::ProvingProcess => Ok(()),
     }
 }

@@ -81,6 +81,18 @@ pub enum Error {
     /// The demo saw a forgery accepted.
     #[error("a forgery was accepted: {0}")]
     Forgery(&'static str),
+    /// The service does not run.
+    #[cfg(feature = "serve")]
+    #[error(transparent)]
+    Serve(#[from] lorica_service::server::ServeError),
+    /// A service refused, or is not there.
+    #[cfg(feature = "serve")]
+    #[error(transparent)]
+    Client(#[from] lorica_service::client::ClientError),
+    /// A service made no proof.
+    #[cfg(feature = "serve")]
+    #[error("{0}")]
+    NotProven(String),
     /// Shape or architecture.
     #[error(transparent)]
     Circuit(#[from] CircuitError),
@@ -212,6 +224,18 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Usage(_) => Kind::Usage,
+            #[cfg(feature = "serve")]
+            Self::Serve(error) => {
+                if error.is_input() {
+                    Kind::Input
+                } else {
+                    Kind::Environment
+                }
+            }
+            #[cfg(feature = "serve")]
+            Self::Client(error) => client_kind(error),
+            #[cfg(feature = "serve")]
+            Self::NotProven(_) => Kind::Rejected,
             Self::Library(error) => error.kind().into(),
             Self::Forgery(_) => Kind::Rejected,
             Self::Chain(error) => LibraryKind::of_chain(error).into(),
@@ -231,6 +255,27 @@ impl Error {
 /// An amount that the token does not permit, as an error of the command line.
 pub(crate) fn amount_usage(error: AmountError) -> Error {
     Error::Usage(error.to_string())
+}
+
+/// Who has to act on a call that brought nothing.
+#[cfg(feature = "serve")]
+fn client_kind(error: &lorica_service::client::ClientError) -> Kind {
+    use lorica_service::client::ClientError;
+    use lorica_service::tonic::Code;
+    match error {
+        ClientError::Rejected(_) => Kind::Rejected,
+        ClientError::Input(_) => Kind::Input,
+        ClientError::Unreachable { .. } => Kind::Environment,
+        ClientError::Refused { code, .. } => match code {
+            Code::Unavailable
+            | Code::ResourceExhausted
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Internal
+            | Code::Unknown => Kind::Environment,
+            _ => Kind::Input,
+        },
+    }
 }
 
 #[cfg(test)]

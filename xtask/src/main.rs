@@ -17,7 +17,8 @@ cargo xtask <task>
 
   quick   formatting, lints, unit tests in the development profile
   test    all tests in the release profile; fetches the model that they need
-  lint    formatting and lints
+  lint    formatting and lints, and proto where buf is installed
+  proto   lints the service's protocol, and compares it with the frozen one (needs buf, PyPI's buf-bin)
   deny    licences, sources and bans of dependencies (needs cargo-deny)
   contracts
           Solidity tests, that the committed artifacts are reproducible, and Rust against anvil (needs npm)
@@ -38,6 +39,9 @@ cargo xtask <task>
 /// One command line, run in the workspace's root.
 type Step<'s> = (&'s str, Vec<&'s str>);
 
+/// What clients rely on stays as it is: the frozen descriptor is written by `buf build service/proto -o`, when something is added.
+const FROZEN: &str = "service/proto/frozen.binpb";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let (task, rest) = match arguments.split_first() {
@@ -54,7 +58,8 @@ fn main() -> ExitCode {
         "quick" => {
             run_all(&lint("dev")) && run_all(&[("cargo", vec!["test", "--workspace", "--locked", "--lib", "--bins"])])
         }
-        "lint" => run_all(&lint("release")),
+        "lint" => run_all(&lint("release")) && (!has_buf() || run_all(&proto())),
+        "proto" => run_all(&proto()),
         // Not nextest: it starts a process per test, and each would calibrate the real model again.
         "test" => run_all(&[
             ("cargo", vec!["build", "--release", "--locked", "--package", "lorica-cli"]),
@@ -128,6 +133,20 @@ fn main() -> ExitCode {
         }
     };
     if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn proto() -> [Step<'static>; 2] {
+    const FOLDER: &str = "service/proto";
+    [("buf", vec!["lint", FOLDER]), ("buf", vec!["breaking", FOLDER, "--against", FROZEN])]
+}
+
+/// Whether the protocol can be looked at; says so if not.
+fn has_buf() -> bool {
+    let has = Command::new("buf").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !has {
+        eprintln!("xtask: buf is not installed: the protocol is not checked (`cargo xtask proto`)");
+    }
+    has
 }
 
 /// Runs the steps until one fails.

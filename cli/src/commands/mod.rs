@@ -1,6 +1,8 @@
 //! The commands: each file has its arguments, and a `run` that speaks through [`Output`](crate::output::Output).
 
 pub mod adapter;
+#[cfg(feature = "serve")]
+pub mod api_key;
 pub mod attribute;
 pub mod chain;
 pub mod contributors;
@@ -17,8 +19,12 @@ pub mod model;
 pub mod money;
 pub mod prepaid;
 pub mod prove;
+#[cfg(feature = "serve")]
+pub mod remote;
 pub mod request;
 pub mod routes;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod settle;
 pub mod settlement_key;
 mod shares;

@@ -1,0 +1,333 @@
+//! `lorica remote`: a client of the service.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand};
+use lorica::files::{MAX_PROOF_BYTES, store};
+use lorica::input::{Context, context_word, parse_context};
+use lorica_service::client::{Client, ClientError, answer, random_request_id};
+use lorica_service::proto;
+use lorica_verifier::protocol::keccak::encode_scalar;
+use serde_json::{Value, json};
+
+use crate::error::Error;
+use crate::output::{Output, joined, size};
+
+/// Time for a call that does not wait for a proof.
+const CALL: Duration = Duration::from_secs(60);
+
+/// Arguments of `remote`.
+#[derive(Args, Debug)]
+pub struct RemoteArgs {
+    /// Address of the service
+    #[arg(long, value_name = "URL", env = "LORICA_SERVER", default_value = "http://127.0.0.1:7443")]
+    pub server: String,
+    /// File with the API key. Without it: the variable LORICA_API_KEY, or no key
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Certificate authority of an https:// service (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The call
+    #[command(subcommand)]
+    pub call: Call,
+}
+
+/// The calls.
+#[derive(Debug, Subcommand)]
+pub enum Call {
+    /// The bases and adapters that are served
+    Models,
+    /// The verifying key of a base or adapter
+    Key(KeyArgs),
+    /// The answer to a text, without a proof
+    Infer(AskArgs),
+    /// The answer to a text, and its proof
+    ///
+    /// With -o the command waits until the proof is made. Without it prints the answer and the proof's name, and `remote get`
+    /// fetches the proof later.
+    Prove(ProveArgs),
+    /// A proof by its name
+    Get(GetArgs),
+    /// The newest proofs
+    List,
+    /// Each change of a proof until it is done
+    Watch(NameArgs),
+    /// Give a proof up
+    Cancel(NameArgs),
+    /// Have a proof checked by the service, which knows the keys
+    Verify(VerifyArgs),
+}
+
+/// What is asked.
+#[derive(Args, Debug)]
+pub struct AskArgs {
+    /// Name of the base, `bases/...`; it may be left out if one is served
+    #[arg(long, value_name = "NAME")]
+    pub base: Option<String>,
+    /// Name of the adapter, `adapters/...`; without one the answer is the base's embedding
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub adapter: String,
+    /// The text
+    #[arg(long, allow_hyphen_values = true)]
+    pub text: String,
+    /// Ask for the embedding, even if the adapter can classify
+    #[arg(long)]
+    pub embed: bool,
+}
+
+/// Arguments of `remote prove`.
+#[derive(Args, Debug)]
+pub struct ProveArgs {
+    #[command(flatten)]
+    /// What is asked.
+    pub ask: AskArgs,
+    /// A UUID that names the request: sent again, it gives the same proof. If absent: random
+    #[arg(long, value_name = "UUID")]
+    pub request_id: Option<String>,
+    /// Up to 32 bytes that bind the proof to its use. If absent: zero
+    #[arg(long, value_name = "HEX", value_parser = parse_context)]
+    pub context: Option<Context>,
+    /// File to write the proof to; the command waits for it
+    #[arg(short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `remote get`.
+#[derive(Args, Debug)]
+pub struct GetArgs {
+    #[command(flatten)]
+    /// Which one.
+    pub proof: NameArgs,
+    /// File to write the proof to; the command waits for it
+    #[arg(short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// A proof's name.
+#[derive(Args, Debug)]
+pub struct NameArgs {
+    /// Name of the proof, `proofs/...`
+    pub name: String,
+}
+
+/// Arguments of `remote key`.
+#[derive(Args, Debug)]
+pub struct KeyArgs {
+    /// Name of the base or adapter
+    pub name: String,
+    /// File to write the key to (.vk)
+    #[arg(short, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Arguments of `remote verify`.
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// The proof
+    #[arg(long, value_name = "FILE")]
+    pub proof: PathBuf,
+    /// What the proof is bound to. If absent: zero
+    #[arg(long, value_name = "HEX", value_parser = parse_context)]
+    pub context: Option<Context>,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`Error`].
+pub fn run(args: &RemoteArgs, out: &Output) -> Result<(), Error> {
+    let key = match &args.key_file {
+        Some(path) => Some(String::from_utf8(store::read(path, 4_096)?).map_err(|_| Error::refused(path, "no key"))?),
+        None => std::env::var("LORICA_API_KEY").ok().filter(|key| !key.is_empty()),
+    };
+    let ca = args.ca.as_deref().map(|path| store::read(path, 1 << 20)).transpose()?;
+    let mut client = Client::connect(&args.server, key.as_deref().map(str::trim), ca)?;
+    match &args.call {
+        Call::Models => models(&mut client, out),
+        Call::Key(args) => {
+            let key = client.get_key(proto::GetKeyRequest { name: args.name.clone() }, CALL)?.key;
+            store::write(&args.out, &key)?;
+            out.line(format!("{}: {}", args.out.display(), size(key.len() as u64)));
+            out.finish("lorica.remote.key/1", json!({ "file": args.out, "bytes": key.len() }));
+            Ok(())
+        }
+        Call::Infer(ask) => {
+            let (base, input, kind) = asked(&mut client, ask)?;
+            let request = proto::InferRequest { base, adapter: ask.adapter.clone(), input, kind };
+            let given = client.infer(request, CALL)?.answer.unwrap_or_default();
+            out.line(text_of(&given));
+            out.finish("lorica.remote.infer/1", joined(json!({ "proven": false }), json_of(&given)));
+            Ok(())
+        }
+        Call::Prove(args) => prove(&mut client, args, out),
+        Call::Get(args) => {
+            let request = proto::GetProofRequest { name: args.proof.name.clone(), ..Default::default() };
+            let proof = client.get_proof(request, CALL)?.proof.unwrap_or_default();
+            finish(&mut client, proof, args.out.as_ref(), "lorica.remote.get/1", out)
+        }
+        Call::List => {
+            let proofs = client.list_proofs(proto::ListProofsRequest::default(), CALL)?.proofs;
+            for proof in &proofs {
+                out.line(format!("{} {}", proof.name, state(proof)));
+            }
+            let proofs: Vec<Value> = proofs.iter().map(proof_json).collect();
+            out.finish("lorica.remote.list/1", json!({ "proofs": proofs }));
+            Ok(())
+        }
+        Call::Watch(args) => {
+            let request = proto::WatchProofRequest { name: args.name.clone(), ..Default::default() };
+            let mut changes = Vec::new();
+            client.watch_proof(request, Duration::from_secs(86_400), |proof| {
+                out.line(format!("{} {}", proof.sequence, state(&proof)));
+                changes.push(proof_json(&proof));
+            })?;
+            out.finish("lorica.remote.watch/1", json!({ "changes": changes }));
+            Ok(())
+        }
+        Call::Cancel(args) => {
+            let request = proto::CancelProofRequest { name: args.name.clone() };
+            let proof = client.cancel_proof(request, CALL)?.proof.unwrap_or_default();
+            out.line(format!("{} {}", proof.name, state(&proof)));
+            out.finish("lorica.remote.cancel/1", proof_json(&proof));
+            Ok(())
+        }
+        Call::Verify(args) => verify(&mut client, args, out),
+    }
+}
+
+fn models(client: &mut Client, out: &Output) -> Result<(), Error> {
+    let bases = client.list_bases(proto::ListBasesRequest {}, CALL)?.bases;
+    let adapters = client.list_adapters(proto::ListAdaptersRequest::default(), CALL)?.adapters;
+    for base in &bases {
+        out.line(format!("{}: {} layers, up to {} tokens", base.name, base.layers, base.max_tokens));
+        if base.insecure_srs {
+            out.warn(lorica::srs::INSECURE);
+        }
+    }
+    for adapter in &adapters {
+        out.line(format!("{}: {}", adapter.name, adapter.labels.join(", ")));
+    }
+    let bases: Vec<Value> = bases
+        .iter()
+        .map(|base| json!({ "name": base.name, "max_tokens": base.max_tokens, "insecure_srs": base.insecure_srs }))
+        .collect();
+    let adapters: Vec<Value> = adapters
+        .iter()
+        .map(|own| json!({ "name": own.name, "base": own.base, "labels": own.labels, "classifies": own.classifies }))
+        .collect();
+    out.finish("lorica.remote.models/1", json!({ "bases": bases, "adapters": adapters }));
+    Ok(())
+}
+
+fn asked(client: &mut Client, ask: &AskArgs) -> Result<(String, Option<proto::Input>, i32), Error> {
+    let base = match &ask.base {
+        Some(base) => base.clone(),
+        None => {
+            let served = client.list_bases(proto::ListBasesRequest {}, CALL)?.bases;
+            match served.as_slice() {
+                [only] => only.name.clone(),
+                _ => return Err(Error::Usage(format!("{} bases are served: --base is needed", served.len()))),
+            }
+        }
+    };
+    let input = proto::Input { input: Some(proto::input::Input::Text(ask.text.clone())), salt: Vec::new() };
+    let kind = if ask.embed { proto::OutputKind::Embed } else { proto::OutputKind::Unspecified };
+    Ok((base, Some(input), kind.into()))
+}
+
+fn prove(client: &mut Client, args: &ProveArgs, out: &Output) -> Result<(), Error> {
+    let (base, input, kind) = asked(client, &args.ask)?;
+    let request_id = args.request_id.clone().map_or_else(random_request_id, Ok)?;
+    let context = args.context.map(|context| encode_scalar(&context.0).to_vec()).unwrap_or_default();
+    let adapter = args.ask.adapter.clone();
+    let request = proto::CreateProofRequest { request_id, base, adapter, input, kind, context, ..Default::default() };
+    let proof = client.create_proof(request, CALL)?.proof.unwrap_or_default();
+    finish(client, proof, args.out.as_ref(), "lorica.remote.prove/1", out)
+}
+
+/// Says what a proof is, and waits for it if a file is to be written.
+fn finish(
+    client: &mut Client,
+    mut proof: proto::Proof,
+    file: Option<&PathBuf>,
+    schema: &str,
+    out: &Output,
+) -> Result<(), Error> {
+    let answer = proof.answer.clone().unwrap_or_default();
+    out.line(format!("{}: {}", proof.name, text_of(&answer)));
+    let Some(file) = file else {
+        out.line(state(&proof));
+        out.finish(schema, proof_json(&proof));
+        return Ok(());
+    };
+    let start = Instant::now();
+    loop {
+        let wait = wait_time(20);
+        let view = proto::ProofView::Full.into();
+        let request = proto::GetProofRequest { name: proof.name.clone(), view, wait };
+        proof = client.get_proof(request, CALL)?.proof.unwrap_or_default();
+        match proof.state() {
+            proto::ProofState::Queued | proto::ProofState::Proving => out.steps().step(&state(&proof)),
+            proto::ProofState::Proven => break,
+            _ => return Err(Error::NotProven(format!("{} is {}", proof.name, state(&proof)))),
+        }
+        if start.elapsed() > Duration::from_secs(86_400) {
+            return Err(Error::NotProven(format!("{} is not done after a day", proof.name)));
+        }
+    }
+    store::write(file, &proof.inference_proof)?;
+    out.line(format!("{}: {}", file.display(), size(proof.inference_proof.len() as u64)));
+    let written = json!({ "file": file, "bytes": proof.inference_proof.len() });
+    out.finish(schema, joined(proof_json(&proof), json!({ "proof": written })));
+    Ok(())
+}
+
+fn wait_time(seconds: i64) -> Option<lorica_service::client::WaitTime> {
+    Some(lorica_service::client::WaitTime { seconds, nanos: 0 })
+}
+
+fn verify(client: &mut Client, args: &VerifyArgs, out: &Output) -> Result<(), Error> {
+    let inference_proof = store::read(&args.proof, MAX_PROOF_BYTES)?;
+    let context = encode_scalar(&context_word(args.context)).to_vec();
+    let request = proto::VerifyProofRequest { inference_proof, context, ..Default::default() };
+    let verdict = client.verify_proof(request, CALL)?;
+    if !verdict.accepted {
+        return Err(ClientError::Rejected(verdict.reason).into());
+    }
+    let mut requests = Vec::new();
+    for request in &verdict.requests {
+        let given = request.answer.clone().unwrap_or_default();
+        out.line(format!("accepted by the service: {}", text_of(&given)));
+        requests.push(joined(json!({ "adapter": request.adapter }), json_of(&given)));
+    }
+    out.finish("lorica.remote.verify/1", json!({ "accepted": true, "base": verdict.base, "requests": requests }));
+    Ok(())
+}
+
+fn state(proof: &proto::Proof) -> String {
+    let name = proof.state().as_str_name().trim_start_matches("PROOF_STATE_").to_owned();
+    match &proof.failure {
+        Some(failure) => format!("{name} ({}: {})", failure.reason, failure.message),
+        None => name,
+    }
+}
+
+fn text_of(given: &proto::Answer) -> String {
+    answer(given).map_or_else(|| "no answer".into(), |own| own.text())
+}
+
+fn json_of(given: &proto::Answer) -> Value {
+    let own = answer(given).map_or(Value::Null, |own| own.json());
+    joined(json!({ "tokens": given.tokens }), own)
+}
+
+fn proof_json(proof: &proto::Proof) -> Value {
+    let own = json!({
+        "name": proof.name, "state": proof.state().as_str_name(), "base": proof.base, "adapter": proof.adapter,
+        "index": proof.index, "sequence": proof.sequence,
+        "failure": proof.failure.as_ref().map(|failure| json!({ "reason": failure.reason, "message": failure.message })),
+    });
+    joined(own, json_of(&proof.answer.clone().unwrap_or_default()))
+}

@@ -1,0 +1,118 @@
+//! `lorica serve`: the gRPC service.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use lorica::srs::INSECURE;
+use lorica_service::ChildProgram;
+use lorica_service::config::Config;
+use lorica_service::server::{ServeError, serve};
+use serde_json::json;
+
+use crate::error::Error;
+use crate::model_fetch::cache_dir;
+use crate::output::Output;
+
+/// Where the configuration is.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigArgs {
+    /// Configuration (TOML); docs/serve.md lists its fields. Without it: the defaults
+    #[arg(long, value_name = "FILE", env = "LORICA_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder of the database, in place of store.folder
+    #[arg(long, value_name = "FOLDER")]
+    pub store: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// The configuration, with what the command line says otherwise.
+    ///
+    /// # Errors
+    /// [`Error`] names the field.
+    pub fn load(&self) -> Result<Config, Error> {
+        let mut config = match self.config.as_deref().filter(|path| !path.as_os_str().is_empty()) {
+            Some(path) => Config::load(path).map_err(ServeError::from)?,
+            None => Config::default(),
+        };
+        if let Some(folder) = &self.store {
+            config.store.folder.clone_from(folder);
+        }
+        Ok(config)
+    }
+}
+
+/// Arguments of `serve`.
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    /// The file.
+    pub config: ConfigArgs,
+    /// Explain the configuration and what is open to whom, and end
+    #[arg(long)]
+    pub check: bool,
+    /// Address of the gRPC interface, in place of listen.grpc; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    pub grpc: Option<SocketAddr>,
+    /// Address of the JSON face, in place of listen.http
+    #[arg(long, value_name = "ADDRESS")]
+    pub http: Option<SocketAddr>,
+    /// Imported bases (.lorica), besides models.bases
+    #[arg(long, value_name = "FILE")]
+    pub base: Vec<PathBuf>,
+    /// Imported adapters (.lorica), besides models.adapters
+    #[arg(long, value_name = "FILE")]
+    pub adapter: Vec<PathBuf>,
+    /// The SRS that the bases were imported with, in place of models.srs
+    #[arg(long, value_name = "FILE", env = "LORICA_SRS")]
+    pub srs: Option<PathBuf>,
+    /// Allow the development SRS, with which anyone can forge proofs: for tests only
+    #[arg(long)]
+    pub insecure_dev_srs: bool,
+    /// Take calls without an API key, on a loopback address only
+    #[arg(long)]
+    pub keyless_loopback: bool,
+}
+
+/// Runs it until it is told to end.
+///
+/// # Errors
+/// [`Error`].
+pub fn run(args: &ServeArgs, out: &Output) -> Result<(), Error> {
+    let mut config = args.config.load()?;
+    config.listen.grpc = args.grpc.unwrap_or(config.listen.grpc);
+    config.listen.http = args.http.or(config.listen.http);
+    config.listen.keyless_loopback |= args.keyless_loopback;
+    config.models.bases.extend(args.base.iter().cloned());
+    config.models.adapters.extend(args.adapter.iter().cloned());
+    config.models.insecure_dev_srs |= args.insecure_dev_srs;
+    if let Some(srs) = args.srs.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+        config.models.srs = Some(srs.clone());
+    }
+    config.check().map_err(ServeError::from)?;
+    if args.check {
+        out.line(config.explain().trim_end());
+        out.finish("lorica.serve.check/1", json!({ "explained": config.explain() }));
+        return Ok(());
+    }
+    let path = std::env::current_exe()
+        .map_err(|error| ServeError::System(format!("this program's own file is not known: {error}")))?;
+    let program = ChildProgram { path, arguments: vec!["proving-process".into()] };
+    serve(&config, program, cache_dir()?, |started| {
+        if started.insecure {
+            out.warn(INSECURE);
+        }
+        if started.recovered > 0 {
+            out.line(format!("{} unfinished batches are proven again", started.recovered));
+        }
+        if let Some(address) = started.http {
+            out.line(format!("JSON at http://{address}"));
+        }
+        out.line(format!("gRPC at {}", started.address));
+        out.finish(
+            "lorica.serve/1",
+            json!({ "grpc": started.address.to_string(), "http": started.http.map(|own| own.to_string()), "recovered_batches": started.recovered }),
+        );
+    })?;
+    Ok(())
+}

@@ -1,0 +1,331 @@
+//! The configuration: a TOML file, all of it with defaults.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lorica::files::store;
+use serde::Deserialize;
+
+/// Largest configuration file.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// How a service runs. Paths are relative to the folder of the configuration file, or to the current one without a file.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where jobs and proofs are kept.
+    pub store: StoreConfig,
+    /// Where calls are taken.
+    pub listen: ListenConfig,
+    /// Certificate and key; without them only this machine is listened to.
+    pub tls: Option<TlsConfig>,
+    /// What is served.
+    pub models: ModelsConfig,
+    /// Who proves.
+    pub worker: WorkerConfig,
+    /// What tenants may.
+    pub limits: LimitsConfig,
+}
+
+/// Where jobs and proofs are kept.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// Folder of the database.
+    pub folder: PathBuf,
+    /// Seconds that token ids and salts are kept after a proof is done.
+    pub keep_inputs_seconds: u64,
+    /// Seconds that a proof is kept after it is done. It shows token ids and salt.
+    pub keep_proofs_seconds: u64,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { folder: "lorica-service".into(), keep_inputs_seconds: 3_600, keep_proofs_seconds: 7 * 86_400 }
+    }
+}
+
+/// Where calls are taken.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenConfig {
+    /// Address of the gRPC interface; port 0 takes a free one.
+    pub grpc: SocketAddr,
+    /// Address of the JSON face, on a loopback address; port 0 takes a free one. None if absent.
+    pub http: Option<SocketAddr>,
+    /// Takes calls without a key, as the tenant `local` with all scopes. On a loopback address only.
+    pub keyless_loopback: bool,
+    /// Answers what the interface looks like (gRPC reflection). If absent: on a loopback address only.
+    pub reflection: Option<bool>,
+}
+
+impl Default for ListenConfig {
+    fn default() -> Self {
+        let grpc = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7443);
+        Self { grpc, http: None, keyless_loopback: false, reflection: None }
+    }
+}
+
+impl ListenConfig {
+    /// Whether reflection is on.
+    #[must_use]
+    pub fn reflects(&self) -> bool {
+        self.reflection.unwrap_or(self.grpc.ip().is_loopback())
+    }
+}
+
+/// Certificate and key, as PEM files.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate with its chain.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// What is served.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelsConfig {
+    /// Imported bases (.lorica).
+    pub bases: Vec<PathBuf>,
+    /// Imported adapters (.lorica) of these bases. Every tenant may use them.
+    pub adapters: Vec<PathBuf>,
+    /// The SRS that the bases were imported with.
+    pub srs: Option<PathBuf>,
+    /// Allows the development SRS, with which anyone can forge proofs.
+    pub insecure_dev_srs: bool,
+}
+
+/// Who proves.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerConfig {
+    /// Seconds without a sign of life after which the proving process is killed.
+    pub hang_seconds: u64,
+    /// Seconds that a batch in progress has when the service ends; then it is handed back.
+    pub drain_seconds: u64,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self { hang_seconds: 120, drain_seconds: 30 }
+    }
+}
+
+/// What tenants may.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Proofs of a tenant that are not done.
+    pub open_proofs: u32,
+    /// Executions at once; more wait, up to sixteen times as many.
+    pub executions: usize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { open_proofs: 1_000, executions: (cores / 2).max(1) }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] lorica::files::FileError),
+    /// The file is no configuration.
+    #[error("{path}: {reason}", path = .path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Calls without a key, or without TLS, from elsewhere.
+    #[error("listen.grpc = {address}: {reason}")]
+    Open {
+        /// The address.
+        address: SocketAddr,
+        /// What would be open.
+        reason: &'static str,
+    },
+    /// The JSON face elsewhere than on a loopback address.
+    #[error("listen.http = {address}: {reason}")]
+    Http {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A number that cannot be.
+    #[error("{field} = {got}: {expected}")]
+    Number {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        got: u64,
+        /// What is expected.
+        expected: &'static str,
+    },
+    /// Nothing to serve.
+    #[error("models.bases is empty: there is nothing to serve")]
+    NoBase,
+}
+
+impl Config {
+    /// Reads a file; its relative paths are made relative to its folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the line or field.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let bytes = store::read(path, MAX_BYTES)?;
+        let content = |reason: String| ConfigError::Content { path: path.into(), reason };
+        let text = String::from_utf8(bytes).map_err(|_| content("the file is not UTF-8".into()))?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| content(error.to_string()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let place = |path: &mut PathBuf| *path = folder.join(&path);
+        place(&mut config.store.folder);
+        config.models.bases.iter_mut().for_each(place);
+        config.models.adapters.iter_mut().for_each(place);
+        config.models.srs.iter_mut().for_each(place);
+        if let Some(tls) = &mut config.tls {
+            place(&mut tls.cert);
+            place(&mut tls.key);
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What can be seen without opening a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let open = |reason| Err(ConfigError::Open { address: self.listen.grpc, reason });
+        let loopback = self.listen.grpc.ip().is_loopback();
+        if self.listen.keyless_loopback && !loopback {
+            return open("calls without a key are taken on a loopback address only (listen.keyless_loopback)");
+        }
+        if self.tls.is_none() && !loopback {
+            return open("without [tls] a loopback address is needed: texts and keys would cross the network readable");
+        }
+        if let Some(address) = self.listen.http.filter(|address| !address.ip().is_loopback()) {
+            let reason = "the JSON face listens to this machine only: put a server with TLS in front of it";
+            return Err(ConfigError::Http { address, reason });
+        }
+        let number = |field, got, most, expected| match (1..=most).contains(&got) {
+            true => Ok(()),
+            false => Err(ConfigError::Number { field, got, expected }),
+        };
+        let (day, year) = (86_400, 366 * 86_400);
+        number("worker.hang_seconds", self.worker.hang_seconds, day, "1 to 86400 are expected")?;
+        number("worker.drain_seconds", self.worker.drain_seconds, day, "1 to 86400 are expected")?;
+        number("store.keep_proofs_seconds", self.store.keep_proofs_seconds, year, "1 second to a year is expected")?;
+        if self.store.keep_inputs_seconds > self.store.keep_proofs_seconds {
+            let (field, got) = ("store.keep_inputs_seconds", self.store.keep_inputs_seconds);
+            return Err(ConfigError::Number { field, got, expected: "no more than store.keep_proofs_seconds" });
+        }
+        number("limits.open_proofs", self.limits.open_proofs.into(), 1_000_000, "1 to 1000000 are expected")?;
+        number("limits.executions", self.limits.executions as u64, 1_024, "1 to 1024 are expected")
+    }
+
+    pub(crate) fn retention(&self) -> crate::store::Retention {
+        crate::store::Retention {
+            inputs: Duration::from_secs(self.store.keep_inputs_seconds),
+            proofs: Duration::from_secs(self.store.keep_proofs_seconds),
+        }
+    }
+
+    /// The configuration for people: every setting, and what is open to whom.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        let Self { store, listen, tls, models, worker, limits } = self;
+        let mut text = String::new();
+        let mut line = |name: &str, value: &dyn std::fmt::Display, meaning: &str| {
+            let _ = writeln!(text, "{name:<28} {value:<24} {meaning}");
+        };
+        line("store.folder", &store.folder.display(), "database, proofs; readable by its owner only");
+        line("store.keep_inputs_seconds", &store.keep_inputs_seconds, "token ids and salts, after a proof is done");
+        line("store.keep_proofs_seconds", &store.keep_proofs_seconds, "answers and proofs, which show token ids");
+        line(
+            "listen.grpc",
+            &listen.grpc,
+            if listen.grpc.ip().is_loopback() { "this machine only" } else { "everybody" },
+        );
+        let http = listen.http.map_or("none".into(), |address| address.to_string());
+        line("listen.http", &http, "JSON, probes, numbers for Prometheus; this machine only");
+        let keys = if listen.keyless_loopback { "calls without a key are taken" } else { "every call needs a key" };
+        line("listen.keyless_loopback", &listen.keyless_loopback, keys);
+        line("listen.reflection", &listen.reflects(), "whether the interface describes itself");
+        line("tls", &if tls.is_some() { "on" } else { "off" }, "");
+        for base in &models.bases {
+            line("models.bases", &base.display(), "");
+        }
+        if models.bases.is_empty() {
+            line("models.bases", &"none", "nothing to serve: the service does not start");
+        }
+        for adapter in &models.adapters {
+            line("models.adapters", &adapter.display(), "open to every tenant");
+        }
+        let srs = models.srs.as_ref().map_or("none".into(), |path| path.display().to_string());
+        line("models.srs", &srs, "");
+        let insecure =
+            if models.insecure_dev_srs { "ANYONE CAN FORGE PROOFS" } else { "the development SRS is refused" };
+        line("models.insecure_dev_srs", &models.insecure_dev_srs, insecure);
+        line("worker.hang_seconds", &worker.hang_seconds, "silence after which the proving process is killed");
+        line("worker.drain_seconds", &worker.drain_seconds, "for the batch in progress when the service ends");
+        line("limits.open_proofs", &limits.open_proofs, "of a tenant");
+        line("limits.executions", &limits.executions, "at once");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lorica.toml");
+        std::fs::write(&path, content).expect("writable");
+        Config::load(&path)
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        let config = read("").expect("defaults");
+        assert!(config.store.folder.ends_with("lorica-service"));
+        let defaults = Config::default();
+        assert_eq!(
+            Config { store: StoreConfig { folder: defaults.store.folder.clone(), ..config.store }, ..config },
+            defaults
+        );
+        assert!(defaults.check().is_ok());
+        assert!(defaults.explain().contains("every call needs a key"));
+    }
+
+    #[test]
+    fn what_would_be_open_or_cannot_be_is_refused_by_name() {
+        for (content, named) in [
+            ("[listen]\ngrpc = '0.0.0.0:1'", "[tls]"),
+            ("[listen]\ngrpc = '0.0.0.0:1'\nkeyless_loopback = true\n[tls]\ncert = 'a'\nkey = 'b'", "keyless_loopback"),
+            ("[listen]\nport = 1", "port"),
+            ("[listen]\nhttp = '0.0.0.0:1'", "listen.http"),
+            ("[worker]\nhang_seconds = 0", "worker.hang_seconds = 0"),
+            ("[store]\nkeep_inputs_seconds = 10\nkeep_proofs_seconds = 9", "keep_inputs_seconds"),
+            ("[limits]\nopen_proofs = 0", "limits.open_proofs"),
+            ("store = 1", "invalid type"),
+            ("=", "lorica.toml"),
+        ] {
+            let error = read(content).expect_err(content).to_string();
+            assert!(error.contains(named), "{content}: {error}");
+        }
+        assert!(read("[listen]\ngrpc = '0.0.0.0:1'\n[tls]\ncert = 'a'\nkey = 'b'").is_ok());
+    }
+}

@@ -1,0 +1,41 @@
+//! The gRPC service around the prover: an answer at once, its proof seconds later, and no job lost.
+//!
+//! * [`server`]: the service as a whole; [`config`]: its configuration; [`keys`]: what API keys are for
+//! * `api`: the calls of clients; [`error`]: what they are refused with
+//! * `http`: the same calls as JSON, probes, numbers
+//! * `models`: execution at admission, and the check of what a worker returns
+//! * `store`: the one truth about jobs, in SQLite; `batching`: how many a batch takes
+//! * [`worker`]: the proving process, which can be killed
+//! * [`client`]: a client that blocks; [`proto`]: the messages
+//!
+//! Alone in being asynchronous: nothing below this crate is.
+
+#![forbid(unsafe_code)]
+
+mod api;
+mod batching;
+pub mod client;
+pub mod config;
+pub mod error;
+mod http;
+pub mod keys;
+mod models;
+pub mod server;
+mod store;
+mod worker;
+#[cfg(test)]
+mod world;
+
+/// For programs that look at statuses.
+pub use tonic;
+pub use worker::ChildProgram;
+pub use worker::child::run as run_child;
+
+/// The messages of `lorica.v1`, and its services; generated from `service/proto`.
+#[allow(missing_docs, clippy::all, reason = "generated")]
+pub mod proto {
+    tonic::include_proto!("lorica.v1");
+
+    /// The descriptors of all files.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/lorica.v1.bin"));
+}

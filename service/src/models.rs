@@ -1,0 +1,350 @@
+//! The models that are served: what is asked of them is executed here, at once, before anything is queued. The model is
+//! integers, so the answer is exactly the one that is proven later, and a text that cannot be proven never becomes a job.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lorica::answer::{Answer, kind_of};
+use lorica::check::{CheckError, ExpectedRequest, check_inference, expect_requests};
+use lorica::circuits::shape::OutputKind;
+use lorica::files::{AdapterFile, AdapterKey, BaseFile, BaseKey, FileError};
+use lorica::input::{InputError, Salt, encode, random_salt, tokenizer};
+use lorica::prover::published;
+use lorica::quant::import::Tokenizer;
+use lorica::quant::integer::{AdapterModel, Executor, ModelError};
+use lorica::srs::{SrsPolicy, SrsPolicyError};
+use lorica::verifier::protocol::keccak::{decode_scalar, encode_scalar};
+use lorica::verifier::protocol::proof::Output;
+use lorica::{Fr, check::Accepted};
+use prost::Message;
+
+use crate::config::ModelsConfig;
+use crate::error::{Reason, Refusal};
+use crate::proto;
+use crate::store::{Lease, ProvenShape, Word};
+
+/// Why the models cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelsError {
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A base's integers are out of bounds.
+    #[error("{path}: {source}", path = .path.display())]
+    Model {
+        /// The base.
+        path: PathBuf,
+        /// Which ones.
+        source: ModelError,
+    },
+    /// A base's tokenizer cannot be used.
+    #[error("{path}: {source}", path = .path.display())]
+    Tokenizer {
+        /// The base.
+        path: PathBuf,
+        /// Why.
+        source: InputError,
+    },
+    /// The development SRS without permission.
+    #[error("{path}: {source}", path = .path.display())]
+    Srs {
+        /// The base.
+        path: PathBuf,
+        /// Why.
+        source: SrsPolicyError,
+    },
+    /// An adapter of no base that is served.
+    #[error("{path}: it is an adapter of none of the bases that are served", path = .0.display())]
+    NoBase(PathBuf),
+    /// Two files with one id.
+    #[error("{path}: it has the id of another file that is served", path = .0.display())]
+    Twice(PathBuf),
+}
+
+/// A base that is served.
+#[derive(Debug)]
+pub struct ServedBase {
+    /// Its key.
+    pub key: BaseKey,
+    id: Fr,
+    tokenizer: Tokenizer,
+    executor: Executor,
+}
+
+/// An adapter that is served.
+#[derive(Debug)]
+pub struct ServedAdapter {
+    /// Where the worker finds it.
+    pub path: PathBuf,
+    /// Its key.
+    pub key: AdapterKey,
+    /// Its base's id.
+    pub base: Word,
+    id: Fr,
+    model: AdapterModel,
+}
+
+/// All of them, by id.
+#[derive(Debug)]
+pub struct Models {
+    policy: SrsPolicy,
+    /// Bases.
+    pub bases: BTreeMap<Word, ServedBase>,
+    /// Adapters.
+    pub adapters: BTreeMap<Word, ServedAdapter>,
+}
+
+/// What a call asks of a model.
+pub struct Asked {
+    /// `bases/{hex}`.
+    pub base: String,
+    /// `adapters/{hex}`, or empty.
+    pub adapter: String,
+    /// Text or ids, and salt.
+    pub input: Option<proto::Input>,
+    /// Number of the output kind.
+    pub kind: i32,
+}
+
+/// A request that was executed.
+pub struct Executed {
+    /// The base's id.
+    pub base: Word,
+    /// The adapter's id.
+    pub adapter: Option<Word>,
+    /// What was asked for.
+    pub kind: OutputKind,
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// The salt, given or drawn.
+    pub salt: Salt,
+    /// The answer.
+    pub answer: proto::Answer,
+}
+
+/// `bases/{hex}` or `adapters/{hex}`.
+pub fn name(collection: &str, id: &Word) -> String {
+    format!("{collection}/{}", hex::encode(id))
+}
+
+/// The id in a name.
+pub fn id_of(collection: &str, name: &str) -> Option<Word> {
+    let digits = name.strip_prefix(collection)?.strip_prefix('/')?;
+    let mut id = [0; 32];
+    hex::decode_to_slice(digits, &mut id).ok()?;
+    (digits == hex::encode(id)).then_some(id)
+}
+
+impl Models {
+    /// Loads and validates all of them.
+    pub fn load(config: &ModelsConfig) -> Result<Self, ModelsError> {
+        let policy = policy(config);
+        let mut models = Self { policy, bases: BTreeMap::new(), adapters: BTreeMap::new() };
+        for path in &config.bases {
+            models.add_base(path)?;
+        }
+        for path in &config.adapters {
+            models.add_adapter(path)?;
+        }
+        Ok(models)
+    }
+
+    fn add_base(&mut self, path: &Path) -> Result<(), ModelsError> {
+        let BaseFile { key, model, .. } = BaseFile::load(path)?;
+        self.policy
+            .permit(key.verifier_key().is_insecure(), || "the SRS of the base".into())
+            .map_err(|source| ModelsError::Srs { path: path.into(), source })?;
+        let tokenizer = tokenizer(&key).map_err(|source| ModelsError::Tokenizer { path: path.into(), source })?;
+        let executor =
+            Executor::new(Arc::new(model)).map_err(|source| ModelsError::Model { path: path.into(), source })?;
+        let id = key.commitments.id();
+        let base = ServedBase { key, id, tokenizer, executor };
+        match self.bases.insert(encode_scalar(&id), base) {
+            Some(_) => Err(ModelsError::Twice(path.into())),
+            None => Ok(()),
+        }
+    }
+
+    fn add_adapter(&mut self, path: &Path) -> Result<(), ModelsError> {
+        let bytes = lorica::files::store::read(path, lorica::files::MAX_ADAPTER_BYTES)?;
+        let key = AdapterFile::decode(&bytes).map_err(FileError::malformed(path))?.key;
+        let base_id = encode_scalar(&key.commitments.base);
+        let base = self.bases.get(&base_id).ok_or_else(|| ModelsError::NoBase(path.into()))?;
+        let AdapterFile { key, model } = AdapterFile::load(path, &base.key)?;
+        let id = key.commitments.id();
+        let adapter = ServedAdapter { path: path.into(), key, base: base_id, id, model };
+        match self.adapters.insert(encode_scalar(&id), adapter) {
+            Some(_) => Err(ModelsError::Twice(path.into())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether any base was made with the development SRS.
+    pub fn is_insecure(&self) -> bool {
+        self.bases.values().any(|base| base.key.verifier_key().is_insecure())
+    }
+
+    /// A base by its name.
+    pub fn base(&self, name: &str) -> Result<(Word, &ServedBase), Refusal> {
+        let id = id_of("bases", name)
+            .ok_or_else(|| Refusal::field("base", "`bases/` and 64 hexadecimal digits are expected"))?;
+        let base = self.bases.get(&id).ok_or_else(|| Refusal::new(Reason::BaseUnknown, "no such base is served"))?;
+        Ok((id, base))
+    }
+
+    /// An adapter by its name.
+    pub fn adapter(&self, name: &str) -> Result<(Word, &ServedAdapter), Refusal> {
+        let id = id_of("adapters", name)
+            .ok_or_else(|| Refusal::field("adapter", "`adapters/` and 64 hexadecimal digits are expected"))?;
+        let adapter =
+            self.adapters.get(&id).ok_or_else(|| Refusal::new(Reason::AdapterUnknown, "no such adapter is served"))?;
+        Ok((id, adapter))
+    }
+
+    /// Executes a request: tens of milliseconds of processor.
+    pub fn execute(&self, asked: &Asked) -> Result<Executed, Refusal> {
+        let (base_id, base) = self.base(&asked.base)?;
+        let adapter = match asked.adapter.as_str() {
+            "" => None,
+            name => Some(self.adapter(name)?),
+        };
+        if adapter.is_some_and(|(_, adapter)| adapter.base != base_id) {
+            return Err(Refusal::of(Reason::AdapterOtherBase, "adapter", "the adapter is of another base"));
+        }
+        let has_head = adapter.is_some_and(|(_, adapter)| adapter.key.has_head);
+        let kind = match proto::OutputKind::try_from(asked.kind) {
+            Ok(proto::OutputKind::Unspecified) => kind_of(has_head),
+            Ok(proto::OutputKind::Embed) => OutputKind::Embed,
+            Ok(proto::OutputKind::Classify) if has_head => OutputKind::Classify,
+            Ok(proto::OutputKind::Classify) => {
+                let message = "no adapter with a classification head is asked for";
+                return Err(Refusal::of(Reason::OutputKindUnsupported, "kind", message));
+            }
+            Ok(proto::OutputKind::Row | proto::OutputKind::Generate) => {
+                return Err(Refusal::of(Reason::OutputKindUnsupported, "kind", "no model here has this output"));
+            }
+            Err(_) => return Err(Refusal::field("kind", "no such output kind")),
+        };
+        let input = asked.input.as_ref();
+        let ids = match input.and_then(|input| input.input.as_ref()) {
+            Some(proto::input::Input::Text(text)) => encode(&base.tokenizer, 0, text)?,
+            Some(proto::input::Input::TokenIds(ids)) => ids.ids.clone(),
+            None => return Err(Refusal::field("input", "a text or token ids are expected")),
+        };
+        let salt = match input.map(|input| input.salt.as_slice()).unwrap_or_default() {
+            [] => random_salt()?,
+            given => given
+                .try_into()
+                .map_err(|_| Refusal::field("input.salt", format!("31 bytes are expected, got {}", given.len())))?,
+        };
+        let output = base.executor.infer(&ids, adapter.map(|(_, adapter)| &adapter.model), kind)?;
+        let labels = adapter.map_or(&[][..], |(_, adapter)| &adapter.key.labels);
+        let answer = answer(&published(&output), labels, ids.len(), base.key.output_exponent);
+        Ok(Executed { base: base_id, adapter: adapter.map(|(id, _)| id), kind, ids, salt, answer })
+    }
+
+    /// Whether a proof is of exactly this batch: it holds, under these models, context, inputs, salts and adapters, and states
+    /// the answers that were given. A worker is not believed.
+    pub fn expect_proof_of(&self, lease: &Lease, bytes: &[u8]) -> Result<ProvenShape, String> {
+        let base = self.bases.get(&lease.base).ok_or("the base is served no more")?;
+        let mut keys: BTreeMap<Word, AdapterKey> = BTreeMap::new();
+        let mut expected = Vec::with_capacity(lease.members.len());
+        for member in &lease.members {
+            let adapter = match &member.adapter {
+                None => Fr::zero(),
+                Some(id) => {
+                    let adapter = self.adapters.get(id).ok_or("an adapter is served no more")?;
+                    keys.insert(*id, adapter.key.clone());
+                    adapter.id
+                }
+            };
+            let ids = member.token_ids.clone();
+            expected.push(ExpectedRequest { ids, adapter: Some(adapter), salt: Some(member.salt) });
+        }
+        let context = decode_scalar(&lease.context).map_err(|_| "the context is no word")?;
+        let keys: Vec<AdapterKey> = keys.into_values().collect();
+        let accepted =
+            check_inference(&base.key, &keys, &[], context, bytes, self.policy).map_err(|e| e.to_string())?;
+        expect_requests(&accepted.proof, &expected).map_err(|mismatch| mismatch.to_string())?;
+        let statement = &accepted.proof.statement;
+        if statement.base != base.id || statement.attribution.is_some() {
+            return Err("it states another base, or an attribution".into());
+        }
+        for (place, (request, member)) in statement.requests.iter().zip(&lease.members).enumerate() {
+            let labels = member.adapter.and_then(|id| self.adapters.get(&id)).map_or(&[][..], |own| &own.key.labels);
+            let own = answer(&request.output, labels, request.ids.len(), base.key.output_exponent);
+            if own.encode_to_vec() != member.answer {
+                return Err(format!("request {place} has another answer than was given"));
+            }
+        }
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let shape = &statement.shape;
+        let (requests, tokens) = (number(shape.requests), number(shape.tokens));
+        Ok(ProvenShape { requests, tokens, log_tile: shape.log_tile })
+    }
+
+    /// Checks anybody's proof. What was proven, or why it does not hold.
+    pub fn verify(&self, bytes: &[u8], context: Fr) -> Result<(Word, Vec<proto::ProvenRequest>), Verdict> {
+        let proof = lorica::verifier::InferenceProof::decode(bytes).map_err(|e| Verdict::Rejected(e.to_string()))?;
+        let base_id = encode_scalar(&proof.statement.base);
+        let unknown = |what| Verdict::Refused(Refusal::new(Reason::BaseUnknown, what));
+        let base = self.bases.get(&base_id).ok_or_else(|| unknown("the proof's base is not served here"))?;
+        let mut keys: BTreeMap<Word, AdapterKey> = BTreeMap::new();
+        for request in &proof.statement.requests {
+            let id = encode_scalar(&request.adapter);
+            if request.adapter != Fr::zero() {
+                let adapter = self.adapters.get(&id).ok_or_else(|| {
+                    Verdict::Refused(Refusal::new(Reason::AdapterUnknown, "an adapter of the proof is not served here"))
+                })?;
+                keys.insert(id, adapter.key.clone());
+            }
+        }
+        let keys: Vec<AdapterKey> = keys.into_values().collect();
+        let Accepted { proof, words } = check_inference(&base.key, &keys, &[], context, bytes, self.policy)
+            .map_err(|error: CheckError| Verdict::Rejected(error.to_string()))?;
+        let requests = proof.statement.requests.iter().zip(&words).map(|(request, words)| {
+            let id = encode_scalar(&request.adapter);
+            let labels = self.adapters.get(&id).map_or(&[][..], |own| &own.key.labels);
+            let output_digest = encode_scalar(&words.output_digest).to_vec();
+            let answer = answer(&request.output, labels, request.ids.len(), base.key.output_exponent);
+            proto::ProvenRequest {
+                adapter: if request.adapter == Fr::zero() { String::new() } else { name("adapters", &id) },
+                token_ids: Some(proto::TokenIds { ids: request.ids.clone() }),
+                salt: request.salt.to_vec(),
+                answer: Some(proto::Answer { output_digest, ..answer }),
+            }
+        });
+        Ok((base_id, requests.collect()))
+    }
+}
+
+/// Why a proof is not accepted.
+pub enum Verdict {
+    /// It does not hold.
+    Rejected(String),
+    /// It cannot be judged here.
+    Refused(Refusal),
+}
+
+/// The policy of a configuration.
+pub fn policy(config: &ModelsConfig) -> SrsPolicy {
+    if config.insecure_dev_srs { SrsPolicy::DevelopmentForTests } else { SrsPolicy::Ceremony }
+}
+
+fn answer(output: &Output, labels: &[String], tokens: usize, exponent: i32) -> proto::Answer {
+    use proto::answer::Output as Message;
+    let output = match Answer::new(output, labels, tokens, exponent) {
+        Answer::Embed { sums, exponent, .. } => Message::Embedding(proto::Embedding { sums, exponent }),
+        Answer::Classify { label, name, logits } => Message::Classification(proto::Classification {
+            label: u32::try_from(label).unwrap_or(u32::MAX),
+            name: name.unwrap_or_default(),
+            logits: logits.into_iter().map(|(_, logit)| logit).collect(),
+        }),
+    };
+    let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+    proto::Answer { output: Some(output), tokens, output_digest: Vec::new(), shares: Vec::new() }
+}

@@ -1,0 +1,38 @@
+//! API keys.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Change, jobs};
+use crate::store::{ApiKey, StoreError};
+
+const KEY: &str = "SELECT id, tenant, secret_sha256, scopes, created, expires FROM api_keys";
+
+fn key(row: &Row<'_>) -> Result<ApiKey, rusqlite::Error> {
+    Ok(ApiKey {
+        id: row.get(0)?,
+        tenant: row.get(1)?,
+        secret_sha256: row.get(2)?,
+        scopes: row.get(3)?,
+        created: row.get(4)?,
+        expires: row.get(5)?,
+    })
+}
+
+pub(super) fn add(change: &mut Change<'_>, key: &ApiKey) -> Result<(), StoreError> {
+    jobs::tenant(change, &key.tenant)?;
+    change.transaction.execute(
+        "INSERT INTO api_keys (id, tenant, secret_sha256, scopes, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![key.id, key.tenant, key.secret_sha256, key.scopes, key.created, key.expires],
+    )?;
+    Ok(())
+}
+
+pub(super) fn get(connection: &Connection, id: &[u8; 8]) -> Result<Option<ApiKey>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{KEY} WHERE id = ?1"))?;
+    Ok(statement.query_row([id], key).optional()?)
+}
+
+pub(super) fn all(connection: &Connection) -> Result<Vec<ApiKey>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{KEY} ORDER BY tenant, created"))?;
+    Ok(statement.query_map([], key)?.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,175 @@
+//! The proving process: it reads orders from its standard input and reports on its standard output. It dies with the
+//! service: when its input ends, it ends.
+
+use std::collections::BTreeMap;
+use std::io::{self, Stdin, Stdout};
+use std::path::Path;
+use std::process::{ExitCode, exit};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lorica::files::{AdapterFile, BaseFile};
+use lorica::prover::{Job, LoadedAdapter, MinimumShape, Prover, ProverError};
+use lorica::srs::{AcceptedSrs, SrsPolicy};
+use lorica::verifier::protocol::keccak::{decode_scalar, encode_scalar};
+use lorica::watch::Watch;
+
+use super::frames::{Failed, Order, Prove, Ready, Report, SetUp, order, read, report, write};
+use crate::store::Word;
+
+/// Least time between two signs of life within a step.
+const PULSE: Duration = Duration::from_secs(1);
+
+struct Voice {
+    out: Mutex<Stdout>,
+    stop: AtomicBool,
+    last: Mutex<Instant>,
+}
+
+impl Voice {
+    fn say(&self, what: report::What) {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without a listener there is nothing to work for.
+        if write(&mut *out, &Report { what: Some(what) }).is_err() {
+            exit(0);
+        }
+    }
+}
+
+impl Watch for Voice {
+    fn step(&self, name: &'static str) {
+        self.say(report::What::Step(name.into()));
+    }
+
+    fn is_cancelled(&self) -> bool {
+        // Asked many times a second, by threads that work: a sign of life.
+        if let Ok(mut last) = self.last.try_lock()
+            && last.elapsed() >= PULSE
+        {
+            *last = Instant::now();
+            drop(last);
+            self.say(report::What::Step(String::new()));
+        }
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+struct Loaded {
+    provers: BTreeMap<Word, Prover>,
+    /// By file.
+    adapters: BTreeMap<String, LoadedAdapter>,
+}
+
+/// Runs the process until its input ends.
+#[must_use]
+pub fn run() -> ExitCode {
+    let voice = Arc::new(Voice {
+        out: Mutex::new(io::stdout()),
+        stop: AtomicBool::new(false),
+        last: Mutex::new(Instant::now()),
+    });
+    let orders = listen(io::stdin(), voice.clone());
+    let Ok(order::What::SetUp(set_up)) = orders.recv() else { return ExitCode::SUCCESS };
+    let mut loaded = match load(&set_up) {
+        Ok(loaded) => loaded,
+        Err(message) => {
+            voice.say(report::What::Failed(Failed { message, always: true, stopped: false }));
+            return ExitCode::from(3);
+        }
+    };
+    voice.say(report::What::Ready(Ready {}));
+    while let Ok(order) = orders.recv() {
+        let order::What::Prove(batch) = order else { continue };
+        voice.say(match loaded.prove(&batch, voice.as_ref()) {
+            Ok(proof) => report::What::Proof(proof),
+            Err(failed) => report::What::Failed(failed),
+        });
+    }
+    ExitCode::SUCCESS
+}
+
+/// Reads orders on a thread of its own, so that a stop is heard in the middle of a proof.
+fn listen(mut input: Stdin, voice: Arc<Voice>) -> Receiver<order::What> {
+    let (orders, receiver) = channel();
+    thread::spawn(move || {
+        loop {
+            match read::<Order>(&mut input).map(|order| order.what) {
+                Ok(Some(order::What::Stop(_))) => voice.stop.store(true, Ordering::Relaxed),
+                Ok(Some(order)) => {
+                    // A stop that comes after this one is for this batch.
+                    voice.stop.store(false, Ordering::Relaxed);
+                    if orders.send(order).is_err() {
+                        return;
+                    }
+                }
+                // The service is gone: whatever is being proven, nobody will take it.
+                _ => exit(0),
+            }
+        }
+    });
+    receiver
+}
+
+fn load(set_up: &SetUp) -> Result<Loaded, String> {
+    let policy = if set_up.insecure_dev_srs { SrsPolicy::DevelopmentForTests } else { SrsPolicy::Ceremony };
+    let mut srs: BTreeMap<u32, Arc<AcceptedSrs>> = BTreeMap::new();
+    let mut provers = BTreeMap::new();
+    for path in &set_up.bases {
+        let base = BaseFile::load(Path::new(path)).map_err(|error| error.to_string())?;
+        let log_tile = base.key.commitments.log_tile;
+        let accepted = match srs.get(&log_tile) {
+            Some(accepted) => accepted.clone(),
+            None => {
+                let accepted = match set_up.srs.as_str() {
+                    "" if set_up.insecure_dev_srs => {
+                        AcceptedSrs::insecure_for_tests(Path::new(&set_up.cache), log_tile)
+                    }
+                    "" => return Err("an SRS is needed: models.srs".into()),
+                    path => AcceptedSrs::load(Path::new(path), log_tile, policy),
+                };
+                let accepted = Arc::new(accepted.map_err(|error| error.to_string())?);
+                srs.insert(log_tile, accepted.clone());
+                accepted
+            }
+        };
+        let prover = Prover::new(accepted, base).map_err(|error| format!("{path}: {error}"))?;
+        provers.insert(encode_scalar(&prover.id()), prover);
+    }
+    Ok(Loaded { provers, adapters: BTreeMap::new() })
+}
+
+impl Loaded {
+    fn prove(&mut self, batch: &Prove, voice: &Voice) -> Result<Vec<u8>, Failed> {
+        let always = |message: &str| Failed { message: message.into(), always: true, stopped: false };
+        let base: Word = batch.base.as_slice().try_into().map_err(|_| always("no base"))?;
+        let prover = self.provers.get(&base).ok_or_else(|| always("a base that was not loaded"))?;
+        let context: Word = batch.context.as_slice().try_into().map_err(|_| always("no context"))?;
+        let context = decode_scalar(&context).map_err(|_| always("a context that is no word"))?;
+        for path in batch.items.iter().map(|item| &item.adapter).filter(|path| !path.is_empty()) {
+            if !self.adapters.contains_key(path) {
+                let file = AdapterFile::load(Path::new(path), prover.key()).map_err(|e| always(&e.to_string()))?;
+                let adapter = prover.load_adapter(file).map_err(|error| always(&error.to_string()))?;
+                self.adapters.insert(path.clone(), adapter);
+            }
+        }
+        let mut jobs = Vec::with_capacity(batch.items.len());
+        for item in &batch.items {
+            let salt = item.salt.as_slice().try_into().map_err(|_| always("a salt of another length"))?;
+            jobs.push(Job { ids: item.token_ids.clone(), adapter: self.adapters.get(&item.adapter), salt });
+        }
+        let least = MinimumShape { embed: batch.embed, ..MinimumShape::default() };
+        let proven = prover.prove(&jobs, least, context, voice).map_err(|error| Failed {
+            stopped: matches!(error, ProverError::Cancelled(_)),
+            always: error.kind() == lorica::error::Kind::Input,
+            // Why a text cannot be executed tells something of the text, and this may be logged.
+            message: match error {
+                ProverError::Execute(_) => "it cannot be executed".into(),
+                error => error.to_string(),
+            },
+        })?;
+        Ok(proven.proof.encode())
+    }
+}

@@ -1,0 +1,104 @@
+//! A small random model with two adapters in a folder, for tests of what is served.
+
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+use lorica::Fr;
+use lorica::files::{AdapterFile, BaseFile};
+use lorica::import::{ImportSizes, import_base, load_adapter};
+use lorica::prover::{Job, MinimumShape, Prover};
+use lorica::registration::register_adapter;
+use lorica::srs::{AcceptedSrs, Srs, SrsPolicy};
+use lorica::verifier::protocol::keccak::encode_scalar;
+use lorica::watch::Unwatched;
+use prost::Message;
+use uuid::Uuid;
+
+use crate::config::ModelsConfig;
+use crate::models::{Asked, Models, name};
+use crate::proto;
+use crate::store::{Lease, Member, Word};
+
+#[path = "../../lora-quant/tests/float/folders.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod folders;
+
+const TAU: u32 = 14;
+
+pub struct World {
+    pub models: Arc<Models>,
+    pub prover: Prover,
+    pub adapters: [AdapterFile; 2],
+    /// Kept as long as the tests run.
+    _folder: tempfile::TempDir,
+}
+
+pub static WORLD: LazyLock<World> = LazyLock::new(|| {
+    let srs = Srs::dev(TAU).expect("an SRS");
+    let srs = AcceptedSrs::new(srs, "the SRS of the test", TAU, SrsPolicy::DevelopmentForTests).expect("permitted");
+    let texts = ["hello world", "a b ab ba", "world a hello b aa bb"].map(str::to_owned);
+    let sizes = ImportSizes { r_max: 4, tau: TAU, ..ImportSizes::default() };
+    let model = folders::Model::small().write();
+    let base: BaseFile = import_base(model.path(), &texts, sizes, &srs, &Unwatched).expect("an import").file;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| -> PathBuf { folder.path().join(name) };
+    base.store(&path("base.lorica")).expect("writable");
+    let adapters = [("a", folders::Adapter::small()), ("b", folders::Adapter::with_pooler())].map(|(name, adapter)| {
+        let adapter = adapter.write();
+        let (_, model) = load_adapter(adapter.path(), &base.model).expect("an adapter");
+        let file = register_adapter(&srs, &base.key, model).expect("a registration");
+        file.store(&path(&format!("{name}.lorica"))).expect("writable");
+        file
+    });
+    let config = ModelsConfig {
+        bases: vec![path("base.lorica")],
+        adapters: vec![path("a.lorica"), path("b.lorica")],
+        srs: None,
+        insecure_dev_srs: true,
+    };
+    let strict = ModelsConfig { insecure_dev_srs: false, ..config.clone() };
+    assert!(Models::load(&strict).is_err(), "the development SRS needs permission");
+    let models = Arc::new(Models::load(&config).expect("models"));
+    let prover = Prover::new(Arc::new(srs), base).expect("a prover");
+    World { models, prover, adapters, _folder: folder }
+});
+
+/// What is asked of the model under an adapter.
+pub fn asked(text: &str, adapter: usize, salt: u8) -> Asked {
+    let input = proto::Input { input: Some(proto::input::Input::Text(text.into())), salt: vec![salt; 31] };
+    let id = encode_scalar(&WORLD.adapters[adapter].key.commitments.id());
+    Asked { base: name("bases", &base()), adapter: name("adapters", &id), input: Some(input), kind: 0 }
+}
+
+pub fn base() -> Word {
+    encode_scalar(&WORLD.prover.id())
+}
+
+/// A batch of such requests, as the store leases it.
+pub fn lease(requests: &[(&str, usize, u8)]) -> Lease {
+    let members = requests.iter().map(|&(text, adapter, salt)| {
+        let executed = WORLD.models.execute(&asked(text, adapter, salt)).expect("an answer");
+        let answer = executed.answer.encode_to_vec();
+        Member { id: Uuid::now_v7(), adapter: executed.adapter, token_ids: executed.ids, salt: executed.salt, answer }
+    });
+    Lease {
+        batch: Uuid::now_v7(),
+        epoch: 1,
+        tenant: "a".into(),
+        base: base(),
+        kind: 1,
+        context: [0; 32],
+        members: members.collect(),
+    }
+}
+
+/// An honest proof of a batch, bound to a context.
+pub fn prove(lease: &Lease, context: Fr) -> Vec<u8> {
+    let load = |file: &AdapterFile| WORLD.prover.load_adapter(file.clone()).expect("an adapter");
+    let loaded = WORLD.adapters.each_ref().map(load);
+    let find = |id: Option<Word>| loaded.iter().find(|own| Some(encode_scalar(&own.id())) == id);
+    let job = |member: &Member| Job { ids: member.token_ids.clone(), adapter: find(member.adapter), salt: member.salt };
+    let jobs: Vec<Job<'_>> = lease.members.iter().map(job).collect();
+    let proven = WORLD.prover.prove(&jobs, MinimumShape::default(), context, &Unwatched).expect("a proof");
+    proven.proof.encode()
+}

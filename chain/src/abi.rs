@@ -6,7 +6,9 @@ use lorica_circuits::bn254::{Fr, G1Affine, G2Affine};
 use lorica_settlement::settlement::Settlement;
 use lorica_verifier::files::codec::Writer;
 use lorica_verifier::protocol::keccak::{encode_point, encode_scalar, keccak};
-use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, write_architecture};
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments, write_architecture};
+
+use crate::contracts::registry::DatanetRecord;
 
 /// Most bytes of a data contract's content: EIP-170 less the leading STOP.
 pub const MAX_DATA_BYTES: usize = 24_575;
@@ -65,6 +67,11 @@ pub mod bindings {
         #[sol(extra_derives(Debug, PartialEq, Eq))]
         PrepaidEscrow,
         "../verifier-contracts/artifacts/PrepaidEscrow.json"
+    );
+    sol!(
+        #[sol(extra_derives(Debug))]
+        AttributionPot,
+        "../verifier-contracts/artifacts/AttributionPot.json"
     );
     sol!(
         #[sol(extra_derives(Debug))]
@@ -228,6 +235,31 @@ pub fn register_adapter(adapter: &AdapterCommitments) -> CommitmentRegistry::reg
         base: word(&adapter.base),
         version: word(&adapter.version_word()),
         tiles: registry_points(&adapter.tiles),
+    }
+}
+
+/// Registration of a version of a datanet.
+#[must_use]
+pub fn register_datanet(datanet: &DatanetRecord) -> CommitmentRegistry::registerDatanetCall {
+    let DatanetRecord { records, records_root, contributors, contributors_root, rules, licence, standard } = *datanet;
+    CommitmentRegistry::registerDatanetCall {
+        records_: records,
+        recordsRoot: records_root,
+        contributors,
+        contributorsRoot: contributors_root,
+        rules,
+        licence,
+        standard,
+    }
+}
+
+/// Registration of an index.
+#[must_use]
+pub fn register_index(index: &IndexCommitments) -> CommitmentRegistry::registerIndexCall {
+    CommitmentRegistry::registerIndexCall {
+        adapter: word(&index.adapter),
+        logRecords: index.records.trailing_zeros(),
+        tiles: registry_points(&index.tiles),
     }
 }
 

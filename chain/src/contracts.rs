@@ -7,6 +7,7 @@
 //! [`govern`], [`amounts`].
 
 pub mod amounts;
+pub mod attribution;
 pub mod check;
 pub mod escrow;
 pub mod govern;

@@ -110,6 +110,20 @@ pub enum PolicyError {
         /// What is wrong with its kind.
         source: CircuitError,
     },
+    /// An adapter that names a datanet is published with its index.
+    #[error("adapter {adapter:#x} names a datanet: it is published with its index, which pays the contributors")]
+    IndexNeeded {
+        /// The adapter's id.
+        adapter: U256,
+    },
+    /// An index is of one adapter, and of the version that it names.
+    #[error("the index is of adapter {of:#x}, or of a datanet that adapter {adapter:#x} does not name")]
+    IndexOfOther {
+        /// The adapter's id.
+        adapter: U256,
+        /// The index' adapter.
+        of: U256,
+    },
     /// Only who is offered a contract can accept it.
     #[error("the ownership of the contract {name:?} is not offered to {account}")]
     NotOffered {

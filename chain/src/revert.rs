@@ -11,6 +11,7 @@ use std::fmt;
 use alloy_primitives::{Bytes, U256};
 use alloy_sol_types::{Panic, Revert as RevertString, SolError, SolInterface};
 
+use crate::abi::bindings::AttributionPot::AttributionPotErrors as Pot;
 use crate::abi::bindings::CommitmentRegistry::CommitmentRegistryErrors as Registry;
 use crate::abi::bindings::Halo2Verifier::Halo2VerifierErrors as Halo2;
 use crate::abi::bindings::InferenceEscrow::InferenceEscrowErrors as Escrow;
@@ -80,6 +81,8 @@ contracts! {
     Prepaid(paying::prepaid),
     /// By the stakes of provers.
     Stakes(paying::stakes),
+    /// By the pot of contributors.
+    Pot(paying::pot),
     /// By the registry of models.
     Models(paying::models),
     /// By the sale of lines.

@@ -51,10 +51,9 @@ contract AttributionPot is ReentrancyGuardTransient {
     /// Entries in one token, one after the other.
     struct Run {
         bytes32 digest;
-        uint256 contributors;
         address token;
-        uint256 total;
-        uint256 tail;
+        uint256 credited;
+        uint256 unattributed;
         /// By slot.
         uint256[] amounts;
     }
@@ -83,6 +82,10 @@ contract AttributionPot is ReentrancyGuardTransient {
 
     /// A whole in shares.
     uint256 private constant WHOLE_SHARE = 65_535;
+    // Places in an entry.
+    uint256 private constant ENTRY_AMOUNT = 0x40;
+    uint256 private constant ENTRY_SHARES = 0x60;
+    uint256 private constant ENTRY_BYTES = 0xe0;
     /// Where what cannot be burnt goes.
     address public constant DEAD = address(0xdEaD);
     /// The chain's gas token.
@@ -116,8 +119,9 @@ contract AttributionPot is ReentrancyGuardTransient {
     /// further calls those before. Anyone may call it. Calls no token, so none can stop it.
     ///
     /// An entry whose shares are not what an index in range can publish credits nobody: all of it is unattributed, as is what
-    /// an entry's shares leave of 65,535. What is unattributed is divided by what the neighbours in the same token have in this call,
-    /// and burnt if they have nothing.
+    /// an entry's shares leave of 65,535. What is unattributed is burnt. Divided among those who have shares, it would pay a
+    /// contributor for filling the list with slots of his own; so nobody gains by a split, and it does not matter who distributes
+    /// in which pieces.
     ///
     /// @param before the chain's head before the first of the entries.
     /// @param entries in the order in which they were paid.
@@ -125,8 +129,9 @@ contract AttributionPot is ReentrancyGuardTransient {
         _walk(index, before, entries);
         Run memory run;
         (, uint256 version) = commitments.indexParents(index);
-        (,, run.contributors, run.digest) = commitments.datanets(version);
-        run.amounts = new uint256[](run.contributors);
+        uint256 contributors;
+        (,, contributors, run.digest) = commitments.datanets(version);
+        run.amounts = new uint256[](contributors);
         run.token = entries[0].token;
         for (uint256 i = 0; i < entries.length; ++i) {
             Entry calldata entry = entries[i];
@@ -134,9 +139,9 @@ contract AttributionPot is ReentrancyGuardTransient {
                 _store(index, run);
                 run.token = entry.token;
             }
-            uint256 credited = _isDivisible(entry.shares, run.contributors) ? _divide(run, entry) : 0;
-            run.total += credited;
-            run.tail += entry.amount - credited;
+            uint256 credited = _divide(run, entry);
+            run.credited += credited;
+            run.unattributed += entry.amount - credited;
         }
         _store(index, run);
     }
@@ -155,11 +160,24 @@ contract AttributionPot is ReentrancyGuardTransient {
         }
         if (entries.length == 0) revert NothingToDistribute(index);
         bytes32 head = before;
-        for (uint256 i = 0; i < entries.length; ++i) {
-            Entry calldata entry = entries[i];
-            head = keccak256(abi.encode(head, entry));
-            if (head == done) revert AlreadyDistributed(i);
+        uint256 known;
+        assembly ("memory-safe") {
+            // The head, then the entry as it stands in the calldata.
+            let message := mload(0x40)
+            mstore(message, before)
+            let entry := entries.offset
+            for { let i := 0 } lt(i, entries.length) { i := add(i, 1) } {
+                calldatacopy(add(message, 0x20), entry, ENTRY_BYTES)
+                head := keccak256(message, add(ENTRY_BYTES, 0x20))
+                if eq(head, done) {
+                    known := add(i, 1)
+                    break
+                }
+                mstore(message, head)
+                entry := add(entry, ENTRY_BYTES)
+            }
         }
+        if (known != 0) revert AlreadyDistributed(known - 1);
         if (head != cursor) revert OtherEntries(cursor, head);
         if (before == done) {
             chain.done = target;
@@ -169,68 +187,79 @@ contract AttributionPot is ReentrancyGuardTransient {
         }
     }
 
-    /// Slots ascend, those with a share are the version's, and shares add up to a whole at most.
-    function _isDivisible(uint256[4] calldata shares, uint256 contributors) private pure returns (bool ok) {
+    /// Adds the entry's parts, each rounded down; none if slots do not ascend, one with a share is not the version's, or shares add
+    /// up to more than a whole.
+    ///
+    /// The amount is the escrow's, below 2^96.
+    function _divide(Run memory run, Entry calldata entry) private pure returns (uint256 credited) {
+        uint256[] memory amounts = run.amounts;
         assembly ("memory-safe") {
-            ok := 1
+            let count := mload(amounts)
+            let amount := calldataload(add(entry, ENTRY_AMOUNT))
+            let from := add(entry, ENTRY_SHARES)
+            let bad := 0
             let next := 0
             let sum := 0
-            for { let at := shares } lt(at, add(shares, 0x80)) { at := add(at, 0x20) } {
+            for { let at := from } lt(at, add(from, 0x80)) { at := add(at, 0x20) } {
                 let word := calldataload(at)
-                for { let k := 0 } lt(k, 8) { k := add(k, 1) } {
+                bad := or(bad, shr(224, word))
+                for { let end := 224 } end { end := sub(end, 28) } {
                     let slot := and(word, 0xfff)
-                    let share := and(shr(12, word), 0xffff)
-                    ok := and(ok, iszero(lt(slot, next)))
-                    // Absent contributors are listed too, if there are fewer than 32.
-                    ok := and(ok, or(iszero(share), lt(slot, contributors)))
+                    bad := or(bad, lt(slot, next))
                     next := add(slot, 1)
-                    sum := add(sum, share)
-                    word := shr(28, word)
+                    word := shr(12, word)
+                    let share := and(word, 0xffff)
+                    word := shr(16, word)
+                    // Absent contributors are listed too, if there are fewer than 32.
+                    if share {
+                        sum := add(sum, share)
+                        switch lt(slot, count)
+                        case 0 { bad := 1 }
+                        default {
+                            let part := div(mul(amount, share), WHOLE_SHARE)
+                            let place := add(amounts, shl(5, next))
+                            mstore(place, add(mload(place), part))
+                            credited := add(credited, part)
+                        }
+                    }
                 }
-                ok := and(ok, iszero(word))
             }
-            ok := and(ok, iszero(gt(sum, WHOLE_SHARE)))
-        }
-    }
-
-    /// Adds the entry's parts; each is rounded down.
-    function _divide(Run memory run, Entry calldata entry) private pure returns (uint256 credited) {
-        uint256 amount = entry.amount;
-        uint256[] memory amounts = run.amounts;
-        for (uint256 w = 0; w < 4; ++w) {
-            uint256 word = entry.shares[w];
-            for (; word != 0; word >>= 28) {
-                uint256 share = word >> 12 & 0xffff;
-                if (share == 0) continue;
-                uint256 part = amount * share / WHOLE_SHARE;
-                amounts[word & 0xfff] += part;
-                credited += part;
+            if or(bad, gt(sum, WHOLE_SHARE)) {
+                // What was added is taken back.
+                credited := 0
+                for { let at := from } lt(at, add(from, 0x80)) { at := add(at, 0x20) } {
+                    let word := calldataload(at)
+                    for { let end := 224 } end { end := sub(end, 28) } {
+                        let slot := and(word, 0xfff)
+                        if lt(slot, count) {
+                            let part := div(mul(amount, and(shr(12, word), 0xffff)), WHOLE_SHARE)
+                            let place := add(add(amounts, 0x20), shl(5, slot))
+                            mstore(place, sub(mload(place), part))
+                        }
+                        word := shr(28, word)
+                    }
+                }
             }
         }
     }
 
-    /// Credits a run, divides its tail, and leaves it empty.
+    /// Credits a run and leaves it empty.
     function _store(uint256 index, Run memory run) private {
-        (uint256 total, uint256 tail) = (run.total, run.tail);
+        (uint256 credited, uint256 unattributed) = (run.credited, run.unattributed);
         uint256[] memory amounts = run.amounts;
         mapping(uint256 pair => uint256) storage owed_ = _owed[run.digest][run.token];
-        uint256 credited;
-        for (uint256 slot = 0; total != 0 && slot < amounts.length; slot += 2) {
+        for (uint256 slot = 0; credited != 0 && slot < amounts.length; slot += 2) {
             uint256 low = amounts[slot];
             uint256 high = slot + 1 < amounts.length ? amounts[slot + 1] : 0;
             if (low | high == 0) continue;
-            low += tail * low / total;
-            high += tail * high / total;
-            credited += low + high;
             amounts[slot] = 0;
             if (slot + 1 < amounts.length) amounts[slot + 1] = 0;
             uint256 word = owed_[slot / 2];
             owed_[slot / 2] = _half((word & type(uint128).max) + low) | _half((word >> 128) + high) << 128;
         }
-        uint256 rest = total + tail - credited;
-        if (rest != 0) burnable[run.token] += rest;
-        emit Distributed(index, run.token, credited, rest);
-        (run.total, run.tail) = (0, 0);
+        if (unattributed != 0) burnable[run.token] += unattributed;
+        emit Distributed(index, run.token, credited, unattributed);
+        (run.credited, run.unattributed) = (0, 0);
     }
 
     function _half(uint256 amount) private pure returns (uint256) {

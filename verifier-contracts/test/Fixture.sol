@@ -16,6 +16,8 @@ abstract contract Fixture {
     CommitmentRegistry internal registry;
     Halo2Verifier internal halo2;
     LoricaVerifier internal verifier;
+    /// The version that is registered.
+    uint256 private _datanet;
 
     /// A vector's settlement with all that it refers to deployed and registered.
     struct Case {
@@ -71,9 +73,42 @@ abstract contract Fixture {
         for (uint256 i = 0; vm.keyExistsJson(json, _adapter(i, "")); ++i) {
             uint256 adapter = vm.parseJsonUint(json, _adapter(i, ".id"));
             if (registry.adapters(adapter) != address(0)) continue;
-            uint256 got = registry.registerAdapter(base, 0, _points(vm.parseJsonUintArray(json, _adapter(i, ".tiles"))));
+            string memory key = _adapter(i, ".version");
+            uint256 version = vm.keyExistsJson(json, key) ? vm.parseJsonUint(json, key) : 0;
+            uint256 got =
+                registry.registerAdapter(base, version, _points(vm.parseJsonUintArray(json, _adapter(i, ".tiles"))));
             assertEq(got, adapter, "adapter id");
         }
+        if (vm.keyExistsJson(json, ".indexes[0]")) _registerIndex(json);
+    }
+
+    function _registerIndex(string memory json) private {
+        uint256 id = vm.parseJsonUint(json, ".indexes[0].id");
+        if (registry.indexes(id) != address(0)) return;
+        assertEq(_registerDatanet(), vm.parseJsonUint(json, ".indexes[0].version"), "the index' version");
+        uint256 got = registry.registerIndex(
+            vm.parseJsonUint(json, ".indexes[0].adapter"),
+            uint32(vm.parseJsonUint(json, ".indexes[0].logRecords")),
+            _points(vm.parseJsonUintArray(json, ".indexes[0].tiles"))
+        );
+        assertEq(got, id, "index id");
+    }
+
+    /// The datanet version of `datanet.json`, with the id that Rust computed.
+    function _registerDatanet() internal returns (uint256 id) {
+        if (_datanet != 0) return _datanet;
+        string memory json = _read("datanet");
+        id = _datanet = vm.parseJsonUint(json, ".id");
+        uint256 got = registry.registerDatanet(
+            uint32(vm.parseJsonUint(json, ".count")),
+            vm.parseJsonBytes32(json, ".recordsRoot"),
+            uint32(vm.parseJsonUint(json, ".contributors")),
+            vm.parseJsonBytes32(json, ".contributorsRoot"),
+            vm.parseJsonBytes32(json, ".rules"),
+            vm.parseJsonBytes32(json, ".licence"),
+            vm.parseJsonBytes32(json, ".standard")
+        );
+        assertEq(got, id, "datanet id");
     }
 
     function _adapter(uint256 index, string memory field) internal pure returns (string memory) {

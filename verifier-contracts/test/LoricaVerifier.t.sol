@@ -10,7 +10,6 @@ import {OUTPUT_CLASSIFY, OUTPUT_EMBED} from "../src/OutputKind.sol";
 import {FAMILY_ENCODER} from "../src/Records.sol";
 import {ISettlementVerifier, Request} from "../src/Settlement.sol";
 import {
-    AttributionReserved,
     KEY_ARCHITECTURE,
     KEY_ATTRIBUTION,
     KEY_BASE,
@@ -523,19 +522,24 @@ contract LoricaVerifierTest is Fixture {
         _expectCheap(c, Halo2Verifier.KeyFormat.selector, "the second");
     }
 
-    /// Circuits that attribute are reserved: both contracts refuse their keys, and keys that say neither.
-    function test_attributionIsReserved() public {
+    /// A key that says it attributes, of a circuit that does not: by a size that no index has, or by one.
+    function test_relabelledAttribution() public {
         Case memory c = _load("settlement-classify-1");
         uint256[] memory instances = vm.parseJsonUintArray(c.json, ".instances");
-        uint256[4] memory words = [uint256(1), 2, 1 << 32, 1 << 255];
-        for (uint256 i = 0; i < 4; ++i) {
+        uint256[8] memory words = [uint256(1), 2, 10, 12, 17, 1 << 32, 11 + (1 << 32), 1 << 255];
+        for (uint256 i = 0; i < words.length; ++i) {
             _setKeyWord(c, KEY_ATTRIBUTION, words[i]);
-            bytes4 reason = i == 0 ? AttributionReserved.selector : GroupClaim.KeyFormat.selector;
-            _expectCheap(c, reason, vm.toString(words[i]));
+            _expectCheap(c, GroupClaim.KeyFormat.selector, vm.toString(words[i]));
             bytes memory call =
                 abi.encodeCall(Halo2Verifier.accumulate, (c.circuit, c.key, instances, c.settlement.proof));
             (bool ok, bytes memory got) = address(halo2).staticcall(call);
-            assertTrue(!ok && bytes4(got) == reason, "halo2");
+            assertTrue(!ok && bytes4(got) == Halo2Verifier.KeyFormat.selector, "halo2");
+        }
+        uint256[3] memory sizes = [uint256(11), 14, 16];
+        for (uint256 i = 0; i < sizes.length; ++i) {
+            _setKeyWord(c, KEY_ATTRIBUTION, sizes[i]);
+            // It is too short by the index region.
+            _expectCheap(c, GroupClaim.KeyFormat.selector, vm.toString(sizes[i]));
         }
     }
 

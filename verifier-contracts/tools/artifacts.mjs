@@ -18,6 +18,7 @@ const contracts = [
   "InferenceEscrow",
   "PrepaidEscrow",
   "ProverStakes",
+  "AttributionPot",
   "LineSale",
   "LabelConsumer",
 ];
@@ -32,7 +33,7 @@ if (forge(["build", "--force"], ["ignore", "ignore", "inherit"]) !== 0) process.
 let failed = false;
 // Tests without the IR would contain another code of a contract that they create or inherit: see foundry.toml.
 const names = contracts.join("|");
-const contained = new RegExp(`\\bnew (${names})\\b|\\bcontract \\w+ is [^{]*\\b(${names})\\b`);
+const contained = new RegExp(`\\bnew (${names})\\b(?!\\.)|\\bcontract \\w+ is [^{]*\\b(${names})\\b`);
 for (const file of readdirSync(join(root, "test"), { recursive: true })) {
   if (!file.endsWith(".sol") || /^(whole|halmos)\b/.test(file)) continue;
   const [match] = contained.exec(readFileSync(join(root, "test", file), "utf8")) ?? [];

@@ -123,6 +123,9 @@ impl Market {
             owner_: owner,
             commitments_: contracts.registry,
             open_: open,
+            // No contract here proves that an index is in range, so none is pinned, and no adapter that names a datanet is
+            // published.
+            indexRanges_: Address::ZERO,
             treasury_: treasury,
             reservationSeconds_: policy.reservation_seconds,
             bounds_: policy.bounds.into(),

@@ -4,7 +4,7 @@
 use alloy_primitives::utils::format_ether;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolValue;
-use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments};
 
 use super::Step;
 use super::models::Models;
@@ -130,7 +130,7 @@ impl Publisher {
         self.publish(chain, vec![first, second])
     }
 
-    /// Publishes an adapter of a published base, unless it is published.
+    /// Publishes an adapter of a published base that names no datanet, unless it is published.
     ///
     /// # Errors
     /// [`ChainError`].
@@ -138,6 +138,39 @@ impl Publisher {
         self,
         chain: &mut impl Chain,
         adapter: &AdapterCommitments,
+        terms: &Publication,
+    ) -> Result<Progress, ChainError> {
+        if adapter.version.is_some() {
+            return Err(PolicyError::IndexNeeded { adapter: abi::word(&adapter.id()) }.into());
+        }
+        self.adapter_by(chain, adapter, U256::ZERO, terms)
+    }
+
+    /// Publishes an adapter that names a datanet version, with its index, by which its contributors are paid from then on;
+    /// unless it is published. The index is registered, and proven to be in range.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn attributed_adapter(
+        self,
+        chain: &mut impl Chain,
+        adapter: &AdapterCommitments,
+        index: &IndexCommitments,
+        terms: &Publication,
+    ) -> Result<Progress, ChainError> {
+        let (own, of) = (adapter.id(), index.adapter);
+        if own != of || adapter.version != Some(index.version) {
+            return Err(PolicyError::IndexOfOther { adapter: abi::word(&own), of: abi::word(&of) }.into());
+        }
+        self.adapter_by(chain, adapter, abi::word(&index.id()), terms)
+    }
+
+    /// The index is zero for an adapter without one.
+    fn adapter_by(
+        self,
+        chain: &mut impl Chain,
+        adapter: &AdapterCommitments,
+        index: U256,
         terms: &Publication,
     ) -> Result<Progress, ChainError> {
         expect_adapter_fits(adapter)?;
@@ -150,7 +183,7 @@ impl Publisher {
             call: Box::new(|terms, permit| {
                 abi::encode(&ModelRegistry::publishAdapterCall {
                     base: register.base,
-                    version: register.version,
+                    index,
                     tiles: points(register.tiles),
                     terms,
                     permit,

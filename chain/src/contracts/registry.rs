@@ -1,8 +1,11 @@
-//! The registry of commitments (`CommitmentRegistry`): architectures, bases and adapters under their ids.
+//! The registry of commitments (`CommitmentRegistry`): architectures, bases, adapters, versions of datanets and indexes under
+//! their ids.
 
-use alloy_primitives::{Address, Bytes, U256};
-use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
-use lorica_verifier::protocol::record::MAX_RECORD_POINTS;
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use lorica_circuits::bn254::Fr;
+use lorica_verifier::protocol::keccak::keccak_bytes;
+use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments};
+use lorica_verifier::protocol::record::{MAX_RECORD_POINTS, RecordKind};
 
 use super::{Contract, Step};
 use crate::abi;
@@ -13,6 +16,48 @@ use crate::error::{ChainError, PolicyError, StateError};
 /// The registry of commitments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registry(pub Contract);
+
+/// What the record of a datanet version is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatanetRecord {
+    /// Number of records.
+    pub records: u32,
+    /// Root of the records' tree.
+    pub records_root: B256,
+    /// Number of contributors.
+    pub contributors: u32,
+    /// Root of the contributors' tree.
+    pub contributors_root: B256,
+    /// Digest of the rules.
+    pub rules: B256,
+    /// Digest of the licence.
+    pub licence: B256,
+    /// Digest of the standard.
+    pub standard: B256,
+}
+
+impl DatanetRecord {
+    /// Digest of the contributors: under it they have their account in `AttributionPot`.
+    #[must_use]
+    pub fn contributors_digest(&self) -> B256 {
+        let mut bytes = b"lorica contributors 2".to_vec();
+        bytes.resize(32, 0);
+        bytes.extend(self.contributors.to_be_bytes());
+        bytes.extend(self.contributors_root);
+        keccak256(bytes)
+    }
+
+    /// The version's id.
+    #[must_use]
+    pub fn id(&self) -> Fr {
+        let mut bytes = RecordKind::Datanet.tag().to_vec();
+        bytes.extend(self.records.to_be_bytes());
+        for word in [self.records_root, self.contributors_digest(), self.rules, self.licence, self.standard] {
+            bytes.extend(word);
+        }
+        keccak_bytes(&bytes)
+    }
+}
 
 /// That a base and its tables are not too long for the chain: said before anything is sent.
 pub(super) fn expect_base_fits(base: &BaseCommitments) -> Result<(), PolicyError> {
@@ -78,6 +123,37 @@ impl Registry {
         )
     }
 
+    /// Registers a version of a datanet, unless it is registered.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn register_datanet(self, chain: &mut impl Chain, datanet: &DatanetRecord) -> Result<Step, ChainError> {
+        self.0.expect_chain(chain)?;
+        let id = abi::word(&datanet.id());
+        self.register(
+            chain,
+            ("datanet", id),
+            abi::encode(&CommitmentRegistry::datanetsCall { id }),
+            abi::encode(&abi::register_datanet(datanet)),
+        )
+    }
+
+    /// Registers an index of a registered adapter, whose datanet version is registered, unless it is registered.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn register_index(self, chain: &mut impl Chain, index: &IndexCommitments) -> Result<Step, ChainError> {
+        self.0.expect_chain(chain)?;
+        expect_fits("index", index.tiles.len())?;
+        let id = abi::word(&index.id());
+        self.register(
+            chain,
+            ("index", id),
+            abi::encode(&CommitmentRegistry::indexesCall { id }),
+            abi::encode(&abi::register_index(index)),
+        )
+    }
+
     /// Sends a registration if the getter of its kind knows no record, and sees that it does then.
     fn register(
         self,
@@ -88,7 +164,8 @@ impl Registry {
     ) -> Result<Step, ChainError> {
         let registered = |chain: &mut _| -> Result<bool, ChainError> {
             let output = Chain::call(chain, self.address(), getter.clone())?;
-            Ok(U256::try_from_be_slice(&output).is_some_and(|record| !record.is_zero()))
+            // The record's address is the first word.
+            Ok(output.get(..32).is_some_and(|record| record.iter().any(|byte| *byte != 0)))
         };
         if registered(chain)? {
             return Ok(Step { what, id, receipt: None });

@@ -5,7 +5,7 @@ use std::ops::Range;
 use alloy_primitives::aliases::U40;
 use alloy_primitives::ruint::UintTryFrom;
 use alloy_primitives::{Address, B256, U256};
-use lorica_circuits::shape::OutputKind;
+use lorica_circuits::shape::{OutputKind, RECORDS};
 use lorica_settlement::key::VerifyingKey;
 use lorica_settlement::settlement::Settlement;
 
@@ -20,7 +20,7 @@ pub const CHECK_GAS: u32 = 12_000_000;
 
 /// Place of the kind of output in a key's content (`SettlementKey.sol`).
 const KEY_OUTPUT_KIND: Range<usize> = 0x1c0..0x1e0;
-/// Place of the word that says whether the circuit attributes: reserved, and zero.
+/// Place of log2 of the records of the index by which the circuit attributes: zero if it attributes nothing.
 const KEY_ATTRIBUTION: Range<usize> = 0x1e0..0x200;
 
 /// By which verifier a circuit's settlements are checked.
@@ -63,8 +63,14 @@ fn expect_offered(circuit: B256, content: &[u8]) -> Result<(), ChainError> {
     let word = content.get(KEY_OUTPUT_KIND).map(U256::from_be_slice);
     let number = word.and_then(|word| u8::try_from(word).ok());
     let number = number.ok_or(StateError::Unexpected { what: "the kind of output of a settlement key" })?;
-    if content.get(KEY_ATTRIBUTION).is_none_or(|word| word.iter().any(|byte| *byte != 0)) {
-        return Err(StateError::Unexpected { what: "that a settlement key's circuit attributes" }.into());
+    let attribution = content.get(KEY_ATTRIBUTION).map(U256::from_be_slice);
+    let offered =
+        |log: U256| log.is_zero() || RECORDS.iter().any(|records| log == U256::from(records.trailing_zeros()));
+    if !attribution.is_some_and(offered) {
+        return Err(StateError::Unexpected {
+            what: "the size of index by which a settlement key's circuit attributes",
+        }
+        .into());
     }
     match OutputKind::from_number(number) {
         Ok(_) => Ok(()),

@@ -38,9 +38,11 @@ pub(super) fn verifier(f: &mut fmt::Formatter<'_>, error: &Verifier) -> fmt::Res
         Verifier::KeyFormat(_) => {
             f.write_str("the settlement key is not of this format, or for a kind of output that is not offered")
         }
-        Verifier::AttributionReserved(_) => {
-            f.write_str("the circuit attributes its answers: no contract checks such yet")
+        Verifier::IndexMissing(_) => {
+            f.write_str("the circuit attributes its answers, and the settlement names no index")
         }
+        Verifier::UnknownIndex(e) => write!(f, "index {:#066x} is not registered", e.id),
+        Verifier::ShareCount(e) => write!(f, "expected {} words of shares, got {}", e.expected, e.got),
         Verifier::NotAttributing(_) => {
             f.write_str("the settlement names an index or shares, and its circuit attributes nothing")
         }
@@ -53,7 +55,7 @@ pub(super) fn verifier(f: &mut fmt::Formatter<'_>, error: &Verifier) -> fmt::Res
         Verifier::UnknownArchitecture(e) => write!(f, "architecture {:#066x} is not registered", e.id),
         Verifier::UnknownBase(e) => write!(f, "base {:#066x} is not registered", e.id),
         Verifier::UnknownAdapter(e) => write!(f, "adapter {:#066x} is not registered", e.id),
-        Verifier::Foreign(e) => write!(f, "record {:#066x} belongs to another architecture or base", e.id),
+        Verifier::Foreign(e) => write!(f, "record {:#066x} belongs to another architecture, base or circuit", e.id),
         Verifier::RecordCorrupt(e) => write!(f, "the code of record {:#066x} is not what was registered", e.id),
         Verifier::TileCount(e) => {
             write!(f, "record {:#066x}: expected {} commitments, got {}", e.id, e.expected, e.got)
@@ -67,7 +69,6 @@ pub(super) fn halo2(f: &mut fmt::Formatter<'_>, error: &Halo2) -> fmt::Result {
     match error {
         Halo2::KeyDigest(_) => f.write_str("the code at the key's address is not the circuit's key"),
         Halo2::KeyFormat(_) => f.write_str("the settlement key is not of this format"),
-        Halo2::AttributionReserved(_) => f.write_str("the circuit attributes its answers: no contract checks such yet"),
         Halo2::InstanceCount(e) => write!(f, "expected {} public words, got {}", e.expected, e.got),
         Halo2::ProofLength(e) => write!(f, "expected a proof of {} bytes, got {}", e.expected, e.got),
         Halo2::InstanceNotCanonical(_) => f.write_str("a public word is not below r"),
@@ -92,6 +93,17 @@ pub(super) fn registry(f: &mut fmt::Formatter<'_>, error: &Registry) -> fmt::Res
         Registry::AlreadyRegistered(e) => write!(f, "{:#066x} is registered already", e.id),
         Registry::UnknownArchitecture(e) => write!(f, "architecture {:#066x} is not registered", e.id),
         Registry::UnknownBase(e) => write!(f, "base {:#066x} is not registered", e.id),
+        Registry::UnknownAdapter(e) => write!(f, "adapter {:#066x} is not registered", e.id),
+        Registry::UnknownDatanet(e) => write!(f, "datanet version {:#066x} is not registered", e.id),
+        Registry::DatanetCount(e) => {
+            write!(f, "a datanet has 1 to 65536 records and 1 to 1024 contributors: at most {}, got {}", e.limit, e.got)
+        }
+        Registry::AdapterWithoutDatanet(e) => write!(f, "adapter {:#066x} names no datanet", e.id),
+        Registry::IndexSize(e) => write!(
+            f,
+            "an index has room for 2^11, 2^14 or 2^16 records: 2^{} is none of these, or too small for {} records",
+            e.logRecords, e.records
+        ),
         Registry::ContentTooLong(e) => write!(f, "a record cannot hold {} bytes", e.length),
         Registry::NotStored(_) => f.write_str("the data contract could not be created"),
     }

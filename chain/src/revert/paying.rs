@@ -6,7 +6,7 @@ use lorica_circuits::shape::OutputKind;
 
 use alloy_sol_types::SolInterface;
 
-use super::{Consumer, Escrow, Models, Number, Prepaid, Sale, Stakes, Token};
+use super::{Consumer, Escrow, Models, Number, Pot, Prepaid, Sale, Stakes, Token};
 
 /// A request's id.
 fn request(id: alloy_primitives::U256) -> String {
@@ -40,6 +40,19 @@ fn kind(kind: u8) -> &'static str {
 pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result {
     match error {
         Escrow::RouteNotEnabled(e) => write!(f, "the route {} is not enabled at the escrow", e.route),
+        Escrow::OtherIndex(e) if e.got.is_zero() => write!(
+            f,
+            "{}: its contributors are paid by index {}, and the settlement attributes nothing",
+            request(e.requestId),
+            Number(e.pinned)
+        ),
+        Escrow::OtherIndex(e) => write!(
+            f,
+            "{}: its contributors are paid by index {}, and the settlement attributes by {}",
+            request(e.requestId),
+            Number(e.pinned),
+            Number(e.got)
+        ),
         Escrow::RouteAlreadyEnabled(e) => write!(f, "the route {} is enabled already", e.route),
         Escrow::RouteNotFrozen(e) => write!(f, "the route {} is not frozen", e.route),
         Escrow::TooManyRoutes(e) => write!(f, "the escrow has all {} routes that it can have", e.most),
@@ -184,6 +197,25 @@ pub(super) fn prepaid(f: &mut fmt::Formatter<'_>, error: &Prepaid) -> fmt::Resul
     }
 }
 
+pub(super) fn pot(f: &mut fmt::Formatter<'_>, error: &Pot) -> fmt::Result {
+    match error {
+        Pot::NothingToDistribute(e) => write!(f, "index {} has no entries that are not distributed", Number(e.index)),
+        Pot::OtherEntries(e) => {
+            write!(f, "the entries do not end where the chain stands, at {}, but at {}", e.expected, e.got)
+        }
+        Pot::AlreadyDistributed(e) => write!(f, "entry {} of those given is distributed already", Number(e.entry)),
+        Pot::NotContributor(e) => write!(f, "{} is not the contributor of slot {}", e.account, Number(e.slot)),
+        Pot::NothingToClaim(e) => write!(f, "slot {} is owed nothing in the token {}", Number(e.slot), e.token),
+        Pot::NothingToBurn(e) => write!(f, "nothing in the token {} is unattributed", e.token),
+        Pot::NotEscrow(e) => write!(f, "{} is not the escrow", e.caller),
+        Pot::RecipientInvalid(e) => write!(f, "{} cannot receive it", e.to),
+        Pot::TransferFailed(e) => write!(f, "{} did not take {} of the gas token", e.to, e.amount),
+        Pot::AmountTooLarge(e) => write!(f, "an account cannot hold {}", e.amount),
+        Pot::ReentrancyGuardReentrantCall(_) => f.write_str("the contract was called again from within a call"),
+        Pot::SafeERC20FailedOperation(e) => write!(f, "the token {} did not do what was asked", e.token),
+    }
+}
+
 pub(super) fn stakes(f: &mut fmt::Formatter<'_>, error: &Stakes) -> fmt::Result {
     match error {
         Stakes::NotEscrow(e) => write!(f, "{} is not the escrow", e.caller),
@@ -219,7 +251,17 @@ pub(super) fn models(f: &mut fmt::Formatter<'_>, error: &Models) -> fmt::Result 
         Models::AdapterOfOtherBase(e) => {
             write!(f, "adapter {} was not made for base {}", Number(e.adapter), Number(e.base))
         }
-        Models::UnknownDatanet(e) => write!(f, "no datanet has the version {}", Number(e.version)),
+        Models::UnknownIndex(e) => write!(f, "index {} is not registered", Number(e.index)),
+        Models::IndexNotRanged(e) => {
+            write!(
+                f,
+                "nobody has proven that the cells of index {} are in range, so it cannot pay anybody",
+                Number(e.index)
+            )
+        }
+        Models::IndexOfOtherAdapter(e) => {
+            write!(f, "index {} is not of adapter {}", Number(e.index), Number(e.adapter))
+        }
         Models::IdMismatch(e) => {
             write!(f, "the registry of commitments computed the id {}, not {}", Number(e.got), Number(e.expected))
         }

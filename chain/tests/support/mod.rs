@@ -9,6 +9,7 @@ use lorica_chain::abi;
 use lorica_chain::abi::bindings::{CommitmentRegistry, VerifierRouter};
 use lorica_chain::chain::Chain;
 use lorica_chain::contracts::check::CheckContracts;
+use lorica_chain::contracts::registry::DatanetRecord;
 use lorica_chain::contracts::router::CHECK_GAS;
 use lorica_chain::embedded::EmbeddedChain;
 use lorica_chain::error::{ChainError, Refusal};
@@ -19,7 +20,7 @@ use lorica_settlement::binding::{Binding, BoundRequest};
 use lorica_settlement::settlement::{Answer, Settlement};
 use lorica_verifier::files::codec::{Reader, Writer};
 use lorica_verifier::protocol::keccak::{decode_point, decode_scalar};
-use lorica_verifier::protocol::key::{BaseCommitments, read_architecture};
+use lorica_verifier::protocol::key::{BaseCommitments, IndexCommitments, read_architecture};
 use lorica_verifier::protocol::mercury::MercuryOutcome;
 use lorica_verifier::protocol::statement::RequestWords;
 use serde_json::Value;
@@ -103,6 +104,25 @@ impl Vector {
             .iter()
             .map(|adapter| (Self::text(&adapter["id"]).parse().expect("a word"), Self::all(&adapter["tiles"])))
             .collect()
+    }
+
+    /// The datanet version that an adapter names, or zero.
+    pub fn version(&self, adapter: usize) -> U256 {
+        self.0["adapters"][adapter]["version"].as_str().map_or(U256::ZERO, |word| word.parse().expect("a word"))
+    }
+
+    /// The index by which the vector attributes.
+    pub fn index(&self) -> Option<IndexCommitments> {
+        let index = self.0["indexes"].get(0)?;
+        let word = |name: &str| scalar(&Self::text(&index[name]).parse().expect("a word"));
+        let number = |name: &str| usize::try_from(index[name].as_u64().expect("a number")).expect("a number");
+        Some(IndexCommitments {
+            adapter: word("adapter"),
+            version: word("version"),
+            records: 1 << number("logRecords"),
+            count: number("count"),
+            tiles: points(&Self::all(&index["tiles"])),
+        })
     }
 
     pub fn settlement(&self) -> Settlement {
@@ -200,15 +220,38 @@ pub fn register(chain: &mut impl Chain, contracts: &CheckContracts, vector: &Vec
             scalesWord: vector.word("scalesWord"),
         }),
     );
-    for (id, tiles) in vector.adapters() {
+    for (at, (id, tiles)) in vector.adapters().into_iter().enumerate() {
         send(
             abi::encode(&CommitmentRegistry::adaptersCall { id }),
             abi::encode(&CommitmentRegistry::registerAdapterCall {
                 base,
-                version: U256::ZERO,
+                version: vector.version(at),
                 tiles: registry_points(&tiles),
             }),
         );
+    }
+    if let Some(index) = vector.index() {
+        let step = contracts.registry().register_datanet(chain, &datanet()).expect("a datanet");
+        assert_eq!(step.id, abi::word(&index.version));
+        let step = contracts.registry().register_index(chain, &index).expect("an index");
+        assert_eq!(step.id, vector.word("index"));
+    }
+}
+
+/// The datanet version of `datanet.json`, which the attributing vectors' index is of.
+pub fn datanet() -> DatanetRecord {
+    let path = format!("{}/../verifier-contracts/test/vectors/datanet.json", env!("CARGO_MANIFEST_DIR"));
+    let value: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("a vector")).expect("JSON");
+    let word = |name: &str| value[name].as_str().expect("a string").parse().expect("a word");
+    let count = |name: &str| u32::try_from(value[name].as_u64().expect("a number")).expect("a count");
+    DatanetRecord {
+        records: count("count"),
+        records_root: word("recordsRoot"),
+        contributors: count("contributors"),
+        contributors_root: word("contributorsRoot"),
+        rules: word("rules"),
+        licence: word("licence"),
+        standard: word("standard"),
     }
 }
 

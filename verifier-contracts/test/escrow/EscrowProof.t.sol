@@ -20,11 +20,13 @@ import {vm} from "../Vm.sol";
 import {VectorEscrow} from "../whole/VectorEscrow.sol";
 import {cheats} from "../Cheats.sol";
 import {Testing} from "../Testing.sol";
+import {TestRanges} from "./Mocks.sol";
 
 /// True proofs, paid: the real verifier behind the escrow, at the address that the proofs are bound to.
 contract EscrowProofTest is Fixture {
     InferenceEscrow private escrow;
     ModelRegistry private models;
+    TestRanges private ranges;
     VerifierRouter private router;
     bytes32 private route;
 
@@ -77,6 +79,7 @@ contract EscrowProofTest is Fixture {
         router = VerifierRouter(
             cheats.deployCode("VerifierRouter.sol:VerifierRouter", abi.encode(address(this), address(0), open))
         );
+        ranges = new TestRanges();
         models = ModelRegistry(
             cheats.deployCode(
                 "ModelRegistry.sol:ModelRegistry",
@@ -84,6 +87,7 @@ contract EscrowProofTest is Fixture {
                     address(this),
                     registry,
                     open,
+                    ranges,
                     address(this),
                     uint64(1),
                     Bounds(5_000, 500, 3_000),

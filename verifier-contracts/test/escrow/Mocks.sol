@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
 import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
+import {IIndexRanges} from "../../src/IIndexRanges.sol";
 import {IInferenceConsumer} from "../../src/IInferenceConsumer.sol";
 import {ISettlementVerifier, Settlement} from "../../src/Settlement.sol";
 
@@ -24,6 +25,15 @@ contract MockVerifier is ISettlementVerifier {
 
     function check(bytes32 circuit, address, address consumer, Settlement calldata settlement) external view {
         if (!gullible && !_proven[keccak256(abi.encode(circuit, consumer, settlement))]) revert NotProven();
+    }
+}
+
+/// Index proofs that somebody is said to have made.
+contract TestRanges is IIndexRanges {
+    mapping(uint256 index => bool) public ranged;
+
+    function set(uint256 index, bool ranged_) external {
+        ranged[index] = ranged_;
     }
 }
 

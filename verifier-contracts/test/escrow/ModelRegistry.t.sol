@@ -111,11 +111,77 @@ contract ModelRegistryTest is World {
         }
     }
 
-    /// There are no datanets yet: nothing is published that says it was trained on one.
-    function test_adaptersThatNameADatanetAreRefused() public {
+    /// An adapter that names a datanet is published with a registered index of it, proven to be in range, for good.
+    function test_anIndexIsPinnedOnce() public {
+        (uint256 adapter, uint256 index) = _registerIndex(2);
+        (uint256 other, uint256 otherIndex) = _registerIndex(3);
+        _reserve(adapter, STRANGER);
+        _reserve(other, STRANGER);
+        Terms memory terms = _terms(STRANGER, _good(), 0);
+        cheats.startPrank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.UnknownIndex.selector, 7));
+        models.publishAdapter(base, 7, _tiles(2), terms, _noPermit());
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.IndexNotRanged.selector, index));
+        models.publishAdapter(base, index, _tiles(2), terms, _noPermit());
+        cheats.stopPrank();
+        ranges.set(index, true);
+        ranges.set(otherIndex, true);
+        cheats.startPrank(STRANGER);
+        // The index of an adapter whose version is the same.
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.IndexOfOtherAdapter.selector, otherIndex, adapter));
+        models.publishAdapter(base, otherIndex, _tiles(2), terms, _noPermit());
+        models.publishAdapter(base, index, _tiles(2), terms, _noPermit());
+        assertEq(models.indexOf(adapter), index, "pinned");
+        assertEq(models.indexOf(other), 0, "not pinned");
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.AlreadyPublished.selector, adapter));
+        models.publishAdapter(base, index, _tiles(2), terms, _noPermit());
+        cheats.stopPrank();
+        // A second index of the adapter can be stored, and counts for nothing.
+        Point[] memory tiles = _tiles(4);
+        uint256 second = registry.registerIndex(adapter, 14, tiles);
+        ranges.set(second, true);
         vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.UnknownDatanet.selector, 7));
-        models.publishAdapter(base, 7, _tiles(2), _terms(STRANGER, _good(), 0), _noPermit());
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.AlreadyPublished.selector, adapter));
+        models.publishAdapter(base, second, _tiles(2), terms, _noPermit());
+        assertEq(models.indexOf(adapter), index, "still");
+    }
+
+    /// Without an index the id that is published is that of an adapter which names no datanet: one that names one is not
+    /// reserved by it.
+    function test_anAdapterThatNamesADatanetNeedsItsIndex() public {
+        (uint256 adapter,) = _registerIndex(2);
+        _reserve(adapter, STRANGER);
+        uint256 plain = _adapterId(base, 2);
+        vm.prank(STRANGER);
+        bytes32 commitment = keccak256(abi.encode(plain, STRANGER, bytes32("salt")));
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.NotReserved.selector, commitment));
+        models.publishAdapter(base, 0, _tiles(2), _terms(STRANGER, _good(), 0), _noPermit());
+        assertEq(models.lineOf(adapter), 0, "not published");
+    }
+
+    /// Where no contract says which indexes are in range, none is pinned.
+    function test_withoutIndexProofsNoIndexIsPinned() public {
+        (, uint256 index) = _registerIndex(2);
+        address closed = cheats.deployCode(
+            "ModelRegistry.sol:ModelRegistry",
+            abi.encode(
+                GOVERNANCE,
+                registry,
+                open,
+                address(0),
+                TREASURY,
+                uint64(1),
+                Bounds({minProver: 5_000, minBaseOwner: 0, maxContributors: 3_000}),
+                [uint256(0), 0, 0]
+            )
+        );
+        models = ModelRegistry(closed);
+        string memory json = _read("settlement-classify-1");
+        (architecture,) = _publishArchitecture(json, BASE_OWNER);
+        (base,) = _publishBase(BASE_OWNER, BASE_POT, 1, _good(), 0);
+        vm.prank(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(ModelRegistry.IndexNotRanged.selector, index));
+        models.publishAdapter(base, index, _tiles(2), _terms(STRANGER, _good(), 0), _noPermit());
     }
 
     function test_feeIsTaken() public {
@@ -562,7 +628,9 @@ contract ModelRegistryTest is World {
 
     function test_constructor() public {
         bytes memory code =
-            abi.encode(GOVERNANCE, registry, open, TREASURY, uint64(0), Bounds(5_000, 500, 3_000), [uint256(0), 0, 0]);
+            abi.encode(
+                GOVERNANCE, registry, open, ranges, TREASURY, uint64(0), Bounds(5_000, 500, 3_000), [uint256(0), 0, 0]
+            );
         vm.expectRevert(abi.encodeWithSelector(ModelRegistry.ReservationSecondsZero.selector));
         this.deploy(code);
     }

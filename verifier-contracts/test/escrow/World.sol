@@ -21,7 +21,7 @@ import {VerifierRouter} from "../../src/VerifierRouter.sol";
 import {Fixture} from "../Fixture.sol";
 import {vm} from "../Vm.sol";
 import {cheats} from "../Cheats.sol";
-import {MockVerifier} from "./Mocks.sol";
+import {MockVerifier, TestRanges} from "./Mocks.sol";
 
 /// All contracts with a mock in the verifier's place, a base and adapters published, and actors with money.
 abstract contract World is Fixture {
@@ -42,6 +42,7 @@ abstract contract World is Fixture {
 
     OpenToken internal open;
     ModelRegistry internal models;
+    TestRanges internal ranges;
     VerifierRouter internal router;
     InferenceEscrow internal escrow;
     ProverStakes internal stakes;
@@ -72,6 +73,7 @@ abstract contract World is Fixture {
         // By artifact: a test that contained all contracts' code would not fit into a transaction.
         open = OpenToken(cheats.deployCode("OpenToken.sol:OpenToken", abi.encode(address(this))));
         registry = CommitmentRegistry(cheats.deployCode("CommitmentRegistry.sol:CommitmentRegistry"));
+        ranges = new TestRanges();
         models = ModelRegistry(
             cheats.deployCode(
                 "ModelRegistry.sol:ModelRegistry",
@@ -79,6 +81,7 @@ abstract contract World is Fixture {
                     GOVERNANCE,
                     registry,
                     open,
+                    ranges,
                     TREASURY,
                     uint64(1),
                     Bounds({minProver: 5_000, minBaseOwner: 0, maxContributors: 3_000}),
@@ -336,6 +339,24 @@ abstract contract World is Fixture {
             )
         );
         return cheats.sign(key, keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), hash)));
+    }
+
+    // Attribution
+
+    /// Registers the datanet of `datanet.json`, an adapter that names it and its index, and publishes both.
+    function _publishAttributed(uint256 count, Split memory split) internal returns (uint256 adapter, uint256 index) {
+        (adapter, index) = _registerIndex(count);
+        ranges.set(index, true);
+        _reserve(adapter, ADAPTER_OWNER);
+        vm.prank(ADAPTER_OWNER);
+        models.publishAdapter(base, index, _tiles(count), _terms(ADAPTER_POT, split, 0), _noPermit());
+    }
+
+    /// An adapter of so many tiles that names the datanet, and an index of it.
+    function _registerIndex(uint256 count) internal returns (uint256 adapter, uint256 index) {
+        uint256 version = _registerDatanet();
+        adapter = registry.registerAdapter(base, version, _tiles(count));
+        index = registry.registerIndex(adapter, 11, _tiles(count));
     }
 
     /// Locks as the requester.

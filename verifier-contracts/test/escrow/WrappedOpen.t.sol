@@ -185,6 +185,7 @@ contract WrappedOpenTest is World {
                     GOVERNANCE,
                     registry,
                     wrapped,
+                    address(0),
                     TREASURY,
                     uint64(1),
                     Bounds({minProver: 5_000, minBaseOwner: 500, maxContributors: 3_000}),

@@ -24,6 +24,14 @@ contract StubModels {
         return address(this);
     }
 
+    function commitments() external view returns (address) {
+        return address(this);
+    }
+
+    function indexOf(uint256) external pure returns (uint256) {
+        return 0;
+    }
+
     /// As OPEN: every transfer succeeds.
     function transferFrom(address, address, uint256) external pure returns (bool) {
         return true;

@@ -419,7 +419,7 @@ fn indexes_are_proven_to_be_in_range() {
     let proven = prove(&format!("i.lorica {keys} -o i.proof")).expect(0).json();
     assert_eq!((&proven["index"], &proven["records"], &proven["room"]), (&built["index"], &12.into(), &2048.into()));
     let steps: Vec<&str> =
-        proven["phases"].as_array().expect("phases").iter().filter_map(|own| own["name"].as_str()).collect();
+        proven["phases"].as_array().expect("phases").iter().filter_map(|own| own["phase"].as_str()).collect();
     assert!(lorica::index_proof::STEPS.iter().all(|step| steps.contains(step)), "{steps:?}");
     let verify = |rest: &str| WORLD.line(&format!("datanet verify {rest} --json"));
     let verified = verify(&format!("i.proof {keys} --datanet i.vk")).expect(0).json();

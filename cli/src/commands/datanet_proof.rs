@@ -98,7 +98,7 @@ pub struct SettleArgs {
     /// Key of the datanet's index (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
     pub datanet: PathBuf,
-    /// File to write the settlement to; its settlement key is written beside it, with the ending .vk
+    /// File to write the settlement to; its settlement key is written beside it, with .vk behind the whole name
     #[arg(short, value_name = "FILE")]
     pub out: PathBuf,
     #[command(flatten)]
@@ -220,6 +220,13 @@ fn reject(file: &Path, error: CheckError, out: &Output) -> Error {
     error
 }
 
+/// Where a settlement's key goes: behind the whole name, since `d.vk` is the key of the index in `d.lorica`.
+fn key_path(out: &Path) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(".vk");
+    name.into()
+}
+
 /// Runs `datanet settle`.
 ///
 /// # Errors
@@ -236,7 +243,7 @@ pub fn settle(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     let settled = settler(srs)?.settle_index(&base, &adapter, &index, &proof, &out.steps())?;
     out.add_phases(settled.phases);
     let (made, key) = (settled.settlement, settled.key);
-    let (encoded, key_file) = (made.encode(), store::key_path(&args.out));
+    let (encoded, key_file) = (made.encode(), key_path(&args.out));
     store::write(&args.out, &encoded)?;
     store::write(&key_file, &key.verifying().encode())?;
     let phases = out.take_phases();
@@ -270,4 +277,15 @@ pub fn submit(args: &SubmitArgs, out: &Output) -> Result<(), Error> {
     let content = json!({ "index": word(&settlement.index), "circuit": circuit, "step": step_json(&step) });
     out.finish("lorica.datanet.submit/1", content);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key of an index is not overwritten by that of its settlement.
+    #[test]
+    fn keys_of_settlements_have_names_of_their_own() {
+        assert_eq!(key_path(Path::new("folder/d.settlement")), Path::new("folder/d.settlement.vk"));
+    }
 }

@@ -103,20 +103,20 @@ pub fn share_words(shares: &[Share]) -> Vec<Fr> {
 /// The list of shares of words: what [`share_words`] makes words of. `None` if a word has more than eight entries.
 #[must_use]
 pub fn shares_of(words: &[Fr]) -> Option<Vec<Share>> {
-    let mut shares = Vec::with_capacity(words.len() * SHARES_PER_WORD);
+    let (entry, slot) = (usize::try_from(SHARE_ENTRY_BITS).ok()?, usize::try_from(SHARE_SLOT_BITS).ok()?);
+    let mut shares = Vec::with_capacity(words.len().saturating_mul(SHARES_PER_WORD));
     for word in words {
-        // Least significant bit first.
         let bytes = encode_scalar(word);
-        let bit = |at: usize| bytes.iter().rev().nth(at / 8).map_or(0, |byte| u32::from(byte >> (at % 8) & 1));
-        let number = |from: usize, bits: usize| (0..bits).fold(0, |sum, at| sum | bit(from + at) << at);
-        let (entry, slot) = (SHARE_ENTRY_BITS as usize, SHARE_SLOT_BITS as usize);
-        if (SHARES_PER_WORD * entry..256).any(|at| bit(at) != 0) {
+        // Least significant bit first.
+        let bits: Vec<bool> = bytes.iter().rev().flat_map(|byte| (0..8).map(move |at| byte >> at & 1 == 1)).collect();
+        let (entries, rest) = bits.split_at_checked(SHARES_PER_WORD.saturating_mul(entry))?;
+        if rest.contains(&true) {
             return None;
         }
-        for place in 0..SHARES_PER_WORD {
-            let from = place * entry;
-            let narrow = |value: u32| u16::try_from(value).ok();
-            shares.push(Share { slot: narrow(number(from, slot))?, share: narrow(number(from + slot, entry - slot))? });
+        let number = |bits: &[bool]| bits.iter().rev().fold(0u16, |sum, bit| sum << 1 | u16::from(*bit));
+        for own in entries.chunks(entry) {
+            let (low, high) = own.split_at_checked(slot)?;
+            shares.push(Share { slot: number(low), share: number(high) });
         }
     }
     Some(shares)

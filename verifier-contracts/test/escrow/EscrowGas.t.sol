@@ -187,7 +187,8 @@ contract EscrowGasTest is World {
         _snapshot("settle 16 with 16 adapters, first payments, beside the check, per request", used, check);
         // 63,300 for the check of 16 different adapters at tile size 2^22 (docs/benchmarks.md).
         // 110,000 before: six more terms of each request are calldata and hashed, and the route is looked up.
-        assertTrue((used - check) / 16 + 63_300 <= 114_000, "limit");
+        // 114,000 before: the index of each adapter is asked for, a fresh slot of the registry of models for each.
+        assertTrue((used - check) / 16 + 63_300 <= 118_000, "limit");
     }
 
     function test_settleOneAdapter() public {

@@ -310,7 +310,7 @@ contract EscrowGovernanceTest is World {
     function test_countsDoNotWrap() public {
         bytes memory panic = abi.encodeWithSignature("Panic(uint256)", 0x11);
         uint256 counts = uint256(type(uint24).max) | uint256(5) << 24 | uint256(uint160(TREASURY)) << 56;
-        cheats.store(address(models), bytes32(uint256(8)), bytes32(counts));
+        cheats.store(address(models), bytes32(uint256(9)), bytes32(counts));
         assertEq(models.lineCount(), type(uint24).max, "slot");
         assertTrue(models.treasury() == TREASURY && models.versionCount() == 5, "slot");
         _reserve(_adapterId(base, 2), STRANGER);
@@ -320,7 +320,7 @@ contract EscrowGovernanceTest is World {
         // A line goes on.
         _publishAdapter(ADAPTER_OWNER, ADAPTER_POT, 3, _split(6_000, 2_000, 1_000, 1_000), adapterLines[0]);
         counts = uint256(7) | uint256(type(uint32).max) << 24 | uint256(uint160(TREASURY)) << 56;
-        cheats.store(address(models), bytes32(uint256(8)), bytes32(counts));
+        cheats.store(address(models), bytes32(uint256(9)), bytes32(counts));
         vm.prank(STRANGER);
         vm.expectRevert(panic);
         models.publishAdapter(base, 0, _tiles(2), _terms(STRANGER, _split(6_000, 2_000, 1_000, 1_000), 0), _noPermit());

@@ -13,7 +13,15 @@ fn market() -> Market {
     let at = Address::repeat_byte;
     let contracts =
         CheckContracts { chain_id: 31337, halo2_verifier: at(1), registry: at(2), verifier: at(3), router: at(4) };
-    Market { contracts, open: at(5), models: at(6), escrow: at(7), prepaid: at(8), line_sale: None }
+    Market {
+        contracts,
+        open: at(5),
+        index_ranges: at(9),
+        models: at(6),
+        escrow: at(7),
+        prepaid: at(8),
+        line_sale: None,
+    }
 }
 
 fn signed(market: &Market, key: &PrivateKey) -> SignedRequest {

@@ -67,7 +67,8 @@ fn main() -> ExitCode {
                 "cargo",
                 vec!["run", "--release", "--locked", "--package", "lorica-cli", "--", "model", "fetch", "minilm"],
             ),
-            ("cargo", vec!["test", "--workspace", "--release", "--locked"]),
+            // All failures at once: a run takes long.
+            ("cargo", vec!["test", "--workspace", "--release", "--locked", "--no-fail-fast"]),
         ]),
         "deny" => {
             // One list of licences for all: not each tree has all of them.

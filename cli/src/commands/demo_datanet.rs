@@ -101,6 +101,7 @@ impl Datanet {
         out: &Output,
     ) -> Result<SettledIndex, Error> {
         let proven = prove_index(srs, base, adapter, &self.file, Fr::zero(), &out.steps())?;
+        out.add_phases(proven.phases);
         Ok(settler.settle_index(base, adapter, &self.key, &proven.proof, &out.steps())?)
     }
 

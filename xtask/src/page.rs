@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use sha2::{Digest, Sha256};
 
-use crate::{root, run, run_with};
+use crate::{root, run, run_with, target_folder};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 const PACKAGE: &str = "lorica-verifier-wasm";
@@ -161,10 +161,6 @@ fn chromium() -> Option<String> {
         }
         found
     })
-}
-
-fn target_folder() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 #[cfg(test)]

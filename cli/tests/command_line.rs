@@ -514,6 +514,7 @@ fn requests_are_signed_without_a_node() {
     WORLD.write("checks-only.json", contracts.to_string().as_bytes());
     contracts["escrow"] = json!(address("07"));
     contracts["prepaid_escrow"] = json!(address("08"));
+    contracts["index_ranges"] = json!(address("0a"));
     let (route, other) = (format!("0x{}", "0a".repeat(32)), format!("0x{}", "0b".repeat(32)));
     let pin = |route: &str, ordinal: u8| {
         let circuit = format!("0x{}", "0c".repeat(32));

@@ -36,26 +36,38 @@ pub struct DatanetRecord {
     pub standard: B256,
 }
 
+/// Digest of contributors: their number and the root of their tree.
+#[must_use]
+pub fn contributors_digest(count: u32, root: B256) -> B256 {
+    let mut bytes = b"lorica contributors 2".to_vec();
+    bytes.resize(32, 0);
+    bytes.extend(count.to_be_bytes());
+    bytes.extend(root);
+    keccak256(bytes)
+}
+
 impl DatanetRecord {
     /// Digest of the contributors: under it they have their account in `AttributionPot`.
     #[must_use]
     pub fn contributors_digest(&self) -> B256 {
-        let mut bytes = b"lorica contributors 2".to_vec();
-        bytes.resize(32, 0);
-        bytes.extend(self.contributors.to_be_bytes());
-        bytes.extend(self.contributors_root);
-        keccak256(bytes)
+        contributors_digest(self.contributors, self.contributors_root)
     }
 
-    /// The version's id.
+    /// The bytes whose digest is the version's id.
     #[must_use]
-    pub fn id(&self) -> Fr {
+    pub fn encode(&self) -> Vec<u8> {
         let mut bytes = RecordKind::Datanet.tag().to_vec();
         bytes.extend(self.records.to_be_bytes());
         for word in [self.records_root, self.contributors_digest(), self.rules, self.licence, self.standard] {
             bytes.extend(word);
         }
-        keccak_bytes(&bytes)
+        bytes
+    }
+
+    /// The version's id.
+    #[must_use]
+    pub fn id(&self) -> Fr {
+        keccak_bytes(&self.encode())
     }
 }
 

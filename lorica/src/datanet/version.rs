@@ -8,17 +8,18 @@
 //! rules = keccak(the rules' bytes), licence = keccak(text), standard = keccak(text)
 //! ```
 //!
-//! The tag is that of [`RecordKind::Datanet`]. A record's digest is the input digest of its token ids under the salt of the
+//! The tag is that of [`RecordKind::Datanet`](lorica_verifier::protocol::record::RecordKind). A record's digest is the input digest of its token ids under the salt of the
 //! datanet, the same as of a request with that salt. Labels are numbers in the list of names, which belongs to the rules.
 
 use lorica_chain::alloy_primitives::{B256, keccak256};
+use lorica_chain::contracts::registry::{self, DatanetRecord};
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::shape::LABELS;
 use lorica_quant::index::inverse::RIDGE_UNIT;
 use lorica_quant::index::{MAX_RECORDS, SLOTS};
 use lorica_verifier::files::codec::Writer;
 use lorica_verifier::protocol::keccak::{encode_scalar, keccak_bytes};
-use lorica_verifier::protocol::record::{RecordKind, TAG_BYTES};
+use lorica_verifier::protocol::record::TAG_BYTES;
 
 use super::merkle::{MerkleTree, leaf};
 use super::near::TENTHS;
@@ -147,10 +148,7 @@ pub fn contributors_tree(contributors: &[Contributor]) -> Option<MerkleTree> {
 #[must_use]
 pub fn contributors_digest(contributors: &[Contributor]) -> B256 {
     let root = contributors_tree(contributors).map(|tree| tree.root()).unwrap_or_default();
-    let mut bytes = tag("lorica contributors 2").to_vec();
-    bytes.extend_from_slice(&(contributors.len() as u32).to_be_bytes());
-    bytes.extend_from_slice(root.as_slice());
-    keccak256(bytes)
+    registry::contributors_digest(contributors.len() as u32, root)
 }
 
 /// The word of a text of terms.
@@ -201,18 +199,16 @@ impl Version {
     /// The record whose digest is the id.
     #[must_use]
     pub fn record(&self, root: B256) -> Vec<u8> {
-        let mut writer = Writer::default();
-        writer.bytes(&RecordKind::Datanet.tag());
-        writer.count(self.records.len());
-        let words = [
-            root,
-            self.contributors_digest(),
-            keccak256(self.rules.encode()),
-            text_word(&self.licence),
-            text_word(&self.standard),
-        ];
-        words.iter().for_each(|word| writer.bytes(word.as_slice()));
-        writer.content().to_vec()
+        let record = DatanetRecord {
+            records: self.records.len() as u32,
+            records_root: root,
+            contributors: self.contributors.len() as u32,
+            contributors_root: contributors_tree(&self.contributors).map(|tree| tree.root()).unwrap_or_default(),
+            rules: keccak256(self.rules.encode()),
+            licence: text_word(&self.licence),
+            standard: text_word(&self.standard),
+        };
+        record.encode()
     }
 
     /// The version's id.

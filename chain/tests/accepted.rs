@@ -1,6 +1,6 @@
 //! Real settlements on an EVM: accepted, and what they cost.
 
-mod support;
+use super::support;
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
 //! Attributing settlements on a chain in memory: their records, their check, and what the contributors' pot says.
 
-mod support;
+use super::support;
 
 use alloy_primitives::{Address, B256, U256};
 use lorica_chain::chain::Blocks;

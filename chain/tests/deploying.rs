@@ -1,6 +1,6 @@
 //! Who has which part at a deployment, and which token OPEN is.
 
-mod support;
+use super::support;
 
 use alloy_primitives::{Address, U256};
 use lorica_chain::abi;

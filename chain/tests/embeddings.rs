@@ -1,13 +1,10 @@
 //! Embeddings on an EVM with the real contracts: a settled one is accepted, its digest is that of the embedding by an
 //! independent program; the forgeries that earlier circuits accepted are rejected.
 
-#[path = "../../settlement/tests/support/embedding.rs"]
-mod embedding;
-#[path = "../../settlement/tests/support/mod.rs"]
-mod settled;
-mod support;
-#[path = "../../settlement/tests/support/vector.rs"]
-mod vector;
+use super::embedding;
+use super::settled;
+use super::support;
+use super::vector;
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,6 +1,6 @@
 //! Forged settlements on an EVM: each is rejected with a reason, and for a bounded price.
 
-mod support;
+use super::support;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolCall;

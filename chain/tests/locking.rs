@@ -1,6 +1,6 @@
 //! Fees are locked by approval or permit, on the terms that were meant.
 
-mod support;
+use super::support;
 
 use alloy_primitives::aliases::U96;
 use alloy_primitives::{Address, U256};

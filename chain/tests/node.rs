@@ -1,6 +1,6 @@
 //! Chains behind JSON-RPC: what a node may answer.
 
-mod fake;
+use super::fake;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

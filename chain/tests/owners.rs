@@ -1,6 +1,6 @@
 //! What owners of models, their pots and governance may do, and nobody else.
 
-mod support;
+use super::support;
 
 use alloy_primitives::{Address, Bytes, U256};
 use lorica_chain::chain::{Chain, Receipt};

@@ -1,6 +1,6 @@
 //! What the registry of models would not take is said before anything is paid.
 
-mod support;
+use super::support;
 
 use alloy_primitives::{Address, U256};
 use lorica_chain::chain::{Chain, PATIENCE};

@@ -1,6 +1,6 @@
 //! A line is sold by `LineSale`: price and line change hands at once, or not at all.
 
-mod support;
+use super::support;
 
 use alloy_primitives::{Address, U256};
 use lorica_chain::chain::Chain;

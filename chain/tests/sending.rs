@@ -1,6 +1,6 @@
 //! The single steps of sending: plan, sign, broadcast, look, bump. Each alone, and together over a restart.
 
-mod fake;
+use super::fake;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

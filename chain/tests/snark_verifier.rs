@@ -1,8 +1,7 @@
 //! Four checks of the same settlement proofs and keys: our own, the contract's, halo2-axiom's, snark-verifier's. They accept
 //! the same proofs; and on false ones, all but halo2-axiom still arrive at the same two points.
 
-#[path = "../../settlement/tests/support/oracle.rs"]
-mod oracle;
+use super::oracle;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolCall;

@@ -1,7 +1,7 @@
 //! Embeddings of kind 0, whose settlements could be forged: the client refuses their circuits and requests before a contract
 //! is asked, because contracts of an earlier version take them; the contracts refuse them too.
 
-mod support;
+use super::support;
 
 use alloy_primitives::aliases::U96;
 use alloy_primitives::{Address, B256, Bytes, U256};

@@ -1,8 +1,7 @@
 //! Exit codes, JSON, and refusals, on a small random model.
 
-#[path = "../../settlement/tests/support/hostile.rs"]
-mod hostile;
-mod support;
+use super::hostile;
+use super::support;
 
 use std::sync::{LazyLock, mpsc};
 

@@ -1,6 +1,6 @@
 //! `lorica datanet` on a small random model.
 
-mod support;
+use super::support;
 
 use std::fs;
 use std::sync::LazyLock;

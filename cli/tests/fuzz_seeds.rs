@@ -1,6 +1,6 @@
 //! Writes the files that fuzzing starts from: `cargo xtask fuzz` runs this test by name.
 
-mod support;
+use super::support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -75,6 +75,20 @@ fn write_seeds() {
         write("adapter_model", &format!("{name}-small"), &small.encode());
     }
     write("tokenizer", "wordpiece", &small.key.tokenizer_json);
+
+    // Labels of the fuzz target; the ones of the adapter are `c`, `a` and `b`.
+    let rows = "{\"text\": \"hello\", \"label\": \"a\", \"contributor\": \"Ada\"}\n\
+        {\"text\": \"a b\", \"label\": \"b\", \"contributor\": \"0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed\", \"licence\": \"CC0-1.0\"}\n\
+        {\"text\": \"world\", \"label\": \"b\", \"contributor\": \"Bo\"}\n";
+    let table =
+        "text,label,contributor,licence\r\nhello,a,Ada,\r\n\"a, \"\"b\"\"\",b,Bo,CC0-1.0\n\"two\nlines\",a,Bo,\n";
+    write("records", "lines", rows.as_bytes());
+    write("records", "table", table.as_bytes());
+    world.write("rows.jsonl", rows);
+    let build = "datanet build rows.jsonl --base base.lorica --adapter a.lorica -o d.lorica";
+    world.run(build.split(' ').chain(SRS)).expect(0);
+    write("datanet", "three", &world.read("d.lorica"));
+    write("index_key", "three", &world.read("d.vk"));
 
     let ceremony = include_bytes!("../../fixtures/srs/ceremony-7.ptau");
     write("srs_import", "ceremony", ceremony);

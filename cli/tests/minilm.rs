@@ -1,6 +1,6 @@
 //! The whole way by commands on the real model, which `lorica model fetch minilm` has put into the cache.
 
-mod support;
+use super::support;
 
 use std::path::Path;
 

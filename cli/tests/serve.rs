@@ -4,7 +4,7 @@
 
 #[path = "support/service.rs"]
 mod service;
-mod support;
+use super::support;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};

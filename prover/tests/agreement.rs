@@ -2,7 +2,7 @@
 //! real model at τ = 18. Run by name:
 //!
 //! ```text
-//! cargo test --release -p lorica-prover --test agreement -- --ignored --nocapture
+//! cargo test --release -p lorica-prover --test all agreement:: -- --ignored --nocapture
 //! ```
 //! `LORICA_AGREEMENT_LIMIT=n` stops after n cases; `LORICA_AGREEMENT_DONE=FILE` notes finished cases there and skips them
 //! the next time (only of use while the code is the same).

@@ -1,9 +1,7 @@
 //! Malicious provers: the honest one with a single edit. The lookups' multiplicities follow the edit wherever the edited
 //! cell is still in its table, so that it is the relation that has to notice.
 
-#[path = "support/no_circuit.rs"]
-mod circuit;
-mod support;
+use super::support;
 
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::column::Column;
@@ -17,7 +15,7 @@ use support::{Run, World, at, recount, witness_columns};
 fn rejected(world: &World, run: &Run, what: &str) {
     let proof = world.prove(run).expect("the prover does not look");
     assert!(world.verify(&proof).is_err(), "accepted: {what}");
-    crate::circuit::judge(&world.key, &proof);
+    super::circuit::judge(&world.key, &proof);
 }
 
 fn no_dead_cells(kind: OutputKind, requests: &[(usize, Option<usize>)], seed: u64) {
@@ -152,7 +150,7 @@ fn other_weights_than_the_registered_ones_are_rejected() {
         forged.base[at] += 1;
         let proof = forged.prove(&run).expect("a proof");
         assert!(world.verify(&proof).is_err(), "accepted: another {column:?}");
-        crate::circuit::judge(&world.key, &proof);
+        super::circuit::judge(&world.key, &proof);
     }
     let mut forged = World::new(SMALL, 16, 2);
     for column in column_names(Region::ADAPTER) {
@@ -160,7 +158,7 @@ fn other_weights_than_the_registered_ones_are_rejected() {
         forged.adapters[0].cells[at] += 1;
         let proof = forged.prove(&run).expect("a proof");
         assert!(world.verify(&proof).is_err(), "accepted: another {column:?}");
-        crate::circuit::judge(&world.key, &proof);
+        super::circuit::judge(&world.key, &proof);
         forged.adapters[0].cells[at] -= 1;
     }
 }
@@ -246,7 +244,7 @@ fn texts_and_outputs_are_bound() {
         *label = (*label + 1) % 16;
     }
     assert!(world.verify(&proof).is_err());
-    crate::circuit::judge(&world.key, &proof);
+    super::circuit::judge(&world.key, &proof);
 }
 
 #[test]
@@ -347,5 +345,5 @@ fn a_headless_adapter_classifies_nothing() {
     let mut proof = world.prove(&run).expect("a proof");
     proof.statement = forged.statement;
     assert!(world.verify(&proof).is_err());
-    crate::circuit::judge(&world.key, &proof);
+    super::circuit::judge(&world.key, &proof);
 }

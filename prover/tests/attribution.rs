@@ -1,6 +1,6 @@
 //! Attribution: shares of an index's contributors, proven with the answer.
 
-mod support;
+use super::support;
 
 use std::sync::LazyLock;
 

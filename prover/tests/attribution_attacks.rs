@@ -2,7 +2,7 @@
 //! counted again, so that one rule alone stands in its way; and the same witness is accepted where that rule is taken out
 //! (support/without.rs).
 
-mod support;
+use super::support;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

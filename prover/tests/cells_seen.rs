@@ -1,7 +1,7 @@
 //! Models of odd shapes: their own traces satisfy every relation and claim, and a witness cell that is changed, one of each
 //! block of each column, is seen by a relation.
 
-mod support;
+use super::support;
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! Honest proofs of synthetic models are accepted, whatever the shape.
 
-mod support;
+use super::support;
 
 use lorica_circuits::shape::OutputKind::{Classify, Embed};
 use lorica_quant::integer::synthetic::SMALL;

@@ -1,9 +1,7 @@
 //! Forgeries that are whole traces: another mask, length, position, scale, slot, architecture or table, with everything
 //! that follows from it computed honestly. And what must be accepted although it looks odd.
 
-#[path = "support/no_circuit.rs"]
-mod circuit;
-mod support;
+use super::support;
 
 use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
@@ -25,7 +23,7 @@ const SUM: &str = "lookup: the sum of fractions is zero";
 fn rejected(world: &World, run: &Run, what: &str) {
     let proof = world.prove(run).expect("the prover does not look");
     assert!(world.verify(&proof).is_err(), "accepted: {what}");
-    crate::circuit::judge(&world.key, &proof);
+    super::circuit::judge(&world.key, &proof);
 }
 
 /// Rejected, and these relations are why.
@@ -63,7 +61,7 @@ fn tables_cannot_be_crossed() {
                 run.columns.get_mut(&counts_of(other)).expect("a column")[entry] += 1;
                 let proof = world.prove(&run).expect("the prover does not look");
                 let error = verify_without(&world, &proof, &[]).expect_err("accepted").to_string();
-                crate::circuit::judge(&world.key, &proof);
+                super::circuit::judge(&world.key, &proof);
                 assert!(error.contains(SUM), "{column:?} in {other:?}: {error}");
             }
         }
@@ -76,7 +74,7 @@ fn tables_cannot_be_crossed() {
     run.columns.get_mut(&columns::MULT_RANGE16).expect("a column")[gap] += 1;
     let proof = world.prove(&run).expect("the prover does not look");
     let error = verify_without(&world, &proof, &[]).expect_err("accepted").to_string();
-    crate::circuit::judge(&world.key, &proof);
+    super::circuit::judge(&world.key, &proof);
     assert!(error.contains(SUM), "{error}");
 }
 
@@ -307,7 +305,7 @@ fn other_model(world: &World, other: &World, ids: &[u32]) {
         World { base: other.base.clone(), tables: other.tables.clone(), ..World::of(world.synthetic.clone(), 1, 0) };
     let proof = lying.prove(&forged).expect("the prover does not look");
     assert!(world.verify(&proof).is_err());
-    crate::circuit::judge(&world.key, &proof);
+    super::circuit::judge(&world.key, &proof);
 }
 
 #[test]

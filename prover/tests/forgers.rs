@@ -2,9 +2,7 @@
 //! functionals of their own. Each is followed through consistently, and the check that catches it is named; where the
 //! check is an equation, a verifier that overlooks it shows that nothing else would have.
 
-#[path = "support/no_circuit.rs"]
-mod circuit;
-mod support;
+use super::support;
 
 use lorica_circuits::bn254::{Field, Fr, PrimeField};
 use lorica_circuits::column::{Lookup, Table};
@@ -29,7 +27,7 @@ const REDUCTION: &str = "reduction: the weights' value at the point";
 fn caught(world: &World, proof: &InferenceProof, overlooked: &'static [&'static str], by: &str) {
     let error = verify_without(world, proof, overlooked).expect_err("accepted").to_string();
     assert!(error.contains(by), "{error} instead of {by}");
-    crate::circuit::judge(&world.key, proof);
+    super::circuit::judge(&world.key, proof);
 }
 
 /// One look-up fewer (or more) of an integer key.

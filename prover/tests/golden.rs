@@ -2,9 +2,9 @@
 //! models, so that the verifier is tested on real proofs without a prover.
 //!
 //! A change of protocol or format makes [`the_golden_files_are_of_this_protocol`] fail; then, if it was meant,
-//! `cargo test --release -p lorica-prover --test golden -- --ignored` writes them anew.
+//! `cargo test --release -p lorica-prover --test all golden:: -- --ignored` writes them anew.
 
-mod support;
+use super::support;
 
 use std::fs;
 use std::path::PathBuf;

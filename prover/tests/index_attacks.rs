@@ -1,7 +1,7 @@
 //! Forged index proofs. Each index breaks one rule, and its commitments, its id and its witness follow from it: the true
 //! program rejects it, and the program without that rule accepts the same index.
 
-mod support;
+use super::support;
 
 use std::sync::{Arc, LazyLock};
 

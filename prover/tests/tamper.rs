@@ -1,7 +1,7 @@
 //! The tamper manifest: every field of a proof is changed, and every change is rejected. The destructurings below name
 //! all fields: a new one does not compile until it has a case here.
 
-mod support;
+use super::support;
 
 use lorica_circuits::bn254::{Fr, G1Affine, PrimeCurveAffine};
 use lorica_circuits::shape::OutputKind::{Classify, Embed};

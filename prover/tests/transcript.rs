@@ -1,6 +1,6 @@
 //! Fiat–Shamir: what the challenges depend on, and that the verifier depends on them.
 
-mod support;
+use super::support;
 
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::layout::Layout;

@@ -1,9 +1,8 @@
 //! Settlements of batches that attribute: the circuit computes what the native verifier does, and its public words are the
 //! index, who attributes, and each request's shares.
 
-#[path = "support/circuit.rs"]
-mod judge;
-mod support;
+use super::circuit as judge;
+use super::support;
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! True inference proofs settle, and nothing else does.
 
-mod support;
+use super::support;
 
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::shape::OutputKind;

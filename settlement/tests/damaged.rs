@@ -1,6 +1,6 @@
 //! Key files with a true digest around a hostile key of halo2's.
 
-mod support;
+use super::support;
 
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::shape::{OutputKind, Shape};

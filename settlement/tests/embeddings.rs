@@ -1,11 +1,8 @@
 //! Embeddings are published by a claim on packed words of ranged cells: the forgeries that earlier circuits accepted.
 
-#[path = "support/embedding.rs"]
-mod embedding;
-#[path = "support/circuit.rs"]
-mod judge;
-#[path = "support/mod.rs"]
-mod settled;
+use super::circuit as judge;
+use super::embedding;
+use super::support as settled;
 
 use std::collections::BTreeSet;
 

@@ -5,11 +5,9 @@
 //! that: the forger has next to nothing to solve for, which is the point. Against a circuit with the fault of the withdrawn
 //! embeddings it succeeds, as the last test shows.
 
-#[path = "../../verifier/tests/support/forms.rs"]
-mod forms;
-#[path = "support/circuit.rs"]
-mod judge;
-mod support;
+use super::circuit as judge;
+use super::forms;
+use super::support;
 
 use std::collections::BTreeSet;
 

@@ -2,11 +2,10 @@
 //! and settlements of a synthetic model, as commands write them.
 //!
 //! A change of circuit or format makes [`the_golden_files_are_of_this_circuit`] fail; then, if it was meant,
-//! `cargo test --release -p lorica-settlement --test golden -- --ignored` writes them anew.
+//! `cargo test --release -p lorica-settlement --test all golden:: -- --ignored` writes them anew.
 
-#[path = "support/hostile.rs"]
-mod hostile;
-mod support;
+use super::hostile;
+use super::support;
 
 use std::fs;
 use std::path::PathBuf;

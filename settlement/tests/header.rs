@@ -1,7 +1,7 @@
 //! Shape and layout are constants of the circuit among its public words: a key that says something else of its circuit has no
 //! proofs, and no proof has other words.
 
-mod support;
+use super::support;
 
 use std::collections::BTreeSet;
 

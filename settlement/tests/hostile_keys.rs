@@ -1,8 +1,7 @@
 //! A settlement key is trusted through its circuit id: halo2's key inside of a file may be of any circuit.
 
-#[path = "support/hostile.rs"]
-mod hostile;
-mod support;
+use super::hostile;
+use super::support;
 
 use hostile::Gateless;
 use lorica_circuits::bn254::Fr;

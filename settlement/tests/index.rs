@@ -1,9 +1,8 @@
 //! Settlements of index proofs: the circuit computes what the native verifier does, its public words are the index and its
 //! records, and neither kind of circuit takes the other's proofs.
 
-#[path = "support/circuit.rs"]
-mod judge;
-mod support;
+use super::circuit as judge;
+use super::support;
 
 use std::collections::BTreeSet;
 use std::fs;

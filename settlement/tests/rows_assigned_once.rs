@@ -1,7 +1,7 @@
 //! Every variable of the settlement's circuit has one source: it enters from outside, or exactly one gate writes it. A
 //! second gate that would write it is a check, and every check has the name of one of the field part's.
 
-mod support;
+use super::support;
 
 use std::collections::{BTreeMap, BTreeSet};
 

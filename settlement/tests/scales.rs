@@ -1,9 +1,8 @@
 //! Scales that no honest base has. A contract stores any scales word, so C of a norm may be any field element: the circuit
 //! still has one reciprocal root for each row (soundness.md, LayerNorm).
 
-#[path = "support/circuit.rs"]
-mod judge;
-mod support;
+use super::circuit as judge;
+use super::support;
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! Settlements against a key that names another tile size than the base's.
 
-mod support;
+use super::support;
 
 use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_settlement::settlement::SettlementError;

@@ -1,8 +1,7 @@
 //! A false inference proof gives a circuit that nothing satisfies: every scalar that a prover sends, and every check.
 
-#[path = "support/circuit.rs"]
-mod judge;
-mod support;
+use super::circuit as judge;
+use super::support;
 
 use std::collections::BTreeSet;
 

@@ -1,14 +1,10 @@
 //! Writes real settlements for the tests of the contracts.
 //!
-//! `cargo test --release -p lorica-settlement --test vectors -- --ignored`
+//! `cargo test --release -p lorica-settlement --test all vectors:: -- --ignored`
 
-#[expect(dead_code, reason = "only its keys are wanted here")]
-#[path = "support/hostile.rs"]
-mod hostile;
-#[path = "support/mod.rs"]
-mod settled;
-#[path = "support/vector.rs"]
-mod vector;
+use super::hostile;
+use super::support as settled;
+use super::vector;
 
 use hostile::Gateless;
 use lorica_circuits::bn254::{Field, Fr, PrimeField};

@@ -5,7 +5,7 @@ use std::fs;
 use crate::{root, run_with};
 
 /// Targets of `fuzz/targets`, with the largest input in bytes that the fuzzer makes.
-const TARGETS: [(&str, u32); 13] = [
+const TARGETS: [(&str, u32); 16] = [
     ("proof", 1 << 16),
     ("base_key", 1 << 14),
     ("adapter_key", 1 << 14),
@@ -19,6 +19,9 @@ const TARGETS: [(&str, u32); 13] = [
     ("srs_import", 1 << 16),
     ("settlement", 1 << 14),
     ("settlement_key", 1 << 13),
+    ("index_key", 1 << 14),
+    ("datanet", 1 << 16),
+    ("records", 1 << 13),
 ];
 
 /// `<target> [seconds]`: 180 seconds if nothing else is said.
@@ -35,7 +38,18 @@ pub fn fuzz(arguments: &[String]) -> bool {
         eprintln!("xtask: {corpus}: {error}");
         return false;
     }
-    let write = ["test", "--release", "--locked", "--package", "lorica-cli", "--test", "fuzz_seeds", "--", "--ignored"];
+    let write = [
+        "test",
+        "--release",
+        "--locked",
+        "--package",
+        "lorica-cli",
+        "--test",
+        "all",
+        "fuzz_seeds::",
+        "--",
+        "--ignored",
+    ];
     let limits = [format!("-max_total_time={seconds}"), format!("-max_len={length}")];
     let mut start = vec!["fuzz", "run", target, &corpus, &seeds, "--"];
     start.extend(limits.iter().map(String::as_str));

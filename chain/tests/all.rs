@@ -1,0 +1,29 @@
+//! The tests of this crate as one program, but for those that need anvil (`anvil.rs`).
+
+mod accepted;
+mod attribution;
+mod deploying;
+mod embedded;
+#[path = "../../settlement/tests/support/embedding.rs"]
+mod embedding;
+mod embeddings;
+mod fake;
+mod forgeries;
+mod keys;
+mod locking;
+mod node;
+#[path = "../../settlement/tests/support/oracle.rs"]
+mod oracle;
+mod owners;
+mod publishing;
+mod reverts;
+mod selling;
+mod sending;
+mod serve;
+#[path = "../../settlement/tests/support/mod.rs"]
+mod settled;
+mod snark_verifier;
+mod support;
+#[path = "../../settlement/tests/support/vector.rs"]
+mod vector;
+mod withdrawn;

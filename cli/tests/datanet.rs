@@ -334,9 +334,8 @@ fn rows_are_proven_and_checked() {
     assert_eq!(made(on), names(&[("00000-00003", false), ("00004-00007", true), ("00008-00011", true)]));
     assert_eq!(WORLD.read("w/00000-00003.rows"), kept);
 
-    let verify = |rest: &str| {
-        WORLD.line(&format!("datanet verify-rows --base base.vk --adapter w.adapter.vk {rest} --json"))
-    };
+    let verify =
+        |rest: &str| WORLD.line(&format!("datanet verify-rows --base base.vk --adapter w.adapter.vk {rest} --json"));
     let checked = verify("--datanet w.vk w").expect(0).json();
     assert_eq!((&checked["proven"], &checked["records"], &checked["index"]), (&12.into(), &12.into(), &built["index"]));
     assert_eq!(checked["compared_with_records"], false);
@@ -357,7 +356,8 @@ fn rows_are_proven_and_checked() {
     assert_eq!((&compared["proven"], &compared["compared_with_records"]), (&1.into(), &true.into()));
     let unproven = |own: &Value| own["not_proven"].as_array().map(Vec::len);
     assert_eq!((unproven(&checked), unproven(&compared)), (Some(4), Some(3)));
-    let text = WORLD.line("datanet verify-rows --base base.vk --adapter w.adapter.vk --datanet w.vk w").expect(0).stdout;
+    let text =
+        WORLD.line("datanet verify-rows --base base.vk --adapter w.adapter.vk --datanet w.vk w").expect(0).stdout;
     assert!(text.contains("12 of 12 rows are proven") && text.contains("not proven:"), "{text}");
     assert!(text.contains("row 11: digest 0x"), "{text}");
 
@@ -410,7 +410,8 @@ fn rows_are_compared_with_records() {
     WORLD.write("compared.jsonl", rows().join("\n"));
     let build = "datanet build compared.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs";
     WORLD.line(&format!("{build} -o c.lorica")).expect(0);
-    let prove = "datanet prove-rows c.lorica --base base.lorica --adapter c.adapter.lorica --srs dev.srs --insecure-dev-srs";
+    let prove =
+        "datanet prove-rows c.lorica --base base.lorica --adapter c.adapter.lorica --srs dev.srs --insecure-dev-srs";
     WORLD.line(&format!("{prove} --rows 2-3 -o c")).expect(0);
     let base = read_base_key(&WORLD.path("base.vk")).expect("a key");
     let adapter = read_adapter_key(&WORLD.path("c.adapter.vk"), &base).expect("a key");

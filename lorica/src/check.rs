@@ -7,7 +7,8 @@ use lorica_verifier::files::codec::CodecError;
 use lorica_verifier::protocol::key::{AdapterCommitments, IndexCommitments};
 use lorica_verifier::protocol::verify::Keys;
 use lorica_verifier::{
-    IndexProof, InferenceProof, RequestWords, RowProof, RowWords, VerifyError, verify_attributed, verify_index, verify_rows,
+    IndexProof, InferenceProof, RequestWords, RowProof, RowWords, VerifyError, verify_attributed, verify_index,
+    verify_rows,
 };
 
 use crate::datanet::Version;

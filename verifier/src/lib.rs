@@ -45,8 +45,8 @@ pub use files::vk::{AdapterKey, BaseKey, IndexKey};
 pub use lorica_circuits::bn254::Fr;
 pub use protocol::group::VerifierKey;
 pub use protocol::index::{IndexProof, IndexStatement};
-pub use protocol::rows::{Row, RowProof, RowStatement, RowText, RowWords};
 pub use protocol::proof::{InferenceProof, Output, Share, Statement};
+pub use protocol::rows::{Row, RowProof, RowStatement, RowText, RowWords};
 pub use protocol::statement::RequestWords;
 pub use protocol::verify::VerifyError;
 

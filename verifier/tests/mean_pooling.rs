@@ -10,8 +10,8 @@ use lorica_verifier::protocol::arithmetic::Native;
 use lorica_verifier::protocol::determined::determined;
 use lorica_verifier::protocol::field::public_value;
 use lorica_verifier::protocol::multilinear::{AddressPoint, integer};
-use lorica_verifier::protocol::statement::packed_words;
 use lorica_verifier::protocol::statement::Spoken;
+use lorica_verifier::protocol::statement::packed_words;
 use lorica_verifier::protocol::weight::{Points, RequestBits, Weights};
 
 const BLOCK: usize = 128;

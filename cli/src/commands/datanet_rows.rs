@@ -140,7 +140,9 @@ fn is_there(
     let same = |own: &AcceptedRows| own.proof.statement.rows.iter().map(|own| &own.row).eq(rows);
     match check_rows(base, adapter, index, context, &bytes, SrsPolicy::DevelopmentForTests) {
         Ok(own) if same(&own) => Ok(true),
-        _ => Err(Error::refused(path, "a proof is to be written there, and it is no proof of these rows; move it away")),
+        _ => {
+            Err(Error::refused(path, "a proof is to be written there, and it is no proof of these rows; move it away"))
+        }
     }
 }
 
@@ -166,8 +168,7 @@ pub fn prove(args: &ProveRowsArgs, out: &Output) -> Result<(), Error> {
     let (mut proofs, mut proven) = (Vec::new(), 0);
     for rows in &batches {
         let path = proof_path(&args.out, rows);
-        let own: Vec<Row> =
-            rows.iter().map(|&row| row_of(row, &records[row])).collect::<Result<_, ProverError>>()?;
+        let own: Vec<Row> = rows.iter().map(|&row| row_of(row, &records[row])).collect::<Result<_, ProverError>>()?;
         let there = is_there(&path, (&base_key, &adapter_key, &index), context, &own)?;
         let started = Instant::now();
         if !there {
@@ -228,8 +229,11 @@ fn not_proven(compared: bool) -> Vec<&'static str> {
         "that a label is right, or a text its contributor's own",
     ];
     if !compared {
-        all.insert(0, "that the text is the record of that number in the version: compare digest, label, weight and slot \
-                       with the record's leaf, or give the datanet's .lorica");
+        all.insert(
+            0,
+            "that the text is the record of that number in the version: compare digest, label, weight and slot \
+                       with the record's leaf, or give the datanet's .lorica",
+        );
     }
     all
 }
@@ -278,7 +282,9 @@ pub fn verify(args: &VerifyRowsArgs, out: &Output) -> Result<(), Error> {
     let unproven = not_proven(compared);
     out.line(index_line(&index));
     out.line(format!("  {} of {} rows are proven, checked in {}", proven.len(), own.count, time(spent)));
-    out.line("proven of each: the text with this digest has under the adapter the features that the index has in this row,");
+    out.line(
+        "proven of each: the text with this digest has under the adapter the features that the index has in this row,",
+    );
     out.line("  and the index has there this label as the only one with a weight, this weight and this slot");
     if compared {
         out.line("  and it is the record of that number in the version");
@@ -321,7 +327,8 @@ mod tests {
 
     #[test]
     fn batches_are_of_neighbours() {
-        let of = |text: &str, most| batches(Some(&parse_rows(text).expect("rows")), 40, most).map_err(|e| e.to_string());
+        let of =
+            |text: &str, most| batches(Some(&parse_rows(text).expect("rows")), 40, most).map_err(|e| e.to_string());
         assert_eq!(of("0-3", 16), Ok(vec![vec![0, 1, 2, 3]]));
         assert_eq!(of("0-4", 2), Ok(vec![vec![0, 1], vec![2, 3], vec![4]]));
         // Twice is once, and in order.

@@ -20,10 +20,10 @@ use lorica_circuits::bn254::Fr;
 use lorica_prover::srs::Srs;
 use lorica_settlement::settlement::{IndexSettlement, Settlement};
 use lorica_settlement::statement::Subject;
-use lorica_verifier::{IndexProof, Row, RowProof};
 use lorica_verifier::files::magic::{INDEX_PROOF_MAGIC, INDEX_SETTLEMENT_MAGIC, ROW_PROOF_MAGIC};
 use lorica_verifier::files::vk::INDEX_VERSION;
 use lorica_verifier::protocol::proof::InferenceProof;
+use lorica_verifier::{IndexProof, Row, RowProof};
 use serde_json::{Map, Value, json};
 
 use super::verify_settlement::{answers, index_json, read_key};

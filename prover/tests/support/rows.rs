@@ -124,11 +124,7 @@ pub fn verify(world: &World, proof: &RowProof) -> Result<Vec<RowWords<Fr>>, Veri
 }
 
 /// The verdict of a verifier that overlooks these checks.
-pub fn verify_without(
-    world: &World,
-    proof: &RowProof,
-    overlooked: &'static [&'static str],
-) -> Result<(), VerifyError> {
+pub fn verify_without(world: &World, proof: &RowProof, overlooked: &'static [&'static str]) -> Result<(), VerifyError> {
     let a = &mut Hooked(Lenient(overlooked));
     let keys = (&world.key, &world.adapters[0].key, &index(world).key);
     let transcript = &mut row_transcript(&mut Hooked(Lenient(overlooked)));

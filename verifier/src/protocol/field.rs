@@ -16,9 +16,7 @@ use crate::protocol::arithmetic::{Arithmetic, ArithmeticError};
 use crate::protocol::lookup::{LayerMessages, LookupMessages, leaf_challenges, leaf_claims, verify_tree};
 use crate::protocol::mercury::{MercuryMessages, MercuryOutcome, mercury_field_part};
 use crate::protocol::multilinear::{AddressPoint, dot, eq, eq_table, integer, split_packed};
-use crate::protocol::statement::{
-    DOMAIN_PROOF, Inputs, RequestWords, Spoken, StatementError, absorb, packed_offset,
-};
+use crate::protocol::statement::{DOMAIN_PROOF, Inputs, RequestWords, Spoken, StatementError, absorb, packed_offset};
 use crate::protocol::transcript::Transcript;
 use crate::protocol::weight::{LeafTerm, Points, Weights};
 

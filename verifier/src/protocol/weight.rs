@@ -414,12 +414,7 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
     }
 
     /// `Σ_m eq(request, m)·eq(own, row_m)`.
-    fn rows<A: Arithmetic<Scalar = S>>(
-        &self,
-        a: &mut A,
-        points: &Points<'_, S>,
-        own: &[S],
-    ) -> Result<S, CircuitError> {
+    fn rows<A: Arithmetic<Scalar = S>>(&self, a: &mut A, points: &Points<'_, S>, own: &[S]) -> Result<S, CircuitError> {
         let requests = points.table(a, Axis::REQUEST)?;
         let mut sum = a.zero();
         for (r, request) in requests.iter().zip(&self.requests) {

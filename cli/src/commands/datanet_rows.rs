@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
@@ -21,7 +20,7 @@ use lorica::prover::{Prover, ProverError};
 use lorica::row_proof::{MAX_ROWS, Row, row_of};
 use lorica::srs::{INSECURE, SrsPolicy};
 use lorica_circuits::bn254::Fr;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::datanet_proof::{KeyArgs, facts, index_line, phase_lines, reject};
 use super::{short, word};
@@ -160,7 +159,7 @@ pub fn prove(args: &ProveRowsArgs, out: &Output) -> Result<(), Error> {
     let (base_key, adapter_key, index) = (base.key.clone(), adapter.key.clone(), datanet.index_key());
     let context = context_word(args.context);
     let insecure = base_key.verifier_key().is_insecure();
-    let prover = Prover::new(Arc::new(srs), base)?;
+    let prover = Prover::new(srs, base)?;
     let adapter = prover.load_adapter(adapter)?;
     let datanet = out.step("lay out the index", || prover.load_datanet(datanet))?;
 

@@ -53,8 +53,10 @@ const SLOT_BITS: usize = 10;
 /// Bits of a row's word.
 pub const ROW_WORD_BITS: usize = ROW_SLOT_AT + SLOT_BITS;
 
-const _: () =
-    assert!(LABELS == 1 << LABEL_BITS && CONTRIBUTORS == 1 << SLOT_BITS && RECORDS[RECORDS.len() - 1] == 1 << ROW_BITS);
+const _: () = {
+    let [.., room] = RECORDS;
+    assert!(LABELS == 1 << LABEL_BITS && CONTRIBUTORS == 1 << SLOT_BITS && room == 1 << ROW_BITS);
+};
 
 const VERSION: u16 = 1;
 

@@ -71,6 +71,8 @@ pub enum LowWeight {
     PositionOf,
     /// Index = label of the request at its axis' point, if the request attributes: else no index.
     LabelOf,
+    /// Index = row of the index that the request at its axis' point names.
+    RowOf,
     /// `eq` with the point of a logical axis for indices from the statement's count on, in a program that counts that axis.
     Beyond(Axis),
 }

@@ -36,6 +36,8 @@ pub struct OutputSpec {
     pub labelled: bool,
     /// Words of shares; with any, a statement says by a word which requests attribute.
     pub shares: usize,
+    /// Bits of the row of an index that each request names; zero in a program that reads none.
+    pub row_bits: u32,
 }
 
 /// A program: axes, regions, columns, tables, scales, relations, outputs.

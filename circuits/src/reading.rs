@@ -101,8 +101,15 @@ impl Program {
                 LowWeight::LabelOf if !self.output.labelled || self.output.shares == 0 || bits != LABEL_BITS => {
                     return fail("gathers labels that no request attributes by");
                 }
-                LowWeight::WordOf | LowWeight::PositionOf | LowWeight::LabelOf | LowWeight::Ones | LowWeight::First => {
+                LowWeight::RowOf if bits == 0 || bits != self.output.row_bits => {
+                    return fail("gathers rows that no request names");
                 }
+                LowWeight::WordOf
+                | LowWeight::PositionOf
+                | LowWeight::LabelOf
+                | LowWeight::RowOf
+                | LowWeight::Ones
+                | LowWeight::First => {}
             }
         }
         let requests = LowWeight::Axis(Axis::REQUEST);
@@ -137,7 +144,7 @@ impl Program {
                 match low {
                     LowWeight::Axis(axis) | LowWeight::Packed(axis) | LowWeight::Beyond(axis) => axes.push(*axis),
                     LowWeight::Unmasked(axis) => axes.extend([*axis, Axis::REQUEST]),
-                    LowWeight::Masked | LowWeight::LabelOf => axes.push(Axis::REQUEST),
+                    LowWeight::Masked | LowWeight::LabelOf | LowWeight::RowOf => axes.push(Axis::REQUEST),
                     LowWeight::WordOf | LowWeight::PositionOf => axes.extend([Axis::REQUEST, Axis::TOKEN]),
                     LowWeight::Ones | LowWeight::First => {}
                 }

@@ -57,6 +57,10 @@ pub enum Published {
     PackedOutputs,
     /// Words of shares.
     Shares,
+    /// Of the row that the request names, the weight at its label and zeros at the others.
+    Classes,
+    /// Of the row that the request names, the slot.
+    Slot,
 }
 
 /// One relation.

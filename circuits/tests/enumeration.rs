@@ -71,6 +71,17 @@ fn cases() -> Vec<(String, Layout, Vec<Relation>)> {
                         Err(CircuitError::Bound { .. }) => {}
                         Err(other) => panic!("{name}, {shape:?}: {other}"),
                     }
+                    if records == 0 {
+                        continue;
+                    }
+                    match architecture.row_layout(&shape) {
+                        Ok(layout) => {
+                            let relations = layout.relations().to_vec();
+                            cases.push((format!("{name}, rows, {shape:?}"), layout, relations));
+                        }
+                        Err(CircuitError::Bound { .. }) => {}
+                        Err(other) => panic!("{name}, rows, {shape:?}: {other}"),
+                    }
                 }
             }
         }
@@ -82,7 +93,8 @@ fn cases() -> Vec<(String, Layout, Vec<Relation>)> {
 fn every_cell_has_a_place_of_its_own() {
     for (name, layout, _) in cases() {
         let tau = layout.shape.log_tile;
-        let requests = |region| if region == Region::ADAPTER { layout.shape.requests } else { 1 };
+        let each = layout.program.output.row_bits == 0;
+        let requests = |region| if region == Region::ADAPTER && each { layout.shape.requests } else { 1 };
         let mut spans = Vec::new();
         for placement in layout.placements() {
             let spec = &placement.spec;
@@ -207,6 +219,16 @@ fn every_cell_of_an_index_is_ranged_once() {
             };
             assert_eq!(of_index(&layout), of_index(&batch), "{name}");
             assert_eq!(layout.occupied(Region::INDEX), batch.occupied(Region::INDEX), "{name}");
+            // And what a row proof reads of it; base, tables and adapter are those of a batch too.
+            let rows = architecture.row_layout(&shape).expect("a layout");
+            assert_eq!(of_index(&rows), of_index(&batch), "{name}");
+            for region in [Region::BASE, Region::TABLE, Region::ADAPTER, Region::INDEX] {
+                assert_eq!(rows.tiles(region, 0).count, batch.tiles(region, 0).count, "{name}: {region:?}");
+                assert_eq!(rows.occupied(region), batch.occupied(region), "{name}: {region:?}");
+                for own in batch.placements().filter(|own| own.spec.region == region) {
+                    assert_eq!(rows.placement(own.spec.column).expect("a placement").groups, own.groups, "{name}");
+                }
+            }
             let bounds = |column| layout.placement(column).expect("a placement").spec.lookup.bounds();
             for column in [columns::INDEX_FEATURE, columns::INDEX_WHITENING, columns::INDEX_BIAS, columns::INDEX_CORNER]
             {
@@ -220,6 +242,34 @@ fn every_cell_of_an_index_is_ranged_once() {
         }
     }
     assert!(seen > 8, "{seen}");
+}
+
+/// A row proof needs an index of a size that is offered, a model whose answers are attributed, and texts that it takes; and what
+/// the engine takes for granted of rows that are gathered.
+#[test]
+fn impossible_row_proofs_are_refused() {
+    let minilm = &architectures()[2].1;
+    let shape = |records| Shape { requests: 2, tokens: 16, log_tile: 18, output: OutputKind::Classify, records };
+    let honest = minilm.row_program(&shape(1 << 11)).expect("a program");
+    assert!(matches!(minilm.row_layout(&shape(0)), Err(CircuitError::Shape { got: 0, .. })));
+    assert!(matches!(minilm.row_layout(&shape(1 << 12)), Err(CircuitError::Shape { .. })));
+    let long = Shape { tokens: 256, ..shape(1 << 11) };
+    assert!(matches!(minilm.row_layout(&long), Err(CircuitError::Tokens { most: 128, got: 256 })));
+    let wide = architecture(1024, 16, 16, 4096, 16, 30_522);
+    assert!(matches!(wide.row_layout(&shape(1 << 11)), Err(CircuitError::Bound { most: 723, got: 1024, .. })));
+    let refused = |edit: &dyn Fn(&mut lorica_circuits::program::Program)| {
+        let mut program = honest.clone();
+        edit(&mut program);
+        Layout::of(program, &shape(1 << 11)).expect_err("accepted").to_string()
+    };
+    let rule = "gathers rows that no request names";
+    assert!(refused(&|p| p.output.row_bits = 0).contains(rule));
+    // With fewer bits than the axis has, a row would be all rows that begin with it.
+    assert!(refused(&|p| p.output.row_bits = 10).contains(rule));
+    assert!(refused(&|p| p.output.row_bits = 12).contains(rule));
+    // Rows of an axis that is none of records.
+    let classes = honest.relations.iter().position(|own| own.name == "classes of a row").expect("a relation");
+    assert!(refused(&|p| p.relations[classes].form.terms[0].lows[0] = LowWeight::RowOf).contains(rule));
 }
 
 /// An index proof needs an index of a size that is offered, and a model whose answers are attributed.
@@ -359,7 +409,7 @@ fn every_block_is_read() {
                 .tables
                 .iter()
                 .any(|table| table.multiplicities == column || table.values == Some(column))
-                || column == columns::INDEX_SLOT;
+                || (column == columns::INDEX_SLOT && layout.program.output.row_bits == 0);
             // Registered columns of the other kind of output, and of tables that it does not use.
             let other_kind = (layout.shape.output == OutputKind::Embed)
                 && matches!(
@@ -372,8 +422,18 @@ fn every_block_is_read() {
                         | columns::CLASSIFIER_BIAS
                         | columns::TABLE_TANH
                 );
+            // Rows have no answer, and are attributed to nobody.
+            let no_answer = layout.program.output.row_bits > 0
+                && matches!(
+                    column,
+                    columns::CLASSIFIER
+                        | columns::CLASSIFIER_BIAS
+                        | columns::INDEX_WHITENING
+                        | columns::INDEX_BIAS
+                        | columns::INDEX_CORNER
+                );
             let blocks = read.get(&column).map_or(0, BTreeSet::len);
-            if by_lookups || other_kind {
+            if by_lookups || other_kind || no_answer {
                 assert_eq!(blocks, 0, "{name}: {column:?}");
             } else {
                 assert_eq!(blocks, placement.spec.blocks(), "{name}: {column:?} has blocks that no relation reads");

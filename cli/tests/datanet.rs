@@ -5,8 +5,10 @@ use super::support;
 use std::fs;
 use std::sync::LazyLock;
 
+use lorica::check::{Mismatch, check_rows, expect_records};
+use lorica::datanet::Version;
 use lorica::datanet::check::{DatanetCheckError, check};
-use lorica::files::{AdapterFile, BaseFile, DatanetFile};
+use lorica::files::{AdapterFile, BaseFile, DatanetFile, read_adapter_key, read_base_key, read_index_key};
 use lorica::srs::{AcceptedSrs, SrsPolicy};
 use lorica_cells::watch::Unwatched;
 use lorica_circuits::bn254::Fr;
@@ -298,6 +300,143 @@ fn shares_are_settled() {
     assert_eq!((&made["circuit"], &made["shape"]["records"]), (&settled["circuit"], &2048.into()));
     WORLD.line(&format!("{key} --records 4096")).expect(2);
     WORLD.line(&format!("{key} --records 2048 --embed")).expect(2);
+}
+
+/// From rows to proofs of each of them, in steps, and what does not pass.
+#[test]
+fn rows_are_proven_and_checked() {
+    WORLD.write("rowed.jsonl", rows().join("\n"));
+    let build = "datanet build rowed.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs";
+    let built = WORLD.line(&format!("{build} -o w.lorica --json")).expect(0).json();
+    WORLD.line(&format!("{build} -o v.lorica")).expect(0);
+    let with = |file: &str, rest: &str| {
+        format!(
+            "datanet prove-rows {file}.lorica --base base.lorica --adapter {file}.adapter.lorica --srs dev.srs \
+             --insecure-dev-srs {rest} --json"
+        )
+    };
+    let prove = |rest: &str| WORLD.line(&with("w", rest));
+    let made = |run: Value| -> Vec<(String, bool)> {
+        let proofs = run["proofs"].as_array().expect("proofs").clone();
+        let of = |own: &Value| (own["file"].as_str().expect("a name").to_owned(), own["made"] == true);
+        proofs.iter().map(of).collect()
+    };
+    let names = |list: &[(&str, bool)]| -> Vec<(String, bool)> {
+        list.iter().map(|(name, made)| (format!("w/{name}.rows"), *made)).collect()
+    };
+    let first = prove("--rows 0-4 --batch 4 -o w").expect(0).json();
+    assert_eq!((&first["schema"], &first["rows"]), (&"lorica.datanet.prove-rows/1".into(), &5.into()));
+    assert_eq!(first["index"], built["index"]);
+    assert_eq!(made(first), names(&[("00000-00003", true), ("00004-00004", true)]));
+    // It goes on where it stopped: what is there is checked and stays.
+    let kept = WORLD.read("w/00000-00003.rows");
+    let on = prove("--batch 4 -o w").expect(0).json();
+    assert_eq!(made(on), names(&[("00000-00003", false), ("00004-00007", true), ("00008-00011", true)]));
+    assert_eq!(WORLD.read("w/00000-00003.rows"), kept);
+
+    let verify =
+        |rest: &str| WORLD.line(&format!("datanet verify-rows --base base.vk --adapter w.adapter.vk {rest} --json"));
+    let checked = verify("--datanet w.vk w").expect(0).json();
+    assert_eq!((&checked["proven"], &checked["records"], &checked["index"]), (&12.into(), &12.into(), &built["index"]));
+    assert_eq!(checked["compared_with_records"], false);
+    let file = DatanetFile::load(&WORLD.path("w.lorica")).expect("a datanet");
+    let listed = checked["rows"].as_array().expect("rows");
+    // Row 4 is proven twice.
+    assert_eq!(listed.len(), 13);
+    for own in listed {
+        let record = &file.version.records[own["row"].as_u64().expect("a number") as usize];
+        let digest = lorica_verifier::protocol::keccak::encode_scalar(&record.digest);
+        assert_eq!(own["record_digest"], format!("0x{}", hex::encode(digest)));
+        assert_eq!((&own["label"], &own["weight"]), (&record.label.into(), &record.weight.into()));
+        assert_eq!(own["slot"], record.slot);
+        assert!(own["contributor"].as_str().is_some());
+    }
+    // With the datanet itself rows are compared with its records; one file alone will do.
+    let compared = verify("--datanet w.lorica w/00004-00004.rows").expect(0).json();
+    assert_eq!((&compared["proven"], &compared["compared_with_records"]), (&1.into(), &true.into()));
+    let unproven = |own: &Value| own["not_proven"].as_array().map(Vec::len);
+    assert_eq!((unproven(&checked), unproven(&compared)), (Some(4), Some(3)));
+    let text =
+        WORLD.line("datanet verify-rows --base base.vk --adapter w.adapter.vk --datanet w.vk w").expect(0).stdout;
+    assert!(text.contains("12 of 12 rows are proven") && text.contains("not proven:"), "{text}");
+    assert!(text.contains("row 11: digest 0x"), "{text}");
+
+    // An index of the same records that was committed to again is another; so is another context.
+    let kind = |rest: &str| verify(rest).expect(1).json()["kind"].clone();
+    assert_eq!(kind("--datanet v.vk w"), "rejected");
+    assert_eq!(kind("--datanet w.vk w --context 01"), "rejected");
+    let mut forged = kept.clone();
+    let at = forged.len() / 2;
+    forged[at] ^= 1;
+    WORLD.write("forged.rows", &forged);
+    assert_eq!(kind("--datanet w.vk forged.rows"), "rejected");
+    // What is in the way of a proof is not overwritten: a damaged one, one of another context, one of another index.
+    WORLD.write("w/00000-00003.rows", &forged);
+    prove("--rows 0-3 -o w").expect(3);
+    assert_eq!(WORLD.read("w/00000-00003.rows"), forged);
+    WORLD.write("w/00000-00003.rows", &kept);
+    prove("--rows 0-3 -o w --context 01").expect(3);
+    WORLD.line(&with("v", "--rows 0-3 -o w")).expect(3);
+    assert_eq!(WORLD.read("w/00000-00003.rows"), kept);
+
+    // Rows that there are not, an adapter that names no version, a folder without proofs.
+    let error = prove("--rows 11-12 -o x").expect(3).json();
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("there is no row 12")), "{error}");
+    for rest in ["--rows 3-2 -o x", "--rows a -o x", "--batch 17 -o x"] {
+        prove(rest).expect(2);
+    }
+    WORLD.line(&with("w", "-o x").replace("w.adapter.lorica", "a.lorica")).expect(3);
+    fs::create_dir(WORLD.path("empty-folder")).expect("a new folder");
+    verify("--datanet w.vk empty-folder").expect(3);
+
+    // A row whose features are another text's has no proof, and is named.
+    let mut other = file;
+    let hidden = other.cells.hidden_size;
+    other.cells.features.copy_within(..hidden, 5 * hidden);
+    WORLD.write("y.lorica", other.encode());
+    let line = with("w", "--rows 4-6 -o y").replace("w.lorica", "y.lorica");
+    let error = WORLD.line(&line).expect(3).json();
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("row 5: its features are not")), "{error}");
+    assert!(fs::read_dir(WORLD.path("y")).expect("a folder").next().is_none());
+
+    let inspected = WORLD.line("inspect w/00008-00011.rows --json").expect(0).json();
+    assert_eq!((&inspected["index"], &inspected["rows"][3]["row"]), (&built["index"], &11.into()));
+    assert_eq!(inspected["checked"], false);
+}
+
+/// A true proof of rows that are not the version's records: digest, label, weight, slot or number of one of them differ.
+#[test]
+fn rows_are_compared_with_records() {
+    WORLD.write("compared.jsonl", rows().join("\n"));
+    let build = "datanet build compared.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs";
+    WORLD.line(&format!("{build} -o c.lorica")).expect(0);
+    let prove =
+        "datanet prove-rows c.lorica --base base.lorica --adapter c.adapter.lorica --srs dev.srs --insecure-dev-srs";
+    WORLD.line(&format!("{prove} --rows 2-3 -o c")).expect(0);
+    let base = read_base_key(&WORLD.path("base.vk")).expect("a key");
+    let adapter = read_adapter_key(&WORLD.path("c.adapter.vk"), &base).expect("a key");
+    let (index, _) = read_index_key(&WORLD.path("c.vk")).expect("a key");
+    let bytes = WORLD.read("c/00002-00003.rows");
+    let policy = SrsPolicy::DevelopmentForTests;
+    let accepted = check_rows(&base, &adapter, &index, Fr::zero(), &bytes, policy).expect("accepted");
+    let version = DatanetFile::load(&WORLD.path("c.lorica")).expect("a datanet").version;
+    assert_eq!(expect_records(&accepted, &version), Ok(()));
+    let differs = |row: usize, edit: &dyn Fn(&mut Version)| {
+        let mut other = version.clone();
+        edit(&mut other);
+        match expect_records(&accepted, &other) {
+            Err(Mismatch::Record { row: own, what }) if own == row => what,
+            verdict => panic!("{verdict:?}"),
+        }
+    };
+    assert_eq!(differs(2, &|own| own.records[2].digest += Fr::from(1)), "digest");
+    assert_eq!(differs(3, &|own| own.records[3].label ^= 1), "label");
+    assert_eq!(differs(3, &|own| own.records[3].weight -= 1), "weight");
+    assert_eq!(differs(2, &|own| own.records[2].slot += 1), "slot");
+    assert_eq!(differs(2, &|own| own.records.swap(2, 3)), "digest");
+    assert_eq!(differs(3, &|own| own.records.truncate(3)), "number");
+    // The same salt: another one makes other digests.
+    assert_eq!(accepted.proof.statement.rows[0].salt, version.salt);
 }
 
 /// Builds a datanet of the rows under this name, and checks what becomes of it under an edit. The edited file is of a version, an

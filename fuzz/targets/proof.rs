@@ -1,9 +1,9 @@
-//! A proof, of an inference or of an index, that decodes is written back as the same bytes.
+//! A proof, of an inference, of an index or of its rows, that decodes is written back as the same bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use lorica_fuzz::with_keccak;
-use lorica_verifier::{IndexProof, InferenceProof};
+use lorica_verifier::{IndexProof, InferenceProof, RowProof};
 
 fuzz_target!(|data: &[u8]| {
     with_keccak(data, |bytes| {
@@ -11,6 +11,9 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(proof.encode(), bytes);
         }
         if let Ok(proof) = IndexProof::decode(bytes) {
+            assert_eq!(proof.encode(), bytes);
+        }
+        if let Ok(proof) = RowProof::decode(bytes) {
             assert_eq!(proof.encode(), bytes);
         }
     });

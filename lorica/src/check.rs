@@ -6,8 +6,12 @@ use lorica_settlement::settlement::{IndexSettlement, Settlement, SettlementError
 use lorica_verifier::files::codec::CodecError;
 use lorica_verifier::protocol::key::{AdapterCommitments, IndexCommitments};
 use lorica_verifier::protocol::verify::Keys;
-use lorica_verifier::{IndexProof, InferenceProof, RequestWords, VerifyError, verify_attributed, verify_index};
+use lorica_verifier::{
+    IndexProof, InferenceProof, RequestWords, RowProof, RowWords, VerifyError, verify_attributed, verify_index,
+    verify_rows,
+};
 
+use crate::datanet::Version;
 use crate::error::Kind;
 use crate::files::{AdapterKey, BaseKey, IndexKey};
 use crate::input::Salt;
@@ -94,6 +98,14 @@ pub enum Mismatch {
     Salt {
         /// Index in the batch.
         request: usize,
+    },
+    /// A row is not the record of that number.
+    #[error("row {row} is proven with another {what} than the record of that number has in the datanet's version")]
+    Record {
+        /// The row.
+        row: usize,
+        /// What differs.
+        what: &'static str,
     },
 }
 
@@ -182,6 +194,58 @@ pub fn check_index_settlement(
     }
     settled.check(key, &base.commitments, &adapter.commitments, &index.commitments)?;
     Ok(settled)
+}
+
+/// Rows whose proof was accepted.
+#[derive(Debug)]
+pub struct AcceptedRows {
+    /// The proof; its statement is what was proven.
+    pub proof: RowProof,
+    /// Each row's record digest and word.
+    pub words: Vec<RowWords<Fr>>,
+}
+
+/// Checks a proof that rows of a datanet's index are the features of texts, bound to `context`. Whether the texts are the
+/// version's records is for [`expect_records`].
+///
+/// # Soundness
+/// The caller vouches that the keys are the registered ones.
+///
+/// # Errors
+/// [`CheckError`]; of kind [`Kind::Rejected`] if the proof does not hold, or is another index'.
+pub fn check_rows(
+    base: &BaseKey,
+    adapter: &AdapterKey,
+    index: &IndexKey,
+    context: Fr,
+    bytes: &[u8],
+    policy: SrsPolicy,
+) -> Result<AcceptedRows, CheckError> {
+    permit(base, policy)?;
+    let proof = RowProof::decode(bytes).map_err(CheckError::MalformedProof)?;
+    let words = verify_rows(base, adapter, index, &context, &proof)?;
+    Ok(AcceptedRows { proof, words })
+}
+
+/// Whether each proven row is the record of its number: digest, label, weight and slot, which the version's id binds.
+///
+/// # Errors
+/// [`Mismatch::Record`] names the first difference.
+pub fn expect_records(accepted: &AcceptedRows, version: &Version) -> Result<(), Mismatch> {
+    for (stated, words) in accepted.proof.statement.rows.iter().zip(&accepted.words) {
+        let (own, row) = (stated.row, usize::from(stated.row.row));
+        let Some(record) = version.records.get(row) else { return Err(Mismatch::Record { row, what: "number" }) };
+        let same = [
+            ("digest", words.record_digest == record.digest),
+            ("label", own.label == record.label),
+            ("weight", own.weight == record.weight),
+            ("slot", own.slot == record.slot),
+        ];
+        if let Some((what, _)) = same.into_iter().find(|(_, same)| !same) {
+            return Err(Mismatch::Record { row, what });
+        }
+    }
+    Ok(())
 }
 
 fn permit(base: &BaseKey, policy: SrsPolicy) -> Result<(), SrsPolicyError> {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | from a model's or adapter's folder to a registered one | [`import`], [`quality`], [`registration`], [`files`] |
 //! | from rows of many contributors to a datanet with its index, and a proof that it is in range | [`datanet`], [`index_proof`] |
+//! | from a datanet to proofs that its rows are the features of its records | [`row_proof`] |
 //! | from a text to a proof | [`input`], [`prover`], [`answer`] |
 //! | from a proof to a payment | [`signed_request`], [`offer`], [`binding`], [`settle`], [`amount`] |
 //! | whether a proof or settlement holds | [`check`] |
@@ -55,6 +56,7 @@ pub mod offer;
 pub mod prover;
 pub mod quality;
 pub mod registration;
+pub mod row_proof;
 pub mod settle;
 pub mod signed_request;
 pub mod srs;

@@ -61,6 +61,20 @@ pub enum ProverError {
     /// The index is another adapter's.
     #[error("the datanet's index is of another adapter, or of another datanet version than this one names")]
     IndexOfOtherAdapter,
+    /// A row that the datanet does not have.
+    #[error("there is no row {row}: the datanet has {records} records, numbered from 0")]
+    NoSuchRow {
+        /// The row.
+        row: usize,
+        /// Records of the datanet.
+        records: usize,
+    },
+    /// A row of the index that is not its record's.
+    #[error("row {row}: its features are not those of its text under the adapter, so that it has no proof")]
+    FeaturesOfRow {
+        /// The row.
+        row: usize,
+    },
     /// The shape is not offered, or columns do not fit it.
     #[error(transparent)]
     Circuit(#[from] CircuitError),
@@ -116,6 +130,8 @@ impl ProverError {
             | Self::EmbeddingAttributed
             | Self::IndexOfOtherBase
             | Self::IndexOfOtherAdapter
+            | Self::NoSuchRow { .. }
+            | Self::FeaturesOfRow { .. }
             | Self::Circuit(_)
             | Self::Model(_)
             | Self::Execute(_)
@@ -128,10 +144,10 @@ impl ProverError {
 /// An adapter that is ready to be used in proofs.
 #[derive(Debug)]
 pub struct LoadedAdapter {
-    key: AdapterKey,
-    id: Fr,
-    model: Arc<AdapterModel>,
-    cells: Arc<Placed>,
+    pub(crate) key: AdapterKey,
+    pub(crate) id: Fr,
+    pub(crate) model: Arc<AdapterModel>,
+    pub(crate) cells: Arc<Placed>,
 }
 
 impl LoadedAdapter {
@@ -151,10 +167,10 @@ impl LoadedAdapter {
 /// A datanet's index that is ready to be used in proofs.
 #[derive(Debug)]
 pub struct LoadedIndex {
-    id: Fr,
-    key: IndexCommitments,
-    cells: IndexCells,
-    region: Arc<Blinded>,
+    pub(crate) id: Fr,
+    pub(crate) key: IndexCommitments,
+    pub(crate) cells: IndexCells,
+    pub(crate) region: Arc<Blinded>,
 }
 
 impl LoadedIndex {
@@ -174,12 +190,12 @@ impl LoadedIndex {
 /// A base that is ready to be used in proofs, and the SRS that it was registered with.
 #[derive(Debug)]
 pub struct Prover {
-    srs: Arc<AcceptedSrs>,
-    key: BaseKey,
-    id: Fr,
-    executor: Executor,
-    cells: Arc<Placed>,
-    tables: Arc<Placed>,
+    pub(crate) srs: Arc<AcceptedSrs>,
+    pub(crate) key: BaseKey,
+    pub(crate) id: Fr,
+    pub(crate) executor: Executor,
+    pub(crate) cells: Arc<Placed>,
+    pub(crate) tables: Arc<Placed>,
 }
 
 /// One request to be proven.

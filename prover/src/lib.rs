@@ -11,5 +11,6 @@ pub mod operand;
 pub mod prove;
 pub mod reduction;
 pub mod relation;
+pub mod rows;
 pub mod srs;
 pub mod wide;

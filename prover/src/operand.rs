@@ -5,10 +5,11 @@ use rayon::prelude::*;
 use lorica_cells::{Cell, typed};
 use lorica_circuits::axis::Axis;
 use lorica_circuits::bn254::{Field, Fr};
-use lorica_circuits::column::Column;
+use lorica_circuits::column::ColumnSpec;
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::form::{Coefficient, Form, FormTerm, LowWeight};
 use lorica_circuits::layout::Layout;
+use lorica_circuits::shape::Shape;
 use lorica_verifier::protocol::arithmetic::Native;
 use lorica_verifier::protocol::multilinear::{eq_table, integer, packed_table, power_of_two};
 use lorica_verifier::protocol::weight::Points;
@@ -26,6 +27,8 @@ pub struct Text {
     pub ids: Vec<u32>,
     /// The label, of a request that attributes.
     pub attributed: Option<usize>,
+    /// The row of the index that the request names, in a program that reads rows.
+    pub row: Option<usize>,
 }
 
 impl Text {
@@ -36,10 +39,14 @@ impl Text {
     }
 }
 
+/// Whether a low axis is one of rows that are gathered.
+pub(crate) fn is_gather(low: &LowWeight) -> bool {
+    matches!(low, LowWeight::WordOf | LowWeight::PositionOf | LowWeight::LabelOf | LowWeight::RowOf)
+}
+
 /// How a term gathers rows, if it does.
 pub(crate) fn gathers(term: &FormTerm) -> Option<LowWeight> {
-    let gathered = |low: &&LowWeight| matches!(low, LowWeight::WordOf | LowWeight::PositionOf | LowWeight::LabelOf);
-    term.lows.iter().find(gathered).copied()
+    term.lows.iter().find(|low| is_gather(low)).copied()
 }
 
 /// What forms are read from.
@@ -209,7 +216,7 @@ impl Reader<'_> {
                     present |= variables.mask(Axis::REQUEST) | variables.mask(Axis::TOKEN);
                     vec![self.piece(Axis::REQUEST, variables, outer)?, self.piece(Axis::TOKEN, variables, outer)?]
                 }
-                LowWeight::LabelOf => {
+                LowWeight::LabelOf | LowWeight::RowOf => {
                     present |= variables.mask(Axis::REQUEST);
                     vec![self.piece(Axis::REQUEST, variables, outer)?]
                 }
@@ -349,7 +356,7 @@ impl Reader<'_> {
             );
         }
         let gathered = match gather {
-            Some(weight) => Some(self.gather(term.column, weight)?),
+            Some(weight) => Some(self.gather(term, weight)?),
             None => None,
         };
         let results: Vec<(usize, Vec<Fr>)> = blocks
@@ -415,21 +422,24 @@ impl Reader<'_> {
         match weight {
             LowWeight::WordOf => Some(self.texts[m].ids[t] as usize),
             LowWeight::LabelOf => self.texts[m].attributed,
+            LowWeight::RowOf => self.texts[m].row,
             _ => Some(self.texts[m].position(t)),
         }
     }
 
-    /// The rows of a column that the requests use, as a column with low axes (request, token, channel), or (request, row).
-    fn gather(&self, column: Column, weight: LowWeight) -> Result<lorica_cells::Cells, CircuitError> {
-        let spec = &self.layout.placement(column)?.spec;
-        let cells = self.cells.column(self.layout, column, 0)?;
+    /// The rows of a term's column that the requests use, as a column in whose low axes (request, token), or the request alone,
+    /// stand for the gathered axis.
+    fn gather(&self, term: &FormTerm, weight: LowWeight) -> Result<lorica_cells::Cells, CircuitError> {
+        let spec = &self.layout.placement(term.column)?.spec;
+        let cells = self.cells.column(self.layout, term.column, 0)?;
         let shape = &self.layout.shape;
-        // The rows' own cells are those of the last axis.
-        let row = 1usize << spec.lows.last().map_or(0, |&(_, bits)| bits);
-        let tokens = if weight == LowWeight::LabelOf { 1 } else { shape.tokens };
-        let mut starts = Vec::with_capacity(spec.blocks() * shape.requests * tokens);
-        for block in 0..spec.blocks() {
-            let start = block << spec.block_bits();
+        // The rows' own cells are those of the axes behind the gathered one; those before it repeat.
+        let (above, row_bits) = gathered_bits(term, spec);
+        let (row, stride) = (1usize << row_bits, spec.block_bits() - above);
+        let tokens = tokens_of(weight, shape);
+        let mut starts = Vec::with_capacity((spec.blocks() << above) * shape.requests * tokens);
+        for block in 0..spec.blocks() << above {
+            let start = block << stride;
             for m in 0..shape.requests {
                 for t in 0..tokens {
                     starts.push(self.gathered_row(weight, m, t).map(|at| start + at * row));
@@ -438,6 +448,18 @@ impl Reader<'_> {
         }
         Ok(typed!(cells, |cells| Cell::cells(take_rows(cells, &starts, row))))
     }
+}
+
+/// Bits of the low axes before the gathered one, and of those behind it.
+pub(crate) fn gathered_bits(term: &FormTerm, spec: &ColumnSpec) -> (u32, u32) {
+    let at = term.lows.iter().position(is_gather).unwrap_or(spec.lows.len());
+    let bits = |lows: &[(Axis, u32)]| lows.iter().map(|&(_, bits)| bits).sum();
+    (bits(&spec.lows[..at]), bits(spec.lows.get(at + 1..).unwrap_or(&[])))
+}
+
+/// Rows that a request gathers: one for each token, or a single one.
+pub(crate) fn tokens_of(weight: LowWeight, shape: &Shape) -> usize {
+    if matches!(weight, LowWeight::LabelOf | LowWeight::RowOf) { 1 } else { shape.tokens }
 }
 
 /// Adds each cell times its weight to its sum.

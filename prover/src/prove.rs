@@ -19,7 +19,7 @@ use lorica_verifier::protocol::lookup::{leaf_challenges, leaf_claims, leaf_terms
 use lorica_verifier::protocol::multilinear::{AddressPoint, integer};
 pub use lorica_verifier::protocol::proof::ProgramProof;
 use lorica_verifier::protocol::proof::{InferenceProof, Statement};
-use lorica_verifier::protocol::statement::{Inputs, RequestInputs, StatementError, absorb};
+use lorica_verifier::protocol::statement::{Inputs, Spoken, StatementError, absorb};
 use lorica_verifier::protocol::transcript::Transcript;
 use lorica_verifier::protocol::verify::{VerifyError, inputs};
 use lorica_verifier::protocol::weight::{Points, RequestBits, Weights};
@@ -251,7 +251,8 @@ pub fn prove_program(
         let inputs = inputs(witness, prover_salt)?;
         let mut transcript = proof_transcript(a);
         let bound = absorb(a, &mut transcript, layout, &inputs)?;
-        let Inputs { scales, requests: published, .. } = inputs;
+        let published = inputs.requests.iter().map(Spoken::of_request).collect();
+        let scales = inputs.scales;
         Ok(Stated { transcript, scales, requests: bound.bits, last: vec![], published, texts, count: 0 })
     };
     prove_stated(srs, layout, cells, start, phases, watch)
@@ -263,7 +264,7 @@ pub(crate) struct Stated {
     pub(crate) scales: Vec<Fr>,
     pub(crate) requests: Vec<RequestBits<Fr>>,
     pub(crate) last: Vec<Fr>,
-    pub(crate) published: Vec<RequestInputs<Fr>>,
+    pub(crate) published: Vec<Spoken<Fr>>,
     pub(crate) texts: Vec<Text>,
     pub(crate) count: usize,
 }
@@ -378,7 +379,7 @@ pub fn cells(layout: &Layout, batch: &Batch) -> Result<Cells, CircuitError> {
 /// The public side of each relation at the outer points.
 fn publics(
     weights: &Weights<'_, Fr>,
-    published: &[RequestInputs<Fr>],
+    published: &[Spoken<Fr>],
     outer: &Points<'_, Fr>,
 ) -> Result<Vec<Fr>, CircuitError> {
     let a = &mut Native;
@@ -409,7 +410,7 @@ pub fn texts(layout: &Layout, statement: &Statement) -> Vec<Text> {
             ids.resize(tokens, first);
             let attributes = statement.attribution.as_ref().is_some_and(|own| own.adapter == request.adapter);
             let attributed = attributes.then_some(request.output.label().into());
-            Text { length: request.ids.len(), ids, attributed }
+            Text { length: request.ids.len(), ids, attributed, row: None }
         })
         .collect();
     if let Some(first) = texts.first().cloned() {
@@ -443,7 +444,8 @@ pub fn broken_claims(base: &BaseCommitments, batch: &Batch, statement: &Statemen
     let (_, tree) = prove_tree(&mut transcript, layout, &cells, &leaf, &Unwatched)?;
     let reader = reader(layout, &cells, base, statement);
     let weights = weights(layout, base, bound.bits);
-    let publics = publics(&weights, &inputs.requests, &outer)?;
+    let spoken: Vec<_> = inputs.requests.iter().map(Spoken::of_request).collect();
+    let publics = publics(&weights, &spoken, &outer)?;
     let rounds = message_shape(layout).rounds;
     let own = prove_relations(&mut transcript, &reader, &publics, &outer, rounds, &Unwatched)?;
     let leaves = leaf_claims(a, layout, &leaf, &tree)?;
@@ -493,7 +495,8 @@ pub fn broken_relations(
     let reader = reader(layout, &cells, base, statement);
     let weights = weights(layout, base, bound.bits);
     let mut broken = Vec::new();
-    for (relation, public) in layout.relations().iter().zip(publics(&weights, &inputs.requests, &outer)?) {
+    let spoken: Vec<_> = inputs.requests.iter().map(Spoken::of_request).collect();
+    for (relation, public) in layout.relations().iter().zip(publics(&weights, &spoken, &outer)?) {
         let mut right = public;
         right += reader.evaluate(&relation.form, &outer)?;
         let mut left = Fr::ZERO;

@@ -25,7 +25,7 @@ use lorica_verifier::protocol::weight::{LeafTerm, Points};
 
 use crate::lanes::SMALL_TERMS;
 use crate::lookup::eq_low_first;
-use crate::operand::{Reader, gathers};
+use crate::operand::{Reader, gathered_bits, gathers, is_gather, tokens_of};
 use crate::prove::ProveError;
 use crate::wide::rows::{ROW, sum_rows, sums_within};
 
@@ -204,26 +204,34 @@ fn form_atoms(
         blocks.extend(partial.iter().map(|&(index, w)| (start + placement.start(index), w * request)));
     }
 
-    // Gathered rows: blocks of the last axis, one for each (request, token), or request.
+    // Gathered rows: blocks of the axes behind the gathered one, one for each (request, token), or request, and for each index of
+    // the axes before it.
     if let Some(gather) = gathers(term) {
-        let row_bits = spec.lows.last().map_or(0, |&(_, bits)| bits as usize);
-        let channels = match term.lows.last() {
-            Some(LowWeight::Axis(axis)) => table(*axis)?,
-            _ => vec![Fr::ONE; 1 << row_bits],
+        let (above, row_bits) = gathered_bits(term, spec);
+        let at = term.lows.iter().position(is_gather).unwrap_or(term.lows.len());
+        let vectors = |lows: core::ops::Range<usize>| -> Result<Vec<Vec<Fr>>, CircuitError> {
+            lows.map(|i| match term.lows[i] {
+                LowWeight::Axis(axis) => table(axis),
+                _ => Ok(vec![Fr::ONE; 1 << spec.lows[i].1]),
+            })
+            .collect()
         };
+        let own = vectors(at + 1..term.lows.len())?;
+        let others = Tensor(vectors(0..at)?).product();
+        let stride = placement.spec.block_bits() - above;
         let requests = table(Axis::REQUEST)?;
-        let tokens = if gather == LowWeight::LabelOf { vec![Fr::ONE] } else { table(Axis::TOKEN)? };
+        let tokens = if tokens_of(gather, &layout.shape) == 1 { vec![Fr::ONE] } else { table(Axis::TOKEN)? };
         let mut rows = Vec::new();
         for (address, weight) in &blocks {
             for (m, r) in requests.iter().enumerate() {
                 for (t, token) in tokens.iter().enumerate() {
-                    if let Some(row) = reader.gathered_row(gather, m, t) {
-                        rows.push((address + ((row as u64) << row_bits), *weight * r * token));
-                    }
+                    let Some(row) = reader.gathered_row(gather, m, t) else { continue };
+                    let (first, weight) = (address + ((row as u64) << row_bits), *weight * r * token);
+                    rows.extend(others.iter().enumerate().map(|(i, w)| (first + ((i as u64) << stride), weight * w)));
                 }
             }
         }
-        push_blocks(atoms, coefficient, &rows, row_bits, Tensor(vec![channels]));
+        push_blocks(atoms, coefficient, &rows, row_bits as usize, Tensor(own));
         return Ok(());
     }
 

@@ -97,7 +97,7 @@ fn program(shape: &Shape) -> Result<Program, CircuitError> {
         scales: 0,
         text: Some(TextSpec { vocabulary: 2, limit: 128 }),
         counted: None,
-        output: OutputSpec { scalars: 0, labelled: false, shares: 0 },
+        output: OutputSpec { scalars: 0, labelled: false, shares: 0, row_bits: 0 },
         relations: vec![relation],
     })
 }

@@ -8,15 +8,17 @@ use lorica_circuits::shape::OutputKind::{Classify, Embed};
 use lorica_quant::integer::synthetic::SMALL;
 use lorica_verifier::protocol::arithmetic::recorder::{Recorder, Symbolic, Taped};
 use lorica_verifier::protocol::arithmetic::{Arithmetic, Native};
-use lorica_verifier::protocol::field::{field_part, proof_transcript};
+use lorica_verifier::protocol::field::{Messages, field_part, proof_transcript};
 use lorica_verifier::protocol::keccak::digest_points;
 use lorica_verifier::protocol::lookup::leaf_challenges;
 use lorica_verifier::protocol::proof::InferenceProof;
+use lorica_verifier::protocol::rows::{RowInputs, row_field_part, row_inputs, row_transcript};
 use lorica_verifier::protocol::statement::{Inputs, absorb};
 use lorica_verifier::protocol::transcript::{Event, Transcript};
 use lorica_verifier::protocol::verify::{inputs, verify_with};
 use support::attribution::{attributed, random_index};
 use support::hooked::{Hook, Hooked};
+use support::rows::{index_of, layout as row_layout, prove as prove_rows, run};
 use support::{SRS, World};
 
 fn inputs_of(world: &World, layout: &Layout, proof: &InferenceProof) -> Inputs<Fr> {
@@ -251,4 +253,54 @@ fn two_proofs_of_one_text_share_no_prover_made_word() {
     assert_ne!(of_salted[0].input_digest, of_first[0].input_digest);
     assert_ne!(of_salted[0].output_digest, of_first[0].output_digest);
     assert_eq!(of_salted[0].label, of_first[0].label);
+}
+
+/// Row proofs draw what inferences draw, in the same order, and their tape depends on the shape only.
+#[test]
+fn row_proofs_draw_as_inferences_do() {
+    let plain = || World::new(SMALL, 46, 1);
+    let texts = |lengths: [usize; 2], rows: [usize; 2]| -> Vec<(usize, Vec<u32>)> {
+        let own = plain().synthetic;
+        rows.into_iter().zip(lengths).map(|(row, length)| (row, own.ids(row as u64, length))).collect()
+    };
+    let proven = |texts: &[(usize, Vec<u32>)]| {
+        let world = plain().with_index(index_of(&plain(), random_index(SMALL.hidden, 300, 40), texts, 0));
+        let own = run(&world, texts);
+        let (layout, proof) = (row_layout(&world, &own), prove_rows(&world, &own));
+        let digest = digest_points(&proof.witness);
+        let inputs = row_inputs(&layout, &world.key, &proof.statement, digest, proof.prover_salt).expect("inputs");
+        (layout, inputs, proof.messages)
+    };
+    let (layout, inputs, messages) = proven(&texts([9, 4], [0, 299]));
+    let mut transcript = row_transcript(&mut Native);
+    row_field_part(&mut Native, &mut transcript, &layout, &inputs, &messages).expect("the honest proof");
+    let drawn = |events: &[Event]| -> Vec<&str> {
+        let mut drawn: Vec<&str> =
+            events.iter().filter_map(|e| if let Event::Challenge(label) = e { Some(*label) } else { None }).collect();
+        drawn.dedup();
+        drawn
+    };
+    let world = plain();
+    let answer = world.prove(&world.run(Classify, &[(9, Some(0)), (4, Some(0))])).expect("a proof");
+    let mut of_answer = proof_transcript(&mut Native);
+    let key = SRS.verifier_key();
+    verify_with(&mut Native, &mut of_answer, &key, &world.key, &world.keys(), &Fr::zero(), &answer).expect("accepted");
+    assert_eq!(drawn(transcript.events()), drawn(of_answer.events()));
+
+    let native = |(layout, inputs, messages): (Layout, RowInputs<Fr>, Messages<Fr>)| {
+        let mut a = Taped::new(Native);
+        let inputs = inputs.map(|s| a.input(s));
+        let messages = messages.map(|s| a.input(s));
+        let mut transcript = row_transcript(&mut a);
+        row_field_part(&mut a, &mut transcript, &layout, &inputs, &messages).expect("the honest proof");
+        (a.tape(), a.cost())
+    };
+    let mut a = Recorder::new(Symbolic);
+    let symbolic = inputs.clone().map(|_| a.input(()));
+    let recorded = messages.clone().map(|_| a.input(()));
+    let mut transcript: Transcript<Recorder> = row_transcript(&mut a);
+    row_field_part(&mut a, &mut transcript, &layout, &symbolic, &recorded).expect("a recorder never fails");
+    let own = native((layout, inputs, messages));
+    assert_eq!(own, (a.tape(), a.cost()));
+    assert_eq!(own, native(proven(&texts([2, 16], [255, 4]))));
 }

@@ -46,6 +46,7 @@ pub use lorica_circuits::bn254::Fr;
 pub use protocol::group::VerifierKey;
 pub use protocol::index::{IndexProof, IndexStatement};
 pub use protocol::proof::{InferenceProof, Output, Share, Statement};
+pub use protocol::rows::{Row, RowProof, RowStatement, RowText, RowWords};
 pub use protocol::statement::RequestWords;
 pub use protocol::verify::VerifyError;
 
@@ -107,6 +108,26 @@ pub fn verify_index(
 ) -> Result<(), VerifyError> {
     let keys = (&base.commitments, &adapter.commitments, &index.commitments);
     protocol::index::verify_index(&base.verifier_key(), keys.0, keys.1, keys.2, context, proof).map(drop)
+}
+
+/// Checks that rows of a datanet's index are the features of texts under the index' adapter, with the labels, weights and slots
+/// that are stated. Gives each row's record digest and word.
+///
+/// # Soundness
+/// As [`verify`]. Nothing is said of whether the text is the record of that number in the datanet's version: that is a path to
+/// the version's root. Rows that are not stated are not proven.
+///
+/// # Errors
+/// [`VerifyError`] names the first check that fails.
+pub fn verify_rows(
+    base: &BaseKey,
+    adapter: &AdapterKey,
+    index: &IndexKey,
+    context: &Fr,
+    proof: &RowProof,
+) -> Result<Vec<RowWords<Fr>>, VerifyError> {
+    let keys = (&base.commitments, &adapter.commitments, &index.commitments);
+    Ok(protocol::rows::verify_rows(&base.verifier_key(), keys.0, keys.1, keys.2, context, proof)?.words)
 }
 
 /// No label without a head. The protocol refuses an absent label as the winner; this says it in words.

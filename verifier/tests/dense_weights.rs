@@ -15,6 +15,7 @@ use lorica_verifier::protocol::arithmetic::Native;
 use lorica_verifier::protocol::key::index_shape;
 use lorica_verifier::protocol::lookup::leaf_terms;
 use lorica_verifier::protocol::multilinear::{AddressPoint, integer};
+use lorica_verifier::protocol::rows::row_shape;
 use lorica_verifier::protocol::weight::{Points, RequestBits, Weights};
 
 /// Xorshift: any scalars will do.
@@ -50,6 +51,8 @@ struct Dense<'l> {
     ids: Vec<Vec<usize>>,
     /// The label of each request that attributes.
     labels: Vec<Option<usize>>,
+    /// The row that each request names.
+    rows: Vec<usize>,
     /// What the statement of a program without texts counts.
     count: usize,
     /// `eq` of ρ with every address.
@@ -100,6 +103,13 @@ impl Dense<'_> {
                 let mut weights = vec![Fr::ZERO; size];
                 for (label, request) in self.labels.iter().zip(self.table(point, Axis::REQUEST)) {
                     label.iter().for_each(|label| weights[*label] += request);
+                }
+                weights
+            }
+            LowWeight::RowOf => {
+                let mut weights = vec![Fr::ZERO; size];
+                for (row, request) in self.rows.iter().zip(self.table(point, Axis::REQUEST)) {
+                    weights[*row] += request;
                 }
                 weights
             }
@@ -194,6 +204,7 @@ fn layouts() -> Vec<Layout> {
             layouts.push(architecture.layout(&Shape { requests, tokens, log_tile: 14, output, records }).unwrap());
         }
         layouts.push(architecture.index_layout(&index_shape(14, 1 << 11)).unwrap());
+        layouts.push(architecture.row_layout(&row_shape(requests, tokens, 14, 1 << 11).unwrap()).unwrap());
     }
     layouts
 }
@@ -212,6 +223,7 @@ fn weights_are_those_of_all_cells() {
             lengths: (0..requests).map(|i| 2 + (i * 7 + 3) % (tokens - 1)).collect(),
             ids: (0..requests).map(|_| (0..tokens).map(|_| (random.bits() % 5) as usize).collect()).collect(),
             labels: (0..requests).map(|i| (i != 1).then_some((5 * i + 11) % 16)).collect(),
+            rows: (0..requests).map(|_| (random.bits() % (1 << 11)) as usize).collect(),
             count: 1 + (random.bits() % (1 << 11)) as usize,
             address: high_first(&rho),
         };
@@ -221,6 +233,7 @@ fn weights_are_those_of_all_cells() {
             ids: (0..tokens).map(|t| bits(dense.row(LowWeight::WordOf, m, t), id_bits)).collect(),
             label: bits(dense.labels[m].unwrap_or(3), 4),
             attributes: Fr::from(u64::from(dense.labels[m].is_some())),
+            row: bits(dense.rows[m], layout.program.output.row_bits),
         };
         let last = layout.program.counted.map_or(vec![], |axis| bits(dense.count - 1, layout.axis_bits(axis)));
         let requests = (0..requests).map(of_request).collect();

@@ -10,6 +10,7 @@ use lorica_verifier::protocol::arithmetic::Native;
 use lorica_verifier::protocol::determined::determined;
 use lorica_verifier::protocol::field::public_value;
 use lorica_verifier::protocol::multilinear::{AddressPoint, integer};
+use lorica_verifier::protocol::statement::Spoken;
 use lorica_verifier::protocol::statement::packed_words;
 use lorica_verifier::protocol::weight::{Points, RequestBits, Weights};
 
@@ -77,6 +78,7 @@ impl Case {
             ids: Vec::new(),
             label: Vec::new(),
             attributes: Fr::ZERO,
+            row: Vec::new(),
         });
         let weights = Weights { layout, scales: Default::default(), requests: requests.collect(), last: vec![] };
         let a = &mut Native;
@@ -101,7 +103,8 @@ impl Case {
         for (request, words) in inputs.requests.iter_mut().zip(words) {
             request.outputs.clone_from(words);
         }
-        value + public_value(a, pooling.public.as_ref().unwrap(), &inputs.requests, &points).unwrap()
+        let spoken: Vec<_> = inputs.requests.iter().map(Spoken::of_request).collect();
+        value + public_value(a, pooling.public.as_ref().unwrap(), &spoken, &points).unwrap()
     }
 }
 

@@ -10,10 +10,11 @@ use lorica_circuits::families::encoder::{Activation, Architecture};
 use lorica_circuits::layout::Layout;
 use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_verifier::protocol::arithmetic::Arithmetic;
-use lorica_verifier::protocol::determined::{Determined, determined, index_determined};
+use lorica_verifier::protocol::determined::{Determined, determined, index_determined, row_determined};
 use lorica_verifier::protocol::field::{field_part, proof_transcript};
 use lorica_verifier::protocol::index::{index_field_part, index_transcript};
 use lorica_verifier::protocol::key::index_shape;
+use lorica_verifier::protocol::rows::{row_field_part, row_shape, row_transcript};
 use lorica_verifier::protocol::statement::{DOMAIN_EMBEDDING, DOMAIN_OUTPUT};
 use lorica_verifier::protocol::transcript::Event;
 
@@ -84,7 +85,11 @@ fn seen(forms: Forms, transcript_events: &[Event], expected: Vec<Determined>) ->
 
 impl Seen {
     fn honest(layout: &Layout) -> Self {
-        if layout.program.text.is_none() { Self::index(layout) } else { run(layout, Forms::default(), |a| a) }
+        match (layout.program.text, layout.program.output.row_bits) {
+            (None, _) => Self::index(layout),
+            (Some(_), 0) => run(layout, Forms::default(), |a| a),
+            (Some(_), _) => Self::rows(layout),
+        }
     }
 
     /// Of an index proof.
@@ -98,6 +103,21 @@ impl Seen {
         let messages = messages.map(|_| a.input());
         let mut transcript = index_transcript(&mut a);
         index_field_part(&mut a, &mut transcript, layout, &inputs, &messages).unwrap();
+        let events = transcript.events().to_vec();
+        seen(std::mem::take(&mut a), &events, expected)
+    }
+
+    /// Of a row proof.
+    fn rows(layout: &Layout) -> Self {
+        let (inputs, messages) = row_determined(layout);
+        let mut expected = Vec::new();
+        inputs.clone().map(|own| expected.push(own));
+        messages.clone().map(|own| expected.push(own));
+        let mut a = Forms::default();
+        let inputs = inputs.map(|_| a.input());
+        let messages = messages.map(|_| a.input());
+        let mut transcript = row_transcript(&mut a);
+        row_field_part(&mut a, &mut transcript, layout, &inputs, &messages).unwrap();
         let events = transcript.events().to_vec();
         seen(std::mem::take(&mut a), &events, expected)
     }
@@ -193,6 +213,9 @@ fn layouts() -> Vec<Layout> {
     }
     for (architecture, log_tile, records) in [(&SMALL, 14, 1 << 11), (&MINILM, 20, 1 << 16)] {
         layouts.push(architecture.index_layout(&index_shape(log_tile, records)).unwrap());
+        for rows in [1, 3] {
+            layouts.push(architecture.row_layout(&row_shape(rows, 16, log_tile, records).unwrap()).unwrap());
+        }
     }
     layouts
 }
@@ -234,7 +257,7 @@ fn messages_are_absorbed_once_and_in_order() {
 /// With the fault of the withdrawn embeddings in the output digest, exactly the outputs are free.
 #[test]
 fn packed_outputs_would_be_noticed() {
-    for layout in layouts().into_iter().filter(|layout| layout.program.text.is_some()) {
+    for layout in layouts().into_iter().filter(|own| own.program.output.scalars > 0) {
         let seen = Seen::packing(&layout);
         let outputs = seen.expected.iter().enumerate();
         let outputs = outputs.filter(|(_, by)| **by == Determined::Hashed { digest: "output digest" });

@@ -11,7 +11,7 @@ use lorica::input::parse_salt;
 use lorica_quant::index::inverse::RIDGE_UNIT;
 use serde_json::{Value, json};
 
-use super::{datanet_proof, word};
+use super::{datanet_proof, datanet_rows, word};
 use crate::error::Error;
 use crate::output::{Output, joined, phases_json, size, time};
 use crate::srs_args::SrsArgs;
@@ -52,6 +52,13 @@ pub enum DatanetCommand {
     Prove(Box<datanet_proof::ProveArgs>),
     /// Check a proof that a datanet's index is in range, or a settlement of one
     Verify(Box<datanet_proof::VerifyArgs>),
+    /// Prove that rows of the index are the features of their records' texts, with the records' labels, weights and slots
+    ///
+    /// The proofs, each of up to 16 rows, are written into a folder. A run that was interrupted goes on where it stopped: proofs that are
+    /// there are checked and kept. The files hold the records' token ids and the datanet's salt: they are for members.
+    ProveRows(Box<datanet_rows::ProveRowsArgs>),
+    /// Check proofs of rows, and say what is proven of each row and what is not
+    VerifyRows(Box<datanet_rows::VerifyRowsArgs>),
     /// Make a zero-knowledge settlement of an index proof, for a contract. Anybody may bring it there
     Settle(Box<datanet_proof::SettleArgs>),
     /// Hand the settlement of an index proof to the contract, which notes for good that the index is in range
@@ -147,6 +154,8 @@ pub fn run(command: &DatanetCommand, out: &Output) -> Result<(), Error> {
         DatanetCommand::Show(args) => show(args, out),
         DatanetCommand::Prove(args) => datanet_proof::prove(args, out),
         DatanetCommand::Verify(args) => datanet_proof::verify(args, out),
+        DatanetCommand::ProveRows(args) => datanet_rows::prove(args, out),
+        DatanetCommand::VerifyRows(args) => datanet_rows::verify(args, out),
         DatanetCommand::Settle(args) => datanet_proof::settle(args, out),
         DatanetCommand::Submit(args) => datanet_proof::submit(args, out),
     }

@@ -38,7 +38,7 @@ pub struct KeyArgs {
 }
 
 impl KeyArgs {
-    fn read(&self) -> Result<(BaseKey, AdapterKey), Error> {
+    pub(super) fn read(&self) -> Result<(BaseKey, AdapterKey), Error> {
         let base = read_base_key(&self.base)?;
         let adapter = read_adapter_key(&self.adapter, &base)?;
         Ok((base, adapter))
@@ -117,7 +117,7 @@ pub struct SubmitArgs {
 }
 
 /// What names an index.
-fn facts(index: &IndexKey) -> Value {
+pub(super) fn facts(index: &IndexKey) -> Value {
     let own = &index.commitments;
     json!({
         "index": word(&own.id()), "adapter": word(&own.adapter), "version": word(&own.version), "records": own.count,
@@ -125,12 +125,12 @@ fn facts(index: &IndexKey) -> Value {
     })
 }
 
-fn index_line(index: &IndexKey) -> String {
+pub(super) fn index_line(index: &IndexKey) -> String {
     let own = &index.commitments;
     format!("  index {}, {} records of {}", short(&own.id()), own.count, own.records)
 }
 
-fn phase_lines(phases: &[(String, Duration)], out: &Output) {
+pub(super) fn phase_lines(phases: &[(String, Duration)], out: &Output) {
     for (name, spent) in phases {
         out.line(format!("  {name:<28} {}", time(*spent)));
     }
@@ -212,8 +212,8 @@ pub fn verify(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
 }
 
 /// A verdict is told before the command fails with it.
-fn reject(file: &Path, error: CheckError, out: &Output) -> Error {
-    let error = Error::from(error);
+pub(super) fn reject(file: &Path, error: impl Into<Error>, out: &Output) -> Error {
+    let error = error.into();
     if error.kind() == Kind::Rejected {
         out.line(format!("{}: rejected", file.display()));
     }

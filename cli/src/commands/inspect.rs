@@ -20,10 +20,10 @@ use lorica_circuits::bn254::Fr;
 use lorica_prover::srs::Srs;
 use lorica_settlement::settlement::{IndexSettlement, Settlement};
 use lorica_settlement::statement::Subject;
-use lorica_verifier::IndexProof;
-use lorica_verifier::files::magic::{INDEX_PROOF_MAGIC, INDEX_SETTLEMENT_MAGIC};
+use lorica_verifier::files::magic::{INDEX_PROOF_MAGIC, INDEX_SETTLEMENT_MAGIC, ROW_PROOF_MAGIC};
 use lorica_verifier::files::vk::INDEX_VERSION;
 use lorica_verifier::protocol::proof::InferenceProof;
+use lorica_verifier::{IndexProof, Row, RowProof};
 use serde_json::{Map, Value, json};
 
 use super::verify_settlement::{answers, index_json, read_key};
@@ -34,7 +34,7 @@ use crate::output::Output;
 /// Arguments of `inspect`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// The file: a base, an adapter, a key of either, a datanet, a proof of an inference or an index, a settlement, a settlement key or an SRS
+    /// The file: a base, an adapter, a key of either, a datanet, a proof of an inference, an index or rows of one, a settlement, a settlement key or an SRS
     pub file: PathBuf,
 }
 
@@ -56,6 +56,7 @@ pub fn run(args: &InspectArgs, out: &Output) -> Result<(), Error> {
         INDEX_KEY_MAGIC => index_key(path)?,
         PROOF_MAGIC => proof(path)?,
         INDEX_PROOF_MAGIC => index_proof(path)?,
+        ROW_PROOF_MAGIC => row_proof(path)?,
         INDEX_SETTLEMENT_MAGIC => index_settlement(path)?,
         SETTLEMENT_MAGIC => settlement(path)?,
         SETTLEMENT_KEY_MAGIC => settlement_key(path)?,
@@ -238,6 +239,30 @@ fn index_proof(path: &Path) -> Result<Value, Error> {
     });
     let Value::Object(fields) = fields else { return Ok(Value::Null) };
     Ok(with("index proof", 1, &bytes, fields))
+}
+
+fn row_proof(path: &Path) -> Result<Value, Error> {
+    let bytes = store::read(path, MAX_PROOF_BYTES)?;
+    let proof = RowProof::decode(&bytes).map_err(FileError::malformed(path))?;
+    let statement = &proof.statement;
+    let rows: Vec<Value> = statement
+        .rows
+        .iter()
+        .map(|own| {
+            let Row { row, label, weight, slot } = own.row;
+            json!({ "row": row, "label": label, "weight": weight, "slot": slot, "tokens": own.ids.len() })
+        })
+        .collect();
+    let shape = &statement.shape;
+    let fields = json!({
+        "checked": false, "index": word(&statement.index), "adapter": word(&statement.adapter),
+        "base": word(&statement.base), "records": statement.records,
+        "shape": { "requests": shape.requests, "tokens": shape.tokens, "tau": shape.log_tile, "room": shape.records },
+        "architecture_digest": word(&statement.architecture), "srs": word(&statement.srs),
+        "context": word(&statement.context), "witness_commitments": proof.witness.len(), "rows": rows,
+    });
+    let Value::Object(fields) = fields else { return Ok(Value::Null) };
+    Ok(with("row proof", 1, &bytes, fields))
 }
 
 fn index_settlement(path: &Path) -> Result<Value, Error> {

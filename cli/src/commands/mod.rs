@@ -8,6 +8,7 @@ pub mod chain;
 pub mod contributors;
 pub mod datanet;
 pub mod datanet_proof;
+pub mod datanet_rows;
 pub mod demo;
 pub mod demo_chain;
 pub mod demo_datanet;

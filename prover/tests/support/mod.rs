@@ -7,6 +7,7 @@ pub mod attribution;
 pub mod hooked;
 pub mod index;
 pub mod naive;
+pub mod rows;
 pub mod without;
 
 use std::collections::BTreeMap;
@@ -98,12 +99,17 @@ pub fn recount(world: &World, run: &mut Run) {
 
 /// [`recount`] for columns that are looked up in another program.
 pub fn recount_on(layout: &Layout, run: &mut Run) {
+    recount_columns(layout, &mut run.columns);
+}
+
+/// [`recount`] for the columns of any program.
+pub fn recount_columns(layout: &Layout, columns: &mut BTreeMap<Column, Vec<i64>>) {
     let mut counts: BTreeMap<Column, Vec<i64>> =
         layout.program.tables.iter().map(|t| (t.multiplicities, vec![0; 1 << t.table.bits()])).collect();
     for placement in layout.placements() {
         if let Lookup::Key { table, .. } = placement.spec.lookup {
             let counts = counts.get_mut(&counts_of(table)).expect("a used table");
-            for cell in &run.columns[&placement.spec.column] {
+            for cell in &columns[&placement.spec.column] {
                 let key = usize::try_from(cell + placement.spec.lookup.offset()).ok();
                 if let Some(count) = key.and_then(|key| counts.get_mut(key)) {
                     *count += 1;
@@ -111,7 +117,7 @@ pub fn recount_on(layout: &Layout, run: &mut Run) {
             }
         }
     }
-    run.columns.extend(counts);
+    columns.extend(counts);
 }
 
 /// Witness columns of a batch of this kind.

@@ -23,7 +23,7 @@ use lorica_verifier::protocol::lookup::{LayerMessages, LeafChallenges, LookupMes
 use lorica_verifier::protocol::mercury::MercuryProof;
 use lorica_verifier::protocol::multilinear::{eq, eq_table, integer};
 use lorica_verifier::protocol::proof::InferenceProof;
-use lorica_verifier::protocol::statement::{Inputs, RequestInputs, absorb};
+use lorica_verifier::protocol::statement::{Spoken, absorb};
 use lorica_verifier::protocol::transcript::Transcript;
 use lorica_verifier::protocol::verify::{Keys, VerifyError, inputs, verify_with};
 use lorica_verifier::protocol::weight::{Points, RequestBits, Weights};
@@ -68,7 +68,7 @@ fn nonzero(values: impl IntoIterator<Item = (usize, Fr)>) -> Vec<(usize, Fr)> {
 struct Functionals<'l> {
     layout: &'l Layout,
     scales: Vec<Fr>,
-    /// Ids, padded, length, and label if it attributes, of each request of the shape.
+    /// Ids, padded, length, and label if it attributes, or row if it names one, of each request of the shape.
     texts: Vec<(Vec<usize>, usize, Option<usize>)>,
     /// What the statement counts.
     count: usize,
@@ -114,6 +114,7 @@ impl Functionals<'_> {
                         | LowWeight::WordOf
                         | LowWeight::PositionOf
                         | LowWeight::LabelOf
+                        | LowWeight::RowOf
                 )
             });
             let adapter = self.layout.copies(spec.region) > 1;
@@ -139,7 +140,7 @@ impl Functionals<'_> {
                         LowWeight::Masked => (0..*length).map(|i| (i, Fr::ONE)).collect(),
                         LowWeight::Unmasked(other) => nonzero(table(*other).into_iter().enumerate().skip(*length)),
                         LowWeight::Beyond(other) => nonzero(table(*other).into_iter().enumerate().skip(self.count)),
-                        LowWeight::LabelOf => label.iter().map(|label| (*label, Fr::ONE)).collect(),
+                        LowWeight::LabelOf | LowWeight::RowOf => label.iter().map(|label| (*label, Fr::ONE)).collect(),
                         LowWeight::WordOf => {
                             nonzero(table(Axis::TOKEN).into_iter().enumerate().map(|(t, w)| (ids[t], w)))
                         }
@@ -359,7 +360,8 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
         })
         .collect();
     texts.resize(layout.shape.requests, texts[0].clone());
-    let Inputs { scales, requests: published, .. } = inputs;
+    let published = inputs.requests.iter().map(Spoken::of_request).collect();
+    let scales = inputs.scales;
     let stated = Stated { transcript, scales, texts, requests: bound.bits, published, last: vec![], count: 0 };
     let blinding: Vec<_> = batch.index.iter().map(|index| (Region::INDEX, index.blinding.clone())).collect();
     let (messages, opening) = prove_dense(layout, cells, &blinding, stated, forger);
@@ -370,10 +372,10 @@ pub fn prove(world: &World, run: &Run, field: &[(Column, usize, Fr)], forger: &m
 pub struct Stated {
     pub transcript: Transcript<Native>,
     pub scales: Vec<Fr>,
-    /// Ids, padded, length, and label if it attributes, of each request of the shape.
+    /// Ids, padded, length, and label if it attributes, or row if it names one, of each request of the shape.
     pub texts: Vec<(Vec<usize>, usize, Option<usize>)>,
     pub requests: Vec<RequestBits<Fr>>,
-    pub published: Vec<RequestInputs<Fr>>,
+    pub published: Vec<Spoken<Fr>>,
     /// Bits of one less than the count, most significant first, and the count, of a program that counts.
     pub last: Vec<Fr>,
     pub count: usize,

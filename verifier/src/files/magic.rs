@@ -16,6 +16,8 @@ pub const INDEX_KEY_MAGIC: &[u8; 8] = b"LORICAdk";
 pub const PROOF_MAGIC: &[u8; 8] = b"LORICApf";
 /// A proof that the cells of a datanet's index are in their ranges.
 pub const INDEX_PROOF_MAGIC: &[u8; 8] = b"LORICAip";
+/// A proof that rows of a datanet's index are the features of texts.
+pub const ROW_PROOF_MAGIC: &[u8; 8] = b"LORICArp";
 /// A settlement.
 pub const SETTLEMENT_MAGIC: &[u8; 8] = b"LORICAst";
 /// A settlement of an index proof.
@@ -43,6 +45,7 @@ mod tests {
             INDEX_KEY_MAGIC,
             PROOF_MAGIC,
             INDEX_PROOF_MAGIC,
+            ROW_PROOF_MAGIC,
             SETTLEMENT_MAGIC,
             INDEX_SETTLEMENT_MAGIC,
             SETTLEMENT_KEY_MAGIC,

@@ -15,6 +15,7 @@ use crate::protocol::field::{Messages, message_shape};
 use crate::protocol::index::{INDEX_SHAPE_WORDS, IndexInputs};
 use crate::protocol::lookup::{LayerMessages, LookupMessages};
 use crate::protocol::mercury::{Evaluations, MercuryMessages};
+use crate::protocol::rows::{ROW_SHAPE_WORDS, RowInputs, RowTextInputs};
 use crate::protocol::statement::{ID_BITS, Inputs, RequestInputs, shape_words};
 
 /// What determines a scalar. Labels are those of the transcript, checks those of [`crate::protocol::arithmetic::Arithmetic`].
@@ -54,14 +55,10 @@ pub enum Determined {
 /// Every scalar of statement and proof under a layout, with what determines it.
 #[must_use]
 pub fn determined(layout: &Layout) -> (Inputs<Determined>, Messages<Determined>) {
-    use Determined::{Absorbed, Hashed, Ranged, Zero};
+    use Determined::{Absorbed, Hashed};
     let shape = &layout.shape;
-    let id = Ranged { digest: "input digest", check: "statement: id is below the vocabulary", bits: ID_BITS };
-    let beyond = Zero { check: "statement: ids beyond T are zero" };
     let request = RequestInputs {
-        ids: (0..layout.program.text.map_or(0, |text| text.limit))
-            .map(|t| if t < shape.tokens { id } else { beyond })
-            .collect(),
+        ids: ids(layout),
         length: Hashed { digest: "input digest" },
         salt: Hashed { digest: "input digest" },
         outputs: vec![Hashed { digest: "output digest" }; layout.program.output.scalars],
@@ -103,6 +100,43 @@ pub fn index_determined(layout: &Layout) -> (IndexInputs<Determined>, Messages<D
         prover_salt: Absorbed("prover salt"),
     };
     (inputs, messages(layout))
+}
+
+/// Every scalar of statement and proof of a row proof, with what determines it.
+#[must_use]
+pub fn row_determined(layout: &Layout) -> (RowInputs<Determined>, Messages<Determined>) {
+    use Determined::{Absorbed, Hashed};
+    let row = RowTextInputs {
+        ids: ids(layout),
+        length: Hashed { digest: "input digest" },
+        salt: Hashed { digest: "input digest" },
+        word: Absorbed("row"),
+    };
+    let inputs = RowInputs {
+        architecture: Absorbed("architecture"),
+        shape: vec![Absorbed("shape"); ROW_SHAPE_WORDS],
+        srs: Absorbed("srs"),
+        base: Absorbed("base"),
+        adapter: Absorbed("adapter"),
+        index: Absorbed("index"),
+        records: Absorbed("records"),
+        count: Absorbed("count"),
+        context: Absorbed("context"),
+        witness: Absorbed("witness"),
+        prover_salt: Absorbed("prover salt"),
+        scales: vec![Hashed { digest: "scales" }; layout.program.scales],
+        rows: vec![row; layout.shape.requests],
+    };
+    (inputs, messages(layout))
+}
+
+/// Token ids of a request.
+fn ids(layout: &Layout) -> Vec<Determined> {
+    use Determined::{Ranged, Zero};
+    let id = Ranged { digest: "input digest", check: "statement: id is below the vocabulary", bits: ID_BITS };
+    let beyond = Zero { check: "statement: ids beyond T are zero" };
+    let limit = layout.program.text.map_or(0, |text| text.limit);
+    (0..limit).map(|t| if t < layout.shape.tokens { id } else { beyond }).collect()
 }
 
 /// The messages of a program.

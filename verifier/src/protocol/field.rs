@@ -16,9 +16,7 @@ use crate::protocol::arithmetic::{Arithmetic, ArithmeticError};
 use crate::protocol::lookup::{LayerMessages, LookupMessages, leaf_challenges, leaf_claims, verify_tree};
 use crate::protocol::mercury::{MercuryMessages, MercuryOutcome, mercury_field_part};
 use crate::protocol::multilinear::{AddressPoint, dot, eq, eq_table, integer, split_packed};
-use crate::protocol::statement::{
-    DOMAIN_PROOF, Inputs, RequestInputs, RequestWords, StatementError, absorb, packed_offset,
-};
+use crate::protocol::statement::{DOMAIN_PROOF, Inputs, RequestWords, Spoken, StatementError, absorb, packed_offset};
 use crate::protocol::transcript::Transcript;
 use crate::protocol::weight::{LeafTerm, Points, Weights};
 
@@ -196,7 +194,7 @@ pub fn outer_points<'l, A: Arithmetic>(
 pub fn public_value<A: Arithmetic>(
     a: &mut A,
     public: &Public,
-    published: &[RequestInputs<A::Scalar>],
+    published: &[Spoken<A::Scalar>],
     points: &Points<'_, A::Scalar>,
 ) -> Result<A::Scalar, CircuitError> {
     let requests = eq_table(a, &points.get(Axis::REQUEST)?);
@@ -208,7 +206,12 @@ pub fn public_value<A: Arithmetic>(
     let inner = eq_table(a, if packed { split_packed(&point).0 } else { &point });
     let mut sum = a.zero();
     for (weight, request) in requests.iter().zip(published) {
-        let own = if public.values == Published::Shares { &request.shares } else { &request.outputs };
+        let own = match public.values {
+            Published::Outputs | Published::PackedOutputs => &request.outputs,
+            Published::Shares => &request.shares,
+            Published::Classes => &request.classes,
+            Published::Slot => &request.slot,
+        };
         let value = dot(a, &inner, own);
         let term = a.mul(weight, &value);
         sum = a.add(&sum, &term);
@@ -272,7 +275,7 @@ fn verify_relations<'r, A: Arithmetic>(
     a: &mut A,
     transcript: &mut Transcript<A>,
     weights: &Weights<'r, A::Scalar>,
-    published: &[RequestInputs<A::Scalar>],
+    published: &[Spoken<A::Scalar>],
     outer: &Points<'r, A::Scalar>,
     messages: &Messages<A::Scalar>,
 ) -> Result<Sumcheck<'r, A::Scalar>, FieldError> {
@@ -393,7 +396,8 @@ pub fn field_part<A: Arithmetic>(
     }
     let bound = absorb(a, transcript, layout, inputs)?;
     let weights = Weights { layout, scales: inputs.scales.clone(), requests: bound.bits, last: vec![] };
-    let Opened { rho_high, mercury } = open_claims(a, transcript, &weights, &inputs.requests, messages)?;
+    let published: Vec<_> = inputs.requests.iter().map(Spoken::of_request).collect();
+    let Opened { rho_high, mercury } = open_claims(a, transcript, &weights, &published, messages)?;
     Ok(Outcome { rho_high, mercury, scales_word: bound.scales_word, requests: bound.words })
 }
 
@@ -418,7 +422,7 @@ pub(crate) fn open_claims<A: Arithmetic>(
     a: &mut A,
     transcript: &mut Transcript<A>,
     weights: &Weights<'_, A::Scalar>,
-    published: &[RequestInputs<A::Scalar>],
+    published: &[Spoken<A::Scalar>],
     messages: &Messages<A::Scalar>,
 ) -> Result<Opened<A::Scalar>, FieldError> {
     let layout = weights.layout;

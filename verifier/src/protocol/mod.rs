@@ -3,7 +3,7 @@
 //! * [`arithmetic`]: what the field part computes with; [`transcript`]: where its challenges come from
 //! * [`statement`], [`lookup`], [`multilinear`], [`weight`], [`mercury`]: the field part's steps, joined in [`field`]
 //! * [`determined`]: what fixes each private scalar before a challenge is drawn
-//! * [`index`]: proofs about a datanet's index, which have no texts
+//! * [`index`]: proofs about a datanet's index, which have no texts; [`rows`]: proofs that its rows are those of texts
 //! * [`group`]: the multi-scalar multiplication and the pairing equation that remain
 //! * [`proof`], [`key`], [`record`], [`keccak`]: proofs, commitments, ids and digests as bytes
 //! * [`mod@verify`]: all of it on native scalars
@@ -20,6 +20,7 @@ pub mod mercury;
 pub mod multilinear;
 pub mod proof;
 pub mod record;
+pub mod rows;
 pub mod statement;
 pub mod transcript;
 pub mod verify;

@@ -55,6 +55,28 @@ pub struct RequestInputs<S> {
     pub shares: Vec<S>,
 }
 
+/// The scalars of a request that relations speak of.
+#[derive(Clone, Debug)]
+pub struct Spoken<S> {
+    /// Packed words of sums, or logits.
+    pub outputs: Vec<S>,
+    /// Words of shares.
+    pub shares: Vec<S>,
+    /// Of the row that it names, the weight at its label and zeros at the others; none in a program that reads no rows.
+    pub classes: Vec<S>,
+    /// Of the row that it names, the slot; likewise.
+    pub slot: Vec<S>,
+}
+
+impl<S: Clone> Spoken<S> {
+    /// Of a request for an answer.
+    #[must_use]
+    pub fn of_request(request: &RequestInputs<S>) -> Self {
+        let (outputs, shares) = (request.outputs.clone(), request.shares.clone());
+        Self { outputs, shares, classes: Vec::new(), slot: Vec::new() }
+    }
+}
+
 /// All scalars of a statement. Requests beyond `count` repeat the first; the caller arranges that.
 #[derive(Clone, Debug)]
 pub struct Inputs<S> {
@@ -249,45 +271,45 @@ fn texts(layout: &Layout) -> Result<TextSpec, CircuitError> {
     layout.program.text.ok_or(CircuitError::Statement { what: "texts of a program that has none", got: 0 })
 }
 
-/// Checks a request's scalars and brings ids and length into the form that weights need.
-fn bind_request<A: Arithmetic>(
+/// A text's length and ids in the form that weights need.
+#[derive(Debug)]
+pub(crate) struct TextBits<S> {
+    /// Bits of `length - 1`, most significant first.
+    pub(crate) last: Vec<S>,
+    /// Bits of each token's word id, most significant first; padding tokens repeat token 0.
+    pub(crate) ids: Vec<Vec<S>>,
+}
+
+/// Checks a text's length and ids.
+pub(crate) fn bind_text<A: Arithmetic>(
     a: &mut A,
     layout: &Layout,
-    request: &RequestInputs<A::Scalar>,
-    attributes: A::Scalar,
-) -> Result<(RequestWords<A::Scalar>, RequestBits<A::Scalar>), StatementError> {
-    let shape = &layout.shape;
-    let token_bits = usize::try_from(shape.token_bits()).unwrap_or(0);
+    length: &A::Scalar,
+    all_ids: &[A::Scalar],
+) -> Result<TextBits<A::Scalar>, StatementError> {
+    let token_bits = usize::try_from(layout.shape.token_bits()).unwrap_or(0);
     let text = texts(layout)?;
     let id_bits = usize::try_from(text.id_bits()).unwrap_or(0);
-    if request.ids.len() != text.limit {
-        return Err(
-            CircuitError::Statement { what: "as many ids per request as the limit", got: request.ids.len() }.into()
-        );
-    }
-    if request.outputs.len() != layout.program.output.scalars {
-        return Err(CircuitError::Statement { what: "outputs per request", got: request.outputs.len() }.into());
-    }
-    if request.shares.len() != layout.program.output.shares {
-        return Err(CircuitError::Statement { what: "words of shares per request", got: request.shares.len() }.into());
+    if all_ids.len() != text.limit {
+        return Err(CircuitError::Statement { what: "as many ids per request as the limit", got: all_ids.len() }.into());
     }
     let one = a.one();
     let two = a.constant(Fr::from(2));
     let zero = a.zero();
 
     // 2 <= length <= T
-    let above = a.sub(&request.length, &two);
+    let above = a.sub(length, &two);
     a.bits(&above, token_bits, "statement: length is at least 2")?;
-    let last = a.sub(&request.length, &one);
+    let last = a.sub(length, &one);
     let mut last = a.bits(&last, token_bits, "statement: length is at most T")?;
     last.reverse();
     // real[t] = [t < length] = 1 - Σ_{i < t} [length - 1 = i]
     let last_is = eq_table(a, &last);
     let mut real = one.clone();
-    let first = request.ids.first().cloned().unwrap_or_else(|| zero.clone());
+    let first = all_ids.first().cloned().unwrap_or_else(|| zero.clone());
     let greatest = a.constant(Fr::from(u64::try_from(text.vocabulary.saturating_sub(1)).unwrap_or(0)));
     let mut ids = Vec::new();
-    for (t, id) in request.ids.iter().enumerate() {
+    for (t, id) in all_ids.iter().enumerate() {
         match last_is.get(t) {
             Some(is_last) => {
                 let room = a.sub(&greatest, id);
@@ -305,10 +327,28 @@ fn bind_request<A: Arithmetic>(
             None => a.assert_equal(id, &zero, "statement: ids beyond T are zero")?,
         }
     }
+    Ok(TextBits { last, ids })
+}
 
+/// Checks a request's scalars and brings ids and length into the form that weights need.
+fn bind_request<A: Arithmetic>(
+    a: &mut A,
+    layout: &Layout,
+    request: &RequestInputs<A::Scalar>,
+    attributes: A::Scalar,
+) -> Result<(RequestWords<A::Scalar>, RequestBits<A::Scalar>), StatementError> {
+    let shape = &layout.shape;
+    if request.outputs.len() != layout.program.output.scalars {
+        return Err(CircuitError::Statement { what: "outputs per request", got: request.outputs.len() }.into());
+    }
+    if request.shares.len() != layout.program.output.shares {
+        return Err(CircuitError::Statement { what: "words of shares per request", got: request.shares.len() }.into());
+    }
+    let TextBits { last, ids } = bind_text(a, layout, &request.length, &request.ids)?;
     let label = if layout.program.output.labelled {
         label(a, &request.outputs, &request.label)?
     } else {
+        let zero = a.zero();
         a.assert_equal(&request.label, &zero, "statement: an embedding has no label")?;
         Vec::new()
     };
@@ -316,7 +356,7 @@ fn bind_request<A: Arithmetic>(
     let output_digest = output_digest(a, shape.output, &request.salt, &request.length, &request.outputs);
     let shares = request.shares.clone();
     let words = RequestWords { input_digest, label: request.label.clone(), output_digest, shares };
-    Ok((words, RequestBits { last, ids, label, attributes }))
+    Ok((words, RequestBits { last, ids, label, attributes, row: Vec::new() }))
 }
 
 /// The label is the lowest index of the largest logit: `0 <= logit_y - logit_j - [j < y] < 2^48` for all j. Returns its bits,

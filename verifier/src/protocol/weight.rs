@@ -97,6 +97,8 @@ pub struct RequestBits<S> {
     pub label: Vec<S>,
     /// Whether the request attributes, 0 or 1; zero in a batch that does not.
     pub attributes: S,
+    /// Bits of the row of the index that the request names, most significant first; none in a program that reads none.
+    pub row: Vec<S>,
 }
 
 /// Everything public that weights depend on.
@@ -337,6 +339,7 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
                 LowWeight::WordOf => self.words(a, points, &own)?,
                 LowWeight::PositionOf => self.positions(a, points, &own)?,
                 LowWeight::LabelOf => self.labels(a, points, &own)?,
+                LowWeight::RowOf => self.rows(a, points, &own)?,
                 LowWeight::Beyond(axis) => {
                     let point = points.get(*axis)?;
                     if self.last.len() != own.len() || point.len() != own.len() {
@@ -405,6 +408,22 @@ impl<S: Clone + core::fmt::Debug> Weights<'_, S> {
             let label = eq(a, &request.label, own);
             let used = a.mul(&label, &request.attributes);
             let term = a.mul(r, &used);
+            sum = a.add(&sum, &term);
+        }
+        Ok(sum)
+    }
+
+    /// `Σ_m eq(request, m)·eq(own, row_m)`.
+    fn rows<A: Arithmetic<Scalar = S>>(&self, a: &mut A, points: &Points<'_, S>, own: &[S]) -> Result<S, CircuitError> {
+        let requests = points.table(a, Axis::REQUEST)?;
+        let mut sum = a.zero();
+        for (r, request) in requests.iter().zip(&self.requests) {
+            // `eq` of a shorter point would be that of all rows that begin with it.
+            if request.row.len() != own.len() {
+                return Err(CircuitError::Compile { what: "a request names no row of this index".into() });
+            }
+            let row = eq(a, &request.row, own);
+            let term = a.mul(r, &row);
             sum = a.add(&sum, &term);
         }
         Ok(sum)
@@ -643,6 +662,7 @@ mod tests {
                 ids: (0..16).map(|t| corner(id_of(m, t), 6)).collect(),
                 label: vec![],
                 attributes: Fr::ZERO,
+                row: vec![],
             })
             .collect();
         Weights { layout, scales: Vec::new(), requests, last: vec![] }

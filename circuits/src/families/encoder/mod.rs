@@ -5,6 +5,7 @@ mod attribution;
 pub mod columns;
 mod index;
 mod output;
+mod rows;
 mod scales;
 mod values;
 
@@ -73,8 +74,10 @@ impl Architecture {
         }
         let shares = if attributes { SHARE_WORDS } else { 0 };
         let output = match shape.output {
-            OutputKind::Embed => OutputSpec { scalars: self.hidden.div_ceil(PACKED_SUMS), labelled: false, shares },
-            OutputKind::Classify => OutputSpec { scalars: LABELS, labelled: true, shares },
+            OutputKind::Embed => {
+                OutputSpec { scalars: self.hidden.div_ceil(PACKED_SUMS), labelled: false, shares, row_bits: 0 }
+            }
+            OutputKind::Classify => OutputSpec { scalars: LABELS, labelled: true, shares, row_bits: 0 },
         };
         let regions = [
             Some(RegionSpec::once(Region::BASE)),
@@ -171,13 +174,19 @@ impl Architecture {
         all
     }
 
-    fn relations(&self, columns: &Columns<'_>, shape: &Shape) -> Result<Vec<Relation>, CircuitError> {
+    /// From token ids to the last layer.
+    fn body(&self, columns: &Columns<'_>) -> Result<Vec<Relation>, CircuitError> {
         let mut all = Vec::new();
         for layer in self.linear(columns)? {
             all.extend(layer.relations(columns)?);
         }
         all.extend(self.attention(columns)?);
         all.extend(self.normalisations(columns)?);
+        Ok(all)
+    }
+
+    fn relations(&self, columns: &Columns<'_>, shape: &Shape) -> Result<Vec<Relation>, CircuitError> {
+        let mut all = self.body(columns)?;
         all.extend(outputs(columns, self.layers, shape.output)?);
         if shape.record_bits().is_some() {
             all.extend(attribution(columns)?);

@@ -25,6 +25,32 @@ pub(super) fn outputs(columns: &Columns<'_>, layers: usize, output: OutputKind) 
             public: Some(Public { axes: vec![A::HIDDEN_BLOCK, A::CHANNEL], values: Published::PackedOutputs }),
         }]);
     }
+    let pooled = columns
+        .read(c::POOLED)?
+        .digit(A::HIDDEN_BLOCK, A::HIDDEN_BLOCK_IN)?
+        .low(A::CHANNEL, LowWeight::Axis(A::CHANNEL_IN))?;
+    let mut all = pooler(columns, layers)?;
+    // Σ_i W[j,i]·pooled[i] = logit[j] - b[j]
+    all.push(Relation {
+        name: "classifier",
+        products: vec![Product {
+            coefficient: 1,
+            variables: vec![A::REQUEST, A::HIDDEN_BLOCK_IN, A::CHANNEL_IN],
+            public: equal(&[A::REQUEST]),
+            left: form([pooled]),
+            right: Some(form([columns.read(c::CLASSIFIER)?])),
+        }],
+        form: form([columns.read(c::CLASSIFIER_BIAS)?.times(-1)]),
+        constants: vec![],
+        public: Some(Public { axes: vec![A::LABEL], values: Published::Outputs }),
+    });
+    Ok(all)
+}
+
+/// From the first token of the last layer to the key of its tanh.
+pub(super) fn pooler(columns: &Columns<'_>, layers: usize) -> Result<Vec<Relation>, CircuitError> {
+    use Axis as A;
+    let last_slot = columns.read(c::RESIDUAL)?.at(A::SLOT, layers)?;
     let first_token = last_slot
         .digit(A::HIDDEN_BLOCK, A::HIDDEN_BLOCK_IN)?
         .low(A::TOKEN, LowWeight::First)?
@@ -50,24 +76,5 @@ pub(super) fn outputs(columns: &Columns<'_>, layers: usize, output: OutputKind) 
             hidden_remainder: Sites { column: c::POOLER_HIDDEN_REMAINDER, digits: &[] },
         },
     };
-    let pooled = columns
-        .read(c::POOLED)?
-        .digit(A::HIDDEN_BLOCK, A::HIDDEN_BLOCK_IN)?
-        .low(A::CHANNEL, LowWeight::Axis(A::CHANNEL_IN))?;
-    let mut all = Vec::from(pooler.relations(columns)?);
-    // Σ_i W[j,i]·pooled[i] = logit[j] - b[j]
-    all.push(Relation {
-        name: "classifier",
-        products: vec![Product {
-            coefficient: 1,
-            variables: vec![A::REQUEST, A::HIDDEN_BLOCK_IN, A::CHANNEL_IN],
-            public: equal(&[A::REQUEST]),
-            left: form([pooled]),
-            right: Some(form([columns.read(c::CLASSIFIER)?])),
-        }],
-        form: form([columns.read(c::CLASSIFIER_BIAS)?.times(-1)]),
-        constants: vec![],
-        public: Some(Public { axes: vec![A::LABEL], values: Published::Outputs }),
-    });
-    Ok(all)
+    Ok(pooler.relations(columns)?.into())
 }

@@ -107,6 +107,7 @@ impl Inference {
             token_ids: executed.ids,
             salt: executed.salt,
             answer: prost::Message::encode_to_vec(&executed.answer),
+            binding: None,
         };
         let (id, limit) = (job.id, self.shared.open_proofs);
         let submitted = self.shared.change(move |store| store.submit(now(), &job, limit)).await?;

@@ -142,6 +142,13 @@ pub fn id_of(collection: &str, name: &str) -> Option<Word> {
     (digits == hex::encode(id)).then_some(id)
 }
 
+impl ServedBase {
+    /// Its tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+}
+
 impl Models {
     /// Loads and validates all of them.
     pub fn load(config: &ModelsConfig) -> Result<Self, ModelsError> {

@@ -99,8 +99,7 @@ pub fn decide(
     };
     let gas = ACCEPT_GAS.saturating_add(SETTLE_GAS).saturating_add(callback_gas(terms));
     let wei = U256::from(gas).saturating_mul(U256::from(gas_price.price));
-    let with_profit =
-        wei.saturating_mul(U256::from(gas_price.profit.saturating_add(100))) / U256::from(100_u64);
+    let with_profit = wei.saturating_mul(U256::from(gas_price.profit.saturating_add(100))) / U256::from(100_u64);
     let cost = gas_price.token_worth.map(|worth| with_profit.saturating_mul(worth) / U256::from(WHOLE));
     let refused = || -> Result<(), Reason> {
         let named = terms.prover;
@@ -108,7 +107,9 @@ pub fn decide(
             return Err(Reason::OtherProver { named, payee: policy.payee });
         }
         match state {
-            Some(state) if state.until.is_some() => assess(&Policy { accepted: true, ..policy.clone() }, terms, state, now)?,
+            Some(state) if state.until.is_some() => {
+                assess(&Policy { accepted: true, ..policy.clone() }, terms, state, now)?
+            }
             Some(state) if !state.status.is_open() => return Err(Reason::NotOpen { status: state.status }),
             _ => assess_terms(&policy, terms, fee, now)?,
         }

@@ -160,14 +160,11 @@ fn decisions_count_load_and_gas() {
     let used = ACCEPT_GAS + SETTLE_GAS + callback_gas(&terms());
     let cost = U256::from(used) * U256::from(3) * U256::from(3) / U256::from(2);
     let dear = InferenceRequest { maxFee: cost, minFee: cost, prover: PAYEE, ..terms() };
-    let locked = RequestState {
-        status: Status::Locked,
-        fee: cost,
-        prover: PAYEE,
-        until: None,
-        ..accepted(Address::ZERO)
+    let locked =
+        RequestState { status: Status::Locked, fee: cost, prover: PAYEE, until: None, ..accepted(Address::ZERO) };
+    let of = |terms: &InferenceRequest, state: Option<&RequestState>, load, gas| {
+        decide(&policy(), terms, state, 820, load, gas)
     };
-    let of = |terms: &InferenceRequest, state: Option<&RequestState>, load, gas| decide(&policy(), terms, state, 820, load, gas);
     for state in [None, Some(&locked)] {
         let decision = of(&dear, state, load, gas);
         assert_eq!((decision.refused.clone(), decision.needed, decision.left), (None, 180, 180));

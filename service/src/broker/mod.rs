@@ -33,6 +33,7 @@ use lorica::chain::rpc::RpcChain;
 use lorica::offer::OfferError;
 use uuid::Uuid;
 
+use crate::models::Models;
 use crate::store::market::{Account, Intent, IntentKind, IntentState, MarketRequest, MarketState};
 use crate::store::thread::StoreThread;
 use crate::store::{Store, StoreError, now};
@@ -101,6 +102,7 @@ pub struct Broker {
     chain: RpcChain,
     key: PrivateKey,
     store: StoreThread,
+    models: Arc<Models>,
     epoch: i64,
     /// What is left of this round; none between rounds.
     round: Option<VecDeque<Task>>,
@@ -122,10 +124,11 @@ impl Broker {
         chain: RpcChain,
         key: PrivateKey,
         store: StoreThread,
+        models: Arc<Models>,
     ) -> Result<Self, StoreError> {
         let epoch = store.ask(|store| store.take_over(now()))?;
         let (broadcast, replaced) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { settings, chain, key, store, epoch, round: None, busy: false, broadcast, replaced })
+        Ok(Self { settings, chain, key, store, models, epoch, round: None, busy: false, broadcast, replaced })
     }
 
     fn account(&self) -> Account {
@@ -142,9 +145,8 @@ impl Broker {
     /// Transactions in flight first, in the order of their nonces; then requests, the earliest deadline first; then money.
     fn tasks(&self) -> Result<VecDeque<Task>, StoreError> {
         let (chain, account) = (self.chain.id(), self.account());
-        let (intents, requests) = self.ask(move |store| {
-            Ok((store.intents_in_flight(chain, &account)?, store.open_requests()?))
-        })?;
+        let (intents, requests) =
+            self.ask(move |store| Ok((store.intents_in_flight(chain, &account)?, store.open_requests()?)))?;
         let intents = intents.into_iter().map(|intent| Task::Intent(Box::new(intent)));
         let own = requests.into_iter().filter(|request| request.chain == chain);
         let requests = own.map(|request| Task::Request(Box::new(request)));

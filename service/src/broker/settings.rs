@@ -16,9 +16,9 @@ use lorica::chain::rpc::nonces::Nonces;
 use lorica::chain::rpc::plan::Limits;
 use lorica::chain::rpc::settings::Settings as Patience;
 use lorica::files::{FileError, store};
+use lorica::offer::Policy;
 use lorica::offer::circuits::Circuits;
 use lorica::offer::decide::{Gas, Load};
-use lorica::offer::Policy;
 use serde_json::Value;
 
 use crate::config::BrokerConfig;
@@ -44,7 +44,9 @@ pub enum SettingsError {
         reason: String,
     },
     /// Another program sends from the account.
-    #[error("the account {account} has transactions of another program in flight on this machine: the broker keeps its nonces alone")]
+    #[error(
+        "the account {account} has transactions of another program in flight on this machine: the broker keeps its nonces alone"
+    )]
     Account {
         /// The account.
         account: Address,
@@ -125,8 +127,11 @@ impl Settings {
         }
         let circuits = Circuits::read(&config.settlement_keys)?;
         if let Some(unpinned) = circuits.all().find(|own| pins.iter().all(|pin| pin.circuit != own.id)) {
-            let reason = format!("the circuit {} of a settlement key has no route that {} pins", unpinned.id,
-                config.contracts.display());
+            let reason = format!(
+                "the circuit {} of a settlement key has no route that {} pins",
+                unpinned.id,
+                config.contracts.display()
+            );
             return Err(SettingsError::Field { field: "settlement_keys", reason });
         }
         let mut tokens = Vec::new();
@@ -191,10 +196,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`SettingsError::Account`], [`SettingsError::Chain`].
-    pub fn lock_account(
-        &self,
-        signer: &Signer,
-    ) -> Result<lorica::chain::rpc::nonces::AccountLock, SettingsError> {
+    pub fn lock_account(&self, signer: &Signer) -> Result<lorica::chain::rpc::nonces::AccountLock, SettingsError> {
         let nonces = Nonces::new(&signer.locks, self.market.contracts.chain_id, self.payee);
         if nonces.in_use().map_err(ChainError::from)? {
             return Err(SettingsError::Account { account: self.payee });

@@ -1,6 +1,6 @@
 //! Where jobs are: the one truth about what was asked, where it stands, and what came out.
 //!
-//! * [`Store`]: what every store does, the same for one machine and for many; [`suite`] is its contract as tests
+//! * [`Store`]: what every store does, the same for one machine and for many; [`suite`] and [`market_suite`] are its contract as tests
 //! * [`market`]: requests that an escrow pays, and the transactions about them
 //! * [`sqlite`]: the store of one machine
 //! * [`blobs`]: contents by their SHA-256
@@ -17,6 +17,8 @@
 
 pub mod blobs;
 pub mod market;
+#[cfg(test)]
+mod market_suite;
 pub mod sqlite;
 #[cfg(test)]
 pub mod suite;

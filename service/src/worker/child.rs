@@ -20,7 +20,7 @@ use lorica::verifier::protocol::key::AdapterCommitments;
 use lorica::verifier::protocol::verify::Keys;
 use lorica::watch::Watch;
 
-use super::frames::{Failed, Order, Prove, Ready, Report, Settled, SetUp, order, read, report, write};
+use super::frames::{Failed, Order, Prove, Ready, Report, SetUp, Settled, order, read, report, write};
 use super::target::Target;
 use crate::store::Word;
 
@@ -184,11 +184,12 @@ impl Loaded {
         adapters.extend(used.map(|own| (encode_scalar(&own.id()), own.key().commitments.clone())));
         let adapters: Vec<AdapterCommitments> = adapters.into_values().collect();
         let keys = Keys { adapters: &adapters, indexes: &[] };
-        let settled = settler.settle(prover.key(), keys, &target.binding, &proven.proof, voice).map_err(|error| Failed {
-            stopped: matches!(error, SettlerError::Cancelled(_)),
-            always: error.kind() == lorica::error::Kind::Input,
-            message: error.to_string(),
-        })?;
+        let settled =
+            settler.settle(prover.key(), keys, &target.binding, &proven.proof, voice).map_err(|error| Failed {
+                stopped: matches!(error, SettlerError::Cancelled(_)),
+                always: error.kind() == lorica::error::Kind::Input,
+                message: error.to_string(),
+            })?;
         let (settlement, key) = (settled.settlement.encode(), settled.key.verifying().encode());
         Ok(report::What::Settled(Settled { settlement, key }))
     }

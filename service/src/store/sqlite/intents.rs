@@ -108,7 +108,8 @@ pub(super) fn book(change: &mut Change<'_>, entries: &[Entry]) -> Result<(), Sto
     Ok(())
 }
 
-const INTENT: &str = "SELECT id, chain, account, kind, subject, request, target, data, more_gas, state, nonce, reason, tx,
+const INTENT: &str =
+    "SELECT id, chain, account, kind, subject, request, target, data, more_gas, state, nonce, reason, tx,
     updated FROM intents";
 
 struct Raw {

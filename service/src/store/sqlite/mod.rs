@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use super::blobs::{Blobs, digest, private_folder};
 use super::market::{
-    Account, Advance, Breaker, Entry, Intent, IntentEnd, MarketEvent, MarketRequest, MarketState, MarketStore, NewIntent,
-    NewRequest,
+    Account, Advance, Breaker, Entry, Intent, IntentEnd, MarketEvent, MarketRequest, MarketState, MarketStore,
+    NewIntent, NewRequest,
 };
 use super::{
     ApiKey, BatchFailure, Completed, Event, Held, Job, Lease, Millis, NewJob, ProvenShape, Retention, State, Store,

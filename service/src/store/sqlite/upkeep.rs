@@ -77,8 +77,9 @@ pub(super) fn wipe(change: &mut Change<'_>, retention: Retention) -> Result<(usi
     let ended = "SELECT id FROM requests WHERE state IN ('DECLINED', 'PAID', 'LOST', 'REFUSED', 'CANCELLED', 'EXPIRED')
                  AND updated <= ?1";
     // Intents, versions and the ledger have nothing of a text, and stay.
-    let requests =
-        change.transaction.execute(&format!("DELETE FROM requests WHERE id IN ({ended})"), [before(retention.proofs)])?;
+    let requests = change
+        .transaction
+        .execute(&format!("DELETE FROM requests WHERE id IN ({ended})"), [before(retention.proofs)])?;
     let texts = change
         .transaction
         .execute(&format!("DELETE FROM request_inputs WHERE request IN ({ended})"), [before(retention.inputs)])?;

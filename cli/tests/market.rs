@@ -145,7 +145,7 @@ fn requests_are_served_unattended_and_survive_kills() {
     assert!(paid["accept_transaction"].is_string() && paid["settle_transaction"].is_string());
     assert_eq!((&paid["decision"]["taken"], &paid["decision"]["fee"]), (&json!(true), &json!(open(100))));
     let status = market.line("request status :: first.json").expect(0).json();
-    assert_eq!((&status["status"], &status["label"]), (&json!("settled"), &json!(first["label"].to_string())));
+    assert_eq!((&status["status"], &status["label"]), (&json!("settled"), &json!(first["label"]["index"].to_string())));
     // Half of the fee is the prover's, and was withdrawn: it is more than 4.
     let start = Instant::now();
     while market.money(&market.prover) != (open(50), "0".into()) {

@@ -164,9 +164,13 @@ impl Broker {
 
     fn bump(&mut self, intent: &Intent, versions: &[Version]) -> Result<Option<Did>, BrokerError> {
         let usual = usual_fees(self.chain.node())?;
-        // Too dear: what is on its way is still awaited.
-        let dearer = versions.last().and_then(|newest| newest.plan().bump(usual, self.settings.limits).ok());
-        dearer.map_or(Ok(None), |plan| self.commit(intent, &plan))
+        let Some(newest) = versions.last().map(Version::plan) else { return Ok(None) };
+        match newest.bump(usual, self.settings.limits) {
+            // Where gas has no price the same transaction would come out.
+            Ok(plan) if plan.fees() != newest.fees() => self.commit(intent, &plan),
+            // Too dear: what is on its way is still awaited.
+            Ok(_) | Err(_) => Ok(None),
+        }
     }
 
     fn replace_by_nothing(&mut self, intent: &Intent, versions: &[Version]) -> Result<Option<Did>, BrokerError> {

@@ -4,6 +4,7 @@
 mod crashes;
 mod hostile;
 mod interference;
+mod nodes;
 
 use std::collections::BTreeMap;
 use std::path::Path;

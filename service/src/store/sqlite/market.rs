@@ -118,9 +118,8 @@ pub(super) fn advance(change: &mut Change<'_>, own: &Advance) -> Result<bool, St
         }
     }
     intents::book(change, &effects.entries)?;
-    match &effects.breaker {
-        Some(breaker) => set_breaker(change, breaker)?,
-        None => {}
+    if let Some(breaker) = &effects.breaker {
+        set_breaker(change, breaker)?;
     }
     Ok(true)
 }

@@ -14,6 +14,7 @@ pub mod govern;
 pub mod lock;
 pub mod market;
 pub mod models;
+pub mod movements;
 pub mod pins;
 pub mod prepaid;
 pub mod publish;

@@ -50,7 +50,7 @@ impl NodeArgs {
     /// [`Error`], also if another chain answers than the expected one.
     pub fn connect(&self, key: Option<PrivateKey>, expected: Option<u64>) -> Result<RpcChain, Error> {
         let max_gas_cost = u128::try_from(self.max_gas_cost.units).unwrap_or(u128::MAX);
-        let locks = Some(lock_folder(|name| std::env::var_os(name)));
+        let locks = Some(own_lock_folder());
         let settings = Settings { confirmations: self.confirmations, max_gas_cost, locks, ..Settings::default() };
         Ok(RpcChain::connect_with(&self.rpc, key, expected, settings)?)
     }
@@ -65,6 +65,12 @@ fn lock_folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
         .or_else(|| Some(folder("HOME")?.join(".cache/lorica")))
         .unwrap_or_else(|| std::env::temp_dir().join("lorica"))
         .join("nonces")
+}
+
+/// The folder of locks by this program's environment.
+#[must_use]
+pub fn own_lock_folder() -> PathBuf {
+    lock_folder(|name| std::env::var_os(name))
 }
 
 /// A node and the contracts there.

@@ -1,7 +1,11 @@
 //! Which requests a prover works for.
 //!
 //! A prover spends seconds of machine time on a request, and is paid only if the escrow settles it. [`assess`] says, from
-//! the terms, the lock and the clock of the chain, whether a [`Policy`] takes it, and if not, why.
+//! the terms, the lock and the clock of the chain, whether a [`Policy`] takes it, and if not, why. [`decide`](decide::decide)
+//! adds what a prover counts that works unattended: its own load, and the gas.
+
+pub mod circuits;
+pub mod decide;
 
 use std::collections::BTreeMap;
 
@@ -128,6 +132,28 @@ pub enum Reason {
         fee: U256,
         /// What the call costs at the policy's price of gas.
         cost: U256,
+    },
+    /// An acceptance of it would end before the work is done.
+    #[error("lets an acceptance hold for {seconds} seconds, fewer than {margin}")]
+    AcceptTime {
+        /// Seconds that an acceptance holds.
+        seconds: u64,
+        /// Seconds that the work is counted to take.
+        margin: u64,
+    },
+    /// It pays less than its gas costs.
+    #[error("pays {fee}, its gas costs {cost}")]
+    Costs {
+        /// What it pays, in the token's smallest unit.
+        fee: U256,
+        /// What its transactions cost, in the same unit, with the profit that is demanded.
+        cost: U256,
+    },
+    /// It demands a stake.
+    #[error("demands a stake of {stake}, none is put up")]
+    Stake {
+        /// In the smallest unit of OPEN.
+        stake: U256,
     },
     /// It pays in a token that the policy does not take.
     #[error("pays in the token {token}, which is not taken")]

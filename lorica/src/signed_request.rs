@@ -262,6 +262,17 @@ fn escrow_of(market: &Market, funding: Funding) -> Escrow {
     }
 }
 
+fn funding_of(market: &Market, chain_id: u64, escrow: Address) -> Result<Funding, RequestError> {
+    let (own_escrow, own_chain_id) = (market.escrow, market.contracts.chain_id);
+    match escrow {
+        _ if chain_id != own_chain_id => {}
+        escrow if escrow == market.escrow => return Ok(Funding::Locked),
+        escrow if escrow == market.prepaid => return Ok(Funding::Prepaid),
+        _ => {}
+    }
+    Err(RequestError::OtherEscrow { escrow, chain_id, own_escrow, own_chain_id })
+}
+
 impl SignedRequest {
     /// Reads a request and checks that the id is the terms' under this escrow, and that the requester signed it. What a
     /// contract wallet says of its signature is left to the escrow.
@@ -280,21 +291,22 @@ impl SignedRequest {
     /// # Errors
     /// As [`parse`](Self::parse).
     pub fn parse_even_withdrawn(json: &[u8], market: &Market, chain: &mut impl Chain) -> Result<Self, RequestError> {
+        let request = Self::decode(json, market)?;
+        request.expect_signed(chain)?;
+        Ok(request)
+    }
+
+    /// Reads a request and checks all but who signed it: needs no chain.
+    ///
+    /// # Errors
+    /// [`RequestError`] says what is wrong.
+    pub fn decode(json: &[u8], market: &Market) -> Result<Self, RequestError> {
         let file: File = serde_json::from_slice(json).map_err(RequestError::Json)?;
         let File { schema, chain_id, escrow, id, signature, terms, input } = file;
         if schema != SCHEMA {
             return Err(RequestError::Schema { got: schema });
         }
-        let (own_escrow, own_chain_id) = (market.escrow, market.contracts.chain_id);
-        let funding = match escrow {
-            _ if chain_id != own_chain_id => None,
-            escrow if escrow == market.escrow => Some(Funding::Locked),
-            escrow if escrow == market.prepaid => Some(Funding::Prepaid),
-            _ => None,
-        };
-        let Some(funding) = funding else {
-            return Err(RequestError::OtherEscrow { escrow, chain_id, own_escrow, own_chain_id });
-        };
+        let funding = funding_of(market, chain_id, escrow)?;
         let own = escrow_of(market, funding);
         let amount = |text: &str, name| U256::from_str_radix(text, 10).map_err(|_| RequestError::Amount { name });
         let mut terms = InferenceRequest {
@@ -327,16 +339,44 @@ impl SignedRequest {
             }
             terms = withdrawn;
         }
-        let requester = terms.requester;
-        let signer = Signature::try_from(signature.as_ref()).and_then(|known| known.recover_address_from_prehash(&id));
+        let salt = parse_salt(&input.salt).map_err(RequestError::Salt)?;
+        Ok(Self { terms, funding, id, signature, text: input.text, salt })
+    }
+
+    /// A request from its parts, for an escrow by its address. Who signed it is for [`expect_signed`](Self::expect_signed).
+    ///
+    /// # Errors
+    /// [`RequestError::OtherEscrow`], [`RequestError::Withdrawn`].
+    pub fn from_parts(
+        market: &Market,
+        (chain_id, escrow): (u64, Address),
+        terms: InferenceRequest,
+        signature: Bytes,
+        text: String,
+        salt: Salt,
+    ) -> Result<Self, RequestError> {
+        let funding = funding_of(market, chain_id, escrow)?;
+        OutputKind::from_number(terms.kind).map_err(RequestError::Withdrawn)?;
+        let id = escrow_of(market, funding).request_id(&terms);
+        Ok(Self { terms, funding, id, signature, text, salt })
+    }
+
+    /// That the requester signed it. What a contract wallet says of its signature is left to the escrow; the chain is asked only
+    /// if somebody else signed, or nobody.
+    ///
+    /// # Errors
+    /// [`RequestError::Signer`], [`RequestError::Signature`], [`RequestError::Chain`].
+    pub fn expect_signed(&self, chain: &mut impl Chain) -> Result<(), RequestError> {
+        let (requester, signature) = (self.terms.requester, &self.signature);
+        let signer = Signature::try_from(signature.as_ref());
+        let signer = signer.and_then(|known| known.recover_address_from_prehash(&self.id));
         if signer.as_ref().ok() != Some(&requester) && chain.code(requester)?.is_empty() {
             return Err(match signer {
                 Ok(signer) => RequestError::Signer { signer, requester },
                 Err(reason) => RequestError::Signature { bytes: signature.len(), reason },
             });
         }
-        let salt = parse_salt(&input.salt).map_err(RequestError::Salt)?;
-        Ok(Self { terms, funding, id, signature, text: input.text, salt })
+        Ok(())
     }
 
     /// [`parse`](Self::parse) of a file.

@@ -11,6 +11,7 @@ use tonic_types::StatusExt;
 
 use crate::proto;
 use crate::proto::inference_service_client::InferenceServiceClient;
+use crate::proto::market_service_client::MarketServiceClient;
 use crate::proto::model_service_client::ModelServiceClient;
 
 /// Largest message that is taken: a base's key with its tokenizer, or a proof.
@@ -60,6 +61,7 @@ pub struct Client {
     runtime: Runtime,
     inference: InferenceServiceClient<Channel>,
     models: ModelServiceClient<Channel>,
+    market: MarketServiceClient<Channel>,
     bearer: Option<MetadataValue<Ascii>>,
     address: String,
 }
@@ -102,8 +104,9 @@ impl Client {
         };
         let channel = runtime.block_on(endpoint.connect()).map_err(unreachable)?;
         let inference = InferenceServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE);
-        let models = ModelServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
-        Ok(Self { runtime, inference, models, bearer, address: address.into() })
+        let models = ModelServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE);
+        let market = MarketServiceClient::new(channel);
+        Ok(Self { runtime, inference, models, market, bearer, address: address.into() })
     }
 
     fn request<T>(&self, message: T, timeout: Duration) -> Request<T> {
@@ -201,6 +204,12 @@ calls! {
     models.list_adapters(ListAdaptersRequest) -> ListAdaptersResponse;
     /// A verifying key.
     models.get_key(GetKeyRequest) -> GetKeyResponse;
+    /// Hands in a signed request with its text.
+    market.submit_request(SubmitRequestRequest) -> SubmitRequestResponse;
+    /// A request that was handed in.
+    market.get_request(GetRequestRequest) -> GetRequestResponse;
+    /// Whom a request has to name, and what it has to pay.
+    market.get_node(GetNodeRequest) -> GetNodeResponse;
 }
 
 impl Client {
@@ -220,6 +229,29 @@ impl Client {
             while let Some(change) = stream.message().await? {
                 if let Some(proof) = change.proof {
                     told(proof);
+                }
+            }
+            Ok(())
+        });
+        watched.map_err(|status| self.refused(&status))
+    }
+
+    /// Follows a request after a sequence number, and hands each change to `told`, until it has ended or the time is over.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn watch_request(
+        &mut self,
+        message: proto::WatchRequestRequest,
+        timeout: Duration,
+        mut told: impl FnMut(proto::MarketRequest),
+    ) -> Result<(), ClientError> {
+        let request = self.request(message, timeout);
+        let watched: Result<(), Status> = self.runtime.block_on(async {
+            let mut stream = self.market.watch_request(request).await?.into_inner();
+            while let Some(change) = stream.message().await? {
+                if let Some(own) = change.request {
+                    told(own);
                 }
             }
             Ok(())

@@ -27,6 +27,8 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// What tenants may.
     pub limits: LimitsConfig,
+    /// Who serves requests that an escrow pays; nobody if it is absent.
+    pub broker: Option<BrokerConfig>,
 }
 
 /// Where jobs and proofs are kept.
@@ -133,6 +135,82 @@ impl Default for LimitsConfig {
     }
 }
 
+/// Who serves requests that an escrow pays, unattended.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerConfig {
+    /// JSON-RPC address of a node of the chain.
+    pub rpc: String,
+    /// File with the contracts' addresses and the routes that are trusted, as `lorica chain deploy` and `pin` write it.
+    pub contracts: PathBuf,
+    /// Settlement keys (.vk) of the circuits that settle.
+    pub settlement_keys: Vec<PathBuf>,
+    /// The prover's private key, a file of hexadecimal digits or a keystore. If absent, the variable LORICA_PRIVATE_KEY.
+    pub key_file: Option<PathBuf>,
+    /// The keystore's password. If absent, the variables LORICA_KEY_PASSWORD and LORICA_KEY_PASSWORD_FILE.
+    pub password_file: Option<PathBuf>,
+    /// Tokens that are taken.
+    pub tokens: Vec<TokenConfig>,
+    /// Account that withdrawn money goes to. If absent: the prover's.
+    pub withdraw_to: Option<String>,
+    /// Most that the gas of one transaction may cost, in the chain's gas token.
+    #[serde(default = "max_gas_cost")]
+    pub max_gas_cost: String,
+    /// Most gas of a consumer's call, which the prover pays for.
+    #[serde(default)]
+    pub max_consumer_gas: u32,
+    /// Percent of a request's gas that must be left as profit, where gas is compared with fees.
+    #[serde(default)]
+    pub profit_percent: u64,
+    /// Seconds that proof and settlement of one request take.
+    #[serde(default = "a_minute")]
+    pub prove_seconds: u64,
+    /// Seconds that must be left until the deadline when the settlement is made.
+    #[serde(default = "a_minute")]
+    pub margin_seconds: u64,
+    /// Blocks from a transaction's own to the latest before it is done. If absent: 3, and 1 on development chains.
+    pub confirmations: Option<u64>,
+    /// Seconds in no block after which a transaction is sent with higher fees.
+    #[serde(default = "a_minute")]
+    pub bump_seconds: u64,
+    /// Seconds after a failure in which nothing is accepted; then one request is, on trial.
+    #[serde(default = "ten_minutes")]
+    pub breaker_seconds: u64,
+    /// Milliseconds between two looks at the chain.
+    #[serde(default = "a_second")]
+    pub poll_milliseconds: u64,
+}
+
+/// A token that is taken.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct TokenConfig {
+    /// `open`, `native`, or a token's address.
+    pub token: String,
+    /// The least fee: whole tokens such as 1.5, or smallest units such as 1500wei.
+    pub least_fee: String,
+    /// Owed so much, it is withdrawn.
+    pub withdraw_at: String,
+    /// What a whole gas token is worth in it: fees are compared with gas by it. If absent: they are not.
+    pub gas_token_worth: Option<String>,
+}
+
+fn max_gas_cost() -> String {
+    "0.01".into()
+}
+
+fn a_minute() -> u64 {
+    60
+}
+
+fn ten_minutes() -> u64 {
+    600
+}
+
+fn a_second() -> u64 {
+    1_000
+}
+
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -173,6 +251,14 @@ pub enum ConfigError {
         /// What is expected.
         expected: &'static str,
     },
+    /// A list that must not be empty.
+    #[error("{field} is empty: {reason}")]
+    Empty {
+        /// The field.
+        field: &'static str,
+        /// What it is for.
+        reason: &'static str,
+    },
     /// Nothing to serve.
     #[error("models.bases is empty: there is nothing to serve")]
     NoBase,
@@ -197,6 +283,12 @@ impl Config {
         if let Some(tls) = &mut config.tls {
             place(&mut tls.cert);
             place(&mut tls.key);
+        }
+        if let Some(broker) = &mut config.broker {
+            place(&mut broker.contracts);
+            broker.settlement_keys.iter_mut().for_each(place);
+            broker.key_file.iter_mut().for_each(place);
+            broker.password_file.iter_mut().for_each(place);
         }
         config.check()?;
         Ok(config)
@@ -231,6 +323,25 @@ impl Config {
             let (field, got) = ("store.keep_inputs_seconds", self.store.keep_inputs_seconds);
             return Err(ConfigError::Number { field, got, expected: "no more than store.keep_proofs_seconds" });
         }
+        if let Some(broker) = &self.broker {
+            let empty = |field, reason| Err(ConfigError::Empty { field, reason });
+            if broker.tokens.is_empty() {
+                return empty("broker.tokens", "no fee would be taken");
+            }
+            if broker.settlement_keys.is_empty() {
+                return empty("broker.settlement_keys", "nothing could be settled");
+            }
+            number("broker.prove_seconds", broker.prove_seconds, day, "1 to 86400 are expected")?;
+            number("broker.margin_seconds", broker.margin_seconds, day, "1 to 86400 are expected")?;
+            number("broker.bump_seconds", broker.bump_seconds, day, "1 to 86400 are expected")?;
+            number("broker.breaker_seconds", broker.breaker_seconds, day, "1 to 86400 are expected")?;
+            number("broker.poll_milliseconds", broker.poll_milliseconds, 60_000, "1 to 60000 are expected")?;
+            number("broker.confirmations", broker.confirmations.unwrap_or(1), 10_000, "1 to 10000 are expected")?;
+            if broker.profit_percent > 100_000 {
+                let (field, got) = ("broker.profit_percent", broker.profit_percent);
+                return Err(ConfigError::Number { field, got, expected: "no more than 100000" });
+            }
+        }
         number("limits.open_proofs", self.limits.open_proofs.into(), 1_000_000, "1 to 1000000 are expected")?;
         number("limits.executions", self.limits.executions as u64, 1_024, "1 to 1024 are expected")
     }
@@ -245,7 +356,7 @@ impl Config {
     /// The configuration for people: every setting, and what is open to whom.
     #[must_use]
     pub fn explain(&self) -> String {
-        let Self { store, listen, tls, models, worker, limits } = self;
+        let Self { store, listen, tls, models, worker, limits, broker } = self;
         let mut text = String::new();
         let mut line = |name: &str, value: &dyn std::fmt::Display, meaning: &str| {
             let _ = writeln!(text, "{name:<28} {value:<24} {meaning}");
@@ -282,8 +393,48 @@ impl Config {
         line("worker.drain_seconds", &worker.drain_seconds, "for the batch in progress when the service ends");
         line("limits.open_proofs", &limits.open_proofs, "of a tenant");
         line("limits.executions", &limits.executions, "at once");
+        let Some(broker) = broker else {
+            line("[broker]", &"none", "requests that an escrow pays are not served");
+            return text;
+        };
+        line("broker.rpc", &public_part(&broker.rpc), "believed about the chain, never given the key");
+        line("broker.contracts", &broker.contracts.display(), "contracts and trusted routes");
+        for key in &broker.settlement_keys {
+            line("broker.settlement_keys", &key.display(), "a circuit that settles");
+        }
+        let key = broker.key_file.as_ref().map_or("LORICA_PRIVATE_KEY".into(), |path| path.display().to_string());
+        line("broker.key_file", &key, "SENDS TRANSACTIONS WITHOUT ASKING; whoever has it has what is not withdrawn");
+        for token in &broker.tokens {
+            line(
+                "broker.tokens",
+                &token.token,
+                &format!("least fee {}, withdrawn at {}", token.least_fee, token.withdraw_at),
+            );
+            let worth = token.gas_token_worth.as_deref().unwrap_or("none");
+            line("  gas_token_worth", &worth, "without it fees are not compared with gas");
+        }
+        let to = broker.withdraw_to.as_deref().unwrap_or("the prover's own account");
+        line("broker.withdraw_to", &to, "where withdrawn money goes");
+        line("broker.max_gas_cost", &broker.max_gas_cost, "of one transaction; a dearer one waits");
+        line("broker.max_consumer_gas", &broker.max_consumer_gas, "of a consumer's call");
+        line("broker.profit_percent", &broker.profit_percent, "of the gas");
+        line("broker.prove_seconds", &broker.prove_seconds, "that one request takes");
+        line("broker.margin_seconds", &broker.margin_seconds, "left until the deadline when it is proven");
+        let confirmations = broker.confirmations.map_or("3, or 1".into(), |blocks| blocks.to_string());
+        line("broker.confirmations", &confirmations, "blocks before a transaction is done");
+        line("broker.bump_seconds", &broker.bump_seconds, "in no block before higher fees");
+        line("broker.breaker_seconds", &broker.breaker_seconds, "after a failure in which nothing is accepted");
+        line("broker.poll_milliseconds", &broker.poll_milliseconds, "between two looks");
         text
     }
+}
+
+/// An address without what may be secret in it.
+fn public_part(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
 }
 
 #[cfg(test)]
@@ -321,6 +472,21 @@ mod tests {
             ("[store]\nkeep_inputs_seconds = 10\nkeep_proofs_seconds = 9", "keep_inputs_seconds"),
             ("[limits]\nopen_proofs = 0", "limits.open_proofs"),
             ("store = 1", "invalid type"),
+            ("[broker]\nrpc = 'http://a'", "missing field"),
+            (
+                "[broker]\nrpc = 'http://a'\ncontracts = 'c'\nsettlement_keys = ['k']\ntokens = []",
+                "broker.tokens is empty",
+            ),
+            (
+                "[broker]\nrpc = 'http://a'\ncontracts = 'c'\nsettlement_keys = ['k']\nprove_seconds = 0\n
+                 [[broker.tokens]]\ntoken = 'open'\nleast_fee = '1'\nwithdraw_at = '1'",
+                "broker.prove_seconds = 0",
+            ),
+            (
+                "[broker]\nrpc = 'http://a'\ncontracts = 'c'\nsettlement_keys = []\n
+                 [[broker.tokens]]\ntoken = 'open'\nleast_fee = '1'\nwithdraw_at = '1'",
+                "broker.settlement_keys is empty",
+            ),
             ("=", "lorica.toml"),
         ] {
             let error = read(content).expect_err(content).to_string();

@@ -79,6 +79,36 @@ reasons! {
     ScopeMissing = "SCOPE_MISSING", PermissionDenied,
     /// The call's own deadline passed.
     CallDeadline = "CALL_DEADLINE", DeadlineExceeded,
+    /// The service has no broker.
+    MarketAbsent = "MARKET_ABSENT", Unimplemented,
+    /// The requester has not signed these terms.
+    SignatureInvalid = "SIGNATURE_INVALID", InvalidArgument,
+    /// The terms are for another chain or escrow.
+    EscrowOther = "ESCROW_OTHER", InvalidArgument,
+    /// The terms name another prover, or none.
+    ProverOther = "PROVER_OTHER", FailedPrecondition,
+    /// The text is not the one of which a digest was signed.
+    TextOther = "TEXT_OTHER", InvalidArgument,
+    /// The terms demand what is not offered: prepaid, a stake, much gas for a consumer.
+    TermsUnsupported = "TERMS_UNSUPPORTED", FailedPrecondition,
+    /// No settlement key here is for such a request.
+    CircuitUnknown = "CIRCUIT_UNKNOWN", FailedPrecondition,
+    /// The terms name no live route of the circuit that is trusted here.
+    RouteUntrusted = "ROUTE_UNTRUSTED", FailedPrecondition,
+    /// The deadline, or the end of an acceptance, is too near.
+    DeadlineInfeasible = "DEADLINE_INFEASIBLE", FailedPrecondition,
+    /// The token is not taken.
+    TokenNotTaken = "TOKEN_NOT_TAKEN", FailedPrecondition,
+    /// The fee is below the least one, or below what the gas costs.
+    FeeTooLow = "FEE_TOO_LOW", FailedPrecondition,
+    /// The request has ended, or is another prover's.
+    RequestEnded = "REQUEST_ENDED", FailedPrecondition,
+    /// Another tenant gave the request.
+    RequestForeign = "REQUEST_FOREIGN", AlreadyExists,
+    /// No request of this tenant has that name.
+    RequestUnknown = "REQUEST_UNKNOWN", NotFound,
+    /// The chain cannot be asked.
+    ChainUnavailable = "CHAIN_UNAVAILABLE", Unavailable,
     /// The worker made no proof of what was executed here.
     ProvingFailed = "PROVING_FAILED", Internal,
     /// The worker's proof was not one of this batch.
@@ -108,7 +138,7 @@ impl Refusal {
     pub fn new(reason: Reason, message: impl ToString) -> Self {
         let second = Duration::from_secs(1);
         let retry = match reason {
-            Reason::QuotaOpen | Reason::Overloaded | Reason::StoreFailed => Some(second),
+            Reason::QuotaOpen | Reason::Overloaded | Reason::StoreFailed | Reason::ChainUnavailable => Some(second),
             Reason::Draining | Reason::StoreFull => Some(10 * second),
             _ => None,
         };
@@ -147,6 +177,7 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let reason = match &error {
             StoreError::RequestIdReused => Reason::RequestIdReused,
+            StoreError::RequestForeign => Reason::RequestForeign,
             StoreError::Quota { .. } => Reason::QuotaOpen,
             StoreError::Full => Reason::StoreFull,
             StoreError::Busy => Reason::Overloaded,

@@ -289,6 +289,14 @@ async fn metrics(State(face): State<Face>) -> Answered {
         let count = counts.iter().find(|(own, _)| *own == state).map_or(0, |(_, count)| *count);
         let _ = writeln!(text, "lorica_proofs{{state=\"{}\"}} {count}", state.name());
     }
+    let (requests, breaker) =
+        shared.store.call(|store| Ok((store.request_counts()?, store.breaker()?))).await.map_err(Refusal::from)?;
+    text.push_str("# TYPE lorica_requests gauge\n");
+    for (state, count) in &requests {
+        let _ = writeln!(text, "lorica_requests{{state=\"{}\"}} {count}", state.name());
+    }
+    let open = u8::from(breaker.is_some());
+    let _ = writeln!(text, "# TYPE lorica_breaker_open gauge\nlorica_breaker_open {open}");
     let free = shared.running.available_permits();
     let _ = writeln!(text, "# TYPE lorica_executions_free gauge\nlorica_executions_free {free}");
     let _ = writeln!(text, "# TYPE lorica_ending gauge\nlorica_ending {}", u8::from(*shared.ending.borrow()));

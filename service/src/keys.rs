@@ -14,11 +14,13 @@ pub enum Scope {
     Prove,
     /// Reading the tenant's proofs, checking proofs, reading which models are served.
     Read,
+    /// Handing in requests that an escrow pays.
+    Settle,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Infer, Self::Prove, Self::Read];
+    pub const ALL: [Self; 4] = [Self::Infer, Self::Prove, Self::Read, Self::Settle];
 
     /// The name on the command line.
     #[must_use]
@@ -27,6 +29,7 @@ impl Scope {
             Self::Infer => "infer",
             Self::Prove => "prove",
             Self::Read => "read",
+            Self::Settle => "settle",
         }
     }
 

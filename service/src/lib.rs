@@ -5,6 +5,7 @@
 //! * `http`: the same calls as JSON, probes, numbers
 //! * `models`: execution at admission, and the check of what a worker returns
 //! * `store`: the one truth about jobs, in SQLite; `batching`: how many a batch takes
+//! * `broker`: requests that an escrow pays, from the text to the money; [`terms`]: what was signed, as a message
 //! * [`worker`]: the proving process, which can be killed
 //! * [`client`]: a client that blocks; [`proto`]: the messages
 //!
@@ -14,6 +15,7 @@
 
 mod api;
 mod batching;
+mod broker;
 pub mod client;
 pub mod config;
 pub mod error;
@@ -22,10 +24,12 @@ pub mod keys;
 mod models;
 pub mod server;
 mod store;
+pub mod terms;
 mod worker;
 #[cfg(test)]
 mod world;
 
+pub use broker::settings::Signer;
 /// For programs that look at statuses.
 pub use tonic;
 pub use worker::ChildProgram;

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lorica::answer::{Answer, kind_of};
-use lorica::check::{CheckError, ExpectedRequest, check_inference, expect_requests};
+use lorica::check::{CheckError, ExpectedRequest, check_inference, check_settlement, expect_requests};
 use lorica::circuits::shape::OutputKind;
 use lorica::files::{AdapterFile, AdapterKey, BaseFile, BaseKey, FileError};
-use lorica::input::{InputError, Salt, encode, random_salt, tokenizer};
+use lorica::input::{InputError, Salt, encode, input_word, random_salt, tokenizer};
 use lorica::prover::published;
 use lorica::quant::import::Tokenizer;
 use lorica::quant::integer::{AdapterModel, Executor, ModelError};
+use lorica::settlement::key::VerifyingKey;
+use lorica::signed_request::{RequestError, SignedRequest};
 use lorica::srs::{SrsPolicy, SrsPolicyError};
 use lorica::verifier::protocol::keccak::{decode_scalar, encode_scalar};
 use lorica::verifier::protocol::proof::Output;
@@ -26,6 +28,7 @@ use crate::config::ModelsConfig;
 use crate::error::{Reason, Refusal};
 use crate::proto;
 use crate::store::{Lease, ProvenShape, Word};
+use crate::worker::target::Target;
 
 /// Why the models cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +142,13 @@ pub fn id_of(collection: &str, name: &str) -> Option<Word> {
     (digits == hex::encode(id)).then_some(id)
 }
 
+impl ServedBase {
+    /// Its tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+}
+
 impl Models {
     /// Loads and validates all of them.
     pub fn load(config: &ModelsConfig) -> Result<Self, ModelsError> {
@@ -245,6 +255,58 @@ impl Models {
         let labels = adapter.map_or(&[][..], |(_, adapter)| &adapter.key.labels);
         let answer = answer(&published(&output), labels, ids.len(), base.key.output_exponent);
         Ok(Executed { base: base_id, adapter: adapter.map(|(id, _)| id), kind, ids, salt, answer })
+    }
+
+    /// Whether a settlement is of exactly this batch, which is to be settled: it holds by its key, and has the batch's binding,
+    /// circuit, base, kind, adapters, inputs and labels.
+    pub fn expect_settlement_of(&self, lease: &Lease, bytes: &[u8], key: &[u8]) -> Result<ProvenShape, String> {
+        let base = self.bases.get(&lease.base).ok_or("the base is served no more")?;
+        let key = VerifyingKey::decode(key).map_err(|error| error.to_string())?;
+        let mut keys: BTreeMap<Word, AdapterKey> = BTreeMap::new();
+        for id in lease.members.iter().filter_map(|member| member.adapter) {
+            keys.insert(id, self.adapters.get(&id).ok_or("an adapter is served no more")?.key.clone());
+        }
+        let keys: Vec<AdapterKey> = keys.into_values().collect();
+        let meant = Target::decode(lease.binding.as_deref().ok_or("nothing is to be settled")?)?;
+        if key.circuit_id() != meant.circuit {
+            return Err("its key is of another circuit".into());
+        }
+        let settled = check_settlement(&base.key, &keys, &[], &key, Some(meant.circuit), bytes, self.policy)
+            .map_err(|error| error.to_string())?;
+        if settled.binding != meant.binding {
+            return Err("it has another binding".into());
+        }
+        let shape = key.circuit_shape().shape;
+        if settled.base != base.id || shape.output.number() != lease.kind || settled.index != Fr::zero() {
+            return Err("it is of another base or kind, or attributes".into());
+        }
+        if settled.answers.len() != lease.members.len() {
+            return Err("it has another number of answers".into());
+        }
+        for (place, (stated, member)) in settled.answers.iter().zip(&lease.members).enumerate() {
+            let adapter = member.adapter.and_then(|id| self.adapters.get(&id)).map_or(Fr::zero(), |own| own.id);
+            let most = base.key.commitments.architecture.max_tokens;
+            let input = input_word(&member.salt, &member.token_ids, most);
+            let given = proto::Answer::decode(member.answer.as_slice()).map_err(|error| error.to_string())?;
+            let label = match given.output {
+                Some(proto::answer::Output::Classification(own)) => Some(own.label),
+                _ => None,
+            };
+            let other_label = label.is_some_and(|label| label != u32::from(stated.label()));
+            if stated.adapter != adapter || stated.words.input_digest != input || other_label {
+                return Err(format!("request {place} has another adapter, input or label"));
+            }
+        }
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Ok(ProvenShape { requests: number(shape.requests), tokens: number(shape.tokens), log_tile: shape.log_tile })
+    }
+
+    /// That a signed request is for a base and adapter that are served, and its text the one that was signed.
+    pub fn expect_request(&self, request: &SignedRequest) -> Result<(), RequestError> {
+        let other = || RequestError::OtherBase { id: request.id };
+        let id: Word = request.terms.base.to_be_bytes();
+        let base = self.bases.get(&id).ok_or_else(other)?;
+        request.check_input(&base.key, &base.tokenizer)
     }
 
     /// Whether a proof is of exactly this batch: it holds, under these models, context, inputs, salts and adapters, and states

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lorica::chain::keys::PrivateKey;
+use lorica::chain::rpc::RpcChain;
+use lorica::chain::rpc::nonces::AccountLock;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, watch};
@@ -14,15 +17,22 @@ use tonic::transport::{Identity, Server, ServerTlsConfig};
 
 use crate::api::deadline::Deadlines;
 use crate::api::inference::Inference;
+use crate::api::market::Market;
 use crate::api::model::Model;
 use crate::api::{LOCAL, Shared};
-use crate::config::{Config, ConfigError};
+use crate::broker::Broker;
+use crate::broker::admission::Desk;
+use crate::broker::run::Running;
+use crate::broker::settings::{Settings, SettingsError, Signer};
+use crate::config::{BrokerConfig, Config, ConfigError};
 use crate::http::{self, Face};
 use crate::keys::{Scope, Secret};
 use crate::models::{Models, ModelsError};
 use crate::proto::DESCRIPTORS;
 use crate::proto::inference_service_server::InferenceServiceServer;
+use crate::proto::market_service_server::MarketServiceServer;
 use crate::proto::model_service_server::ModelServiceServer;
+use crate::store::market::MARKET;
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::thread::StoreThread;
 use crate::store::{ApiKey, Millis, Retention, Store, StoreError, millis, now};
@@ -48,6 +58,9 @@ pub enum ServeError {
     /// The proving process.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// The broker.
+    #[error(transparent)]
+    Broker(#[from] SettingsError),
     /// The store.
     #[error("the store: {0}")]
     Store(String),
@@ -81,6 +94,12 @@ impl ServeError {
             Self::Config(_) | Self::Models(_) | Self::Key(_) => true,
             Self::Worker(error) => matches!(error, WorkerError::Models(_)),
             Self::File(error) => error.kind() == lorica::error::Kind::Input,
+            Self::Broker(SettingsError::Field { .. }) => true,
+            Self::Broker(SettingsError::File(error)) => error.kind() == lorica::error::Kind::Input,
+            Self::Broker(SettingsError::Chain(error)) => {
+                lorica::error::Kind::of_chain(error) != lorica::error::Kind::Environment
+            }
+            Self::Broker(SettingsError::Account { .. }) => false,
             Self::Store(_) | Self::Listen { .. } | Self::System(_) | Self::Transport(_) => false,
         }
     }
@@ -103,10 +122,13 @@ pub struct Started {
     pub recovered: usize,
     /// The models were made with the development SRS.
     pub insecure: bool,
+    /// The account that requests have to name, if there is a broker.
+    pub prover: Option<String>,
 }
 
 /// Runs a service until it is told to end (SIGTERM, or an interrupt), and then until it has ended in order. `program` becomes
-/// the proving process; `cache` is where the development SRS lies.
+/// the proving process; `cache` is where the development SRS and settlement keys lie. A configuration with a broker needs a
+/// signer.
 ///
 /// # Errors
 /// [`ServeError`].
@@ -114,6 +136,7 @@ pub fn serve(
     config: &Config,
     program: ChildProgram,
     cache: PathBuf,
+    signer: Option<&Signer>,
     started: impl FnOnce(&Started),
 ) -> Result<(), ServeError> {
     config.check()?;
@@ -121,11 +144,36 @@ pub fn serve(
         return Err(ConfigError::NoBase.into());
     }
     let models = Models::load(&config.models)?;
+    let money = match (&config.broker, signer) {
+        (None, _) => None,
+        (Some(broker), Some(signer)) => Some(Money::open(broker, signer)?),
+        (Some(_), None) => {
+            let reason = "a key is needed: broker.key_file, or the variable LORICA_PRIVATE_KEY".into();
+            return Err(SettingsError::Field { field: "key_file", reason }.into());
+        }
+    };
     let runtime = runtime()?;
-    let result = runtime.block_on(run(config, models, program, cache, started));
+    let result = runtime.block_on(run(config, models, program, cache, money, started));
     // Whoever still holds a connection does not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
+}
+
+/// All that a broker needs, before anything is served.
+struct Money {
+    settings: Arc<Settings>,
+    sending: RpcChain,
+    looking: RpcChain,
+    key: PrivateKey,
+    lock: AccountLock,
+}
+
+impl Money {
+    fn open(config: &BrokerConfig, signer: &Signer) -> Result<Self, SettingsError> {
+        let (settings, sending, looking) = Settings::load(config, signer)?;
+        let lock = settings.lock_account(signer)?;
+        Ok(Self { settings: Arc::new(settings), sending, looking, key: signer.key.clone(), lock })
+    }
 }
 
 fn runtime() -> Result<Runtime, ServeError> {
@@ -137,6 +185,7 @@ async fn run(
     models: Models,
     program: ChildProgram,
     cache: PathBuf,
+    money: Option<Money>,
     started: impl FnOnce(&Started),
 ) -> Result<(), ServeError> {
     let mut store = SqliteStore::open(&config.store.folder, Access::Service)?;
@@ -158,6 +207,7 @@ async fn run(
             srs: config.models.srs.as_ref().map(path).unwrap_or_default(),
             insecure_dev_srs: config.models.insecure_dev_srs,
             cache: path(&cache),
+            settlement_keys: path(&cache.join("settlement")),
         },
         hang: Duration::from_secs(config.worker.hang_seconds),
         drain: Duration::from_secs(config.worker.drain_seconds),
@@ -169,6 +219,15 @@ async fn run(
 
     let (running, admitted) = Shared::executions(config.limits.executions);
     let insecure = models.is_insecure();
+    let (mut desk, mut broker, mut prover) = (None, None, None);
+    if let Some(Money { settings, sending, looking, key, lock }) = money {
+        prover = Some(settings.payee.to_string());
+        desk = Some(Arc::new(Desk::new(settings.clone(), looking)));
+        let (store, models) = (store.clone(), models.clone());
+        let make = move || Broker::new(settings, sending, key, store, models);
+        let own = tokio::task::spawn_blocking(make).await.map_err(|error| ServeError::System(error.to_string()))??;
+        broker = Some((own, lock));
+    }
     let shared = Arc::new(Shared {
         store: store.clone(),
         models,
@@ -183,6 +242,9 @@ async fn run(
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<InferenceServiceServer<Inference>>().await;
     health.set_serving::<ModelServiceServer<Model>>().await;
+    if desk.is_some() {
+        health.set_serving::<MarketServiceServer<Market>>().await;
+    }
     let (mut reflection, mut older_reflection) = (None, None);
     if config.listen.reflects() {
         let builder = || {
@@ -206,6 +268,7 @@ async fn run(
         server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
     }
     let inference = Arc::new(Inference { shared: shared.clone() });
+    let market = Market { shared: shared.clone(), desk };
     let model = Arc::new(Model { shared });
     let face = http::router(Face { inference: inference.clone(), model: model.clone() });
     let (http, mut json) = match config.listen.http {
@@ -227,6 +290,7 @@ async fn run(
         .max_concurrent_streams(STREAMS)
         .layer(Deadlines)
         .add_service(InferenceServiceServer::from_arc(inference).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(MarketServiceServer::new(market).max_decoding_message_size(MAX_MESSAGE))
         .add_service(ModelServiceServer::from_arc(model).max_decoding_message_size(MAX_MESSAGE))
         .add_service(health_service)
         .add_optional_service(reflection)
@@ -238,7 +302,8 @@ async fn run(
     }));
     let working = tokio::spawn(worker.run(process));
     let upkeep = tokio::spawn(upkeep(store, config.retention()));
-    started(&Started { address, http, recovered, insecure });
+    let broker = broker.map(|(broker, lock)| Running::start(broker, lock));
+    started(&Started { address, http, recovered, insecure, prover });
 
     tokio::select! {
         signal = signal() => signal?,
@@ -251,6 +316,10 @@ async fn run(
     // Nothing new is taken; the batch in progress is finished, or handed back; then whoever waits is answered.
     tracing::info!("the service ends");
     end.send_replace(true);
+    if let Some(broker) = &broker {
+        broker.stop();
+    }
+    health.set_not_serving::<MarketServiceServer<Market>>().await;
     health.set_not_serving::<InferenceServiceServer<Inference>>().await;
     health.set_not_serving::<ModelServiceServer<Model>>().await;
     let drain = Duration::from_secs(config.worker.drain_seconds) + GOING;
@@ -259,6 +328,11 @@ async fn run(
     }
     has_ended.send_replace(true);
     upkeep.abort();
+    // A step ends by itself; what it has not committed, the next start does again.
+    let since = tokio::time::Instant::now();
+    while broker.as_ref().is_some_and(|broker| !broker.is_finished()) && since.elapsed() < GOING {
+        sleep(Duration::from_millis(50)).await;
+    }
     // An idle client keeps its connection open for as long as it likes.
     let _ = timeout(GOING, serving).await;
     json.abort();
@@ -334,6 +408,9 @@ pub fn add_key(
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if tenant.is_empty() || tenant.len() > 63 || !tenant.chars().all(is_plain) {
         return Err(ServeError::Key("a tenant's name has 1 to 63 small letters, digits and hyphens".into()));
+    }
+    if tenant == MARKET {
+        return Err(ServeError::Key(format!("`{MARKET}` is the tenant of what is settled")));
     }
     if tenant == LOCAL {
         return Err(ServeError::Key(format!("`{LOCAL}` is the tenant of calls without a key")));

@@ -88,6 +88,7 @@ pub fn lease(requests: &[(&str, usize, u8)]) -> Lease {
         base: base(),
         kind: 1,
         context: [0; 32],
+        binding: None,
         members: members.collect(),
     }
 }

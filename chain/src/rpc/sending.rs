@@ -159,7 +159,11 @@ pub(super) fn knows(node: &Node, hash: B256) -> Result<bool, ChainError> {
     Ok(!node.request("eth_getTransactionByHash", json!([hash.to_string()]))?.is_null())
 }
 
-fn receipt(node: &Node, hash: B256) -> Result<Option<(Receipt, bool)>, ChainError> {
+/// The receipt of a transaction that is in a block, and whether it succeeded.
+///
+/// # Errors
+/// [`ChainError::Node`].
+pub fn receipt(node: &Node, hash: B256) -> Result<Option<(Receipt, bool)>, ChainError> {
     let method = "eth_getTransactionReceipt";
     let receipt = node.request(method, json!([hash.to_string()]))?;
     if receipt.is_null() {
@@ -183,7 +187,10 @@ fn head(node: &Node) -> Result<u64, ChainError> {
 }
 
 /// Confirmations of a receipt: its block and those above it; none if its block is not the chain's.
-fn depth(node: &Node, receipt: &Receipt) -> Result<u64, ChainError> {
+///
+/// # Errors
+/// [`ChainError::Node`].
+pub fn depth(node: &Node, receipt: &Receipt) -> Result<u64, ChainError> {
     let head = head(node)?;
     let block = node.request("eth_getBlockByNumber", json!([format!("{:#x}", receipt.block), false]))?;
     let is_canonical = parse::<B256>(block.get("hash")) == receipt.block_hash;

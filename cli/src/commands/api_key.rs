@@ -46,8 +46,10 @@ pub enum ScopeArg {
     Infer,
     /// Asking for proofs
     Prove,
-    /// Reading own proofs, checking proofs, listing models
+    /// Reading own proofs and requests, checking proofs, listing models
     Read,
+    /// Handing in requests that an escrow pays
+    Settle,
 }
 
 impl From<ScopeArg> for Scope {
@@ -56,6 +58,7 @@ impl From<ScopeArg> for Scope {
             ScopeArg::Infer => Self::Infer,
             ScopeArg::Prove => Self::Prove,
             ScopeArg::Read => Self::Read,
+            ScopeArg::Settle => Self::Settle,
         }
     }
 }

@@ -11,6 +11,8 @@ use lorica_service::proto;
 use lorica_verifier::protocol::keccak::encode_scalar;
 use serde_json::{Value, json};
 
+mod market;
+
 use crate::error::Error;
 use crate::output::{Output, joined, size};
 
@@ -58,6 +60,16 @@ pub enum Call {
     Cancel(NameArgs),
     /// Have a proof checked by the service, which knows the keys
     Verify(VerifyArgs),
+    /// Whom a request has to name, and what it has to pay
+    Node,
+    /// Hand in a signed request with its text: the service serves it once its fee is locked
+    ///
+    /// Sent again it is the same request. With --wait the command follows it until it is paid or ends otherwise.
+    Submit(SubmitArgs),
+    /// A request that was handed in, by its name
+    Request(RequestArgs),
+    /// Each change of a request until it is paid or ends otherwise
+    Follow(RequestArgs),
 }
 
 /// What is asked.
@@ -133,6 +145,27 @@ pub struct VerifyArgs {
     pub context: Option<Context>,
 }
 
+/// Arguments of `remote submit`.
+#[derive(Args, Debug)]
+pub struct SubmitArgs {
+    /// File with the contracts' addresses, as `lorica chain deploy` writes it
+    #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
+    pub contracts: PathBuf,
+    /// Follow the request until it is paid or ends otherwise
+    #[arg(long)]
+    pub wait: bool,
+    /// File of the request, as `lorica request sign` writes it
+    #[arg(value_name = "REQUEST")]
+    pub request: PathBuf,
+}
+
+/// A request's name.
+#[derive(Args, Debug)]
+pub struct RequestArgs {
+    /// Name of the request, `requests/...`
+    pub name: String,
+}
+
 /// Runs it.
 ///
 /// # Errors
@@ -194,6 +227,10 @@ pub fn run(args: &RemoteArgs, out: &Output) -> Result<(), Error> {
             Ok(())
         }
         Call::Verify(args) => verify(&mut client, args, out),
+        Call::Node => market::node(&mut client, out),
+        Call::Submit(args) => market::submit(&mut client, args, out),
+        Call::Request(args) => market::show(&mut client, args, out),
+        Call::Follow(args) => market::follow(&mut client, &args.name, "lorica.remote.follow/1", out),
     }
 }
 

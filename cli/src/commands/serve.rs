@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lorica::srs::INSECURE;
-use lorica_service::ChildProgram;
 use lorica_service::config::Config;
 use lorica_service::server::{ServeError, serve};
+use lorica_service::{ChildProgram, Signer};
 use serde_json::json;
 
 use crate::error::Error;
 use crate::model_fetch::cache_dir;
+use crate::node::{AccountArgs, own_lock_folder};
 use crate::output::Output;
 
 /// Where the configuration is.
@@ -98,7 +99,15 @@ pub fn run(args: &ServeArgs, out: &Output) -> Result<(), Error> {
     let path = std::env::current_exe()
         .map_err(|error| ServeError::System(format!("this program's own file is not known: {error}")))?;
     let program = ChildProgram { path, arguments: vec!["proving-process".into()] };
-    serve(&config, program, cache_dir()?, |started| {
+    let signer = match &config.broker {
+        None => None,
+        Some(broker) => {
+            let (key_file, password_file) = (broker.key_file.clone(), broker.password_file.clone());
+            let key = AccountArgs { key_file, password_file }.find()?;
+            key.map(|key| Signer { key, locks: own_lock_folder() })
+        }
+    };
+    serve(&config, program, cache_dir()?, signer.as_ref(), |started| {
         if started.insecure {
             out.warn(INSECURE);
         }
@@ -108,10 +117,13 @@ pub fn run(args: &ServeArgs, out: &Output) -> Result<(), Error> {
         if let Some(address) = started.http {
             out.line(format!("JSON at http://{address}"));
         }
+        if let Some(prover) = &started.prover {
+            out.line(format!("requests name the prover {prover}"));
+        }
         out.line(format!("gRPC at {}", started.address));
         out.finish(
             "lorica.serve/1",
-            json!({ "grpc": started.address.to_string(), "http": started.http.map(|own| own.to_string()), "recovered_batches": started.recovered }),
+            json!({ "grpc": started.address.to_string(), "http": started.http.map(|own| own.to_string()), "recovered_batches": started.recovered, "prover": started.prover }),
         );
     })?;
     Ok(())

@@ -1,5 +1,7 @@
 //! A service on the small world, and its callers.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -147,3 +147,52 @@ fn a_price_rises_from_the_least_to_the_most() {
     }
     assert_eq!(price(&terms(), 0), U256::from(100), "a constant one");
 }
+
+/// A decision has all its numbers, and each of them can turn it.
+#[test]
+fn decisions_count_load_and_gas() {
+    use crate::offer::decide::{ACCEPT_GAS, Gas, Load, SETTLE_GAS, decide};
+    use lorica_chain::contracts::escrow::callback_gas;
+
+    let whole = U256::from(1_000_000_000_000_000_000_u64);
+    let load = Load { accepted: 2, seconds: 50, margin: 30 };
+    let gas = Gas { price: 3, token_worth: Some(whole), profit: 50 };
+    let used = ACCEPT_GAS + SETTLE_GAS + callback_gas(&terms());
+    let cost = U256::from(used) * U256::from(3) * U256::from(3) / U256::from(2);
+    let dear = InferenceRequest { maxFee: cost, minFee: cost, prover: PAYEE, ..terms() };
+    let locked =
+        RequestState { status: Status::Locked, fee: cost, prover: PAYEE, until: None, ..accepted(Address::ZERO) };
+    let of = |terms: &InferenceRequest, state: Option<&RequestState>, load, gas| {
+        decide(&policy(), terms, state, 820, load, gas)
+    };
+    for state in [None, Some(&locked)] {
+        let decision = of(&dear, state, load, gas);
+        assert_eq!((decision.refused.clone(), decision.needed, decision.left), (None, 180, 180));
+        assert_eq!((decision.fee, decision.cost, decision.gas), (cost, Some(cost), used));
+        assert_eq!(decision.json()["taken"], true);
+        // One second, one request, one percent, one unit.
+        let late = of(&dear, state, Load { margin: 31, ..load }, gas).refused;
+        assert_eq!(late, Some(Reason::Margin { left: 180, margin: 181 }));
+        assert!(of(&dear, state, Load { accepted: 3, ..load }, gas).refused.is_some());
+        let costs = of(&dear, state, load, Gas { profit: 51, ..gas }).refused;
+        assert!(matches!(costs, Some(Reason::Costs { fee, .. }) if fee == cost), "{costs:?}");
+        let poor = InferenceRequest { maxFee: cost - U256::ONE, minFee: U256::ONE, ..dear.clone() };
+        let below = of(&poor, state, load, gas).refused;
+        assert!(matches!(below, Some(Reason::Costs { .. })), "{below:?}");
+        assert_eq!(of(&poor, state, load, Gas { token_worth: None, ..gas }).refused, None);
+        let brief = InferenceRequest { acceptTime: 179, ..dear.clone() };
+        assert_eq!(of(&brief, state, load, gas).refused, Some(Reason::AcceptTime { seconds: 179, margin: 180 }));
+        let staked = InferenceRequest { stake: U96::ONE, ..dear.clone() };
+        assert_eq!(of(&staked, state, load, gas).refused, Some(Reason::Stake { stake: U256::ONE }));
+    }
+    // A price that rises is counted as it is now, not as it may become.
+    let rising = InferenceRequest { minFee: U256::ONE, rampStart: 820, rampTime: 100, ..dear.clone() };
+    assert_eq!(of(&rising, Some(&locked), load, gas).fee, U256::ONE);
+    // An acceptance of one's own has to hold as long.
+    let own = RequestState { fee: cost, until: Some(999), ..accepted(PAYEE) };
+    let ends = of(&dear, Some(&own), load, gas).refused;
+    assert_eq!(ends, Some(Reason::AcceptanceEnds { until: 999, margin: 180, now: 820 }));
+    assert_eq!(of(&dear, Some(&RequestState { until: Some(1_000), ..own }), load, gas).refused, None);
+    let foreign = of(&dear, Some(&RequestState { status: Status::Settled, ..locked }), load, gas).refused;
+    assert!(matches!(foreign, Some(Reason::NotOpen { .. })), "{foreign:?}");
+}

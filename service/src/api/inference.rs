@@ -81,12 +81,16 @@ impl Inference {
                 return Err(Refusal::of(Reason::LevelUnsupported, "level", "answers without a proof are Infer's"));
             }
             Ok(proto::ProofLevel::Settlement) => {
-                return Err(Refusal::of(Reason::LevelUnsupported, "level", "settlements are not made here yet"));
+                return Err(Refusal::of(
+                    Reason::LevelUnsupported,
+                    "level",
+                    "settlements of requests are MarketService's",
+                ));
             }
             Err(_) => return Err(Refusal::field("level", "no such level")),
         }
         if request.target.is_some() {
-            return Err(Refusal::of(Reason::LevelUnsupported, "target", "settlements are not made here yet"));
+            return Err(Refusal::of(Reason::LevelUnsupported, "target", "settlements of requests are MarketService's"));
         }
         proto::ServiceClass::try_from(request.service_class)
             .map_err(|_| Refusal::field("service_class", "no such class"))?;
@@ -107,6 +111,7 @@ impl Inference {
             token_ids: executed.ids,
             salt: executed.salt,
             answer: prost::Message::encode_to_vec(&executed.answer),
+            binding: None,
         };
         let (id, limit) = (job.id, self.shared.open_proofs);
         let submitted = self.shared.change(move |store| store.submit(now(), &job, limit)).await?;
@@ -142,7 +147,7 @@ async fn message(shared: &Shared, job: Job, view: i32) -> Result<proto::Proof, R
 }
 
 /// Returns when the job has changed, or may have.
-async fn changed(changes: &mut broadcast::Receiver<Uuid>, id: Uuid) {
+pub async fn changed(changes: &mut broadcast::Receiver<Uuid>, id: Uuid) {
     loop {
         match changes.recv().await {
             Ok(other) if other != id => {}

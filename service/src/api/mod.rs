@@ -1,6 +1,6 @@
 //! The calls of clients.
 //!
-//! * [`inference`], [`model`]: one file per gRPC service
+//! * [`inference`], [`market`], [`model`]: one file per gRPC service
 //! * [`message`]: jobs as messages, fields of messages
 //! * [`deadline`]: the layer that answers calls whose deadline passes
 //!
@@ -9,6 +9,7 @@
 
 pub mod deadline;
 pub mod inference;
+pub mod market;
 pub mod message;
 pub mod model;
 

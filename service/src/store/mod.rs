@@ -1,6 +1,7 @@
 //! Where jobs are: the one truth about what was asked, where it stands, and what came out.
 //!
-//! * [`Store`]: what every store does, the same for one machine and for many; [`suite`] is its contract as tests
+//! * [`Store`]: what every store does, the same for one machine and for many; [`suite`] and [`market_suite`] are its contract as tests
+//! * [`market`]: requests that an escrow pays, and the transactions about them
 //! * [`sqlite`]: the store of one machine
 //! * [`blobs`]: contents by their SHA-256
 //! * [`thread`]: a store behind a channel, for asynchronous callers
@@ -15,6 +16,9 @@
 //! Each transition writes one event in the same transaction.
 
 pub mod blobs;
+pub mod market;
+#[cfg(test)]
+mod market_suite;
 pub mod sqlite;
 #[cfg(test)]
 pub mod suite;
@@ -111,6 +115,8 @@ pub struct NewJob {
     pub salt: Salt,
     /// The answer, encoded.
     pub answer: Vec<u8>,
+    /// What proof and settlement are bound to, as JSON, if the job is to be settled: it is in a batch alone then.
+    pub binding: Option<Vec<u8>>,
 }
 
 impl fmt::Debug for NewJob {
@@ -219,6 +225,8 @@ pub struct Lease {
     pub base: Word,
     pub kind: u8,
     pub context: Word,
+    /// What the proof's settlement is bound to, as JSON, if it is to be settled.
+    pub binding: Option<Vec<u8>>,
     /// In the order of the proof's statement.
     pub members: Vec<Member>,
 }
@@ -282,6 +290,10 @@ pub struct ApiKey {
 pub enum StoreError {
     #[error("the request id was used before with another content")]
     RequestIdReused,
+    #[error("the request was given by somebody else before")]
+    RequestForeign,
+    #[error("the market's work was taken over: epoch {got} ended, it is {own}")]
+    Fenced { own: i64, got: i64 },
     #[error("the tenant has {limit} proofs that are not done, as many as it may have")]
     Quota { limit: u32 },
     #[error("the stored content {} is damaged", hex::encode(.0))]
@@ -308,7 +320,7 @@ pub enum StoreError {
 
 /// What every store does. Each method is one transaction: it happens wholly and is on disk when the method returns, or not at
 /// all.
-pub trait Store: Send {
+pub trait Store: market::MarketStore + Send {
     /// Queues a job, once per tenant and request id.
     fn submit(&mut self, now: Millis, job: &NewJob, max_open: u32) -> Result<Submitted, StoreError>;
     /// A tenant's job.

@@ -31,6 +31,7 @@ pub fn job(tenant: &str, number: u8) -> NewJob {
         token_ids: vec![u32::from(number) + 7_000_001; 5],
         salt: [number; 31],
         answer: vec![number; 9],
+        binding: None,
     }
 }
 

@@ -57,6 +57,19 @@ impl StoreThread {
         answered.await.map_err(|_| StoreError::Gone)?
     }
 
+    /// Runs one call on the store, for threads that may wait.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = sync_channel(1);
+        let call: Call = Box::new(move |store| {
+            let _ = answer.send(call(store));
+        });
+        self.calls.send(call).map_err(|_| StoreError::Gone)?;
+        answered.recv().map_err(|_| StoreError::Gone)?
+    }
+
     /// Ids of jobs that change from now on.
     pub fn changes(&self) -> broadcast::Receiver<Uuid> {
         self.changes.subscribe()

@@ -13,11 +13,15 @@ use std::time::{Duration, Instant};
 
 use lorica::files::{AdapterFile, BaseFile};
 use lorica::prover::{Job, LoadedAdapter, MinimumShape, Prover, ProverError};
+use lorica::settle::{Settler, SettlerError};
 use lorica::srs::{AcceptedSrs, SrsPolicy};
 use lorica::verifier::protocol::keccak::{decode_scalar, encode_scalar};
+use lorica::verifier::protocol::key::AdapterCommitments;
+use lorica::verifier::protocol::verify::Keys;
 use lorica::watch::Watch;
 
-use super::frames::{Failed, Order, Prove, Ready, Report, SetUp, order, read, report, write};
+use super::frames::{Failed, Order, Prove, Ready, Report, SetUp, Settled, order, read, report, write};
+use super::target::Target;
 use crate::store::Word;
 
 /// Least time between two signs of life within a step.
@@ -58,7 +62,7 @@ impl Watch for Voice {
 }
 
 struct Loaded {
-    provers: BTreeMap<Word, Prover>,
+    provers: BTreeMap<Word, (Prover, Settler)>,
     /// By file.
     adapters: BTreeMap<String, LoadedAdapter>,
 }
@@ -83,10 +87,7 @@ pub fn run() -> ExitCode {
     voice.say(report::What::Ready(Ready {}));
     while let Ok(order) = orders.recv() {
         let order::What::Prove(batch) = order else { continue };
-        voice.say(match loaded.prove(&batch, voice.as_ref()) {
-            Ok(proof) => report::What::Proof(proof),
-            Err(failed) => report::What::Failed(failed),
-        });
+        voice.say(loaded.prove(&batch, voice.as_ref()).unwrap_or_else(report::What::Failed));
     }
     ExitCode::SUCCESS
 }
@@ -135,17 +136,18 @@ fn load(set_up: &SetUp) -> Result<Loaded, String> {
                 accepted
             }
         };
+        let settler = Settler::new(accepted.clone()).with_cache(&set_up.settlement_keys);
         let prover = Prover::new(accepted, base).map_err(|error| format!("{path}: {error}"))?;
-        provers.insert(encode_scalar(&prover.id()), prover);
+        provers.insert(encode_scalar(&prover.id()), (prover, settler));
     }
     Ok(Loaded { provers, adapters: BTreeMap::new() })
 }
 
 impl Loaded {
-    fn prove(&mut self, batch: &Prove, voice: &Voice) -> Result<Vec<u8>, Failed> {
+    fn prove(&mut self, batch: &Prove, voice: &Voice) -> Result<report::What, Failed> {
         let always = |message: &str| Failed { message: message.into(), always: true, stopped: false };
         let base: Word = batch.base.as_slice().try_into().map_err(|_| always("no base"))?;
-        let prover = self.provers.get(&base).ok_or_else(|| always("a base that was not loaded"))?;
+        let (prover, settler) = self.provers.get(&base).ok_or_else(|| always("a base that was not loaded"))?;
         let context: Word = batch.context.as_slice().try_into().map_err(|_| always("no context"))?;
         let context = decode_scalar(&context).map_err(|_| always("a context that is no word"))?;
         for path in batch.items.iter().map(|item| &item.adapter).filter(|path| !path.is_empty()) {
@@ -160,7 +162,13 @@ impl Loaded {
             let salt = item.salt.as_slice().try_into().map_err(|_| always("a salt of another length"))?;
             jobs.push(Job { ids: item.token_ids.clone(), adapter: self.adapters.get(&item.adapter), salt });
         }
-        let least = MinimumShape { embed: batch.embed, ..MinimumShape::default() };
+        let target = match batch.binding.as_slice() {
+            [] => None,
+            bytes => Some(Target::decode(bytes).map_err(|error| always(&error))?),
+        };
+        // Padded to the shape for which there is a circuit.
+        let (requests, tokens) = target.as_ref().map_or((0, 0), |target| (target.requests, target.tokens));
+        let least = MinimumShape { requests, tokens, embed: batch.embed };
         let proven = prover.prove(&jobs, least, context, voice).map_err(|error| Failed {
             stopped: matches!(error, ProverError::Cancelled(_)),
             always: error.kind() == lorica::error::Kind::Input,
@@ -170,6 +178,19 @@ impl Loaded {
                 error => error.to_string(),
             },
         })?;
-        Ok(proven.proof.encode())
+        let Some(target) = target else { return Ok(report::What::Proof(proven.proof.encode())) };
+        let used = batch.items.iter().filter_map(|item| self.adapters.get(&item.adapter));
+        let mut adapters: BTreeMap<Word, AdapterCommitments> = BTreeMap::new();
+        adapters.extend(used.map(|own| (encode_scalar(&own.id()), own.key().commitments.clone())));
+        let adapters: Vec<AdapterCommitments> = adapters.into_values().collect();
+        let keys = Keys { adapters: &adapters, indexes: &[] };
+        let settled =
+            settler.settle(prover.key(), keys, &target.binding, &proven.proof, voice).map_err(|error| Failed {
+                stopped: matches!(error, SettlerError::Cancelled(_)),
+                always: error.kind() == lorica::error::Kind::Input,
+                message: error.to_string(),
+            })?;
+        let (settlement, key) = (settled.settlement.encode(), settled.key.verifying().encode());
+        Ok(report::What::Settled(Settled { settlement, key }))
     }
 }

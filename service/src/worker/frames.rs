@@ -44,6 +44,9 @@ pub struct SetUp {
     /// Where the development SRS is cached.
     #[prost(string, tag = "4")]
     pub cache: String,
+    /// Where settlement keys are kept; they are made when they are absent.
+    #[prost(string, tag = "5")]
+    pub settlement_keys: String,
 }
 
 /// A batch.
@@ -57,6 +60,9 @@ pub struct Prove {
     pub embed: bool,
     #[prost(bytes, tag = "4")]
     pub context: Vec<u8>,
+    /// What the batch is settled for, as JSON; empty if its proof is wanted.
+    #[prost(bytes, tag = "5")]
+    pub binding: Vec<u8>,
 }
 
 /// One request. The adapter's file, or none.
@@ -77,7 +83,7 @@ pub struct Stop {}
 /// From the proving process.
 #[derive(Clone, PartialEq, Message)]
 pub struct Report {
-    #[prost(oneof = "report::What", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "report::What", tags = "1, 2, 3, 4, 5")]
     pub what: Option<report::What>,
 }
 
@@ -98,7 +104,19 @@ pub mod report {
         /// No proof.
         #[prost(message, tag = "4")]
         Failed(super::Failed),
+        /// A settlement.
+        #[prost(message, tag = "5")]
+        Settled(super::Settled),
     }
+}
+
+/// A settlement, and the key that checks it.
+#[derive(Clone, PartialEq, Message)]
+pub struct Settled {
+    #[prost(bytes, tag = "1")]
+    pub settlement: Vec<u8>,
+    #[prost(bytes, tag = "2")]
+    pub key: Vec<u8>,
 }
 
 /// Everything is loaded.

@@ -6,6 +6,7 @@
 
 pub mod child;
 pub mod frames;
+pub mod target;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use crate::models::Models;
 use crate::store::thread::StoreThread;
 use crate::store::{BatchFailure, Completed, Held, Lease, ProvenShape, millis, now};
-use frames::{Item, Order, Prove, Report, SetUp, Stop, order, read_async, report, write_async};
+use frames::{Item, Order, Prove, Report, SetUp, Settled, Stop, order, read_async, report, write_async};
 
 /// How long a batch is handed out at once.
 const LEASE: Duration = Duration::from_secs(60);
@@ -82,6 +83,7 @@ pub struct Process {
 /// What became of a batch.
 enum Outcome {
     Proof(Vec<u8>),
+    Settled(Settled),
     Failed(BatchFailure),
     /// Nobody waits for it.
     GivenUp,
@@ -188,6 +190,7 @@ impl Worker {
                 report = process.reports.recv() => match report.and_then(|report| report.what) {
                     Some(report::What::Step(_) | report::What::Ready(_)) => sign = Instant::now(),
                     Some(report::What::Proof(proof)) => return Outcome::Proof(proof),
+                    Some(report::What::Settled(settled)) => return Outcome::Settled(settled),
                     Some(report::What::Failed(failed)) if failed.stopped => return Outcome::GivenUp,
                     Some(report::What::Failed(failed)) => {
                         tracing::warn!(batch = %lease.batch, reason = failed.message, "a batch failed");
@@ -255,12 +258,18 @@ impl Worker {
         let checked = match outcome {
             Outcome::GivenUp => return false,
             Outcome::Failed(failure) => Err((failure, false)),
-            Outcome::Proof(proof) => {
-                let check = move || (models.expect_proof_of(&own, &proof), proof);
+            made => {
+                let check = move || match made {
+                    Outcome::Proof(proof) => (models.expect_proof_of(&own, &proof), proof),
+                    Outcome::Settled(Settled { settlement, key }) => {
+                        (models.expect_settlement_of(&own, &settlement, &key), settlement)
+                    }
+                    Outcome::Failed(_) | Outcome::GivenUp => (Err("nothing was made".into()), Vec::new()),
+                };
                 match tokio::task::spawn_blocking(check).await {
-                    Ok((Ok(shape), proof)) => Ok((shape, proof)),
+                    Ok((Ok(shape), made)) => Ok((shape, made)),
                     Ok((Err(reason), _)) => {
-                        tracing::error!(batch = %lease.batch, reason, "the worker's proof is refused");
+                        tracing::error!(batch = %lease.batch, reason, "what the worker made is refused");
                         let reason = crate::error::Reason::ProofRejected.name().to_owned();
                         Err((BatchFailure::Work(reason), true))
                     }
@@ -308,6 +317,7 @@ impl Worker {
             items: items.collect(),
             embed: lease.kind == lorica::circuits::shape::OutputKind::Embed.number(),
             context: lease.context.to_vec(),
+            binding: lease.binding.clone().unwrap_or_default(),
         }
     }
 }

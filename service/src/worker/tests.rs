@@ -30,6 +30,7 @@ async fn outcome(script: &str) -> (State, Option<String>, u32) {
         token_ids: member.token_ids,
         salt: member.salt,
         answer: member.answer,
+        binding: None,
     };
     store.submit(now(), &job, 9).expect("writable");
     let store = StoreThread::start(Box::new(store));

@@ -36,11 +36,12 @@ pub(super) fn submit(change: &mut Change<'_>, job: &NewJob, max_open: u32) -> Re
     }
     change.transaction.prepare_cached(
         "INSERT INTO jobs (id, tenant, request_id, body, state, base, adapter, kind, tokens, context, batch_key, deadline,
-             ready_at, seq, created, updated)
-         VALUES (?1, ?2, ?3, ?4, 'QUEUED', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1, ?12, ?12)",
+             ready_at, seq, created, updated, binding, max_batch)
+         VALUES (?1, ?2, ?3, ?4, 'QUEUED', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1, ?12, ?12, ?13,
+             CASE WHEN ?13 IS NULL THEN 16 ELSE 1 END)",
     )?.execute(params![
         job.id, job.tenant, job.request_id, job.body, job.base, job.adapter, job.kind, job.token_ids.len(),
-        job.context, job.batch_key(), job.deadline, change.now,
+        job.context, job.batch_key(), job.deadline, change.now, job.binding,
     ])?;
     let token_ids: Vec<u8> = job.token_ids.iter().flat_map(|id| id.to_le_bytes()).collect();
     change

@@ -4,8 +4,10 @@
 //! (`secure_delete`), and the log is emptied after a wipe, so that a text does not outlive its retention in a file's slack.
 
 mod batches;
+mod intents;
 mod jobs;
 mod keys;
+mod market;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -19,14 +21,19 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, Transactio
 use uuid::Uuid;
 
 use super::blobs::{Blobs, digest, private_folder};
+use super::market::{
+    Account, Advance, Breaker, Entry, Intent, IntentEnd, MarketEvent, MarketRequest, MarketState, MarketStore,
+    NewIntent, NewRequest,
+};
 use super::{
     ApiKey, BatchFailure, Completed, Event, Held, Job, Lease, Millis, NewJob, ProvenShape, Retention, State, Store,
     StoreError, Submitted, Word,
 };
 
 /// Version of the schema.
-const VERSION: i64 = 1;
-const SCHEMA: &str = include_str!("../schema.sql");
+const VERSION: i64 = 2;
+/// What each version adds to the one before.
+const SCHEMAS: [&str; 2] = [include_str!("../schema.sql"), include_str!("../schema_2.sql")];
 /// Marks the file as this program's.
 const APPLICATION: i64 = 0x4c6f_7269;
 
@@ -81,15 +88,18 @@ impl SqliteStore {
     fn migrate(&mut self) -> Result<(), StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let of = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        match (of("application_id")?, of("user_version")?) {
-            (0, 0) => {
-                transaction.execute_batch(SCHEMA)?;
-                transaction.pragma_update(None, "application_id", APPLICATION)?;
-                transaction.pragma_update(None, "user_version", VERSION)?;
-            }
-            (APPLICATION, VERSION) => {}
+        let applied = match (of("application_id")?, of("user_version")?) {
+            (0, 0) => 0,
+            (APPLICATION, applied @ 1..=VERSION) => applied,
             (APPLICATION, got) => return Err(StoreError::Version { got, known: VERSION }),
             _ => return Err(StoreError::Content("something else than a service's store")),
+        };
+        if applied < VERSION {
+            for schema in SCHEMAS.iter().skip(usize::try_from(applied).unwrap_or(0)) {
+                transaction.execute_batch(schema)?;
+            }
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
         }
         Ok(transaction.commit()?)
     }
@@ -315,5 +325,113 @@ impl Store for SqliteStore {
 
     fn take_changed(&mut self) -> Vec<Uuid> {
         std::mem::take(&mut self.changed)
+    }
+}
+
+impl MarketStore for SqliteStore {
+    fn take_over(&mut self, now: Millis) -> Result<i64, StoreError> {
+        self.write(now, market::take_over)
+    }
+
+    fn admit(&mut self, now: Millis, request: &NewRequest, max_open: u32) -> Result<Submitted, StoreError> {
+        self.write(now, |change| market::admit(change, request, max_open))
+    }
+
+    fn request(&mut self, tenant: &str, digest: &Word) -> Result<Option<MarketRequest>, StoreError> {
+        market::get(&self.connection, tenant, digest)
+    }
+
+    fn owner(&mut self, digest: &Word) -> Result<Option<String>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT tenant FROM requests WHERE digest = ?1")?;
+        Ok(statement.query_row([digest], |row| row.get(0)).optional()?)
+    }
+
+    fn open_requests(&mut self) -> Result<Vec<MarketRequest>, StoreError> {
+        market::open(&self.connection)
+    }
+
+    fn request_input(&mut self, id: Uuid) -> Result<Option<(Vec<u32>, lorica::input::Salt)>, StoreError> {
+        market::input(&self.connection, id)
+    }
+
+    fn request_events(&mut self, tenant: &str, digest: &Word, after: u64) -> Result<Vec<MarketEvent>, StoreError> {
+        market::events(&self.connection, tenant, digest, after)
+    }
+
+    fn advance(&mut self, now: Millis, epoch: i64, advance: &Advance) -> Result<bool, StoreError> {
+        self.write(now, |change| {
+            market::fence(change, epoch)?;
+            market::advance(change, advance)
+        })
+    }
+
+    fn intend(&mut self, now: Millis, epoch: i64, intent: &NewIntent) -> Result<bool, StoreError> {
+        self.write(now, |change| {
+            market::fence(change, epoch)?;
+            intents::intend(change, intent)
+        })
+    }
+
+    fn intents_in_flight(&mut self, chain: u64, account: &Account) -> Result<Vec<Intent>, StoreError> {
+        intents::in_flight(&self.connection, chain, account)
+    }
+
+    fn intents_of(&mut self, request: Uuid) -> Result<Vec<Intent>, StoreError> {
+        intents::of_request(&self.connection, request)
+    }
+
+    fn next_nonce(&mut self, chain: u64, account: &Account) -> Result<Option<u64>, StoreError> {
+        intents::next_nonce(&self.connection, chain, account)
+    }
+
+    fn sign(
+        &mut self,
+        now: Millis,
+        epoch: i64,
+        intent: Uuid,
+        nonce: u64,
+        version: (&Word, &[u8]),
+    ) -> Result<bool, StoreError> {
+        self.write(now, |change| {
+            market::fence(change, epoch)?;
+            intents::sign(change, intent, nonce, version)
+        })
+    }
+
+    fn finish(
+        &mut self,
+        now: Millis,
+        epoch: i64,
+        intent: Uuid,
+        end: &IntentEnd,
+        advance: Option<&Advance>,
+    ) -> Result<bool, StoreError> {
+        self.write(now, |change| {
+            market::fence(change, epoch)?;
+            intents::finish(change, intent, end, advance)
+        })
+    }
+
+    fn ledger(&mut self, chain: u64, account: &Account) -> Result<Vec<Entry>, StoreError> {
+        intents::ledger(&self.connection, chain, account)
+    }
+
+    fn set_breaker(&mut self, now: Millis, epoch: i64, breaker: &Breaker) -> Result<(), StoreError> {
+        self.write(now, |change| {
+            market::fence(change, epoch)?;
+            market::set_breaker(change, breaker)
+        })
+    }
+
+    fn breaker(&mut self) -> Result<Option<(String, Millis)>, StoreError> {
+        let query = "SELECT reason, since FROM breaker WHERE name = 'market'";
+        Ok(self.connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+    }
+
+    fn request_counts(&mut self) -> Result<Vec<(MarketState, u64)>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT state, count(*) FROM requests GROUP BY state")?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?)))?;
+        rows.map(|row| row.map_err(StoreError::from).and_then(|(name, count)| Ok((MarketState::of(&name)?, count))))
+            .collect()
     }
 }

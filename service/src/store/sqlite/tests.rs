@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::store::suite;
+use crate::store::{market_suite, suite};
 
 fn open(folder: &Path) -> Box<dyn Store> {
     Box::new(SqliteStore::open(folder, Access::Service).expect("a store"))
@@ -31,6 +31,40 @@ fn the_contract_holds() {
     with(suite::poison_is_cut_out);
     with(suite::retention);
     with(suite::keys);
+    with(market_suite::requests_are_once);
+    with(market_suite::money_is_moved_once);
+    with(market_suite::requests_are_wiped);
+}
+
+#[test]
+fn the_market_and_its_model_agree() {
+    market_suite::model_test(48, || {
+        let folder = tempfile::tempdir().expect("a folder");
+        Box::new(move || open(folder.path()))
+    });
+}
+
+/// A store of version 1 goes on as one of the next, with what it holds.
+#[test]
+fn older_stores_are_taken_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("lorica.db");
+    let old = Connection::open(&path).expect("a database");
+    old.execute_batch(SCHEMAS[0]).expect("version 1");
+    old.pragma_update(None, "application_id", APPLICATION).expect("writable");
+    old.pragma_update(None, "user_version", 1).expect("writable");
+    old.execute_batch("INSERT INTO tenants (id) VALUES ('kept')").expect("writable");
+    drop(old);
+    let mut store = SqliteStore::open(folder.path(), Access::Service).expect("taken over");
+    let kept: i64 = store
+        .connection
+        .query_row("SELECT count(*) FROM tenants WHERE id = 'kept'", [], |row| row.get(0))
+        .expect("readable");
+    assert_eq!(kept, 1);
+    suite::request_ids(&mut store);
+    drop(store);
+    with(|fresh| market_suite::requests_are_once(fresh));
+    assert!(SqliteStore::open(folder.path(), Access::Service).is_ok(), "once");
 }
 
 fn files(folder: &Path, found: &mut Vec<u8>) {
@@ -115,5 +149,5 @@ fn foreign_and_newer_databases_are_refused() {
     drop(open(folder.path()));
     set("user_version", VERSION + 1);
     let newer = SqliteStore::open(folder.path(), Access::Service).expect_err("refused");
-    assert!(matches!(newer, StoreError::Version { got: 2, known: 1 }), "{newer}");
+    assert!(matches!(newer, StoreError::Version { got: 3, known: 2 }), "{newer}");
 }

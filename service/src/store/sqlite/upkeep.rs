@@ -74,6 +74,16 @@ pub(super) fn wipe(change: &mut Change<'_>, retention: Retention) -> Result<(usi
     let inputs = change
         .transaction
         .execute(&format!("DELETE FROM job_inputs WHERE job IN ({ended})"), [before(retention.inputs)])?;
+    let ended = "SELECT id FROM requests WHERE state IN ('DECLINED', 'PAID', 'LOST', 'REFUSED', 'CANCELLED', 'EXPIRED')
+                 AND updated <= ?1";
+    // Intents, versions and the ledger have nothing of a text, and stay.
+    let requests = change
+        .transaction
+        .execute(&format!("DELETE FROM requests WHERE id IN ({ended})"), [before(retention.proofs)])?;
+    let texts = change
+        .transaction
+        .execute(&format!("DELETE FROM request_inputs WHERE request IN ({ended})"), [before(retention.inputs)])?;
+    let (inputs, jobs) = (inputs + texts, jobs + requests);
     if jobs > 0 {
         change.transaction.execute(
             "DELETE FROM batches WHERE state <> 'LEASED' AND NOT EXISTS (SELECT 1 FROM jobs WHERE batch = batches.id)",

@@ -67,7 +67,8 @@ impl Prepaid {
     /// # Errors
     /// [`ChainError`].
     pub fn is_paid(self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<bool, ChainError> {
-        let call = PrepaidEscrow::isPaidCall { requester: request.requester, prover: request.prover, salt: request.salt };
+        let call =
+            PrepaidEscrow::isPaidCall { requester: request.requester, prover: request.prover, salt: request.salt };
         self.0.contract.view(chain, "whether a request is paid", &call)
     }
 

@@ -15,7 +15,7 @@ import {World} from "./World.sol";
 
 /// Does one random thing per call, as anybody, sensible or not; keeps account of what should be.
 contract EscrowHandler is World {
-    uint256 public constant MOST_REQUESTS = 24;
+    uint256 public constant MOST_REQUESTS = 48;
     /// Prepaid requests have salts below this, so that equal ones meet.
     uint256 public constant SALTS = 300;
     uint256 public constant KINDS = 28;
@@ -192,11 +192,11 @@ contract EscrowHandler is World {
     function accept(uint256 seed, uint256 by) external counted {
         if (_made.length == 0) return;
         InferenceRequest memory request = _known(seed);
-        if (by >> 26 & 3 == 0) request = _endingAcceptance(request);
+        if (by >> 26 & 1 == 0) request = _endingAcceptance(request);
         Lock memory before = escrow.lockOf(escrow.requestId(request));
         address who = request.prover != address(0) && by >> 8 & 3 != 0 ? request.prover : _account(by);
         // The second after an acceptance.
-        if (by >> 16 & 1 == 0 && before.status == Status.Accepted && request.stake == 0) {
+        if (by >> 26 & 1 == 0 && before.status == Status.Accepted && request.stake == 0) {
             uint256 until = request.deadline - before.early;
             if (before.early != 0 && clock <= until) _advance(until + 1 - clock);
         }
@@ -277,10 +277,11 @@ contract EscrowHandler is World {
         if (_made.length == 0) return;
         InferenceRequest memory request = _known(seed);
         Lock memory before = escrow.lockOf(escrow.requestId(request));
-        // Stopped since it was accepted.
-        if (by >> 20 & 3 == 0 && before.status == Status.Accepted && request.stake != 0) _pause(by >> 24);
+        // Something stops after it was accepted: a route that nobody uses is frozen.
+        bool staked = before.status == Status.Accepted && request.stake != 0;
+        if (staked && by >> 16 & 1 == 0) _freeze(_addRoute(OUTPUT_EMBED, 1_000 + calls));
         // The second after the deadline.
-        if (by >> 16 & 7 == 0 && clock <= request.deadline) _advance(request.deadline + 1 - clock);
+        if (by >> 17 & (staked ? 1 : 7) == 0 && clock <= request.deadline) _advance(request.deadline + 1 - clock);
         uint256 burnable = stakes.burnable();
         vm.prank(_account(by));
         try escrow.refund(request) {

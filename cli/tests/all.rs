@@ -5,6 +5,9 @@ mod datanet;
 mod fuzz_seeds;
 #[path = "../../settlement/tests/support/hostile.rs"]
 mod hostile;
+mod market;
 mod minilm;
 mod serve;
+#[path = "support/service.rs"]
+mod service;
 mod support;

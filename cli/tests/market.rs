@@ -3,9 +3,8 @@
 
 #![cfg(feature = "serve")]
 
-#[path = "support/service.rs"]
-mod service;
-mod support;
+use super::service;
+use super::support;
 
 use std::sync::{LazyLock, mpsc};
 use std::thread::sleep;

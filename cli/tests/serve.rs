@@ -2,8 +2,7 @@
 
 #![cfg(feature = "serve")]
 
-#[path = "support/service.rs"]
-mod service;
+use super::service;
 use super::support;
 
 use std::collections::BTreeSet;

@@ -7,7 +7,7 @@
 pub mod circuits;
 pub mod decide;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lorica_chain::abi::bindings::InferenceEscrow::InferenceRequest;
 use lorica_chain::alloy_primitives::{Address, B256, U256};
@@ -105,8 +105,8 @@ pub enum Reason {
         /// Bits of the routes that the policy demands.
         accepted: U256,
     },
-    /// A prepaid request that was paid already.
-    #[error("is paid already")]
+    /// A prepaid request that was paid already, or will be by another of its salt in the batch.
+    #[error("is paid already, or another of its salt is")]
     Paid,
     /// A prepaid request whose deposit does not pay for it and those before it in the batch.
     #[error("costs {fee}, of the deposit {left} is left")]
@@ -253,6 +253,9 @@ pub fn assess_prepaid(
         return Err(Reason::NotPrepaid);
     }
     assess_terms(policy, terms, fee, now)?;
+    if terms.consumerGas > MAX_CONSUMER_GAS {
+        return Err(Reason::ConsumerGas { gas: terms.consumerGas, most: MAX_CONSUMER_GAS });
+    }
     if left < fee || fee.is_zero() {
         return Err(Reason::Deposit { fee, left });
     }
@@ -263,6 +266,9 @@ pub fn assess_prepaid(
         _ => Ok(()),
     }
 }
+
+/// Most gas that the escrows give a consumer's call: no request with more is locked, and a prepaid one is not paid.
+const MAX_CONSUMER_GAS: u32 = 500_000;
 
 /// Seconds of a day: a deposit is taken back no sooner than so long after its requester has said so.
 const DAY: u64 = 86_400;
@@ -327,6 +333,7 @@ pub fn bind(
     let now = chain.timestamp()?;
     let mut policy = policy.clone();
     let mut spent: Vec<(DepositPlace, U256)> = Vec::new();
+    let mut numbers = BTreeSet::new();
     let mut bound = Vec::new();
     let funding = requests.first().map_or(Funding::Locked, |first| first.funding);
     for request in requests {
@@ -341,7 +348,9 @@ pub fn bind(
                 state.fee
             }
             Funding::Prepaid => {
-                if market.prepaid().is_paid(chain, &request.terms)? {
+                // Of one salt, one is paid.
+                let number = (request.terms.requester, request.terms.prover, request.terms.salt);
+                if !numbers.insert(number) || market.prepaid().is_paid(chain, &request.terms)? {
                     return Err(refused(Reason::Paid));
                 }
                 let place = DepositPlace::of(&request.terms);

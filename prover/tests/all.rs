@@ -11,6 +11,7 @@ mod complete;
 mod golden;
 mod index_attacks;
 mod minilm;
+mod row_attacks;
 mod second_family;
 mod srs_import;
 mod support;

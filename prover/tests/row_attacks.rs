@@ -1,7 +1,7 @@
 //! Forged row proofs. Each lie is followed through, so that one rule alone stands in its way: the true program rejects it, and
 //! the program without that rule accepts the same cells.
 
-mod support;
+use super::support;
 
 use std::sync::LazyLock;
 

@@ -21,6 +21,7 @@ mod header;
 mod hostile;
 mod hostile_keys;
 mod index;
+mod rows;
 mod rows_assigned_once;
 mod scales;
 mod support;

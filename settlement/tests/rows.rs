@@ -1,9 +1,8 @@
 //! Row proofs in the settlement's circuit. There is no key and no file of such settlements yet: what is tested is that the field
 //! part means the same in the circuit as natively, so that nothing of a row is bound by native code alone.
 
-#[path = "support/circuit.rs"]
-mod judge;
-mod support;
+use super::circuit as judge;
+use super::support;
 
 use std::collections::BTreeSet;
 

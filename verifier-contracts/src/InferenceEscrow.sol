@@ -54,6 +54,10 @@ contract InferenceEscrow is SettlementPayments {
     error StakeWithoutTime(uint256 requestId);
     /// A rising price needs a stake or a named prover: else a stranger would fix it at its lowest by accepting, for nothing.
     error RampOpen(uint256 requestId);
+    /// An embedding has no shares, by which the adapter's contributors would have to be paid: nothing can settle it.
+    error NotAttributed(uint256 requestId);
+    /// A route was paused or frozen before, but lately: it would count as since the acceptance, and excuse its prover.
+    error StoppedLately(uint256 requestId);
     /// The price begins above where it ends, or rises to more than a fee can be.
     error RampInvalid(uint256 minFee, uint256 maxFee);
     error DeadlinePassed(uint256 requestId, uint64 deadline);
@@ -79,8 +83,6 @@ contract InferenceEscrow is SettlementPayments {
 
     /// Longest time between locking and the deadline: nothing stays locked for longer.
     uint64 public constant MAX_LOCK_TIME = 30 days;
-    /// Most gas of a consumer's call.
-    uint32 public constant MAX_CONSUMER_GAS = 500_000;
 
     /// Where provers put up OPEN for requests that demand a stake.
     ProverStakes public immutable stakes;
@@ -155,7 +157,11 @@ contract InferenceEscrow is SettlementPayments {
 
     function _checkTerms(uint256 id, InferenceRequest calldata request, uint96 fee) private view {
         if (!isOutputKind(request.kind)) revert KindInvalid(request.kind);
-        if (request.kind == OUTPUT_CLASSIFY && request.adapter == 0) revert AdapterMissing(id);
+        if (request.kind == OUTPUT_CLASSIFY) {
+            if (request.adapter == 0) revert AdapterMissing(id);
+        } else if (models.indexOf(request.adapter) != 0) {
+            revert NotAttributed(id);
+        }
         if (fee == 0) revert FeeZero();
         if (fee > request.maxFee) revert FeeAboveMaximum(request.maxFee, fee);
         if (fee < request.maxFee && msg.sender != request.requester) revert FeeBelowSigned(request.maxFee, fee);
@@ -200,7 +206,7 @@ contract InferenceEscrow is SettlementPayments {
         if (_isTaken(request, locked)) {
             revert AlreadyAccepted(id, locked.prover, request.deadline - locked.early);
         }
-        _accept(id, request, locked);
+        if (!_accept(id, request, locked)) revert StoppedLately(id);
     }
 
     /// {accept} for many: skips what others, or time, have spoiled.
@@ -215,9 +221,10 @@ contract InferenceEscrow is SettlementPayments {
                 _skip(id, Skip.Expired);
             } else if (_isTaken(request, locked)) {
                 _skip(id, Skip.Taken);
-            } else {
-                _accept(id, request, locked);
+            } else if (_accept(id, request, locked)) {
                 ++accepted;
+            } else {
+                _skip(id, Skip.Stopped);
             }
         }
     }
@@ -236,13 +243,16 @@ contract InferenceEscrow is SettlementPayments {
             && (request.stake != 0 || block.timestamp <= request.deadline - locked.early);
     }
 
-    function _accept(uint256 id, InferenceRequest calldata request, Lock memory locked) private {
+    /// False if the acceptance is with a stake that an earlier stop would excuse.
+    function _accept(uint256 id, InferenceRequest calldata request, Lock memory locked) private returns (bool) {
         Record storage record = _records[id];
         uint256 until = request.deadline;
         if (request.acceptTime != 0 && block.timestamp + request.acceptTime < until) {
             until = block.timestamp + request.acceptTime;
         }
-        record.accept(msg.sender, request.deadline - until);
+        uint256 early = request.deadline - until;
+        if (request.stake != 0 && _wasStopped(request.deadline, early, request.acceptTime)) return false;
+        record.accept(msg.sender, early);
         uint256 fee = locked.fee;
         // A price that has been fixed once stays.
         if (locked.status == Status.Locked) {
@@ -258,6 +268,7 @@ contract InferenceEscrow is SettlementPayments {
         }
         emit RequestAccepted(id, msg.sender, uint96(fee), uint64(until));
         if (request.stake != 0) stakes.hold(msg.sender, request.stake);
+        return true;
     }
 
     /// The requester takes back what no prover has accepted, or what the prover that accepted it, without a stake, has not
@@ -316,8 +327,13 @@ contract InferenceEscrow is SettlementPayments {
         if (request.stake == 0) {
             _records[id].reopen();
         } else {
-            // One second ago: anyone may serve it at once.
-            _records[id].accept(locked.prover, request.deadline - (block.timestamp - 1));
+            // One second ago: anyone may serve it at once. So the acceptance seems to have begun before it did.
+            uint256 early = request.deadline - (block.timestamp - 1);
+            if (
+                _wasStopped(request.deadline, early, request.acceptTime)
+                    && !_wasStopped(request.deadline, locked.early, request.acceptTime)
+            ) revert StoppedLately(id);
+            _records[id].accept(locked.prover, early);
         }
         emit RequestReopened(id, locked.prover, reason);
     }

@@ -18,8 +18,9 @@ import {VerifierRouter} from "./VerifierRouter.sol";
 /// the answer is in the events and goes to the consumer. A request that demands a stake or an acceptance belongs into
 /// {InferenceEscrow}.
 ///
-/// The salt of a request is its number: of all requests of a requester with one salt, one is paid. Consecutive salts share
-/// a slot of storage.
+/// The salt of a request is its number: of all requests of a requester that name one prover (or none) and have one salt, one
+/// is paid. Consecutive salts share a slot of storage. Requests for another prover do not count: with one of them the requester
+/// could revoke what it signed, when it sees the answer on its way.
 contract PrepaidEscrow is SettlementPayments {
     struct Deposit {
         uint128 amount;
@@ -47,8 +48,8 @@ contract PrepaidEscrow is SettlementPayments {
 
     /// By requester, by the prover that its requests name (zero for requests that name none), by token.
     mapping(address requester => mapping(address prover => mapping(address token => Deposit))) public deposits;
-    /// Bit `salt % 256` of word `salt / 256`: the request was paid.
-    mapping(address requester => mapping(uint256 word => uint256 bits)) private _paid;
+    /// By requester and the prover that the request names. Bit `salt % 256` of word `salt / 256`: the request was paid.
+    mapping(address requester => mapping(address prover => mapping(uint256 word => uint256 bits))) private _paid;
 
     constructor(address owner_, VerifierRouter router_, ModelRegistry models_)
         EscrowAccounts(models_)
@@ -134,7 +135,8 @@ contract PrepaidEscrow is SettlementPayments {
         bytes calldata signature
     ) private returns (bool) {
         if (block.timestamp > request.deadline) return _skip(id, Skip.Expired);
-        if (isPaid(request.requester, request.salt)) return _skip(id, Skip.NotLocked);
+        if (isPaid(request.requester, request.prover, request.salt)) return _skip(id, Skip.NotLocked);
+        if (request.consumerGas > MAX_CONSUMER_GAS) return _skip(id, Skip.ConsumerGas);
         uint256 fee = proven.fee;
         if (fee == 0 || fee > _price(request)) return _skip(id, Skip.OtherFee);
         Deposit storage from = deposits[request.requester][request.prover][request.token];
@@ -144,7 +146,7 @@ contract PrepaidEscrow is SettlementPayments {
         if (!served) return _skip(id, Skip.NotServed);
         if (!SignerCheck.hasSigned(request.requester, bytes32(id), signature)) return _skip(id, Skip.NotSigned);
         from.amount = uint128(available - fee);
-        _paid[request.requester][request.salt >> 8] |= 1 << (request.salt & 0xff);
+        _paid[request.requester][request.prover][request.salt >> 8] |= 1 << (request.salt & 0xff);
         _divide(batch, id, request.token, fee, shares, proven);
         return true;
     }
@@ -169,8 +171,8 @@ contract PrepaidEscrow is SettlementPayments {
 
     // Views
 
-    /// A request of this requester with this salt was paid.
-    function isPaid(address requester, uint256 salt) public view returns (bool) {
-        return _paid[requester][salt >> 8] >> (salt & 0xff) & 1 == 1;
+    /// A request of this requester that names this prover (zero: none), with this salt, was paid.
+    function isPaid(address requester, address prover, uint256 salt) public view returns (bool) {
+        return _paid[requester][prover][salt >> 8] >> (salt & 0xff) & 1 == 1;
     }
 }

@@ -32,7 +32,11 @@ enum Skip {
     /// The requester, a contract, does not agree to its prepaid request.
     NotSigned,
     /// The deposit for a prepaid request is smaller than its fee.
-    DepositTooSmall
+    DepositTooSmall,
+    /// Of {InferenceEscrow-acceptMany}: a route was paused or frozen lately, which would excuse its prover.
+    Stopped,
+    /// A prepaid request gives its consumer more gas than any call has.
+    ConsumerGas
 }
 
 /// What both escrows have in common: routes that requests may name, tokens, and how the fees of a proven batch are divided.
@@ -135,6 +139,8 @@ abstract contract SettlementPayments is EscrowAccounts, EIP712, Ownable2Step {
 
     /// Most routes that an escrow can ever know: a request names them by bits of a word.
     uint256 public constant MAX_ROUTES = 240;
+    /// Most gas of a consumer's call.
+    uint32 public constant MAX_CONSUMER_GAS = 500_000;
     /// Covers what a call costs beside the gas that the callee has, with a cold address and a cold delegate.
     uint256 private constant CALL_OVERHEAD = 10_000;
 

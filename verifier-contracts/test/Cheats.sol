@@ -39,7 +39,20 @@ interface Cheats {
     /// EIP-7702: the next transaction sets the account's code to a delegation.
     function signAndAttachDelegation(address implementation, uint256 key) external;
     function lastCallGas() external view returns (Gas memory gas_);
+    function envOr(string calldata name, string calldata otherwise) external view returns (string memory value);
+    function writeLine(string calldata path, string calldata line) external;
     function expectEmit(bool topic1, bool topic2, bool topic3, bool data, address emitter) external;
 }
 
 Cheats constant cheats = Cheats(address(vm));
+
+/// For long runs of invariants: a line of numbers, into the file that LORICA_COUNTERS names, in `cache`.
+function writeCounters(string memory name, uint256[] memory counters) {
+    string memory file = cheats.envOr("LORICA_COUNTERS", "");
+    if (bytes(file).length == 0) return;
+    string memory line = name;
+    for (uint256 i = 0; i < counters.length; ++i) {
+        line = string.concat(line, " ", vm.toString(counters[i]));
+    }
+    cheats.writeLine(string.concat("cache/", file), line);
+}

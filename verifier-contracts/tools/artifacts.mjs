@@ -23,7 +23,8 @@ const contracts = [
   "LineSale",
   "LabelConsumer",
 ];
-const sizeLimit = 24_576;
+// Below the chain's 24,576: a repair must fit.
+const sizeLimit = 24_000;
 const check = process.argv.includes("--check");
 
 // npm's launcher of forge passed failed tests once: a failure must be seen here.
@@ -71,7 +72,7 @@ ${abi}
   } else {
     writeFileSync(file, content);
   }
-  if (size >= sizeLimit) {
+  if (size > sizeLimit) {
     console.error(`${name}: ${size} bytes, the limit is ${sizeLimit}`);
     failed = true;
   }

@@ -23,7 +23,8 @@ cargo xtask <task>
   contracts
           Solidity tests, that the committed artifacts are reproducible, and Rust against anvil (needs npm)
   quickstart
-          the commands of docs/quickstart.md, against anvil (needs npm)
+          [--native]: the commands of docs/quickstart.md, against anvil (needs npm); with --native of
+          docs/quickstart-native.md, where OPEN is the chain's gas token
   bench   times and sizes of real proofs; with --enforce fails beyond the limits; with --ezkl compares with EZKL,
           which pip installs into the cache
   attribution-study
@@ -121,7 +122,7 @@ fn main() -> ExitCode {
             arguments.extend(rest.iter().map(String::as_str));
             run_all(&[("cargo", arguments)])
         }
-        "quickstart" => quickstart::run(&root()),
+        "quickstart" => quickstart::run(&root(), rest),
         "verifier-page" => page::page().is_some(),
         "wasm" => page::test(rest),
         "fuzz" => fuzz::fuzz(rest),

@@ -1,10 +1,12 @@
-//! Runs the commands of `docs/quickstart.md` as they stand there.
+//! Runs the commands of `docs/quickstart.md`, or of `docs/quickstart-native.md`, as they stand there.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 const DOCUMENT: &str = "docs/quickstart.md";
+/// The same where OPEN is the chain's gas token.
+const NATIVE: &str = "docs/quickstart-native.md";
 /// Stops what the commands started, and with the first command that fails.
 const PROLOGUE: &str = "set -eEuo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\nset -x\n";
 
@@ -26,9 +28,17 @@ fn script(document: &str) -> String {
     script
 }
 
-/// Whether all commands succeed.
-pub fn run(root: &Path) -> bool {
-    let path = root.join(DOCUMENT);
+/// Whether all commands succeed. `--native` is for the document of chains whose gas token is OPEN.
+pub fn run(root: &Path, arguments: &[String]) -> bool {
+    let name = match arguments {
+        [] => DOCUMENT,
+        [native] if native == "--native" => NATIVE,
+        _ => {
+            eprintln!("xtask: quickstart takes --native or nothing");
+            return false;
+        }
+    };
+    let path = root.join(name);
     let document = match fs::read_to_string(&path) {
         Ok(document) => document,
         Err(error) => {
@@ -40,7 +50,7 @@ pub fn run(root: &Path) -> bool {
     match status {
         Ok(status) if status.success() => true,
         Ok(status) => {
-            eprintln!("xtask: {DOCUMENT} failed: {status}");
+            eprintln!("xtask: {name} failed: {status}");
             false
         }
         Err(error) => {

@@ -62,12 +62,13 @@ impl Prepaid {
         Ok(Deposit { amount: U256::from(found.amount), leaving_at })
     }
 
-    /// Whether a request of this requester with this salt was paid.
+    /// Whether a request of this requester for this prover (or none) with this salt was paid.
     ///
     /// # Errors
     /// [`ChainError`].
     pub fn is_paid(self, chain: &mut impl Chain, request: &InferenceRequest) -> Result<bool, ChainError> {
-        let call = PrepaidEscrow::isPaidCall { requester: request.requester, salt: request.salt };
+        let call =
+            PrepaidEscrow::isPaidCall { requester: request.requester, prover: request.prover, salt: request.salt };
         self.0.contract.view(chain, "whether a request is paid", &call)
     }
 

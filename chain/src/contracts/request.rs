@@ -142,6 +142,8 @@ fn skip_reason(number: u8) -> &'static str {
         5 => "its base or adapter is not served any more",
         6 => "its requester has not signed it, or does not agree any more",
         7 => "the deposit is smaller than its fee",
+        8 => "a route was paused or frozen so lately that it would excuse its prover",
+        9 => "it gives its consumer more gas than any call has",
         _ => "unknown reason",
     }
 }

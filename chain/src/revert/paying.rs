@@ -119,6 +119,17 @@ pub(super) fn escrow(f: &mut fmt::Formatter<'_>, error: &Escrow) -> fmt::Result 
         Escrow::StakeWithoutTime(e) => {
             write!(f, "{} demands a stake, but does not say for how long an acceptance holds", request(e.requestId))
         }
+        Escrow::NotAttributed(e) => write!(
+            f,
+            "{} is an embedding by an adapter whose contributors are paid by shares, which embeddings do not have",
+            request(e.requestId)
+        ),
+        Escrow::StoppedLately(e) => write!(
+            f,
+            "a route was paused or frozen before {} was accepted, but so lately that it would excuse its prover: accept, or \
+             refuse, later",
+            request(e.requestId)
+        ),
         Escrow::RampOpen(e) => write!(
             f,
             "{} has a rising price, but neither a stake nor a named prover: a stranger could fix the lowest price",

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {AttributionPot} from "../../src/AttributionPot.sol";
 import {InferenceRequest} from "../../src/InferenceRequest.sol";
 import {vm} from "../Vm.sol";
+import {writeCounters} from "../Cheats.sol";
 import {AttributionWorld} from "./AttributionWorld.sol";
 
 /// Acts on the pot in any order.
@@ -20,6 +21,17 @@ contract AttributionHandler is AttributionWorld {
     uint256 private done;
     uint256 private low;
     uint256 private end;
+
+    /// Calls; payments, of those with shares that no index publishes; distributions, of those the last pieces of a walk; refused
+    /// forgeries; claims; burns.
+    uint256 private calls;
+    uint256 private paid;
+    uint256 private hostile;
+    uint256 private pieces;
+    uint256 private walks;
+    uint256 private forged;
+    uint256 private claims;
+    uint256 private burns;
 
     uint256[5] private slotsOfTests = [uint256(7), 8, 9, 10, 159];
 
@@ -52,8 +64,11 @@ contract AttributionHandler is AttributionWorld {
         (request.maxFee, request.minFee) = (1 + seed % FEE, 1 + seed % FEE);
         uint256 amount = request.maxFee / 10;
         _pay(request, words);
+        ++calls;
         if (amount == 0) return;
+        ++paid;
         bool divisible = shares[0] + shares[1] + shares[2] <= 65_535 && (slots[2] == 159 || shares[2] == 0);
+        if (!divisible) ++hostile;
         for (uint256 i = 0; divisible && i < 3; ++i) {
             if (slots[i] < 160) due[request.token][slots[i]] += amount * shares[i] / 65_535;
         }
@@ -62,6 +77,7 @@ contract AttributionHandler is AttributionWorld {
 
     function distribute(uint256 seed) external {
         vm.pauseGasMetering();
+        ++calls;
         if (low == done) {
             low = end = chain[index].length;
             if (low == done) return;
@@ -72,14 +88,19 @@ contract AttributionHandler is AttributionWorld {
             require(!distributed[i], "twice");
             distributed[i] = true;
         }
+        ++pieces;
         low -= count;
-        if (low == done) low = done = end;
+        if (low == done) {
+            low = done = end;
+            ++walks;
+        }
         vm.resumeGasMetering();
     }
 
     /// Any entries from any place on: nothing but the walk's next piece is taken.
     function forge(uint256 from, uint256 to) external {
         vm.pauseGasMetering();
+        ++calls;
         uint256 length = chain[index].length;
         if (length == 0) return;
         from %= length;
@@ -90,26 +111,63 @@ contract AttributionHandler is AttributionWorld {
         (bool ok,) =
             address(pot).call(abi.encodeCall(AttributionPot.distribute, (index, heads[index][from], entries)));
         require(!ok, "distributed out of turn");
+        ++forged;
         vm.resumeGasMetering();
     }
 
     function claim(uint256 seed) external {
         vm.pauseGasMetering();
+        ++calls;
         uint256 slot = slotsOfTests[seed % 5];
-        address token = _token(seed >> 8);
+        if (slot != 10) _take(slot, _token(seed >> 8));
+        vm.resumeGasMetering();
+    }
+
+    function _take(uint256 slot, address token) private {
         uint256 amount = _owed(slot, token);
-        if (amount == 0 || slot == 10) return;
+        if (amount == 0) return;
         require(_claim(slot, token) == amount, "what is owed");
         claimed[token] += amount;
         had[token][slot] += amount;
-        vm.resumeGasMetering();
+        ++claims;
     }
 
     function burn(uint256 seed) external {
         vm.pauseGasMetering();
+        ++calls;
         address token = _token(seed);
-        uint256 amount = pot.burnable(token);
-        if (amount != 0) burnt[token] += pot.burn(token);
+        if (pot.burnable(token) == 0) return;
+        burnt[token] += pot.burn(token);
+        ++burns;
+        vm.resumeGasMetering();
+    }
+
+    /// What is wrong once stays wrong: every sixteenth call is looked at, and the end.
+    function glance() external {
+        if (calls % 16 == 0) this.check();
+    }
+
+    function counters() external view returns (uint256[] memory all) {
+        all = new uint256[](8);
+        (all[0], all[1], all[2], all[3]) = (calls, paid, hostile, pieces);
+        (all[4], all[5], all[6], all[7]) = (walks, forged, claims, burns);
+    }
+
+    /// The end: what waits is distributed, everybody takes what is his, and what is left is owed to whom no test can speak for.
+    function finish() external {
+        vm.pauseGasMetering();
+        while (done != chain[index].length) {
+            this.distribute(0);
+        }
+        address[2] memory tokens = [address(0), address(open)];
+        for (uint256 t = 0; t < 2; ++t) {
+            for (uint256 i = 0; i < 5; ++i) {
+                if (slotsOfTests[i] != 10) _take(slotsOfTests[i], tokens[t]);
+            }
+            if (pot.burnable(tokens[t]) != 0) burnt[tokens[t]] += pot.burn(tokens[t]);
+            assertEq(_potHas(tokens[t]), _owed(10, tokens[t]), "only a name's share is left");
+        }
+        this.check();
         vm.resumeGasMetering();
     }
 
@@ -172,7 +230,14 @@ contract AttributionInvariantTest {
         targets[0].selectors = selectors;
     }
 
+    /// forge-config: long.invariant.runs = 1100
     function invariant_everyUnitOnce() public {
+        handler.glance();
+    }
+
+    function afterInvariant() public {
         handler.check();
+        writeCounters("attribution", handler.counters());
+        handler.finish();
     }
 }

@@ -15,10 +15,10 @@ import {World} from "./World.sol";
 
 /// Does one random thing per call, as anybody, sensible or not; keeps account of what should be.
 contract EscrowHandler is World {
-    uint256 public constant MOST_REQUESTS = 24;
+    uint256 public constant MOST_REQUESTS = 48;
     /// Prepaid requests have salts below this, so that equal ones meet.
     uint256 public constant SALTS = 300;
-    uint256 public constant KINDS = 24;
+    uint256 public constant KINDS = 28;
 
     address[3] public tokens;
     address[] public accounts;
@@ -33,13 +33,15 @@ contract EscrowHandler is World {
     mapping(address escrow => mapping(address token => uint256)) public withdrawn;
     mapping(uint256 id => uint256) public timesPaid;
     mapping(uint256 id => uint256) public timesReturned;
-    /// Payments of prepaid requests, by salt.
-    mapping(uint256 salt => uint256) public timesDrawn;
+    /// Payments of prepaid requests, by the prover that they name and salt.
+    mapping(address named => mapping(uint256 salt => uint256)) public timesDrawn;
+    /// When the request's present acceptance began, and whether a route had stopped when it was taken on.
+    mapping(uint256 id => uint256) private _acceptedAt;
     uint256 public stakesDeposited;
     uint256 public stakesWithdrawn;
     uint256 public stakesBurnt;
     /// Calls that did something, by kind.
-    uint256[24] public done;
+    uint256[28] public done;
     string public failure;
 
     constructor() {
@@ -175,23 +177,62 @@ contract EscrowHandler is World {
         }
         if (after_.fee != before.fee) ++done[11];
         if (request.stake != 0) ++done[12];
+        _acceptedAt[escrow.requestId(request)] = clock;
+    }
+
+    /// Of a request that ended unserved, or is served late: its stake is lost unless something stopped since it was accepted.
+    function _stakeEnded(InferenceRequest memory request, Lock memory before, uint256 burnable) private {
+        if (request.stake == 0 || before.status != Status.Accepted) return;
+        bool lost = stakes.burnable() != burnable;
+        bool stopped = router.lastStop() >= _acceptedAt[escrow.requestId(request)];
+        if (lost == stopped) failure = stopped ? "a stopped prover's stake is lost" : "an earlier stop excuses";
+        ++done[lost ? 24 : 25];
     }
 
     function accept(uint256 seed, uint256 by) external counted {
         if (_made.length == 0) return;
         InferenceRequest memory request = _known(seed);
+        if (by >> 26 & 1 == 0) request = _endingAcceptance(request);
         Lock memory before = escrow.lockOf(escrow.requestId(request));
         address who = request.prover != address(0) && by >> 8 & 3 != 0 ? request.prover : _account(by);
         // The second after an acceptance.
-        if (by >> 16 & 1 == 0 && before.status == Status.Accepted && request.stake == 0) {
+        if (by >> 26 & 1 == 0 && before.status == Status.Accepted && request.stake == 0) {
             uint256 until = request.deadline - before.early;
             if (before.early != 0 && clock <= until) _advance(until + 1 - clock);
         }
+        // Mostly it has what is demanded.
+        if (by >> 24 & 3 != 0) _putUp(who, request.stake);
         vm.prank(who);
         try escrow.accept(request) {
             _accepted(request, before, who);
             ++done[1];
         } catch {}
+    }
+
+    /// One whose acceptance, without a stake, ends before the deadline, if there is one.
+    function _endingAcceptance(InferenceRequest memory otherwise) private view returns (InferenceRequest memory) {
+        for (uint256 i = _made.length; i > 0; --i) {
+            if (_made[i - 1].stake != 0 || _made[i - 1].acceptTime == 0) continue;
+            Lock memory lock_ = escrow.lockOf(_ids[i - 1]);
+            if (lock_.status == Status.Accepted && lock_.early != 0) return _made[i - 1];
+        }
+        return otherwise;
+    }
+
+    function _pause(uint256 seed) private {
+        bytes32[] memory paused = new bytes32[](1);
+        paused[0] = seed & 1 == 0 ? embed : classify;
+        vm.prank(GUARDIAN);
+        try router.pause(paused, uint40(1 + (seed >> 8) % 600)) {
+            ++done[23];
+        } catch {}
+    }
+
+    function _putUp(address who, uint256 amount) private {
+        if (stakes.free(who) >= amount) return;
+        vm.prank(who);
+        stakes.deposit(who, amount);
+        stakesDeposited += amount;
     }
 
     function acceptMany(uint256 seed, uint256 by) external counted {
@@ -200,9 +241,20 @@ contract EscrowHandler is World {
         for (uint256 i = 0; i < some.length; ++i) {
             some[i] = _known(seed >> 16 * i);
         }
-        vm.prank(_account(by >> 8));
+        address who = _account(by >> 8);
+        Lock[] memory before = new Lock[](some.length);
+        for (uint256 i = 0; i < some.length; ++i) {
+            before[i] = escrow.lockOf(escrow.requestId(some[i]));
+        }
+        vm.prank(who);
         try escrow.acceptMany(some) returns (uint256 count) {
             if (count != 0) ++done[13];
+            for (uint256 i = 0; i < some.length; ++i) {
+                uint256 id = escrow.requestId(some[i]);
+                Lock memory after_ = escrow.lockOf(id);
+                bool began = before[i].status != Status.Accepted || before[i].early != after_.early;
+                if (after_.status == Status.Accepted && after_.prover == who && began) _acceptedAt[id] = clock;
+            }
         } catch {}
     }
 
@@ -224,9 +276,17 @@ contract EscrowHandler is World {
     function refund(uint256 seed, uint256 by) external counted {
         if (_made.length == 0) return;
         InferenceRequest memory request = _known(seed);
+        Lock memory before = escrow.lockOf(escrow.requestId(request));
+        // Something stops after it was accepted: a route that nobody uses is frozen.
+        bool staked = before.status == Status.Accepted && request.stake != 0;
+        if (staked && by >> 16 & 1 == 0) _freeze(_addRoute(OUTPUT_EMBED, 1_000 + calls));
+        // The second after the deadline.
+        if (by >> 17 & (staked ? 1 : 7) == 0 && clock <= request.deadline) _advance(request.deadline + 1 - clock);
+        uint256 burnable = stakes.burnable();
         vm.prank(_account(by));
         try escrow.refund(request) {
             if (clock <= request.deadline) failure = "early refund";
+            _stakeEnded(request, before, burnable);
             ++timesReturned[escrow.requestId(request)];
             ++done[3];
         } catch {}
@@ -236,8 +296,10 @@ contract EscrowHandler is World {
         if (_made.length == 0) return;
         InferenceRequest memory request = _known(seed);
         uint256 id = escrow.requestId(request);
-        address refuser = escrow.lockOf(id).prover;
+        Lock memory before = escrow.lockOf(id);
+        address refuser = before.prover;
         if (by % 4 == 0) refuser = _account(by);
+        uint256 burnable = stakes.burnable();
         vm.prank(refuser);
         try escrow.refuse(request, uint8(by), 0, "") {
             if (request.prover == address(0)) {
@@ -247,6 +309,7 @@ contract EscrowHandler is World {
                 if (request.stake != 0 && request.deadline - locked.early >= clock) failure = "still exclusive";
                 ++done[14];
             } else {
+                _stakeEnded(request, before, burnable);
                 ++timesReturned[id];
                 ++done[4];
             }
@@ -262,8 +325,10 @@ contract EscrowHandler is World {
         Lock[] memory before = new Lock[](count);
         for (uint256 i = 0; i < count; ++i) {
             batch[i] = i == 0 ? first : _known(seed >> 16 * i);
-            // One of another kind would only make all of it fail.
-            if (batch[i].kind != first.kind) batch[i] = first;
+            // One of another kind, or for another prover, would only make all of it fail.
+            bool other = batch[i].kind != first.kind
+                || (batch[i].prover != first.prover && batch[i].prover != address(0));
+            if (other && seed >> 156 & 7 != 0) batch[i] = first;
         }
         address payee = first.prover == address(0) ? _account(seed >> 128) : first.prover;
         Settlement memory settlement = _settlement(batch, payee);
@@ -271,7 +336,7 @@ contract EscrowHandler is World {
             before[i] = escrow.lockOf(settlement.requests[i].id);
             if (seed >> 140 & 15 == i + 8) settlement.requests[i].fee += 1;
         }
-        if (seed >> 145 & 1 == 0 && before[0].status == Status.Accepted && first.prover == address(0)) {
+        if (seed >> 145 & 3 != 0 && before[0].status == Status.Accepted && first.prover == address(0)) {
             payee = settlement.payee = before[0].prover;
         }
         consumer.set(Puppet.Mode((seed >> 150) % 9), address(escrow), abi.encodeCall(escrow.refund, (first)));
@@ -382,6 +447,16 @@ contract EscrowHandler is World {
         } catch {}
     }
 
+    /// Deposits what the request costs at most.
+    function _prepay(InferenceRequest memory request) private {
+        uint96 amount = uint96(request.maxFee);
+        uint256 value = request.token == address(0) ? amount : 0;
+        vm.prank(RELAYER);
+        try prepaid.deposit{value: value}(requester, request.prover, request.token, amount) {
+            deposits[address(prepaid)][request.token] += amount;
+        } catch {}
+    }
+
     function leave(uint256 seed) external counted {
         address token = tokens[seed % 3];
         address named = seed >> 8 & 1 == 0 ? address(0) : _account(seed >> 16);
@@ -394,6 +469,11 @@ contract EscrowHandler is World {
             vm.prank(requester);
             prepaid.leave(named, token);
         } else {
+            if (amount != 0 && leavingAt == 0 && seed >> 41 & 1 == 0) {
+                vm.prank(requester);
+                prepaid.leave(named, token);
+                leavingAt = uint64(clock + 1 days);
+            }
             if (leavingAt != 0 && leavingAt > clock && seed >> 40 & 1 == 0) _advance(leavingAt - clock);
             vm.prank(requester);
             try prepaid.take(named, token, address(0xbeef)) returns (uint256 taken) {
@@ -418,13 +498,15 @@ contract EscrowHandler is World {
             // A few numbers, so that some come again.
             (request.salt, request.kind) = (own >> 180 & 15 == 0 ? own >> 184 % SALTS : (own >> 184) % SALTS, OUTPUT_EMBED);
             request.salt %= SALTS;
-            if (request.prover != address(0) && own >> 220 & 3 != 0) request.prover = settlement.payee;
+            if (request.prover != address(0) && own >> 220 & 15 != 0) request.prover = settlement.payee;
             batch[i] = request;
             uint256 id = prepaid.requestId(request);
             signatures[i] = _sign(own >> 230 & 7 == 0 ? PROVER_KEY : REQUESTER_KEY, id);
             settlement.requests[i] = Request(id, request.maxFee, request.adapter, request.inputDigest, 0, i);
             if (own >> 240 & 3 == 0) settlement.requests[i].fee = request.minFee;
-            before[i] = prepaid.isPaid(requester, request.salt);
+            // Half of the time the deposit is large enough.
+            if (own >> 242 & 1 == 0) _prepay(request);
+            before[i] = prepaid.isPaid(requester, request.prover, request.salt);
         }
         try prepaid.settle(embed, settlement, _terms(batch), signatures, by >> 16 & 1) {
             _drawn(batch, before);
@@ -434,13 +516,16 @@ contract EscrowHandler is World {
 
     function _drawn(InferenceRequest[] memory batch, bool[] memory before) private {
         for (uint256 i = 0; i < batch.length; ++i) {
-            bool paid = prepaid.isPaid(requester, batch[i].salt);
+            address named = batch[i].prover;
+            bool paid = prepaid.isPaid(requester, named, batch[i].salt);
             if (before[i] && !paid) failure = "a payment is forgotten";
             for (uint256 j = 0; j < i; ++j) {
                 // Counted already.
-                if (batch[j].salt == batch[i].salt) paid = false;
+                if (batch[j].salt == batch[i].salt && batch[j].prover == named) paid = false;
             }
-            if (paid && !before[i]) ++timesDrawn[batch[i].salt];
+            if (!paid || before[i]) continue;
+            ++done[named == address(0) ? 26 : 27];
+            if (++timesDrawn[named][batch[i].salt] > 1) failure = "a salt is paid twice";
         }
     }
 
@@ -481,12 +566,7 @@ contract EscrowHandler is World {
             vm.prank(GOVERNANCE);
             models.setDeploymentFee(Kind.Adapter, seed >> 16 & 0xffff);
         } else if (what == 6) {
-            bytes32[] memory paused = new bytes32[](1);
-            paused[0] = seed >> 16 & 1 == 0 ? embed : classify;
-            vm.prank(GUARDIAN);
-            try router.pause(paused, uint40(1 + (seed >> 24) % 600)) {
-                ++done[23];
-            } catch {}
+            _pause(seed >> 16);
         } else {
             vm.prank(GUARDIAN);
             try router.resume(seed >> 16 & 1 == 0 ? embed : classify) {} catch {}

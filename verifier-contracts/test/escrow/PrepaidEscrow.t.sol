@@ -129,7 +129,7 @@ contract PrepaidDepositTest is PrepaidWorld {
         (owner,) = prepaid.lineBalances(address(open), baseLine);
         assertEq(owner, 1 ether, "base");
         assertEq(_left(address(0), address(open)), 1, "left");
-        assertTrue(prepaid.isPaid(requester, 1) && !prepaid.isPaid(requester, 2), "paid");
+        assertTrue(prepaid.isPaid(requester, address(0), 1) && !prepaid.isPaid(requester, address(0), 2), "paid");
         vm.prank(prover);
         prepaid.withdraw(address(open), prover);
         vm.prank(ADAPTER_OWNER);
@@ -361,13 +361,13 @@ contract PrepaidEscrowTest is PrepaidWorld {
         // Its neighbours are others, in the same word and beyond it; so are another requester's.
         uint256[5] memory salts = [uint256(0), 255, 256, 257, type(uint256).max];
         for (uint256 i = 0; i < 5; ++i) {
-            assertTrue(!prepaid.isPaid(requester, salts[i]), "not yet");
+            assertTrue(!prepaid.isPaid(requester, address(0), salts[i]), "not yet");
             _draw(_request(salts[i]), prover);
-            assertTrue(prepaid.isPaid(requester, salts[i]), "paid");
-            assertTrue(!prepaid.isPaid(STRANGER, salts[i]), "not another's");
+            assertTrue(prepaid.isPaid(requester, address(0), salts[i]), "paid");
+            assertTrue(!prepaid.isPaid(STRANGER, address(0), salts[i]), "not another's");
         }
         assertEq(_left(address(0), address(open)), 3 * FEE, "five fees");
-        assertTrue(!prepaid.isPaid(requester, 3) && !prepaid.isPaid(requester, 258), "others");
+        assertTrue(!prepaid.isPaid(requester, address(0), 3) && !prepaid.isPaid(requester, address(0), 258), "others");
     }
 
     /// The escrows' domains differ: a signature and a proof are for one of them.
@@ -482,7 +482,7 @@ contract PrepaidEscrowTest is PrepaidWorld {
         prepaid.settle(classify, settlement, _terms(both), signatures, 2);
         prepaid.settle(classify, settlement, _terms(both), signatures, 1);
         assertEq(_left(address(0), address(open)), FEE - 1, "one fee");
-        assertTrue(prepaid.isPaid(requester, 1) && !prepaid.isPaid(requester, 2), "the first");
+        assertTrue(prepaid.isPaid(requester, address(0), 1) && !prepaid.isPaid(requester, address(0), 2), "the first");
         // Later the second is paid by a proof of its own.
         _deposit(address(0), address(open), 1);
         _draw(both[1], prover);
@@ -610,7 +610,7 @@ contract PrepaidEscrowTest is PrepaidWorld {
         settlement.payee = STRANGER;
         vm.expectRevert(MockVerifier.NotProven.selector);
         prepaid.settle(classify, settlement, _terms(_one(request)), signatures, 0);
-        assertTrue(!prepaid.isPaid(requester, 1), "nothing happened");
+        assertTrue(!prepaid.isPaid(requester, address(0), 1), "nothing happened");
         settlement.payee = prover;
         _freeze(classify);
         vm.expectRevert(abi.encodeWithSelector(VerifierRouter.Frozen.selector, classify));

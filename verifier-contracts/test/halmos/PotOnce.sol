@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {AttributionPot} from "../../src/AttributionPot.sol";
+import {CommitmentRegistry} from "../../src/CommitmentRegistry.sol";
+import {Records, TAG_CONTRIBUTOR_ADDRESS} from "../../src/Records.sol";
+import {vm} from "../Vm.sol";
+import {cheats} from "../Cheats.sol";
+
+/// Every index is of one datanet version.
+contract StubCommitments {
+    uint32 private immutable _count;
+    bytes32 private immutable _contributors;
+
+    constructor(uint32 count, bytes32 contributors) {
+        (_count, _contributors) = (count, contributors);
+    }
+
+    function indexParents(uint256) external pure returns (uint256, uint256) {
+        return (1, 2);
+    }
+
+    function datanets(uint256) external view returns (address, uint32, uint32, bytes32) {
+        return (address(this), 1, _count, _contributors);
+    }
+}
+
+/// An escrow that has two requests' contributors' parts for the pot, in the gas token, and the chain of their entries.
+contract StubEscrow {
+    AttributionPot public immutable pot;
+    mapping(uint256 index => bytes32) public attributionHeads;
+    mapping(address token => mapping(address account => uint256)) public balances;
+
+    constructor(address commitments) {
+        pot = new AttributionPot(CommitmentRegistry(commitments), address(0xdead));
+    }
+
+    /// As the escrow does it when it pays a request.
+    function pay(uint256 index, AttributionPot.Entry memory entry) external payable {
+        bytes32 head = attributionHeads[index];
+        attributionHeads[index] = keccak256(
+            abi.encode(
+                head,
+                entry.requestId,
+                entry.token,
+                entry.amount,
+                entry.shares[0],
+                entry.shares[1],
+                entry.shares[2],
+                entry.shares[3]
+            )
+        );
+        balances[address(0)][address(pot)] += msg.value;
+    }
+
+    function withdraw(address token, address to) external returns (uint256 amount) {
+        amount = balances[token][msg.sender];
+        balances[token][msg.sender] = 0;
+        (bool ok,) = to.call{value: amount}("");
+        require(ok, "failed");
+    }
+}
+
+/// For halmos: an index' chain of two entries of any amounts, with any shares of two contributors. Whatever callers try, in
+/// whatever order, an entry credits a slot once or not at all, and no more is paid than was credited.
+contract PotOnceCheck {
+    uint256 private constant INDEX = 5;
+    uint256 private constant WHOLE_SHARE = 65_535;
+    address private constant FIRST = address(0xa1);
+    address private constant SECOND = address(0xb2);
+
+    AttributionPot private _pot;
+    StubEscrow private _escrow;
+    bytes32 private _contributors;
+    bytes32 private _root;
+    bytes32[2] private _leaves;
+    AttributionPot.Entry[2] private _entries;
+    bytes32[3] private _heads;
+
+    function setUp() public {
+        _leaves = [_leaf(0, FIRST), _leaf(1, SECOND)];
+        (bytes32 low, bytes32 high) =
+            _leaves[0] < _leaves[1] ? (_leaves[0], _leaves[1]) : (_leaves[1], _leaves[0]);
+        _root = keccak256(abi.encode(low, high));
+        _contributors = Records.contributorsDigest(2, _root);
+        _escrow = new StubEscrow(address(new StubCommitments(2, _contributors)));
+        _pot = _escrow.pot();
+    }
+
+    function _leaf(uint256 slot, address account) private pure returns (bytes32) {
+        bytes32 word = keccak256(abi.encodePacked(TAG_CONTRIBUTOR_ADDRESS, account));
+        return keccak256(bytes.concat(keccak256(abi.encode(slot, word))));
+    }
+
+    /// Slots 0 and 1 with these shares; the list is filled with the slots that follow, without shares.
+    function _words(uint16 first, uint16 second) private pure returns (uint256[4] memory words) {
+        for (uint256 i = 0; i < 32; ++i) {
+            words[i / 8] |= i << (28 * (i % 8));
+        }
+        words[0] |= uint256(first) << 12 | uint256(second) << 40;
+    }
+
+    function _chain(uint96[2] calldata amounts, uint16[4] calldata shares) private {
+        cheats.deal(address(this), uint256(amounts[0]) + amounts[1]);
+        for (uint256 i = 0; i < 2; ++i) {
+            _entries[i] = AttributionPot.Entry(i + 1, address(0), amounts[i], _words(shares[2 * i], shares[2 * i + 1]));
+            _escrow.pay{value: amounts[i]}(INDEX, _entries[i]);
+            _heads[i + 1] = _escrow.attributionHeads(INDEX);
+        }
+    }
+
+    /// Distributes entries `from` to `to`, said to begin at `before`.
+    function _try(uint256 from, uint256 to, bytes32 before) private returns (bool ok) {
+        AttributionPot.Entry[] memory entries = new AttributionPot.Entry[](to - from);
+        for (uint256 i = from; i < to; ++i) {
+            entries[i - from] = _entries[i];
+        }
+        (ok,) = address(_pot).call(abi.encodeCall(AttributionPot.distribute, (INDEX, before, entries)));
+    }
+
+    /// What slot 0 or 1 has of an entry.
+    function _part(uint256 entry, uint256 slot, uint16[4] calldata shares) private view returns (uint256) {
+        if (uint256(shares[2 * entry]) + shares[2 * entry + 1] > WHOLE_SHARE) return 0;
+        return _entries[entry].amount * shares[2 * entry + slot] / WHOLE_SHARE;
+    }
+
+    /// Three tries of any of the three pieces, each from a place that the caller chooses.
+    function check_creditOnce(
+        uint96[2] calldata amounts,
+        uint16[4] calldata shares,
+        uint8[3] calldata pieces,
+        uint8[3] calldata places
+    ) external {
+        _chain(amounts, shares);
+        uint256[2] memory times;
+        for (uint256 i = 0; i < 3; ++i) {
+            vm.assume(pieces[i] < 3 && places[i] < 3);
+            uint256 from = pieces[i] == 1 ? 1 : 0;
+            uint256 to = pieces[i] == 0 ? 1 : 2;
+            bytes32 before = places[i] == 0 ? _heads[0] : places[i] == 1 ? _heads[1] : _heads[2];
+            if (!_try(from, to, before)) continue;
+            for (uint256 k = from; k < to; ++k) {
+                ++times[k];
+            }
+        }
+        assert(times[0] <= 1 && times[1] <= 1);
+        for (uint256 slot = 0; slot < 2; ++slot) {
+            uint256 due = times[0] * _part(0, slot, shares) + times[1] * _part(1, slot, shares);
+            assert(_pot.owed(_contributors, slot, address(0)) == due);
+        }
+    }
+
+    /// An entry that the chain has not, at any place, is not distributed.
+    function check_nothingElse(
+        uint96[2] calldata amounts,
+        uint16[4] calldata shares,
+        bytes32 before,
+        uint256 id,
+        address token,
+        uint256 amount,
+        uint256[4] calldata words
+    ) external {
+        _chain(amounts, shares);
+        AttributionPot.Entry[] memory entries = new AttributionPot.Entry[](1);
+        entries[0] = AttributionPot.Entry(id, token, amount, words);
+        bytes32 head = keccak256(abi.encode(before, id, token, amount, words[0], words[1], words[2], words[3]));
+        vm.assume(head != _heads[2]);
+        (bool ok,) = address(_pot).call(abi.encodeCall(AttributionPot.distribute, (INDEX, before, entries)));
+        assert(!ok);
+    }
+
+    /// Of what is credited, each slot's part is paid once, to who has the slot; with what is burnt it is all.
+    function check_claims(
+        uint96[2] calldata amounts,
+        uint16[4] calldata shares,
+        address[3] calldata callers,
+        uint256[3] calldata slots,
+        bytes32[3] calldata siblings,
+        bool burning
+    ) external {
+        _chain(amounts, shares);
+        assert(_try(0, 2, 0));
+        uint256[2] memory credited;
+        for (uint256 slot = 0; slot < 2; ++slot) {
+            credited[slot] = _pot.owed(_contributors, slot, address(0));
+        }
+        uint256[2] memory paid;
+        for (uint256 i = 0; i < 3; ++i) {
+            bytes32[] memory path = new bytes32[](1);
+            path[0] = siblings[i];
+            vm.prank(callers[i]);
+            (bool ok, bytes memory result) = address(_pot).call(
+                abi.encodeCall(
+                    AttributionPot.claim, (2, _root, slots[i], path, address(0), address(uint160(0xc000 + i)))
+                )
+            );
+            if (!ok) continue;
+            assert(slots[i] < 2);
+            assert(callers[i] == (slots[i] == 0 ? FIRST : SECOND));
+            paid[slots[i]] += abi.decode(result, (uint256));
+        }
+        if (burning && _pot.burnable(address(0)) != 0) _pot.burn(address(0));
+        for (uint256 slot = 0; slot < 2; ++slot) {
+            assert(paid[slot] == 0 || paid[slot] == credited[slot]);
+            assert(_pot.owed(_contributors, slot, address(0)) == credited[slot] - paid[slot]);
+        }
+        uint256 sent = address(0xc000).balance + address(0xc001).balance + address(0xc002).balance;
+        assert(sent == paid[0] + paid[1]);
+    }
+}

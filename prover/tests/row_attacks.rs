@@ -666,7 +666,8 @@ fn manifest(proof: &RowProof) -> Vec<(String, Edit)> {
         all.extend([
             edit(format!("row {i}: salt"), move |p| p.statement.rows[i].salt[30] ^= 1),
             edit(format!("row {i}: shorter"), move |p| {
-                p.statement.rows[i].ids.truncate(p.statement.rows[i].ids.len() - 1)
+                let ids = &mut p.statement.rows[i].ids;
+                ids.truncate(ids.len() - 1)
             }),
             edit(format!("row {i}: longer"), move |p| p.statement.rows[i].ids.push(1)),
             edit(format!("row {i}: number"), move |p| p.statement.rows[i].row.row ^= 1),

@@ -199,7 +199,8 @@ impl World {
     }
 
     fn prove(&self) -> ProgramProof {
-        let texts = vec![Text { length: 2, ids: vec![0; TOKENS], attributed: None }; self.layout.shape.requests];
+        let texts =
+            vec![Text { length: 2, ids: vec![0; TOKENS], attributed: None, row: None }; self.layout.shape.requests];
         let inputs = |witness, salt| Ok(self.inputs(witness, salt));
         prove_program(&SRS, &self.layout, &self.cells, texts, inputs, &mut Phases::new(), &Unwatched).expect("a proof")
     }

@@ -661,8 +661,8 @@ fn manifest(proof: &RowProof) -> Vec<(String, Edit)> {
         edit("reduction: extended", |p| p.messages.reduction.push([Fr::ZERO; 2])),
         edit("value", move |p| p.messages.value += one),
     ];
-    for i in 0..rows.len() {
-        let RowText { salt: _, ids, row: Row { row: _, label: _, weight: _, slot: _ } } = &rows[i];
+    for (i, row) in rows.iter().enumerate() {
+        let RowText { salt: _, ids, row: Row { row: _, label: _, weight: _, slot: _ } } = row;
         all.extend([
             edit(format!("row {i}: salt"), move |p| p.statement.rows[i].salt[30] ^= 1),
             edit(format!("row {i}: shorter"), move |p| {

@@ -1,5 +1,7 @@
 //! The tests of this crate as one program, but for those that need anvil (`anvil.rs`).
 
+use settled::oracle;
+
 mod accepted;
 mod attribution;
 mod deploying;
@@ -12,8 +14,6 @@ mod forgeries;
 mod keys;
 mod locking;
 mod node;
-#[path = "../../settlement/tests/support/oracle.rs"]
-mod oracle;
 mod owners;
 mod publishing;
 mod reverts;

@@ -23,8 +23,8 @@ cargo xtask <task>
   contracts
           Solidity tests, that the committed artifacts are reproducible, and Rust against anvil (needs npm)
   quickstart
-          [--native]: the commands of docs/quickstart.md, against anvil (needs npm); with --native of
-          docs/quickstart-native.md, where OPEN is the chain's gas token
+          [--native] [--built]: the commands of docs/quickstart.md, against anvil (needs npm); with --native of
+          docs/quickstart-native.md, where OPEN is the chain's gas token; with --built by the program that the tests have built
   bench   times and sizes of real proofs; with --enforce fails beyond the limits; with --ezkl compares with EZKL,
           which pip installs into the cache
   attribution-study

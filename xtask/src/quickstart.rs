@@ -10,14 +10,18 @@ const NATIVE: &str = "docs/quickstart-native.md";
 /// Stops what the commands started, and with the first command that fails.
 const PROLOGUE: &str = "set -eEuo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\nset -x\n";
 
-/// The shell blocks, one after the other.
-fn script(document: &str) -> String {
+/// How the documents build the program.
+const BUILD: &str = "cargo build --release --locked ";
+
+/// The shell blocks, one after the other; without the building of the program where the one that is `built` is taken.
+fn script(document: &str, built: bool) -> String {
     let mut script = String::from(PROLOGUE);
     let mut inside = false;
     for line in document.lines() {
         match line {
             "```bash" => inside = true,
             "```" => inside = false,
+            line if built && line.starts_with(BUILD) => {}
             line if inside => {
                 script.push_str(line);
                 script.push('\n');
@@ -28,16 +32,20 @@ fn script(document: &str) -> String {
     script
 }
 
-/// Whether all commands succeed. `--native` is for the document of chains whose gas token is OPEN.
+/// Whether all commands succeed. `--native` is for the document of chains whose gas token is OPEN; `--built` takes the program that the
+/// tests have built: with the features of the command line alone, the dependencies would be built once more.
 pub fn run(root: &Path, arguments: &[String]) -> bool {
-    let name = match arguments {
-        [] => DOCUMENT,
-        [native] if native == "--native" => NATIVE,
-        _ => {
-            eprintln!("xtask: quickstart takes --native or nothing");
-            return false;
+    let (mut name, mut built) = (DOCUMENT, false);
+    for argument in arguments {
+        match argument.as_str() {
+            "--native" => name = NATIVE,
+            "--built" => built = true,
+            other => {
+                eprintln!("xtask: quickstart takes --native and --built, not `{other}`");
+                return false;
+            }
         }
-    };
+    }
     let path = root.join(name);
     let document = match fs::read_to_string(&path) {
         Ok(document) => document,
@@ -46,7 +54,7 @@ pub fn run(root: &Path, arguments: &[String]) -> bool {
             return false;
         }
     };
-    let status = Command::new("bash").arg("-c").arg(script(&document)).current_dir(root).status();
+    let status = Command::new("bash").arg("-c").arg(script(&document, built)).current_dir(root).status();
     match status {
         Ok(status) if status.success() => true,
         Ok(status) => {
@@ -67,6 +75,18 @@ mod tests {
     #[test]
     fn only_shell_blocks_run() {
         let document = "a\n```bash\none\ntwo\n```\nb\n```json\n{}\n```\n```bash\nthree\n```\n";
-        assert_eq!(script(document), format!("{PROLOGUE}one\ntwo\nthree\n"));
+        assert_eq!(script(document, false), format!("{PROLOGUE}one\ntwo\nthree\n"));
+    }
+
+    #[test]
+    fn what_is_built_is_not_built_again() {
+        for name in [DOCUMENT, NATIVE] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+            let document = fs::read_to_string(path).expect("a document");
+            let (whole, built) = (script(&document, false), script(&document, true));
+            assert!(whole.contains(BUILD), "{name}");
+            assert_eq!(whole.lines().count(), built.lines().count() + 1, "{name}");
+            assert!(!built.contains("cargo "), "{name}");
+        }
     }
 }

@@ -13,7 +13,12 @@ const PROLOGUE: &str = "set -eEuo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null ||
 /// How the documents build the program.
 const BUILD: &str = "cargo build --release --locked ";
 
-/// The shell blocks, one after the other; without the building of the program where the one that is `built` is taken.
+/// How they run the example, and the one that is built.
+const EXAMPLE: &str =
+    "cargo run --release --locked --manifest-path \"$REPOSITORY/Cargo.toml\" --package lorica --example embed --";
+const BUILT_EXAMPLE: &str = "\"$(dirname \"$(command -v lorica)\")/examples/embed\"";
+
+/// The shell blocks, one after the other; without the building of program and example where those that are `built` are taken.
 fn script(document: &str, built: bool) -> String {
     let mut script = String::from(PROLOGUE);
     let mut inside = false;
@@ -29,7 +34,7 @@ fn script(document: &str, built: bool) -> String {
             _ => {}
         }
     }
-    script
+    if built { script.replace(EXAMPLE, BUILT_EXAMPLE) } else { script }
 }
 
 /// Whether all commands succeed. `--native` is for the document of chains whose gas token is OPEN; `--built` takes the program that the

@@ -166,7 +166,7 @@ fn run_with(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> bo
     let line = format!("{program} {}", arguments.join(" "));
     eprintln!("xtask: {line}");
     let start = Instant::now();
-    let result = Command::new(program).args(arguments).envs(variables.iter().copied()).current_dir(root()).status();
+    let result = command(program).args(arguments).envs(variables.iter().copied()).current_dir(root()).status();
     let seconds = start.elapsed().as_secs_f64();
     match result {
         Ok(status) if status.success() => {
@@ -182,6 +182,20 @@ fn run_with(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> bo
             false
         }
     }
+}
+
+/// A program without what cargo says of this package: build scripts that look at it (ring's does) would run again, and all that is built
+/// upon them be built again, each time that cargo is called by hand and from here by turns.
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os() {
+        let own =
+            name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+        if own {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Where cargo builds.

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+
+use crate::command;
 
 const DOCUMENT: &str = "docs/quickstart.md";
 /// The same where OPEN is the chain's gas token.
@@ -59,7 +60,7 @@ pub fn run(root: &Path, arguments: &[String]) -> bool {
             return false;
         }
     };
-    let status = Command::new("bash").arg("-c").arg(script(&document, built)).current_dir(root).status();
+    let status = command("bash").arg("-c").arg(script(&document, built)).current_dir(root).status();
     match status {
         Ok(status) if status.success() => true,
         Ok(status) => {

@@ -55,6 +55,7 @@ impl Kind {
             ) => Self::Input,
             ChainError::State(
                 StateError::NoLine { .. }
+                | StateError::RouteUnknown { .. }
                 | StateError::NotPublished { .. }
                 | StateError::NotForSale { .. }
                 | StateError::NoLineSale,

@@ -96,6 +96,8 @@ pub struct ModelsConfig {
     pub bases: Vec<PathBuf>,
     /// Imported adapters (.lorica) of these bases. Every tenant may use them.
     pub adapters: Vec<PathBuf>,
+    /// Datanets (.lorica) of these adapters: tenants may have contributors' shares proven with an answer. Their texts are told to nobody.
+    pub datanets: Vec<PathBuf>,
     /// The SRS that the bases were imported with.
     pub srs: Option<PathBuf>,
     /// Allows the development SRS, with which anyone can forge proofs.
@@ -279,6 +281,7 @@ impl Config {
         place(&mut config.store.folder);
         config.models.bases.iter_mut().for_each(place);
         config.models.adapters.iter_mut().for_each(place);
+        config.models.datanets.iter_mut().for_each(place);
         config.models.srs.iter_mut().for_each(place);
         if let Some(tls) = &mut config.tls {
             place(&mut tls.cert);
@@ -383,6 +386,9 @@ impl Config {
         }
         for adapter in &models.adapters {
             line("models.adapters", &adapter.display(), "open to every tenant");
+        }
+        for datanet in &models.datanets {
+            line("models.datanets", &datanet.display(), "shares by its records, for every tenant");
         }
         let srs = models.srs.as_ref().map_or("none".into(), |path| path.display().to_string());
         line("models.srs", &srs, "");

@@ -262,6 +262,7 @@ impl Broker {
             body: row.digest,
             base: row.base,
             adapter: row.adapter,
+            datanet: None,
             kind: row.kind,
             context: encode_scalar(&target.binding.context()),
             deadline: Some(deadline),

@@ -107,6 +107,8 @@ pub struct NewJob {
     pub body: Word,
     pub base: Word,
     pub adapter: Option<Word>,
+    /// The index by which the answer is attributed.
+    pub datanet: Option<Word>,
     /// Number of the output kind.
     pub kind: u8,
     pub context: Word,
@@ -131,7 +133,7 @@ impl NewJob {
         token_class(self.token_ids.len())
     }
 
-    /// Jobs of one key may be proven together: they have one tenant, base, kind, context and length class.
+    /// Jobs of one key may be proven together: they have one tenant, base, kind, context and length class, and one datanet or none.
     pub fn batch_key(&self) -> Word {
         let mut hash = Sha256::new();
         hash.update(b"lorica batch 1");
@@ -141,6 +143,10 @@ impl NewJob {
         hash.update([self.kind]);
         hash.update(self.context);
         hash.update((self.token_class() as u64).to_be_bytes());
+        // Behind what all jobs have, so that jobs without one have the key that they had before there were datanets.
+        if let Some(datanet) = self.datanet {
+            hash.update(datanet);
+        }
         hash.finalize().into()
     }
 }
@@ -165,6 +171,7 @@ pub struct Job {
     pub state: State,
     pub base: Word,
     pub adapter: Option<Word>,
+    pub datanet: Option<Word>,
     pub kind: u8,
     pub deadline: Option<Millis>,
     pub attempts: u32,
@@ -223,6 +230,8 @@ pub struct Lease {
     pub epoch: i64,
     pub tenant: String,
     pub base: Word,
+    /// The index by which all answers are attributed.
+    pub datanet: Option<Word>,
     pub kind: u8,
     pub context: Word,
     /// What the proof's settlement is bound to, as JSON, if it is to be settled.

@@ -24,6 +24,7 @@ async fn outcome(script: &str) -> (State, Option<String>, u32) {
         body: [1; 32],
         base: crate::world::base(),
         adapter: member.adapter,
+        datanet: None,
         kind: 1,
         context: [0; 32],
         deadline: None,

@@ -64,7 +64,7 @@ pub(super) fn lease(change: &mut Change<'_>, owner: &str, until: Millis) -> Resu
 /// A batch with its members' inputs.
 fn read(change: &Change<'_>, batch: Uuid, epoch: i64, tenant: String) -> Result<Lease, StoreError> {
     let mut statement = change.transaction.prepare_cached(
-        "SELECT j.id, j.adapter, i.token_ids, i.salt, a.answer, j.base, j.kind, j.context, j.binding FROM jobs j
+        "SELECT j.id, j.adapter, i.token_ids, i.salt, a.answer, j.base, j.kind, j.context, j.binding, j.datanet FROM jobs j
          JOIN job_inputs i ON i.job = j.id JOIN job_answers a ON a.job = j.id WHERE j.batch = ?1 ORDER BY j.place",
     )?;
     let mut rows = statement.query([batch])?;
@@ -80,10 +80,10 @@ fn read(change: &Change<'_>, batch: Uuid, epoch: i64, tenant: String) -> Result<
             salt: row.get(3)?,
             answer: row.get(4)?,
         });
-        common = Some((row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?));
+        common = Some((row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?, row.get(9)?));
     }
-    let (base, kind, context, binding) = common.ok_or(StoreError::Content("a batch without jobs"))?;
-    Ok(Lease { batch, epoch, tenant, base, kind, context, binding, members })
+    let (base, kind, context, binding, datanet) = common.ok_or(StoreError::Content("a batch without jobs"))?;
+    Ok(Lease { batch, epoch, tenant, base, datanet, kind, context, binding, members })
 }
 
 /// Takes a proof for those members that still wait for it.

@@ -36,12 +36,12 @@ pub(super) fn submit(change: &mut Change<'_>, job: &NewJob, max_open: u32) -> Re
     }
     change.transaction.prepare_cached(
         "INSERT INTO jobs (id, tenant, request_id, body, state, base, adapter, kind, tokens, context, batch_key, deadline,
-             ready_at, seq, created, updated, binding, max_batch)
-         VALUES (?1, ?2, ?3, ?4, 'QUEUED', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1, ?12, ?12, ?13,
+             ready_at, seq, created, updated, binding, datanet, max_batch)
+         VALUES (?1, ?2, ?3, ?4, 'QUEUED', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1, ?12, ?12, ?13, ?14,
              CASE WHEN ?13 IS NULL THEN 16 ELSE 1 END)",
     )?.execute(params![
         job.id, job.tenant, job.request_id, job.body, job.base, job.adapter, job.kind, job.token_ids.len(),
-        job.context, job.batch_key(), job.deadline, change.now, job.binding,
+        job.context, job.batch_key(), job.deadline, change.now, job.binding, job.datanet,
     ])?;
     let token_ids: Vec<u8> = job.token_ids.iter().flat_map(|id| id.to_le_bytes()).collect();
     change
@@ -63,7 +63,7 @@ pub(super) fn tenant(change: &Change<'_>, id: &str) -> Result<(), StoreError> {
 }
 
 const JOB: &str = "SELECT j.id, j.state, j.base, j.adapter, j.kind, j.deadline, j.attempt + j.infra_attempt, j.failure, j.place, b.requests, b.tokens, b.log_tile, b.proof_sha256, a.answer, i.salt,
-    j.seq, j.created, j.updated
+    j.seq, j.created, j.updated, j.datanet
     FROM jobs j JOIN job_answers a ON a.job = j.id LEFT JOIN job_inputs i ON i.job = j.id
     LEFT JOIN batches b ON b.id = j.batch AND j.state = 'PROVEN'";
 
@@ -89,6 +89,7 @@ fn job(row: &Row<'_>) -> Result<(String, Job), rusqlite::Error> {
         sequence: row.get(15)?,
         created: row.get(16)?,
         updated: row.get(17)?,
+        datanet: row.get(18)?,
     };
     Ok((row.get(1)?, job))
 }

@@ -30,10 +30,13 @@ use super::{
     StoreError, Submitted, Word,
 };
 
+/// The database in a store's folder.
+pub const DATABASE: &str = "lorica.db";
 /// Version of the schema.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// What each version adds to the one before.
-const SCHEMAS: [&str; 2] = [include_str!("../schema.sql"), include_str!("../schema_2.sql")];
+const SCHEMAS: [&str; 3] =
+    [include_str!("../schema.sql"), include_str!("../schema_2.sql"), include_str!("../schema_3.sql")];
 /// Marks the file as this program's.
 const APPLICATION: i64 = 0x4c6f_7269;
 
@@ -69,7 +72,7 @@ impl SqliteStore {
     pub fn open(folder: &Path, access: Access) -> Result<Self, StoreError> {
         private_folder(folder)?;
         let lock = if access == Access::Service { Some(lock(&folder.join("service.lock"))?) } else { None };
-        let connection = Connection::open(folder.join("lorica.db"))?;
+        let connection = Connection::open(folder.join(DATABASE))?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;

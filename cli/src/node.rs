@@ -417,3 +417,24 @@ mod tests {
         assert_eq!(found(&[]), std::env::temp_dir().join("lorica/nonces"));
     }
 }
+
+#[cfg(test)]
+mod address_tests {
+    use super::*;
+
+    /// One mistyped digit of an address with letters of both cases is noticed, and money does not go there.
+    #[test]
+    fn the_checksum_of_an_address_must_hold() {
+        let good = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+        let plain = good.to_lowercase();
+        assert_eq!(parse_address(good), parse_address(&plain));
+        assert_eq!(parse_address(good), parse_address(&good.replace("0x", "")));
+        for wrong in [good.replace("Aed", "Aee"), good.replace("5aA", "5aa"), plain.replace("aed", "aEd")] {
+            assert!(parse_address(&wrong).unwrap_err().contains("checksum"), "{wrong}");
+            assert!(parse_account(&wrong).is_err() && parse_token(&wrong).is_err());
+        }
+        assert!(parse_address("0x5aAe").unwrap_err().contains("40 hexadecimal digits"));
+        assert_eq!(parse_address(&Address::ZERO.to_string()), Ok(Address::ZERO));
+        assert!(parse_account(&Address::ZERO.to_string()).is_err());
+    }
+}

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use lorica::Fr;
 use lorica::datanet::{Report, Rules, Version};
 use lorica::files::{AdapterFile, AdapterKey, BaseFile, DatanetFile};
-use lorica::prover::{Job, LoadedAdapter, LoadedIndex, MinimumShape, Prover};
+use lorica::prover::{Job, LoadedAdapter, LoadedIndex, MinimumShape, Prover, ProverError};
 use lorica::srs::AcceptedSrs;
 use lorica::watch::Unwatched;
 use lorica_circuits::region::Region;
@@ -117,8 +117,8 @@ fn datanet(srs: &AcceptedSrs, base: &BaseFile, adapter: &AdapterFile, records: u
     };
     let layout = commitments.architecture.layout(&index_shape(TAU, records))?;
     let placed = Placed::new(&layout, Region::INDEX, &region(&cells, &commitments.architecture, records)?)?;
-    let region = Blinded::new(&layout, Region::INDEX, placed.into())?;
-    let tiles = commit_blinded(srs, TAU, &region, &Unwatched)?;
+    let region = Blinded::new(&layout, Region::INDEX, placed.into()).map_err(ProverError::Prove)?;
+    let tiles = commit_blinded(srs, TAU, &region, &Unwatched).map_err(ProverError::Prove)?;
     let own = &adapter.key.commitments;
     let key = IndexCommitments { adapter: own.id(), version: own.version_word(), records, count: records, tiles };
     let version = Version {

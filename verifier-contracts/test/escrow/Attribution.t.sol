@@ -539,6 +539,34 @@ contract AttributionTest is AttributionWorld {
         assertEq(escrow.balances(address(open), address(pot)), 2 * PART, "the pot's");
     }
 
+    /// Requests of one batch in two tokens: each has its own part.
+    function test_twoTokensInABatch() public {
+        InferenceRequest[] memory requests = new InferenceRequest[](2);
+        (requests[0], requests[1]) = (_ask(1), _ask(2));
+        requests[0].token = address(0);
+        requests[1].maxFee = requests[1].minFee = FEE / 2;
+        _lock(requests[0]);
+        _lock(requests[1]);
+        Settlement memory settlement = _settlement(requests, prover);
+        settlement.index = index;
+        settlement.shares = new uint256[](8);
+        _proven(classify, settlement);
+        escrow.settle(classify, settlement, _terms(requests), 2);
+        assertEq(escrow.balances(address(0), address(pot)), PART, "gas token");
+        assertEq(escrow.balances(address(open), address(pot)), PART / 2, "OPEN");
+        assertEq(escrow.balances(address(open), prover), FEE * 3 / 10, "the prover's");
+    }
+
+    /// A fee of which nothing is the contributors' has no entry: nobody makes a chain long for nothing.
+    function test_noEntryOfNothing() public {
+        InferenceRequest memory request = _ask(1);
+        (request.maxFee, request.minFee) = (9, 9);
+        _pay(request, _pair(7, 65_535, 9, 0));
+        assertTrue(escrow.attributionHeads(index) == 0, "no entry");
+        (, uint256 ofLine) = _lineOwed(address(open), attributedLine);
+        assertEq(ofLine, 0, "nothing to the line's pot");
+    }
+
     /// A batch whose proof is false leaves no entry.
     function test_aFalseProofLeavesNothing() public {
         InferenceRequest[] memory requests = _one(_ask(1));

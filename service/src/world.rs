@@ -25,6 +25,8 @@ use crate::store::{Lease, Member, Word};
 mod folders;
 
 const TAU: u32 = 14;
+/// The settlement's circuit for four requests has more rows than a tile has cells.
+const LOG_SRS: u32 = 15;
 
 pub struct World {
     pub models: Arc<Models>,
@@ -37,7 +39,7 @@ pub struct World {
 }
 
 pub static WORLD: LazyLock<World> = LazyLock::new(|| {
-    let srs = Srs::dev(TAU).expect("an SRS");
+    let srs = Srs::dev(LOG_SRS).expect("an SRS");
     let srs = AcceptedSrs::new(srs, "the SRS of the test", TAU, SrsPolicy::DevelopmentForTests).expect("permitted");
     let texts = ["hello world", "a b ab ba", "world a hello b aa bb"].map(str::to_owned);
     let sizes = ImportSizes { r_max: 4, tau: TAU, ..ImportSizes::default() };

@@ -115,6 +115,7 @@ impl Inference {
             salt: executed.salt,
             answer: prost::Message::encode_to_vec(&executed.answer),
             binding: None,
+            group: None,
         };
         let (id, limit) = (job.id, self.shared.open_proofs);
         let submitted = self.shared.change(move |store| store.submit(now(), &job, limit)).await?;

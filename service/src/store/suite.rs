@@ -33,6 +33,7 @@ pub fn job(tenant: &str, number: u8) -> NewJob {
         salt: [number; 31],
         answer: vec![number; 9],
         binding: None,
+        group: None,
     }
 }
 

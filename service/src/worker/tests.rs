@@ -32,6 +32,7 @@ async fn outcome(script: &str) -> (State, Option<String>, u32) {
         salt: member.salt,
         answer: member.answer,
         binding: None,
+        group: None,
     };
     store.submit(now(), &job, 9).expect("writable");
     let store = StoreThread::start(Box::new(store));

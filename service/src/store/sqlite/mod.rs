@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::blobs::{Blobs, digest, private_folder};
 use super::market::{
-    Account, Advance, Breaker, Entry, Intent, IntentEnd, MarketEvent, MarketRequest, MarketState, MarketStore,
+    Account, Advance, Block, Breaker, Entry, Intent, IntentEnd, MarketEvent, MarketRequest, MarketState, MarketStore,
     NewIntent, NewRequest,
 };
 use super::{
@@ -33,10 +33,15 @@ use super::{
 /// The database in a store's folder.
 pub const DATABASE: &str = "lorica.db";
 /// Version of the schema.
-const VERSION: i64 = 3;
+const VERSION: i64 = 5;
 /// What each version adds to the one before.
-const SCHEMAS: [&str; 3] =
-    [include_str!("../schema.sql"), include_str!("../schema_2.sql"), include_str!("../schema_3.sql")];
+const SCHEMAS: [&str; 5] = [
+    include_str!("../schema.sql"),
+    include_str!("../schema_2.sql"),
+    include_str!("../schema_3.sql"),
+    include_str!("../schema_4.sql"),
+    include_str!("../schema_5.sql"),
+];
 /// Marks the file as this program's.
 const APPLICATION: i64 = 0x4c6f_7269;
 
@@ -353,6 +358,10 @@ impl MarketStore for SqliteStore {
         market::open(&self.connection)
     }
 
+    fn request_now(&mut self, id: Uuid) -> Result<Option<MarketRequest>, StoreError> {
+        market::by_id(&self.connection, id)
+    }
+
     fn request_input(&mut self, id: Uuid) -> Result<Option<(Vec<u32>, lorica::input::Salt)>, StoreError> {
         market::input(&self.connection, id)
     }
@@ -366,6 +375,17 @@ impl MarketStore for SqliteStore {
             market::fence(change, epoch)?;
             market::advance(change, advance)
         })
+    }
+
+    fn advance_all(&mut self, now: Millis, epoch: i64, advances: &[Advance]) -> Result<(), StoreError> {
+        self.write(now, |change| {
+            market::fence(change, epoch)?;
+            market::advance_all(change, advances)
+        })
+    }
+
+    fn companions(&mut self, job: Uuid) -> Result<Vec<(Uuid, State)>, StoreError> {
+        jobs::companions(&self.connection, job)
     }
 
     fn intend(&mut self, now: Millis, epoch: i64, intent: &NewIntent) -> Result<bool, StoreError> {
@@ -407,11 +427,22 @@ impl MarketStore for SqliteStore {
         epoch: i64,
         intent: Uuid,
         end: &IntentEnd,
-        advance: Option<&Advance>,
+        advances: &[Advance],
     ) -> Result<bool, StoreError> {
         self.write(now, |change| {
             market::fence(change, epoch)?;
-            intents::finish(change, intent, end, advance)
+            intents::finish(change, intent, end, advances)
+        })
+    }
+
+    fn blocks_seen(&mut self, chain: u64, from: u64) -> Result<Vec<Block>, StoreError> {
+        market::blocks_seen(&self.connection, chain, from)
+    }
+
+    fn take_back(&mut self, now: Millis, epoch: i64, chain: u64, block: &Block) -> Result<usize, StoreError> {
+        self.write(now, |change| {
+            market::fence(change, epoch)?;
+            market::take_back(change, chain, block)
         })
     }
 

@@ -33,6 +33,9 @@ fn the_contract_holds() {
     with(suite::keys);
     with(market_suite::requests_are_once);
     with(market_suite::money_is_moved_once);
+    with(market_suite::groups_go_together);
+    with(market_suite::requests_move_together);
+    with(market_suite::blocks_are_taken_back);
     with(market_suite::requests_are_wiped);
 }
 
@@ -155,5 +158,5 @@ fn foreign_and_newer_databases_are_refused() {
     drop(open(folder.path()));
     set("user_version", VERSION + 1);
     let newer = SqliteStore::open(folder.path(), Access::Service).expect_err("refused");
-    assert!(matches!(newer, StoreError::Version { got: 4, known: 3 }), "{newer}");
+    assert!(matches!(newer, StoreError::Version { got, known } if got == known + 1), "{newer}");
 }

@@ -587,7 +587,7 @@ fn the_mask_covers_all_that_an_opening_shows() {
             })
             .collect()
     };
-    let mask = crate::prove::mask_cells(variables as u32);
+    let mask = crate::blinding::mask_cells(variables as u32);
     assert_eq!(mask.len(), 64);
     // Full rank: whatever the cells are, the mask makes the eight values uniform and independent of them.
     assert_eq!(rank(images(&mut mask.iter().copied())), 8);

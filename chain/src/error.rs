@@ -280,6 +280,12 @@ pub enum StateError {
         /// The hash.
         hash: B256,
     },
+    /// A route that cannot be pinned.
+    #[error("there is no route {route} that both escrows have enabled")]
+    RouteUnknown {
+        /// The route.
+        route: B256,
+    },
     /// A contract answers something else than its kind does.
     #[error("{what} is not as it should be")]
     Unexpected {

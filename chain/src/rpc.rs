@@ -36,6 +36,8 @@ pub struct RpcChain {
     id: u64,
     key: Option<PrivateKey>,
     settings: Settings,
+    /// The block after which contracts are asked; none for the latest.
+    block: Option<u64>,
 }
 
 impl RpcChain {
@@ -62,7 +64,7 @@ impl RpcChain {
         let id = node.number("eth_chainId", json!([]))?;
         match expected {
             Some(expected) if expected != id => Err(PolicyError::ForeignChain { expected, got: id }.into()),
-            _ => Ok(Self { node, id, key, settings }),
+            _ => Ok(Self { node, id, key, settings, block: None }),
         }
     }
 
@@ -77,6 +79,14 @@ impl RpcChain {
     pub fn confirmations(&self) -> u64 {
         let usual = if DEVELOPMENT_CHAINS.contains(&self.id) { 1 } else { CONFIRMATIONS };
         self.settings.confirmations.unwrap_or(usual).max(1)
+    }
+
+    /// Asks contracts as they were after a block. Nodes keep the states of some 128 blocks.
+    pub fn at_block<T>(&mut self, block: u64, ask: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.block.replace(block);
+        let answer = ask(self);
+        self.block = before;
+        answer
     }
 
     /// A call as the account's.
@@ -176,7 +186,8 @@ impl Chain for RpcChain {
     }
 
     fn call_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<Bytes, ChainError> {
-        self.node.bytes("eth_call", json!([self.own_call(Some(to), &data, value), "latest"]))
+        let block = self.block.map_or_else(|| "latest".into(), |block| format!("{block:#x}"));
+        self.node.bytes("eth_call", json!([self.own_call(Some(to), &data, value), block]))
     }
 
     fn estimate_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<u64, ChainError> {

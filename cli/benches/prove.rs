@@ -2,8 +2,9 @@
 //!
 //! `--enforce` fails beyond the limits; `--quick` runs only the shapes that have one. Times are the best of a few runs.
 
+mod setup;
+
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,17 +12,12 @@ use std::time::{Duration, Instant};
 use lorica::Fr;
 use lorica::check::check_inference;
 use lorica::files::AdapterKey;
-use lorica::import::{ModelImportError, calibration_texts, load_adapter, weights_digest};
-use lorica::input::{InputError, encode};
 use lorica::prover::{Job, LoadedAdapter, MinimumShape, Prover};
-use lorica::registration::{register_adapter, register_base};
 use lorica::srs::SrsPolicy;
 use lorica::watch::Unwatched;
 use lorica_cli::error::Error;
-use lorica_cli::model_fetch::{cache_dir, fetch_minilm};
 use lorica_cli::output::{Output, peak_memory, size, time};
 use lorica_cli::srs_args::development;
-use lorica_quant::integer::calibrate;
 
 /// Limits of one shape: seconds per request, bytes of memory.
 struct Limit {
@@ -66,32 +62,17 @@ fn main() -> ExitCode {
 
 fn bench(enforce: bool, quick: bool) -> Result<Vec<String>, Error> {
     let out = Output::new(false);
-    let model = fetch_minilm(&cache_dir()?)?;
-    let encoder = lorica_quant::import::FloatEncoder::load(&model)?;
-    let tokenizer = encoder.tokenizer().map_err(InputError::Tokenizer)?;
-    let encode = |text: &String| encode(&tokenizer, 0, text);
-    let texts = calibration_texts(None)?.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-    let base = calibrate(&encoder, &texts, 16).map_err(ModelImportError::Quantise)?;
-    drop(encoder);
-    let source = weights_digest(&model)?;
-    // A text of any length, from real ones.
-    let ids: Vec<u32> = texts.iter().flat_map(|ids| ids[1..ids.len() - 1].to_vec()).collect();
-    let text = |tokens: usize| -> Vec<u32> {
-        let (first, last) = (texts[0][0], texts[0][texts[0].len() - 1]);
-        std::iter::once(first).chain(ids.iter().copied().take(tokens - 2)).chain([last]).collect()
-    };
+    let model = setup::Model::load()?;
     let mut broken = Vec::new();
     for tau in [18, 20] {
         let srs = Arc::new(development(tau, &out)?);
         let start = Instant::now();
-        let file = register_base(&srs, base.clone(), tau, source)?;
+        let file = model.register(&srs, tau)?;
         println!("tau {tau}: base registered in {}", time(start.elapsed()));
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/adapters");
         let mut adapters = Vec::new();
         for name in ["debian-qv-r8", "debian-attn-r4", "debian-ffn-r16"] {
             let start = Instant::now();
-            let (_, integer) = load_adapter(&folder.join(name), &file.model)?;
-            adapters.push(register_adapter(&srs, &file.key, integer)?);
+            adapters.push(setup::adapter(name, &srs, &file)?);
             println!("tau {tau}: {name} registered in {}", time(start.elapsed()));
         }
         let keys: Vec<AdapterKey> = adapters.iter().map(|adapter| adapter.key.clone()).collect();
@@ -105,7 +86,7 @@ fn bench(enforce: bool, quick: bool) -> Result<Vec<String>, Error> {
         for (requests, tokens) in shapes {
             let runs = if requests == 1 { 3 } else { 1 };
             let measured = (0..runs)
-                .map(|_| measure(&prover, &adapters, &keys, &text(tokens), requests))
+                .map(|_| measure(&prover, &adapters, &keys, &model.text(tokens), requests))
                 .collect::<Result<Vec<_>, _>>()?;
             let Some(best) = measured.into_iter().min_by_key(|measured| measured.prove) else { continue };
             println!(

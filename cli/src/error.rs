@@ -293,7 +293,7 @@ mod tests {
         let at = Address::ZERO;
         let key = || PrivateKeyError::Digits;
         let abi = AbiError::DataLength { got: 1 };
-        let errors: [(ChainError, u8); 21] = [
+        let errors: [(ChainError, u8); 22] = [
             (Refusal::Reverted { revert: Box::new(Revert::Empty), gas: None }.into(), 1),
             (Refusal::Halted { reason: String::new(), gas: 1 }.into(), 1),
             (PolicyError::NotOffered { name: "router", account: at }.into(), 1),
@@ -305,6 +305,7 @@ mod tests {
             ),
             (abi.into(), 3),
             (StateError::NoLine { line: 1 }.into(), 3),
+            (StateError::RouteUnknown { route: B256::ZERO }.into(), 3),
             (StateError::NotPublished { id: U256::ZERO }.into(), 3),
             (key().into(), 3),
             (PolicyError::ForeignChain { expected: 1, got: 2 }.into(), 4),

@@ -243,15 +243,30 @@ impl MarketArgs {
     }
 }
 
+/// Reads an address. Letters of both cases are its checksum (EIP-55), which must hold.
+///
+/// # Errors
+/// What is expected.
+pub fn parse_address(text: &str) -> Result<Address, String> {
+    let address: Address =
+        text.parse().map_err(|_| "an address is expected: 0x and 40 hexadecimal digits".to_owned())?;
+    let digits = text.trim_start_matches("0x");
+    let has = |is: fn(&u8) -> bool| digits.as_bytes().iter().any(is);
+    let checked = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+    if checked && address.to_checksum(None).trim_start_matches("0x") != digits {
+        return Err("the address's checksum is wrong: one of its digits is mistyped".into());
+    }
+    Ok(address)
+}
+
 /// Reads an address that somebody has.
 ///
 /// # Errors
 /// What is expected.
 pub fn parse_account(text: &str) -> Result<Address, String> {
-    match text.parse() {
-        Ok(Address::ZERO) => Err("nobody has the zero address".into()),
-        Ok(address) => Ok(address),
-        Err(_) => Err("an address is expected: 0x and 40 hexadecimal digits".into()),
+    match parse_address(text)? {
+        Address::ZERO => Err("nobody has the zero address".into()),
+        address => Ok(address),
     }
 }
 
@@ -272,7 +287,8 @@ pub fn parse_token(text: &str) -> Result<Token, String> {
     match text {
         "open" => Ok(Token::Open),
         "native" => Ok(Token::At(NATIVE)),
-        other => other.parse().map(Token::At).map_err(|_| "open, native or an address is expected".into()),
+        other if other.starts_with("0x") => parse_address(other).map(Token::At),
+        _ => Err("open, native or an address is expected".into()),
     }
 }
 
@@ -399,5 +415,26 @@ mod tests {
         // A relative folder would be another one for each program.
         assert_eq!(found(&[("LORICA_CACHE", "l"), ("HOME", "/h")]), Path::new("/h/.cache/lorica/nonces"));
         assert_eq!(found(&[]), std::env::temp_dir().join("lorica/nonces"));
+    }
+}
+
+#[cfg(test)]
+mod address_tests {
+    use super::*;
+
+    /// One mistyped digit of an address with letters of both cases is noticed, and money does not go there.
+    #[test]
+    fn the_checksum_of_an_address_must_hold() {
+        let good = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+        let plain = good.to_lowercase();
+        assert_eq!(parse_address(good), parse_address(&plain));
+        assert_eq!(parse_address(good), parse_address(&good.replace("0x", "")));
+        for wrong in [good.replace("Aed", "Aee"), good.replace("5aA", "5aa"), plain.replace("aed", "aEd")] {
+            assert!(parse_address(&wrong).unwrap_err().contains("checksum"), "{wrong}");
+            assert!(parse_account(&wrong).is_err() && parse_token(&wrong).is_err());
+        }
+        assert!(parse_address("0x5aAe").unwrap_err().contains("40 hexadecimal digits"));
+        assert_eq!(parse_address(&Address::ZERO.to_string()), Ok(Address::ZERO));
+        assert!(parse_account(&Address::ZERO.to_string()).is_err());
     }
 }

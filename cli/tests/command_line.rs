@@ -992,6 +992,11 @@ fn deployments_on_a_real_chain_name_four_accounts() {
     assert_eq!((again["steps"].as_array().map(Vec::len), &again["publish_from"]), (Some(0), &first["publish_from"]));
     assert!(first["publish_from"].is_u64());
 
+    // Addresses of contracts are not forgotten for those of others.
+    let written = WORLD.read("real.json");
+    assert!(message("--development", 3).contains("real.json: it exists"));
+    assert_eq!(WORLD.read("real.json"), written);
+    std::fs::remove_file(WORLD.path("real.json")).unwrap();
     // With the development flag one account may have every part.
     let all = deploy("--development", 0);
     assert_eq!((&all["owner"], &all["treasury"]), (&json!(deployer), &json!(deployer)));

@@ -75,6 +75,71 @@ fn states(changes: &[proto::Proof]) -> Vec<proto::ProofState> {
     changes.iter().map(proto::Proof::state).collect()
 }
 
+/// Shares come with the answer where a datanet is asked for, and the proof states the same.
+#[test]
+fn shares_come_with_the_answer_and_are_proven() {
+    let labels = WORLD.line("inspect a.vk --json").expect(0).json()["labels"].clone();
+    let texts = ["hello", "world", "a b", "ab ba", "aa bb", "hello a", "world b", "ba"];
+    let row = |(at, text): (usize, &&str)| {
+        let contributor = ["Ada", "Bo"][at % 2];
+        json!({ "text": text, "label": labels[at % 2], "contributor": contributor }).to_string()
+    };
+    WORLD.write("shares.jsonl", texts.iter().enumerate().map(row).collect::<Vec<_>>().join("\n"));
+    let build = "datanet build shares.jsonl --base base.lorica --adapter a.lorica --srs dev.srs --insecure-dev-srs";
+    WORLD.line(&format!("{build} -o shares.lorica")).expect(0);
+    let arguments = [
+        "--keyless-loopback",
+        "--adapter",
+        "shares.adapter.lorica",
+        "--datanet",
+        "shares.lorica",
+        "--http",
+        "127.0.0.1:0",
+    ];
+    let service = Service::start(&WORLD, "shares", &arguments);
+    let mut client = service.client(None);
+    let listed = client.list_datanets(proto::ListDatanetsRequest::default(), CALL).expect("a list").datanets;
+    let [datanet] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!((datanet.records, datanet.contributors, &datanet.base), (8, 2, &NAMES.0));
+    let key = client.get_key(proto::GetKeyRequest { name: datanet.name.clone() }, CALL).expect("a key").key;
+    assert_eq!(key, WORLD.read("shares.vk"));
+
+    let plain = proto::CreateProofRequest { adapter: datanet.adapter.clone(), ..request(&NAMES, TEXT) };
+    let asked = proto::CreateProofRequest { datanet: datanet.name.clone(), ..request(&NAMES, TEXT) };
+    assert_eq!(reason(client.create_proof(asked.clone(), CALL)), "DATANET_OTHER", "another adapter's");
+    let asked = proto::CreateProofRequest { adapter: datanet.adapter.clone(), ..asked };
+    let (plain, attributed) = (create(&mut client, &plain), create(&mut client, &asked));
+    assert!(plain.answer.expect("an answer").shares.is_empty());
+    let answer = attributed.answer.expect("an answer");
+    assert!(!answer.shares.is_empty());
+    let proof = done(&mut client, &attributed.name);
+    assert_eq!((proof.state(), &proof.datanet), (proto::ProofState::Proven, &datanet.name));
+    assert_eq!(proof.answer.as_ref(), Some(&answer));
+    assert_eq!(done(&mut client, &plain.name).state(), proto::ProofState::Proven);
+
+    // What the service said is what the proof says, to somebody who does not ask it.
+    WORLD.write("shares.proof", &proof.inference_proof);
+    let line = "verify --base base.vk --adapter shares.adapter.vk --datanet shares.vk --proof shares.proof --json";
+    let verified = WORLD.line(line).expect(0).json();
+    let mut stated: Vec<(u64, u64)> = verified["requests"][0]["shares"]
+        .as_array()
+        .expect("shares")
+        .iter()
+        .map(|own| (own["slot"].as_u64().expect("a slot"), own["share"].as_u64().expect("a share")))
+        .collect();
+    stated.sort_unstable();
+    let told: Vec<(u64, u64)> = answer.shares.iter().map(|own| (own.slot.into(), own.parts.into())).collect();
+    assert_eq!(stated, told);
+    let request = proto::VerifyProofRequest { inference_proof: proof.inference_proof, ..Default::default() };
+    let verdict = client.verify_proof(request, CALL).expect("a verdict");
+    assert!(verdict.accepted && verdict.datanet == datanet.name);
+
+    // By the command line, with the contributors' names.
+    let ask = format!("--adapter {} --datanet {} --text world", datanet.adapter, datanet.name);
+    let shown = WORLD.line(&format!("remote infer --server {} {ask}", service.address)).expect(0).stdout;
+    assert!(shown.contains("Ada") || shown.contains("Bo"), "{shown}");
+}
+
 #[test]
 fn an_answer_at_once_and_its_proof_later() {
     use proto::ProofState::{Proven, Proving, Queued};
@@ -85,7 +150,7 @@ fn an_answer_at_once_and_its_proof_later() {
         base: asked.base.clone(),
         adapter: asked.adapter.clone(),
         input: asked.input.clone(),
-        kind: 0,
+        ..Default::default()
     };
     let answer = client.infer(infer, CALL).expect("an answer").answer.expect("an answer");
     let created = create(&mut client, &asked);

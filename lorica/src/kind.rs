@@ -42,6 +42,7 @@ impl Kind {
             ) => Self::Input,
             ChainError::State(
                 StateError::NoLine { .. }
+                | StateError::RouteUnknown { .. }
                 | StateError::NotPublished { .. }
                 | StateError::NotForSale { .. }
                 | StateError::NoLineSale,

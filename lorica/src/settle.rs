@@ -146,7 +146,7 @@ impl Settler {
         if let Some(path) = &path {
             let folder = path.parent().unwrap_or(Path::new("."));
             fs::create_dir_all(folder).map_err(FileError::writing(folder))?;
-            store::write(path, &key.encode())?;
+            store::replace(path, &key.encode())?;
         }
         Ok(key)
     }

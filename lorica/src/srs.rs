@@ -29,7 +29,7 @@ pub enum SrsPolicy {
 #[derive(Debug, thiserror::Error)]
 pub enum SrsPolicyError {
     /// It is the development SRS, and the policy does not permit it.
-    #[error("{what} is the development SRS, whose trapdoor is public: anyone can forge proofs with it")]
+    #[error("{what} rests on the development SRS, whose trapdoor is public: anyone can forge proofs with it")]
     Insecure {
         /// Which SRS, or which file that was made with it.
         what: String,

@@ -18,7 +18,7 @@ use lorica_verifier::protocol::lookup::LeafChallenges;
 use lorica_verifier::protocol::multilinear::integer;
 use lorica_verifier::protocol::proof::{Attribution, InferenceProof, Share, share_words};
 use lorica_verifier::protocol::statement::Inputs;
-use lorica_verifier::protocol::verify::{Keys, VerifyError, verify};
+use lorica_verifier::protocol::verify::{Keys, VerifyError, inputs, verify};
 use support::attribution::{Own, RECORDS, attributed, flat_index, random_index};
 use support::naive::{Faithful, Forger, prove, verify_without};
 use support::without::Rule::{Range, Relation};
@@ -776,6 +776,80 @@ fn leaves_of_sums_are_tied_to_their_cells() {
     caught(&run, &mut |_, _, q| q[leaf(1000)] = q[leaf(slot(0))]);
 }
 
+/// Leaves of records that are not those of their cells, for either request: a score that is left out, one that is chosen
+/// when X is known, one that is paid to another slot, and one that is paid to the same slot of the other request.
+#[test]
+fn leaves_of_records_are_tied_to_their_cells() {
+    let honest = two();
+    let layout = RANDOM.layout(&honest);
+    let slots = &index(&RANDOM).slots;
+    for request in 0..2 {
+        let scores = of(&mut honest.clone(), request).row(c::SCORE, RECORDS);
+        let record = (0..1500).max_by_key(|&i| scores[i]).expect("a record");
+        let (own, score) = (usize::from(slots[record]), scores[record]);
+        let other = usize::from(*slots.iter().find(|slot| usize::from(**slot) != own).expect("a slot"));
+        let leaf = support::at(&layout, c::SCORE, request * RECORDS + record);
+        // By how much the sum of (request, slot) is another, and the leaf that hides it.
+        let caught = |sums: &[(usize, usize, i64)],
+                      forge: &mut dyn FnMut(&LeafChallenges<Fr>, &mut [Fr], &mut [Fr])| {
+            let mut run = honest.clone();
+            for &(m, slot, by) in sums {
+                let mut own = of(&mut run, m);
+                let sum = own.cell(c::SUM, CONTRIBUTORS, slot);
+                own.set(c::SUM, CONTRIBUTORS, 0, slot, sum + by);
+                own.follow_sums();
+            }
+            assert_ne!(run.statement, honest.statement);
+            recount(&RANDOM, &mut run);
+            let mut forger = OtherLeaves(|own: &LeafChallenges<Fr>, p: &mut [Fr], q: &mut [Fr]| {
+                assert_eq!(p[leaf], -integer(score));
+                forge(own, p, q);
+            });
+            let proof = prove(&RANDOM, &run, &[], &mut forger);
+            let error = RANDOM.verify(&proof).expect_err("accepted").to_string();
+            assert!(error.contains(REDUCTION), "{error}");
+            verify_without(&RANDOM, &proof, &[REDUCTION]).expect("nothing else notices");
+        };
+        // Numerators of the second request are no other ones.
+        if request == 0 {
+            caught(&[(request, own, -score)], &mut |_, p, _| p[leaf] = Fr::ZERO);
+            caught(&[(request, own, score / 2)], &mut |_, p, q| {
+                let others = p.iter().zip(&*q).enumerate().filter(|(i, (p, _))| *i != leaf && **p != Fr::ZERO);
+                let rest: Fr = others.map(|(_, (p, q))| *p * q.invert().unwrap()).sum();
+                p[leaf] = -rest * q[leaf];
+            });
+        }
+        caught(&[(request, own, -score), (request, other, score)], &mut |_, _, q| {
+            q[leaf] += integer(own as i64) - integer(other as i64);
+        });
+        caught(&[(request, own, -score), (1 - request, own, score)], &mut |leaves, _, q| {
+            q[leaf] += leaves.b * (Fr::from(request as u64) - Fr::from(1 - request as u64));
+        });
+    }
+}
+
+/// A total of zero: every share is the quotient by one, 65,536 times its sum. A share without a sum has a negative remainder, or
+/// another one than its own.
+#[test]
+fn nobody_has_a_share_of_nothing() {
+    let world = world(IndexCells { corner: -8, ..flat() });
+    let honest = attributed(&world, &[(9, Some(0))]);
+    for place in [0, 31] {
+        let mut run = honest.clone();
+        let mut own = of(&mut run, 0);
+        assert_eq!((own.total(), own.place(c::SHARE, place), own.remainder(place)), (0, 0, 0));
+        own.set_share(place, 5, 0);
+        own.state();
+        assert_ne!(own.run.statement, honest.statement);
+        assert_eq!(own.remainder(place), -5);
+        stopped_by(&world, &run, &[Range(c::SHARE_REMAINDER)]);
+        let mut own = of(&mut run, 0);
+        own.set_remainder(place, 0);
+        own.set_room(place, 0);
+        stopped_by(&world, &run, &[Relation("share")]);
+    }
+}
+
 /// Slots that are none have no entry: a record of one is in nobody's way while it has no score, and nobody is paid when it
 /// has one.
 #[test]
@@ -997,10 +1071,43 @@ fn an_index_is_the_one_that_is_stated() {
     let mut renamed = proof;
     renamed.statement.attribution = honest.statement.attribution;
     verify_by(&RANDOM, &RANDOM.layout(&honest), &renamed, &bits).expect("nothing else stands in the way");
-    // An adapter that is not known, or of another base.
+    // An adapter that is not known, or of another base: one with the same tiles, under its own id or under the stated one.
     let mut forged = RANDOM.prove(&honest).expect("a proof");
     forged.statement.attribution = Some(Attribution { index: key.id(), adapter: Fr::from(99) });
     assert_eq!(RANDOM.verify(&forged).err(), Some(VerifyError::Key(KeyError::IndexOf)));
+    let mut adapters = RANDOM.keys();
+    adapters[0].base += Fr::ONE;
+    let foreign = adapters[0].id();
+    adapters.extend(RANDOM.keys());
+    let own = IndexCommitments { adapter: foreign, ..key.clone() };
+    for asked in [true, false] {
+        let mut run = honest.clone();
+        run.statement.attribution = Some(Attribution { index: own.id(), adapter: foreign });
+        if asked {
+            run.statement.requests[0].adapter = foreign;
+        } else {
+            // Nobody attributes then.
+            of(&mut run, 0).follow_query(index(&RANDOM), None);
+            recount(&RANDOM, &mut run);
+        }
+        let proof = RANDOM.prove(&run).expect("a proof");
+        let keys = Keys { adapters: &adapters, indexes: std::slice::from_ref(&own) };
+        let error = verify(&SRS.verifier_key(), &RANDOM.key, keys, &Fr::ZERO, &proof).expect_err("accepted");
+        let expected =
+            if asked { VerifyError::UnknownAdapter { request: 0 } } else { VerifyError::Key(KeyError::IndexOf) };
+        assert_eq!(error, expected);
+        // With the names in the transcript, and the true ones where keys are looked up, it is accepted.
+        let stated = inputs(&RANDOM.layout(&run), &RANDOM.key, &run.statement, Fr::ZERO, Fr::ZERO).expect("inputs");
+        let names = |own: &mut Inputs<Fr>| {
+            own.adapters = stated.adapters;
+            own.regions.clone_from(&stated.regions);
+            own.attributing = stated.attributing;
+        };
+        let mut renamed = proof;
+        renamed.statement.attribution = honest.statement.attribution;
+        renamed.statement.requests[0].adapter = honest.statement.requests[0].adapter;
+        verify_by(&RANDOM, &RANDOM.layout(&honest), &renamed, &names).expect("nothing else stands in the way");
+    }
     // Another size of index.
     forged.statement = honest.statement.clone();
     forged.statement.shape.records = 1 << 14;

@@ -13,7 +13,7 @@ use lorica_circuits::region::Region;
 use lorica_circuits::shape::{LABELS, RECORDS as CLASSES};
 use lorica_prover::cells::Placed;
 use lorica_prover::index::{IndexRangeError, index_witness, prove_index};
-use lorica_prover::prove::{Blinded, ProveError, commit_blinded};
+use lorica_prover::prove::{Blinded, ProveError, commit_blinded, commit_region};
 use lorica_quant::index::region;
 use lorica_quant::integer::synthetic::SMALL;
 use lorica_verifier::files::codec::CodecError;
@@ -37,7 +37,7 @@ use support::index::{
 use support::naive::Faithful;
 use support::without::Rule::{Range, Relation};
 use support::without::{REDUCTION, Rule, SUM, without};
-use support::{LOG_TILE, SRS, World};
+use support::{Index, LOG_TILE, SRS, World};
 
 /// Records of the indexes.
 const COUNT: usize = 1500;
@@ -251,6 +251,8 @@ fn cells_that_are_no_integers_are_out_of_range() {
         vec![(c::INDEX_FEATURE, 40, half)],
         vec![(c::INDEX_SLOT, 5, half)],
         vec![(c::INDEX_WHITENING, 7, half)],
+        vec![(c::INDEX_BIAS, 3, half)],
+        vec![(c::INDEX_CORNER, 0, half)],
     ] {
         let (tiles, proof) = prove_field(&HONEST, &field, &mut Faithful);
         // The index of these commitments.
@@ -261,6 +263,30 @@ fn cells_that_are_no_integers_are_out_of_range() {
         // Nothing else stands in the way: these numbers are in no relation but the sum of classes, which holds.
         verify_without(&own, &proof, &[SUM]).expect("nothing else stands in the way");
     }
+}
+
+/// Two commitments of one index have no tile in common, and none is that of the cells alone: whoever holds the cells, or guesses
+/// them, does not see it.
+#[test]
+fn two_commitments_of_an_index_differ_in_every_tile() {
+    let other = world(|_| {});
+    let layout = layout(&HONEST);
+    let [own, others] = [&*HONEST, &other].map(index);
+    let bare = |own: &Index| commit_region(&SRS, &layout, Region::INDEX, &own.blinded.cells).expect("commitments");
+    let tiles = &own.key.tiles;
+    assert!(tiles.len() > 17);
+    let alone = bare(own);
+    assert_eq!(alone, bare(others), "the cells are the same");
+    for tile in 0..tiles.len() {
+        assert!(tiles[tile] != others.key.tiles[tile] && tiles[tile] != alone[tile], "{tile}");
+    }
+    // Nor do two tiles have a coefficient in common, by which the difference of their cells would show.
+    let mut coefficients: Vec<Fr> = [own, others].iter().flat_map(|own| own.blinded.blinding.clone()).collect();
+    let all = coefficients.len();
+    assert_eq!(all, 2 * tiles.len());
+    coefficients.sort_unstable();
+    coefficients.dedup();
+    assert_eq!(coefficients.len(), all);
 }
 
 /// A proof of an index says nothing of another, be it of the same cells.

@@ -2,8 +2,11 @@
 
 use super::support;
 
+use std::collections::BTreeMap;
+
 use lorica_circuits::bn254::Fr;
-use lorica_circuits::layout::Layout;
+use lorica_circuits::layout::{Layout, MAX_ADDRESS_BITS, MAX_LEAF_BITS};
+use lorica_circuits::relation::{MAX_CLAIMS, MAX_OUTER_BITS, MAX_RELATION_ROUNDS, MAX_RELATIONS};
 use lorica_circuits::shape::OutputKind::{Classify, Embed};
 use lorica_quant::integer::synthetic::SMALL;
 use lorica_verifier::protocol::arithmetic::recorder::{Recorder, Symbolic, Taped};
@@ -191,6 +194,45 @@ fn every_challenge_has_a_row_in_the_soundness_table() {
     assert_eq!(drawn, rows);
 }
 
+/// The bounds in the table's third column are those that layouts are held to, and the errors beside them follow from them.
+#[test]
+fn the_soundness_table_has_the_bounds_of_the_layouts() {
+    let document = include_str!("../../docs/protocol/soundness.md");
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows: BTreeMap<&str, Vec<&str>> = rows
+        .map(|row| {
+            let columns: Vec<&str> = row.split(" | ").collect();
+            (columns[0].trim_end_matches('`'), columns)
+        })
+        .collect();
+    // Numbers that follow "at most", and the numerator of the error.
+    let bounds = |label: &str| -> Vec<u64> {
+        let parts = rows[label][2].split("at most ").skip(1);
+        parts.map(|own| own.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()).collect()
+    };
+    let error = |label: &str| -> u64 { rows[label][3].split("/r").next().unwrap().parse().unwrap() };
+    let (relations, claims) = (MAX_RELATIONS as u64, MAX_CLAIMS as u64);
+    let (outer, rounds, layers) = (u64::from(MAX_OUTER_BITS), u64::from(MAX_RELATION_ROUNDS), u64::from(MAX_LEAF_BITS));
+    // A layer has as many rounds as the layers above it.
+    let tree = layers * (layers - 1) / 2;
+    let address = u64::from(MAX_ADDRESS_BITS);
+    for (label, expected, degree) in [
+        ("outer point", vec![outer, relations], outer * relations),
+        ("lookup fold", vec![layers], 2 * layers),
+        ("lookup combine", vec![], layers),
+        ("lookup round", vec![tree], 3 * tree),
+        ("relation combine", vec![relations], relations),
+        ("relation round", vec![rounds], 3 * rounds),
+        ("reduction combine", vec![claims], claims),
+        ("reduction round", vec![address], 2 * address),
+    ] {
+        assert_eq!((bounds(label), error(label)), (expected, degree), "{label}");
+    }
+    assert!(document.contains(&format!("N ≤ 2^{layers} leaves")));
+    // 2N/r, r being about 2^253.6.
+    assert_eq!(rows["lookup X"][3], format!("2N/r = 2^-{:.1}", 253.6 - (f64::from(MAX_LEAF_BITS) + 1.0)));
+}
+
 /// The same operations natively and symbolically: control flow depends on shapes only. Another witness of the same
 /// shape, the same tape.
 #[test]
@@ -230,8 +272,7 @@ fn the_tape_depends_on_the_shape_only() {
 /// witness share no word that the prover makes, and another input salt changes both digests.
 #[test]
 fn two_proofs_of_one_text_share_no_prover_made_word() {
-    let world = World::new(SMALL, 45, 1);
-    let run = world.run(Classify, &[(9, Some(0))]);
+    let world = World::new(SMALL, 45, 1).with_index(random_index(SMALL.hidden, 300, 40));
     let words = |run: &support::Run| {
         let proof = world.prove(run).expect("a proof");
         let outcome = world.verify(&proof).expect("accepted");
@@ -241,18 +282,23 @@ fn two_proofs_of_one_text_share_no_prover_made_word() {
         let o = outcome.mercury;
         words.extend([o.alpha, o.zeta, o.beta, o.z, o.constant, proof.messages.value]);
         words.extend(outcome.rho_high);
-        (words, outcome.requests)
+        (words, proof.witness, outcome.requests)
     };
-    let (first, of_first) = words(&run);
-    let (second, of_second) = words(&run);
-    assert_eq!(of_first, of_second);
-    assert!(first.iter().zip(&second).all(|(a, b)| a != b));
-    let mut salted = run.clone();
-    salted.statement.requests[0].salt[0] ^= 1;
-    let (_, of_salted) = words(&salted);
-    assert_ne!(of_salted[0].input_digest, of_first[0].input_digest);
-    assert_ne!(of_salted[0].output_digest, of_first[0].output_digest);
-    assert_eq!(of_salted[0].label, of_first[0].label);
+    for run in [world.run(Classify, &[(9, Some(0))]), attributed(&world, &[(9, Some(0))])] {
+        let (first, tiles, of_first) = words(&run);
+        let (second, others, of_second) = words(&run);
+        // Shares are words of text and index, without any salt.
+        assert_eq!(of_first, of_second);
+        assert_eq!(of_first[0].shares.len(), if run.statement.attribution.is_some() { 4 } else { 0 });
+        assert!(first.iter().zip(&second).all(|(a, b)| a != b));
+        assert!(tiles.len() > 1 && tiles.iter().zip(&others).all(|(a, b)| a != b));
+        let mut salted = run.clone();
+        salted.statement.requests[0].salt[0] ^= 1;
+        let (_, _, of_salted) = words(&salted);
+        assert_ne!(of_salted[0].input_digest, of_first[0].input_digest);
+        assert_ne!(of_salted[0].output_digest, of_first[0].output_digest);
+        assert_eq!((of_salted[0].label, &of_salted[0].shares), (of_first[0].label, &of_first[0].shares));
+    }
 }
 
 /// Row proofs draw what inferences draw, in the same order, and their tape depends on the shape only.

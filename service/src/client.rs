@@ -202,6 +202,8 @@ calls! {
     models.list_bases(ListBasesRequest) -> ListBasesResponse;
     /// Adapters that are served.
     models.list_adapters(ListAdaptersRequest) -> ListAdaptersResponse;
+    /// Datanets that are served.
+    models.list_datanets(ListDatanetsRequest) -> ListDatanetsResponse;
     /// A verifying key.
     models.get_key(GetKeyRequest) -> GetKeyResponse;
     /// Hands in a signed request with its text.

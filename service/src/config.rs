@@ -96,6 +96,8 @@ pub struct ModelsConfig {
     pub bases: Vec<PathBuf>,
     /// Imported adapters (.lorica) of these bases. Every tenant may use them.
     pub adapters: Vec<PathBuf>,
+    /// Datanets (.lorica) of these adapters: tenants may have contributors' shares proven with an answer. Their texts are told to nobody.
+    pub datanets: Vec<PathBuf>,
     /// The SRS that the bases were imported with.
     pub srs: Option<PathBuf>,
     /// Allows the development SRS, with which anyone can forge proofs.
@@ -168,7 +170,7 @@ pub struct BrokerConfig {
     /// Seconds that must be left until the deadline when the settlement is made.
     #[serde(default = "a_minute")]
     pub margin_seconds: u64,
-    /// Blocks from a transaction's own to the latest before it is done. If absent: 3, and 1 on development chains.
+    /// Blocks from its own to the latest before a lock, a payment or an end counts. If absent: 3, and 1 on development chains.
     pub confirmations: Option<u64>,
     /// Seconds in no block after which a transaction is sent with higher fees.
     #[serde(default = "a_minute")]
@@ -179,6 +181,12 @@ pub struct BrokerConfig {
     /// Milliseconds between two looks at the chain.
     #[serde(default = "a_second")]
     pub poll_milliseconds: u64,
+    /// Most requests that one settlement pays, if there is a key of a circuit for so many.
+    #[serde(default = "sixteen")]
+    pub batch_requests: usize,
+    /// Seconds that an accepted request waits for others while the prover is free, where gas has a price.
+    #[serde(default)]
+    pub batch_seconds: u64,
 }
 
 /// A token that is taken.
@@ -193,6 +201,10 @@ pub struct TokenConfig {
     pub withdraw_at: String,
     /// What a whole gas token is worth in it: fees are compared with gas by it. If absent: they are not.
     pub gas_token_worth: Option<String>,
+}
+
+fn sixteen() -> usize {
+    16
 }
 
 fn max_gas_cost() -> String {
@@ -279,6 +291,7 @@ impl Config {
         place(&mut config.store.folder);
         config.models.bases.iter_mut().for_each(place);
         config.models.adapters.iter_mut().for_each(place);
+        config.models.datanets.iter_mut().for_each(place);
         config.models.srs.iter_mut().for_each(place);
         if let Some(tls) = &mut config.tls {
             place(&mut tls.cert);
@@ -337,6 +350,11 @@ impl Config {
             number("broker.breaker_seconds", broker.breaker_seconds, day, "1 to 86400 are expected")?;
             number("broker.poll_milliseconds", broker.poll_milliseconds, 60_000, "1 to 60000 are expected")?;
             number("broker.confirmations", broker.confirmations.unwrap_or(1), 10_000, "1 to 10000 are expected")?;
+            number("broker.batch_requests", broker.batch_requests as u64, 16, "1 to 16 are expected")?;
+            if broker.batch_seconds > day {
+                let (field, got) = ("broker.batch_seconds", broker.batch_seconds);
+                return Err(ConfigError::Number { field, got, expected: "no more than 86400" });
+            }
             if broker.profit_percent > 100_000 {
                 let (field, got) = ("broker.profit_percent", broker.profit_percent);
                 return Err(ConfigError::Number { field, got, expected: "no more than 100000" });
@@ -384,6 +402,9 @@ impl Config {
         for adapter in &models.adapters {
             line("models.adapters", &adapter.display(), "open to every tenant");
         }
+        for datanet in &models.datanets {
+            line("models.datanets", &datanet.display(), "shares by its records, for every tenant");
+        }
         let srs = models.srs.as_ref().map_or("none".into(), |path| path.display().to_string());
         line("models.srs", &srs, "");
         let insecure =
@@ -421,10 +442,12 @@ impl Config {
         line("broker.prove_seconds", &broker.prove_seconds, "that one request takes");
         line("broker.margin_seconds", &broker.margin_seconds, "left until the deadline when it is proven");
         let confirmations = broker.confirmations.map_or("3, or 1".into(), |blocks| blocks.to_string());
-        line("broker.confirmations", &confirmations, "blocks before a transaction is done");
+        line("broker.confirmations", &confirmations, "blocks before a lock, payment or end counts");
         line("broker.bump_seconds", &broker.bump_seconds, "in no block before higher fees");
         line("broker.breaker_seconds", &broker.breaker_seconds, "after a failure in which nothing is accepted");
         line("broker.poll_milliseconds", &broker.poll_milliseconds, "between two looks");
+        line("broker.batch_requests", &broker.batch_requests, "that one settlement pays, of all tenants");
+        line("broker.batch_seconds", &broker.batch_seconds, "that a free prover waits for more, where gas has a price");
         text
     }
 }

@@ -43,7 +43,7 @@ reasons! {
     FieldInvalid = "FIELD_INVALID", InvalidArgument,
     /// The text has more tokens, or the message more bytes, than the model takes.
     TextTooLong = "TEXT_TOO_LONG", InvalidArgument,
-    /// The text has no tokens, or they are none of the model's.
+    /// The token ids are too few, or none of the model's.
     TextInvalid = "TEXT_INVALID", InvalidArgument,
     /// The model cannot be computed on this text: a value would leave its range.
     ValueOutOfRange = "VALUE_OUT_OF_RANGE", FailedPrecondition,
@@ -57,6 +57,10 @@ reasons! {
     OutputKindUnsupported = "OUTPUT_KIND_UNSUPPORTED", InvalidArgument,
     /// The service does not go this far.
     LevelUnsupported = "LEVEL_UNSUPPORTED", Unimplemented,
+    /// No such datanet is served.
+    DatanetUnknown = "DATANET_UNKNOWN", NotFound,
+    /// The datanet is another adapter's.
+    DatanetOther = "DATANET_OTHER", InvalidArgument,
     /// The request id belongs to another request.
     RequestIdReused = "REQUEST_ID_REUSED", AlreadyExists,
     /// The deadline has passed already.

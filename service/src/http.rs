@@ -114,6 +114,8 @@ struct Asked {
     base: String,
     #[serde(default)]
     adapter: String,
+    #[serde(default)]
+    datanet: String,
     text: Option<String>,
     token_ids: Option<Vec<u32>>,
     #[serde(default)]
@@ -161,7 +163,7 @@ fn wait(seconds: u32) -> Option<prost_types::Duration> {
 async fn infer(State(face): State<Face>, headers: HeaderMap, bytes: Bytes) -> Answered {
     let mut asked: Asked = body(&headers, &bytes)?;
     let (input, kind) = (asked.input()?, asked.kind()?);
-    let request = proto::InferRequest { base: asked.base, adapter: asked.adapter, input, kind };
+    let request = proto::InferRequest { base: asked.base, adapter: asked.adapter, datanet: asked.datanet, input, kind };
     let answered = face.inference.infer(call(&headers, request)).await?.into_inner();
     ok(&json!({ "answer": answer(answered.answer.as_ref()) }))
 }
@@ -173,6 +175,7 @@ async fn create(State(face): State<Face>, headers: HeaderMap, bytes: Bytes) -> A
         request_id: asked.request_id.unwrap_or_default(),
         base: asked.base,
         adapter: asked.adapter,
+        datanet: asked.datanet,
         input,
         kind,
         context: bytes_of("context", &asked.context)?,
@@ -241,14 +244,23 @@ async fn models(State(face): State<Face>, headers: HeaderMap) -> Answered {
             "insecure_srs": own.insecure_srs })
     };
     let adapter = |own: &proto::Adapter| json!({ "name": own.name, "base": own.base, "labels": own.labels, "classifies": own.classifies });
+    let datanets = proto::ListDatanetsRequest::default();
+    let datanets = face.model.list_datanets(call(&headers, datanets)).await?.into_inner().datanets;
+    let datanet = |own: &proto::Datanet| {
+        json!({ "name": own.name, "base": own.base, "adapter": own.adapter, "version": hex::encode(&own.version),
+            "records": own.records, "contributors": own.contributors })
+    };
     let (bases, adapters): (Vec<_>, Vec<_>) =
         (bases.iter().map(base).collect(), adapters.iter().map(adapter).collect());
-    ok(&json!({ "bases": bases, "adapters": adapters }))
+    let datanets: Vec<_> = datanets.iter().map(datanet).collect();
+    ok(&json!({ "bases": bases, "adapters": adapters, "datanets": datanets }))
 }
 
 fn answer(own: Option<&proto::Answer>) -> Value {
     use proto::answer::Output;
     let Some(own) = own else { return Value::Null };
+    let share = |own: &proto::Share| json!({ "slot": own.slot, "parts": own.parts });
+    let shares: Vec<Value> = own.shares.iter().map(share).collect();
     match &own.output {
         Some(Output::Embedding(output)) => {
             json!({ "tokens": own.tokens, "embedding": { "sums": output.sums, "exponent": output.exponent } })
@@ -256,6 +268,7 @@ fn answer(own: Option<&proto::Answer>) -> Value {
         Some(Output::Classification(output)) => json!({
             "tokens": own.tokens,
             "classification": { "label": output.label, "name": output.name, "logits": output.logits },
+            "shares": shares,
         }),
         None => Value::Null,
     }
@@ -268,7 +281,8 @@ fn state(own: &proto::Proof) -> &'static str {
 fn proof(own: &proto::Proof) -> Value {
     let failure = own.failure.as_ref().map(|own| json!({ "reason": own.reason, "message": own.message }));
     json!({
-        "name": own.name, "state": state(own), "base": own.base, "adapter": own.adapter, "sequence": own.sequence,
+        "name": own.name, "state": state(own), "base": own.base, "adapter": own.adapter,
+        "datanet": own.datanet, "sequence": own.sequence,
         "index": own.index, "salt": (!own.salt.is_empty()).then(|| hex::encode(&own.salt)), "failure": failure,
         "answer": answer(own.answer.as_ref()),
     })

@@ -11,16 +11,18 @@ use std::sync::Arc;
 use lorica::answer::{Answer, kind_of};
 use lorica::check::{CheckError, ExpectedRequest, check_inference, check_settlement, expect_requests};
 use lorica::circuits::shape::OutputKind;
-use lorica::files::{AdapterFile, AdapterKey, BaseFile, BaseKey, FileError};
+use lorica::files::{AdapterFile, AdapterKey, BaseFile, BaseKey, DatanetFile, Description, FileError, IndexKey};
 use lorica::input::{InputError, Salt, encode, input_word, random_salt, tokenizer};
 use lorica::prover::published;
 use lorica::quant::import::Tokenizer;
-use lorica::quant::integer::{AdapterModel, Executor, ModelError};
+use lorica::quant::index::IndexCells;
+use lorica::quant::integer::{AdapterModel, Executor, ModelError, RequestOutput};
 use lorica::settlement::key::VerifyingKey;
 use lorica::signed_request::{RequestError, SignedRequest};
 use lorica::srs::{SrsPolicy, SrsPolicyError};
 use lorica::verifier::protocol::keccak::{decode_scalar, encode_scalar};
-use lorica::verifier::protocol::proof::Output;
+use lorica::verifier::protocol::key::KeyError;
+use lorica::verifier::protocol::proof::{Output, Share};
 use lorica::{Fr, check::Accepted};
 use prost::Message;
 
@@ -63,6 +65,17 @@ pub enum ModelsError {
     /// An adapter of no base that is served.
     #[error("{path}: it is an adapter of none of the bases that are served", path = .0.display())]
     NoBase(PathBuf),
+    /// A datanet of no adapter that is served.
+    #[error("{path}: it is a datanet of none of the adapters that are served", path = .0.display())]
+    NoAdapter(PathBuf),
+    /// A datanet's index that is not its adapter's.
+    #[error("{path}: {source}", path = .path.display())]
+    Index {
+        /// The datanet.
+        path: PathBuf,
+        /// Why.
+        source: KeyError,
+    },
     /// Two files with one id.
     #[error("{path}: it has the id of another file that is served", path = .0.display())]
     Twice(PathBuf),
@@ -91,6 +104,23 @@ pub struct ServedAdapter {
     model: AdapterModel,
 }
 
+/// A datanet that is served: its index. Its texts are not kept.
+#[derive(Debug)]
+pub struct ServedDatanet {
+    /// Where the worker finds it.
+    pub path: PathBuf,
+    /// Its key, with the version's record and the contributors.
+    pub key: IndexKey,
+    /// Its base's id.
+    pub base: Word,
+    /// Its adapter's id.
+    pub adapter: Word,
+    /// Contributors.
+    pub contributors: usize,
+    id: Fr,
+    cells: IndexCells,
+}
+
 /// All of them, by id.
 #[derive(Debug)]
 pub struct Models {
@@ -99,6 +129,8 @@ pub struct Models {
     pub bases: BTreeMap<Word, ServedBase>,
     /// Adapters.
     pub adapters: BTreeMap<Word, ServedAdapter>,
+    /// Datanets, by the ids of their indexes.
+    pub datanets: BTreeMap<Word, ServedDatanet>,
 }
 
 /// What a call asks of a model.
@@ -107,6 +139,8 @@ pub struct Asked {
     pub base: String,
     /// `adapters/{hex}`, or empty.
     pub adapter: String,
+    /// `datanets/{hex}`, or empty: the answer is not attributed.
+    pub datanet: String,
     /// Text or ids, and salt.
     pub input: Option<proto::Input>,
     /// Number of the output kind.
@@ -119,6 +153,8 @@ pub struct Executed {
     pub base: Word,
     /// The adapter's id.
     pub adapter: Option<Word>,
+    /// The id of the index by which the answer is attributed.
+    pub datanet: Option<Word>,
     /// What was asked for.
     pub kind: OutputKind,
     /// Token ids.
@@ -129,7 +165,7 @@ pub struct Executed {
     pub answer: proto::Answer,
 }
 
-/// `bases/{hex}` or `adapters/{hex}`.
+/// `bases/{hex}`, `adapters/{hex}` or `datanets/{hex}`.
 pub fn name(collection: &str, id: &Word) -> String {
     format!("{collection}/{}", hex::encode(id))
 }
@@ -153,12 +189,15 @@ impl Models {
     /// Loads and validates all of them.
     pub fn load(config: &ModelsConfig) -> Result<Self, ModelsError> {
         let policy = policy(config);
-        let mut models = Self { policy, bases: BTreeMap::new(), adapters: BTreeMap::new() };
+        let mut models = Self { policy, bases: BTreeMap::new(), adapters: BTreeMap::new(), datanets: BTreeMap::new() };
         for path in &config.bases {
             models.add_base(path)?;
         }
         for path in &config.adapters {
             models.add_adapter(path)?;
+        }
+        for path in &config.datanets {
+            models.add_datanet(path)?;
         }
         Ok(models)
     }
@@ -193,6 +232,27 @@ impl Models {
         }
     }
 
+    fn add_datanet(&mut self, path: &Path) -> Result<(), ModelsError> {
+        let file = DatanetFile::load(path)?;
+        let adapter_id = encode_scalar(&file.key.adapter);
+        let none = || ModelsError::NoAdapter(path.into());
+        let adapter = self.adapters.get(&adapter_id).ok_or_else(none)?;
+        let base = self.bases.get(&adapter.base).ok_or_else(none)?;
+        if file.base != base.id {
+            return Err(none());
+        }
+        file.key
+            .validate(&base.key.commitments, &adapter.key.commitments)
+            .map_err(|source| ModelsError::Index { path: path.into(), source })?;
+        let (key, contributors) = (file.index_key(), Description::of(&file.version).contributors.len());
+        let (id, cells, base) = (key.id(), file.cells, adapter.base);
+        let datanet = ServedDatanet { path: path.into(), key, base, adapter: adapter_id, contributors, id, cells };
+        match self.datanets.insert(encode_scalar(&id), datanet) {
+            Some(_) => Err(ModelsError::Twice(path.into())),
+            None => Ok(()),
+        }
+    }
+
     /// Whether any base was made with the development SRS.
     pub fn is_insecure(&self) -> bool {
         self.bases.values().any(|base| base.key.verifier_key().is_insecure())
@@ -213,6 +273,20 @@ impl Models {
         let adapter =
             self.adapters.get(&id).ok_or_else(|| Refusal::new(Reason::AdapterUnknown, "no such adapter is served"))?;
         Ok((id, adapter))
+    }
+
+    /// A datanet by its name.
+    pub fn datanet(&self, name: &str) -> Result<(Word, &ServedDatanet), Refusal> {
+        let id = id_of("datanets", name)
+            .ok_or_else(|| Refusal::field("datanet", "`datanets/` and 64 hexadecimal digits are expected"))?;
+        let datanet =
+            self.datanets.get(&id).ok_or_else(|| Refusal::new(Reason::DatanetUnknown, "no such datanet is served"))?;
+        Ok((id, datanet))
+    }
+
+    /// Where a datanet's file is.
+    pub fn datanet_path(&self, id: &Word) -> Option<String> {
+        self.datanets.get(id).map(|own| own.path.display().to_string())
     }
 
     /// Executes a request: tens of milliseconds of processor.
@@ -239,6 +313,18 @@ impl Models {
             }
             Err(_) => return Err(Refusal::field("kind", "no such output kind")),
         };
+        let datanet = match asked.datanet.as_str() {
+            "" => None,
+            name => Some(self.datanet(name)?),
+        };
+        if let Some((_, own)) = datanet {
+            if adapter.is_none_or(|(id, _)| id != own.adapter) {
+                return Err(Refusal::of(Reason::DatanetOther, "datanet", "it is a datanet of another adapter"));
+            }
+            if kind != OutputKind::Classify {
+                return Err(Refusal::of(Reason::OutputKindUnsupported, "kind", "an embedding is not attributed"));
+            }
+        }
         let input = asked.input.as_ref();
         let ids = match input.and_then(|input| input.input.as_ref()) {
             Some(proto::input::Input::Text(text)) => encode(&base.tokenizer, 0, text)?,
@@ -251,10 +337,15 @@ impl Models {
                 .try_into()
                 .map_err(|_| Refusal::field("input.salt", format!("31 bytes are expected, got {}", given.len())))?,
         };
-        let output = base.executor.infer(&ids, adapter.map(|(_, adapter)| &adapter.model), kind)?;
+        let model = adapter.map(|(_, adapter)| &adapter.model);
+        let (output, shares) = match datanet.zip(model) {
+            Some(((_, datanet), model)) => attributed(base, model, datanet, &ids)?,
+            None => (base.executor.infer(&ids, model, kind)?, Vec::new()),
+        };
         let labels = adapter.map_or(&[][..], |(_, adapter)| &adapter.key.labels);
-        let answer = answer(&published(&output), labels, ids.len(), base.key.output_exponent);
-        Ok(Executed { base: base_id, adapter: adapter.map(|(id, _)| id), kind, ids, salt, answer })
+        let answer = answer(&published(&output), &shares, labels, ids.len(), base.key.output_exponent);
+        let (adapter, datanet) = (adapter.map(|(id, _)| id), datanet.map(|(id, _)| id));
+        Ok(Executed { base: base_id, adapter, datanet, kind, ids, salt, answer })
     }
 
     /// Whether a settlement is of exactly this batch, which is to be settled: it holds by its key, and has the batch's binding,
@@ -329,16 +420,22 @@ impl Models {
         }
         let context = decode_scalar(&lease.context).map_err(|_| "the context is no word")?;
         let keys: Vec<AdapterKey> = keys.into_values().collect();
+        let index = match &lease.datanet {
+            None => None,
+            Some(id) => Some(self.datanets.get(id).ok_or("the datanet is served no more")?),
+        };
+        let indexes: Vec<IndexKey> = index.iter().map(|index| index.key.clone()).collect();
         let accepted =
-            check_inference(&base.key, &keys, &[], context, bytes, self.policy).map_err(|e| e.to_string())?;
+            check_inference(&base.key, &keys, &indexes, context, bytes, self.policy).map_err(|e| e.to_string())?;
         expect_requests(&accepted.proof, &expected).map_err(|mismatch| mismatch.to_string())?;
         let statement = &accepted.proof.statement;
-        if statement.base != base.id || statement.attribution.is_some() {
-            return Err("it states another base, or an attribution".into());
+        let attributes = statement.attribution.as_ref().map(|own| own.index);
+        if statement.base != base.id || attributes != index.map(|index| index.id) {
+            return Err("it states another base, or attributes by another datanet or none".into());
         }
         for (place, (request, member)) in statement.requests.iter().zip(&lease.members).enumerate() {
             let labels = member.adapter.and_then(|id| self.adapters.get(&id)).map_or(&[][..], |own| &own.key.labels);
-            let own = answer(&request.output, labels, request.ids.len(), base.key.output_exponent);
+            let own = answer(&request.output, &request.shares, labels, request.ids.len(), base.key.output_exponent);
             if own.encode_to_vec() != member.answer {
                 return Err(format!("request {place} has another answer than was given"));
             }
@@ -350,7 +447,7 @@ impl Models {
     }
 
     /// Checks anybody's proof. What was proven, or why it does not hold.
-    pub fn verify(&self, bytes: &[u8], context: Fr) -> Result<(Word, Vec<proto::ProvenRequest>), Verdict> {
+    pub fn verify(&self, bytes: &[u8], context: Fr) -> Result<Verified, Verdict> {
         let proof = lorica::verifier::InferenceProof::decode(bytes).map_err(|e| Verdict::Rejected(e.to_string()))?;
         let base_id = encode_scalar(&proof.statement.base);
         let unknown = |what| Verdict::Refused(Refusal::new(Reason::BaseUnknown, what));
@@ -366,13 +463,24 @@ impl Models {
             }
         }
         let keys: Vec<AdapterKey> = keys.into_values().collect();
-        let Accepted { proof, words } = check_inference(&base.key, &keys, &[], context, bytes, self.policy)
+        let index = proof.statement.attribution.as_ref().map(|own| encode_scalar(&own.index));
+        let indexes: Vec<IndexKey> = match &index {
+            None => Vec::new(),
+            Some(id) => match self.datanets.get(id) {
+                Some(own) => vec![own.key.clone()],
+                None => {
+                    let message = "the datanet of the proof is not served here";
+                    return Err(Verdict::Refused(Refusal::new(Reason::DatanetUnknown, message)));
+                }
+            },
+        };
+        let Accepted { proof, words } = check_inference(&base.key, &keys, &indexes, context, bytes, self.policy)
             .map_err(|error: CheckError| Verdict::Rejected(error.to_string()))?;
         let requests = proof.statement.requests.iter().zip(&words).map(|(request, words)| {
             let id = encode_scalar(&request.adapter);
             let labels = self.adapters.get(&id).map_or(&[][..], |own| &own.key.labels);
             let output_digest = encode_scalar(&words.output_digest).to_vec();
-            let answer = answer(&request.output, labels, request.ids.len(), base.key.output_exponent);
+            let answer = answer(&request.output, &request.shares, labels, request.ids.len(), base.key.output_exponent);
             proto::ProvenRequest {
                 adapter: if request.adapter == Fr::zero() { String::new() } else { name("adapters", &id) },
                 token_ids: Some(proto::TokenIds { ids: request.ids.clone() }),
@@ -380,8 +488,18 @@ impl Models {
                 answer: Some(proto::Answer { output_digest, ..answer }),
             }
         });
-        Ok((base_id, requests.collect()))
+        Ok(Verified { base: base_id, datanet: index, requests: requests.collect() })
     }
+}
+
+/// What a proof says.
+pub struct Verified {
+    /// The base's id.
+    pub base: Word,
+    /// The id of the index by which the answers are attributed.
+    pub datanet: Option<Word>,
+    /// What was proven.
+    pub requests: Vec<proto::ProvenRequest>,
 }
 
 /// Why a proof is not accepted.
@@ -397,7 +515,21 @@ pub fn policy(config: &ModelsConfig) -> SrsPolicy {
     if config.insecure_dev_srs { SrsPolicy::DevelopmentForTests } else { SrsPolicy::Ceremony }
 }
 
-fn answer(output: &Output, labels: &[String], tokens: usize, exponent: i32) -> proto::Answer {
+/// The answer to a text, and the shares that its proof will state.
+fn attributed(
+    base: &ServedBase,
+    model: &AdapterModel,
+    datanet: &ServedDatanet,
+    ids: &[u32],
+) -> Result<(RequestOutput, Vec<Share>), Refusal> {
+    let pooled = base.executor.pooled(&[ids], model)?.pop();
+    let pooled = pooled.ok_or_else(|| Refusal::new(Reason::Internal, "a text without an answer"))?;
+    let shares = datanet.cells.shares(&datanet.cells.scores(&pooled.values, pooled.label));
+    let shares = shares.entries.iter().map(|own| Share { slot: own.slot, share: own.share });
+    Ok((RequestOutput::Classify { logits: pooled.logits, label: pooled.label }, shares.collect()))
+}
+
+fn answer(output: &Output, shares: &[Share], labels: &[String], tokens: usize, exponent: i32) -> proto::Answer {
     use proto::answer::Output as Message;
     let output = match Answer::new(output, labels, tokens, exponent) {
         Answer::Embed { sums, exponent, .. } => Message::Embedding(proto::Embedding { sums, exponent }),
@@ -408,5 +540,7 @@ fn answer(output: &Output, labels: &[String], tokens: usize, exponent: i32) -> p
         }),
     };
     let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
-    proto::Answer { output: Some(output), tokens, output_digest: Vec::new(), shares: Vec::new() }
+    let shares = shares.iter().filter(|own| own.share > 0);
+    let shares = shares.map(|own| proto::Share { slot: own.slot.into(), parts: own.share.into() }).collect();
+    proto::Answer { output: Some(output), tokens, output_digest: Vec::new(), shares }
 }

@@ -33,7 +33,7 @@ use crate::proto::inference_service_server::InferenceServiceServer;
 use crate::proto::market_service_server::MarketServiceServer;
 use crate::proto::model_service_server::ModelServiceServer;
 use crate::store::market::MARKET;
-use crate::store::sqlite::{Access, SqliteStore};
+use crate::store::sqlite::{Access, DATABASE, SqliteStore};
 use crate::store::thread::StoreThread;
 use crate::store::{ApiKey, Millis, Retention, Store, StoreError, millis, now};
 use crate::worker::frames::SetUp;
@@ -434,6 +434,7 @@ pub fn add_key(
 /// # Errors
 /// [`ServeError`].
 pub fn list_keys(config: &Config) -> Result<Vec<KeyEntry>, ServeError> {
+    expect_store(config)?;
     Ok(keys(config)?.keys()?.iter().map(entry).collect())
 }
 
@@ -443,8 +444,19 @@ pub fn list_keys(config: &Config) -> Result<Vec<KeyEntry>, ServeError> {
 /// [`ServeError`].
 pub fn remove_key(config: &Config, id: &str) -> Result<bool, ServeError> {
     let mut bytes = [0; 8];
-    hex::decode_to_slice(id, &mut bytes).map_err(|_| ServeError::Key("16 hexadecimal digits are expected".into()))?;
+    let expected = || ServeError::Key(format!("{id}: an id of 16 hexadecimal digits is expected"));
+    hex::decode_to_slice(id, &mut bytes).map_err(|_| expected())?;
+    expect_store(config)?;
     Ok(keys(config)?.remove_key(&bytes)?)
+}
+
+/// Keys are looked for where there is a store: a mistyped folder would be a new one.
+fn expect_store(config: &Config) -> Result<(), ServeError> {
+    let folder = &config.store.folder;
+    match folder.join(DATABASE).is_file() {
+        true => Ok(()),
+        false => Err(ServeError::Key(format!("{}: there is no store of a service", folder.display()))),
+    }
 }
 
 fn entry(key: &ApiKey) -> KeyEntry {

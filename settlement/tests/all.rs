@@ -4,6 +4,7 @@ use support as settled;
 
 mod again;
 mod attribution;
+mod attribution_forgeries;
 mod blinding;
 #[path = "support/circuit.rs"]
 mod circuit;

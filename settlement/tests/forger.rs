@@ -3,7 +3,7 @@
 //! they can move without a change of what is absorbed. The circuit must stay unsatisfiable for every word of every kind of
 //! output. In the circuit as it is, only ids can move, within their elements of the input digest, and their ranges stop
 //! that: the forger has next to nothing to solve for, which is the point. Against a circuit with the fault of the withdrawn
-//! embeddings it succeeds, as the last test shows.
+//! embeddings it succeeds, and against one whose transcript leaves out the words of shares, as the last tests show.
 
 use super::circuit as judge;
 use super::forms;
@@ -11,9 +11,10 @@ use super::support;
 
 use std::collections::BTreeSet;
 
-use forms::{Form, Forms, Packing, Scalar, Unknown};
+use forms::{Fault, Faulty, Form, Forms, Packing, Place, Scalar, Unknown};
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::shape::OutputKind;
+use lorica_quant::integer::synthetic::SMALL;
 use lorica_settlement::circuit::SettlementCircuit;
 use lorica_settlement::rows::Rows;
 use lorica_settlement::statement::{CircuitShape, Compiled};
@@ -21,11 +22,9 @@ use lorica_settlement::trace::Tracer;
 use lorica_verifier::protocol::arithmetic::{Arithmetic, ArithmeticError, Native};
 use lorica_verifier::protocol::field::Messages;
 use lorica_verifier::protocol::proof::Output;
-use lorica_verifier::protocol::statement::{DOMAIN_EMBEDDING, Inputs, RequestInputs};
-use support::{Run, World, binding, scalars, world};
-
-/// Architecture, shape and SRS are constants of the circuit: what inputs say of them is not read.
-const CONSTANTS: usize = 6;
+use lorica_verifier::protocol::statement::{DOMAIN_EMBEDDING, Inputs, RequestInputs, shape_words};
+use support::inference::attribution::{attributed, random_index};
+use support::{Run, World, binding, scalars};
 
 /// [`Native`] that fails at no check but keeps what each is off by; the permutation's outputs are recorded, then replayed.
 #[derive(Default)]
@@ -140,14 +139,28 @@ fn solve(base: &[Fr], columns: &[Vec<Fr>]) -> Option<Vec<Fr>> {
     Some(solution)
 }
 
-/// The circuit under attack: as it is, or with output digests that pack two elements into one.
-struct Target<'c> {
-    compiled: &'c Compiled,
-    /// Right elements of the output digests of the statement under attack.
-    packed: Option<Vec<Fr>>,
+/// A fault of a circuit.
+enum Mutant {
+    /// Output digests pack two elements into one: the right ones of the statement under attack.
+    Packs(Vec<Fr>),
+    /// The transcript takes constants in, in the place of some words.
+    LeavesOut(Vec<(Place, Fault)>),
 }
 
-impl Target<'_> {
+/// The circuit under attack, as it is or with a fault.
+struct Target<'c> {
+    compiled: &'c Compiled,
+    mutant: Option<Mutant>,
+    /// Public words that the forger may choose.
+    loose: BTreeSet<usize>,
+}
+
+impl<'c> Target<'c> {
+    /// As it is.
+    fn honest(compiled: &'c Compiled) -> Self {
+        Self { compiled, mutant: None, loose: BTreeSet::new() }
+    }
+
     fn run<A: Arithmetic>(
         &self,
         a: A,
@@ -155,13 +168,18 @@ impl Target<'_> {
         mut input: impl FnMut(&mut A, Fr) -> A::Scalar,
     ) -> (A, Vec<A::Scalar>) {
         let done = "only lengths stop a run";
-        match &self.packed {
+        match &self.mutant {
             None => {
                 let mut a = a;
                 let words = self.compiled.run(&mut a, inputs, messages, input).expect(done).to_vec();
                 (a, words)
             }
-            Some(constants) => {
+            Some(Mutant::LeavesOut(faults)) => {
+                let mut a = Faulty::new(a, faults.clone());
+                let run = self.compiled.run(&mut a, inputs, messages, |a, value| input(&mut a.inner, value));
+                (a.inner, run.expect(done).to_vec())
+            }
+            Some(Mutant::Packs(constants)) => {
                 let elements = 2 + self.compiled.layout.program.output.scalars;
                 let mut a = Packing::new(a, DOMAIN_EMBEDDING, elements, constants.clone());
                 let run = self.compiled.run(&mut a, inputs, messages, |a, value| input(&mut a.inner, value));
@@ -175,8 +193,14 @@ impl Target<'_> {
         let frozen = Replay { outputs: outputs.to_vec(), next: Some(0), residuals: Vec::new() };
         let (replay, words) = self.run(frozen, proof, |_, value| value);
         let mut residuals = replay.residuals;
-        residuals.extend(words.iter().zip(wanted).map(|(word, wanted)| word - wanted));
+        let words = words.iter().zip(wanted).enumerate().filter(|(index, _)| !self.loose.contains(index));
+        residuals.extend(words.map(|(_, (word, wanted))| word - wanted));
         residuals
+    }
+
+    /// Architecture, shape and SRS are constants of the circuit: what inputs say of them is not read.
+    fn constants(&self) -> usize {
+        2 + shape_words(&self.compiled.layout.shape).len()
     }
 
     /// Directions in which scalars may move without a change of what any sponge takes in; those that move ranged scalars,
@@ -189,7 +213,7 @@ impl Target<'_> {
         };
         let absorbed = || forms.sponges.iter().flat_map(|sponge| &sponge.absorbed);
         let zero = forms.zero.iter().map(|(form, _)| form);
-        let fixed: BTreeSet<usize> = (0..CONSTANTS).chain(absorbed().chain(zero).filter_map(alone)).collect();
+        let fixed: BTreeSet<usize> = (0..self.constants()).chain(absorbed().chain(zero).filter_map(alone)).collect();
         let count = proof.flat().len();
         let open: Vec<usize> = (0..count).filter(|index| !fixed.contains(index)).collect();
         let row = |scalar: &Scalar| {
@@ -237,7 +261,8 @@ impl Target<'_> {
         let (tracer, words) = self.run(Tracer::default(), proof, Tracer::input);
         let circuit = SettlementCircuit::new(Rows::compile(&tracer, &words));
         let mut broken = judge::broken(&circuit);
-        if circuit.instance() != wanted {
+        let words = circuit.instance().into_iter().zip(wanted).enumerate();
+        if words.into_iter().any(|(index, (word, wanted))| word != *wanted && !self.loose.contains(&index)) {
             broken.insert("public words");
         }
         broken
@@ -303,8 +328,25 @@ const REQUESTS: [(usize, Option<usize>); 3] = [(9, Some(0)), (7, Some(1)), (5, S
 /// The request of the shape that is not stated.
 const ABSENT: usize = 3;
 
-fn honest(world: &World, kind: OutputKind) -> Run {
-    let mut run = world.run(kind, &REQUESTS);
+/// What is settled: either kind of output, and answers that are attributed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Plain(OutputKind),
+    Attributed,
+}
+
+const KINDS: [Kind; 3] = [Kind::Plain(OutputKind::Embed), Kind::Plain(OutputKind::Classify), Kind::Attributed];
+
+fn world() -> World {
+    let world = support::world();
+    world.with_index(random_index(SMALL.hidden, 900, 50))
+}
+
+fn honest(world: &World, kind: Kind) -> Run {
+    let mut run = match kind {
+        Kind::Plain(output) => world.run(output, &REQUESTS),
+        Kind::Attributed => attributed(world, &REQUESTS),
+    };
     run.statement.context = binding(REQUESTS.len()).context();
     run
 }
@@ -336,7 +378,7 @@ fn values(output: &mut Output) -> &mut Vec<i64> {
 }
 
 /// Statements that are false in what the circuit itself publishes; the prover makes its messages for them.
-const FALSE_STATEMENTS: [(&str, Edit); 9] = [
+const FALSE_STATEMENTS: [(&str, Edit); 13] = [
     ("one output", |run| values(&mut run.statement.requests[0].output)[0] += 1),
     ("two outputs", |run| values(&mut run.statement.requests[0].output)[..2].iter_mut().for_each(|v| *v -= 9)),
     ("three outputs", |run| values(&mut run.statement.requests[1].output)[3..6].iter_mut().for_each(|v| *v += 77)),
@@ -359,42 +401,87 @@ const FALSE_STATEMENTS: [(&str, Edit); 9] = [
     ("another text", |run| run.statement.requests[0].ids[1] ^= 1),
     ("another first token", |run| run.statement.requests[2].ids[0] ^= 1),
     ("a shorter text", |run| run.statement.requests[0].ids.truncate(8)),
+    // Of batches that attribute; the others have no shares.
+    ("a share more by one", |run| run.statement.requests[0].shares.iter_mut().take(1).for_each(|own| own.share += 1)),
+    ("entries of two words exchanged", |run| {
+        if let [first, .., last] = run.statement.requests[2].shares.as_mut_slice() {
+            std::mem::swap(first, last);
+        }
+    }),
+    ("the list of another request", |run| {
+        let other = run.statement.requests[2].shares.clone();
+        run.statement.requests[0].shares = other;
+    }),
+    ("shares of a request that has another adapter", |run| {
+        let other = run.statement.requests[0].shares.clone();
+        run.statement.requests[1].shares = other;
+    }),
 ];
+
+/// Numbers of the scalars of index id, use word and words of shares, in the order of the public words that they are.
+fn attribution(proof: &Proof) -> Vec<usize> {
+    let own = &proof.inputs;
+    let count = |inputs: Inputs<Fr>| {
+        let mut count = 0;
+        inputs.map(|_| count += 1);
+        count
+    };
+    let head =
+        Inputs { regions: vec![], attributing: None, count: Fr::ZERO, scales: vec![], requests: vec![], ..own.clone() };
+    // Count, context, witness and salt stand behind them.
+    let index = count(head) - 4;
+    let shares = (0..own.requests.len()).flat_map(|m| {
+        let end = proof.request(m).end;
+        end - 4..end
+    });
+    [index, index + 1].into_iter().chain(shares).collect()
+}
 
 /// Words that are inputs are replaced in the statement or in the messages; the others are asked for as they are.
 #[test]
 fn no_public_word_can_be_another() {
     let world = world();
-    for kind in [OutputKind::Embed, OutputKind::Classify] {
+    for kind in KINDS {
         let run = honest(&world, kind);
         let compiled = compiled(&world, &run);
-        let target = Target { compiled: &compiled, packed: None };
+        let target = Target::honest(&compiled);
         let proof = Proof::of(&world, &run);
         let words = target.words(&proof);
         assert_eq!(target.broken(&proof, &words), BTreeSet::new());
         let (_, sources) = target.run(Forms::default(), &proof, |a, _| a.input());
+        let source_of = |source: &Scalar| match source.as_ref().and_then(Form::alone) {
+            Some(Unknown::Input(input)) => Some(input),
+            _ => None,
+        };
+        // What a batch that attributes has beside the words of a plain one.
+        let own = if kind == Kind::Attributed { attribution(&proof) } else { vec![] };
         let mut replaced = 0;
         for (index, source) in sources.iter().enumerate() {
+            if kind == Kind::Attributed && !source_of(source).is_some_and(|input| own.contains(&input)) {
+                continue;
+            }
             let mut wanted = words.clone();
             wanted[index] += Fr::ONE;
             assert!(target.forge(&proof, &wanted, |_| true).is_none(), "{kind:?}, word {index}");
-            let Some(Unknown::Input(input)) = source.as_ref().and_then(Form::alone) else { continue };
+            let Some(input) = source_of(source) else { continue };
             replaced += 1;
             let other = proof.map(|number, value| if number == input { value + Fr::ONE } else { value });
             assert!(target.forge(&other, &wanted, |_| true).is_none(), "{kind:?}, word {index} as an input");
         }
-        // Context, base, adapters, count, a label per request, six digests.
-        assert_eq!(replaced, 4 + run.statement.shape.requests + 6, "{kind:?}");
+        // Context, base, adapters, count, a label per request, six digests; index, use word, four words per request.
+        let requests = run.statement.shape.requests;
+        let expected = if kind == Kind::Attributed { 2 + 4 * requests } else { 4 + requests + 6 };
+        assert_eq!(replaced, expected, "{kind:?}");
     }
 }
 
 #[test]
 fn false_statements_stay_false() {
     let world = world();
-    for kind in [OutputKind::Embed, OutputKind::Classify] {
+    for kind in KINDS {
         let honest = honest(&world, kind);
         let compiled = compiled(&world, &honest);
-        let target = Target { compiled: &compiled, packed: None };
+        let target = Target::honest(&compiled);
         let (directions, linear) = target.free(&Proof::of(&world, &honest));
         assert_eq!(linear, 0, "{kind:?}: a scalar that neither an absorbed value nor a range determines");
         // Sixteen ids in two elements, the rest of them zero.
@@ -402,7 +489,9 @@ fn false_statements_stay_false() {
         let mut tried = 0;
         for (what, edit) in FALSE_STATEMENTS {
             let run = edited(&honest, edit);
-            if run.statement == honest.statement {
+            let shares =
+                |run: &Run| run.statement.requests.iter().flat_map(|own| own.shares.clone()).collect::<Vec<_>>();
+            if run.statement == honest.statement || kind == Kind::Attributed && shares(&run) == shares(&honest) {
                 continue;
             }
             tried += 1;
@@ -411,8 +500,18 @@ fn false_statements_stay_false() {
             assert!(!target.broken(&proof, &words).is_empty(), "{kind:?}, {what}: accepted as it is");
             assert!(target.forge(&proof, &words, |_| true).is_none(), "{kind:?}, {what}");
         }
-        assert!(tried >= 8, "{kind:?}");
+        assert!(tried >= if kind == Kind::Attributed { 4 } else { 8 }, "{kind:?}: {tried}");
 
+        if kind == Kind::Attributed {
+            // The bit of a request that has another adapter, and of one that has the index'.
+            for word in [15, 12] {
+                let mut other = Proof::of(&world, &honest);
+                assert_eq!(other.inputs.attributing, Some(Fr::from(13)));
+                other.inputs.attributing = Some(Fr::from(word));
+                assert!(target.forge(&other, &target.words(&other), |_| true).is_none(), "use word {word}");
+            }
+            continue;
+        }
         // Scales that are not the ones that the messages were made with.
         let proof = Proof::of(&world, &honest);
         for scale in 0..proof.inputs.scales.len() {
@@ -428,7 +527,7 @@ fn false_statements_stay_false() {
 #[test]
 fn the_forger_breaks_digests_that_pack() {
     let world = world();
-    let honest = honest(&world, OutputKind::Embed);
+    let honest = honest(&world, Kind::Plain(OutputKind::Embed));
     let compiled = compiled(&world, &honest);
     for (what, edit) in &FALSE_STATEMENTS[..5] {
         let proof = Proof::of(&world, &edited(&honest, *edit));
@@ -437,8 +536,8 @@ fn the_forger_breaks_digests_that_pack() {
             let words = request.outputs.iter().skip(1).step_by(2);
             [request.length].into_iter().chain(words.copied()).collect::<Vec<_>>()
         };
-        let packed = Some(proof.inputs.requests.iter().flat_map(right).collect());
-        let target = Target { compiled: &compiled, packed };
+        let packed = Mutant::Packs(proof.inputs.requests.iter().flat_map(right).collect());
+        let target = Target { mutant: Some(packed), ..Target::honest(&compiled) };
         let words = target.words(&proof);
         assert!(!target.broken(&proof, &words).is_empty(), "{what}: accepted as it is");
         target.forge(&proof, &words, |_| true).expect(what);
@@ -448,5 +547,46 @@ fn the_forger_breaks_digests_that_pack() {
         let (before, after) = (proof.flat(), forged.flat());
         let moved: Vec<usize> = (0..before.len()).filter(|&number| before[number] != after[number]).collect();
         assert!(!moved.is_empty() && moved.iter().all(|number| absent.contains(number)), "{what}");
+    }
+}
+
+/// With a transcript that leaves out the words of shares, the forger makes a false word a satisfied circuit by what it puts into
+/// other words, be they another request's or those of the copy of an absent one; with the transcript as it is, nothing moves.
+#[test]
+fn the_forger_breaks_shares_that_are_not_absorbed() {
+    let world = world();
+    let honest = honest(&world, Kind::Attributed);
+    let compiled = compiled(&world, &honest);
+    let (what, edit) = FALSE_STATEMENTS[9];
+    let proof = Proof::of(&world, &edited(&honest, edit));
+    let own = attribution(&proof);
+    let shares = &own[2..];
+    let flat = proof.flat();
+    let plain = Target::honest(&compiled);
+    let (seen, sources) = plain.run(Forms::default(), &proof, |a, _| a.input());
+    let place = |input: &usize| (seen.place(*input), Fault::Constant(flat[*input]));
+    let faults: Vec<_> = shares.iter().map(place).collect();
+    let word_of = |input: usize| {
+        let own = |source: &Scalar| source.as_ref().and_then(Form::alone) == Some(Unknown::Input(input));
+        sources.iter().position(own).expect("a public word")
+    };
+    for request in [2, ABSENT] {
+        let own = &shares[4 * request..4 * (request + 1)];
+        let target = |mutant| Target {
+            mutant,
+            loose: own.iter().map(|input| word_of(*input)).collect(),
+            ..Target::honest(&compiled)
+        };
+        let (plain, mutant) = (target(None), target(Some(Mutant::LeavesOut(faults.clone()))));
+        let words = plain.words(&proof);
+        assert_eq!(mutant.words(&proof), words);
+        assert!(!mutant.broken(&proof, &words).is_empty(), "{what}: accepted as it is");
+        assert_eq!((plain.free(&proof).1, mutant.free(&proof).1), (0, shares.len()));
+        assert!(plain.forge(&proof, &words, |_| true).is_none(), "{what}");
+        let forged = mutant.forge(&proof, &words, |input| own.contains(&input)).expect(what);
+        // The false word is public, and it is not the honest one.
+        let (truth, forged) = (plain.words(&Proof::of(&world, &honest)), mutant.words(&forged));
+        let first = word_of(shares[0]);
+        assert!(forged[first] == words[first] && forged[first] != truth[first]);
     }
 }

@@ -9,7 +9,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use judge::broken;
-use lorica_circuits::bn254::{Field, Fr, G1Affine};
+use lorica_circuits::bn254::{Field, Fr, G1Affine, PrimeField};
+use lorica_circuits::column::Column;
+use lorica_circuits::families::encoder::columns as c;
 use lorica_circuits::shape::{OutputKind, RECORDS as CLASSES, Shape};
 use lorica_quant::integer::synthetic::SMALL;
 use lorica_settlement::circuit::SettlementCircuit;
@@ -28,8 +30,10 @@ use lorica_verifier::protocol::key::{IndexCommitments, write_architecture};
 use lorica_verifier::protocol::record::RecordKind;
 use lorica_verifier::protocol::verify::VerifyError;
 use lorica_verifier::{AdapterKey, BaseKey};
-use support::inference::attribution::random_index;
-use support::inference::index::{index, prove, verify};
+use support::inference::attribution::{RECORDS, random_index};
+use support::inference::index::{index, layout, prove, prove_by, prove_field, verify, witness};
+use support::inference::naive::Faithful;
+use support::inference::without::{REDUCTION, Rule, SUM, without};
 use support::{LOG_TILE, SRS, World, binding, bound, powers, scalars};
 
 type Proof = (IndexInputs<Fr>, Messages<Fr>);
@@ -109,6 +113,111 @@ fn words_of_an_index_proof_are_public_and_bound() {
         inputs.count = Fr::from(count);
         let broken = broken(&circuit(&compiled, &(inputs, messages)));
         assert!(broken.contains("statement: between one record and those of the shape"), "{broken:?}");
+    }
+}
+
+/// An index with cells that break one rule, what stands in its way, and weights that its prover claims.
+struct Lie {
+    what: &'static str,
+    rule: Rule,
+    /// Column, cell, value.
+    cells: &'static [(Column, usize, i64)],
+    weights: fn(&mut [i64]),
+}
+
+/// A class of a row.
+const fn class(label: usize, row: usize) -> usize {
+    label * RECORDS + row
+}
+
+/// One for each column, and one for each relation. Row 3 has no weight in the classes that are not set; 900 is no record's.
+const LIES: [Lie; 9] = {
+    const fn ranged(what: &'static str, column: Column, cells: &'static [(Column, usize, i64)]) -> Lie {
+        Lie { what, rule: Rule::Range(column), cells, weights: |_| {} }
+    }
+    [
+        ranged("a feature of 2^15", c::INDEX_FEATURE, &[(c::INDEX_FEATURE, 100_000, 1 << 15)]),
+        ranged(
+            "a class below zero",
+            c::INDEX_CLASS,
+            &[(c::INDEX_CLASS, class(0, 900), 5), (c::INDEX_CLASS, class(1, 900), -5)],
+        ),
+        ranged("a slot of 1,024", c::INDEX_SLOT, &[(c::INDEX_SLOT, 3, 1024)]),
+        ranged("a whitening of -2^15 - 1", c::INDEX_WHITENING, &[(c::INDEX_WHITENING, 7, -(1 << 15) - 1)]),
+        ranged("a bias of 2^15", c::INDEX_BIAS, &[(c::INDEX_BIAS, 7, 1 << 15)]),
+        ranged("a corner of 2^15", c::INDEX_CORNER, &[(c::INDEX_CORNER, 0, 1 << 15)]),
+        // The record has a weight of 1 to 240 in one class, and 255 in another one now.
+        ranged(
+            "a weight above 255",
+            c::RECORD_WEIGHT,
+            &[(c::INDEX_CLASS, class(0, 3), 255), (c::INDEX_CLASS, class(1, 3), 255)],
+        ),
+        Lie {
+            what: "another weight",
+            rule: Rule::Relation("weight of a record"),
+            cells: &[],
+            weights: |weights| weights[3] ^= 1,
+        },
+        Lie {
+            what: "a weight beyond the records",
+            rule: Rule::Relation("no weight beyond the records"),
+            cells: &[(c::INDEX_CLASS, class(2, 900), 7)],
+            weights: |_| {},
+        },
+    ]
+};
+
+fn told(lie: &Lie) -> World {
+    World::new(SMALL, 5, 2).with_edited_index(random_index(SMALL.hidden, 900, 50), |columns| {
+        for &(column, cell, value) in lie.cells {
+            columns.edit(column, |cells| cells[cell] = value);
+        }
+    })
+}
+
+/// The native field part stops at this check, whose rows are the only ones that fail in the circuit.
+#[track_caller]
+fn judged(world: &World, proof: &IndexProof, what: &str, by: &'static str) {
+    let own = (inputs(world, proof), proof.messages.clone());
+    let compiled = compiled(world);
+    let native = compiled.run_index(&mut Native, &own.0, &own.1, |_, value| value).map(drop);
+    let error = native.expect_err("accepted").to_string();
+    assert!(error.contains(by), "{what}: {error} instead of {by}");
+    assert_eq!(broken(&circuit(&compiled, &own)), BTreeSet::from([by]), "{what}");
+}
+
+#[test]
+fn no_lie_about_an_index_is_a_settlement() {
+    for lie in &LIES {
+        let world = told(lie);
+        let layout = layout(&world);
+        let columns = witness(&world, &layout, &lie.weights);
+        let proof = prove_by(&world, &layout, &columns, 900, &|_| {});
+        judged(&world, &proof, lie.what, if matches!(lie.rule, Rule::Range(_)) { SUM } else { REDUCTION });
+    }
+    // A half of a cell, by a prover of field elements.
+    let world = world();
+    let (_, proof) = prove_field(&world, &[(c::INDEX_BIAS, 7, Fr::TWO_INV)], &mut Faithful);
+    judged(&world, &proof, "half a bias", SUM);
+    // All that is looked up has a lie.
+    let placements: Vec<Column> = layout(&world).placements().map(|own| own.spec.column).collect();
+    let ranged = |column: &Column| LIES.iter().any(|lie| lie.rule == Rule::Range(*column));
+    let tables = layout(&world).program.tables.iter().map(|own| own.multiplicities).collect::<Vec<_>>();
+    assert!(placements.iter().all(|column| ranged(column) || tables.contains(column)));
+}
+
+/// The same indexes satisfy the circuit of the program without the rule.
+#[test]
+#[ignore = "a second proof for each lie of the test above"]
+fn without_its_rule_each_lie_about_an_index_is_a_settlement() {
+    for lie in &LIES {
+        let world = told(lie);
+        let layout = without(&layout(&world), &[lie.rule]);
+        let columns = witness(&world, &layout, &lie.weights);
+        let proof = prove_by(&world, &layout, &columns, 900, &|_| {});
+        let own = (inputs(&world, &proof), proof.messages.clone());
+        let compiled = Compiled { layout, ..compiled(&world) };
+        assert_eq!(broken(&circuit(&compiled, &own)), BTreeSet::new(), "{}", lie.what);
     }
 }
 

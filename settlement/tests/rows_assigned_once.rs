@@ -9,7 +9,9 @@ use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::shape::{OutputKind, Shape};
 use lorica_settlement::rows::{Fixed, Rows, Var};
 use lorica_settlement::statement::{CircuitShape, Compiled};
-use lorica_verifier::protocol::arithmetic::recorder::{Recorder, Symbolic};
+use lorica_verifier::protocol::arithmetic::recorder::{Cost, Recorder, Symbolic};
+use lorica_verifier::protocol::index::INDEX_SHAPE_WORDS;
+use lorica_verifier::protocol::statement::shape_words;
 use support::{LOG_TILE, world};
 
 /// What the gates of a circuit say of its variables, read from the fixed columns alone.
@@ -100,50 +102,75 @@ impl Sources {
     }
 }
 
+/// Scalars that are equal to no other and to no constant.
+fn different() -> impl FnMut() -> Fr {
+    let mut last = Fr::from(12_345);
+    move || {
+        last = last.square() + Fr::from(7);
+        last
+    }
+}
+
+/// The circuit has one source for each variable; `constants` scalars are constants of it, and the checks that assert nothing are
+/// the decompositions of scalars that nothing reads before: the gate of their bits writes them.
+fn sourced(rows: &Rows, cost: &Cost, constants: usize, decomposed: &[&str], kind: &str) {
+    let sources = Sources::of(rows);
+    assert!(rows.public.iter().all(|var| sources.known(*var)), "{kind}: a public word that no gate knows");
+    assert!(!sources.bits.is_empty() && sources.bits.len() <= cost.bits + 3 * rows.parts.bits, "{kind}");
+    // Variables without a source would be none of these.
+    let all: BTreeSet<Var> = rows.rows.iter().flat_map(|row| row.cells).flatten().collect();
+    assert!(all.iter().all(|var| sources.known(*var)), "{kind}");
+
+    // Each assertion lies in the rows of a check, and each check has one.
+    let mut asserted: BTreeMap<usize, &str> = BTreeMap::new();
+    for row in &sources.asserting {
+        let (at, (what, _)) = rows
+            .checks
+            .iter()
+            .enumerate()
+            .find(|(_, (_, own))| own.contains(row))
+            .unwrap_or_else(|| panic!("{kind}: row {row} asserts outside of every check"));
+        asserted.insert(at, what);
+    }
+    let silent = rows.checks.iter().enumerate().filter(|(at, _)| !asserted.contains_key(at));
+    let silent: Vec<&str> = silent.map(|(_, (what, _))| *what).collect();
+    assert_eq!(silent, decomposed, "{kind}: checks without an assertion");
+    assert_eq!(sources.free.len() + decomposed.len(), cost.inputs - constants + cost.inverses, "{kind}");
+}
+
 #[test]
 fn every_variable_has_one_source() {
     let world = world();
-    for output in [OutputKind::Classify, OutputKind::Embed] {
-        let shape = Shape { requests: 2, tokens: 16, log_tile: LOG_TILE, output, records: 0 };
+    for (output, records) in [(OutputKind::Classify, 0), (OutputKind::Embed, 0), (OutputKind::Classify, 1 << 11)] {
+        let shape = Shape { requests: 2, tokens: 16, log_tile: LOG_TILE, output, records };
         let compiled = Compiled::new(&CircuitShape::of(&world.key, shape)).unwrap();
-        // Scalars that are equal to no other and to no constant.
-        let mut last = Fr::from(12_345);
-        let mut random = || {
-            last = last.square() + Fr::from(7);
-            last
-        };
+        let mut random = different();
         let (inputs, messages) = compiled.determined();
         let (inputs, messages) = (inputs.map(|_| random()), messages.map(|_| random()));
         let circuit = compiled.circuit(&inputs, &messages).unwrap();
-        let rows = circuit.rows();
-        let sources = Sources::of(rows);
-
         let mut recorder = Recorder::new(Symbolic);
         compiled.run(&mut recorder, &inputs, &messages, |taped, _| taped.input(())).unwrap();
-        let cost = recorder.cost();
-        assert!(rows.public.iter().all(|var| sources.known(*var)), "a public word that no gate knows");
-        assert!(!sources.bits.is_empty() && sources.bits.len() <= cost.bits + 3 * rows.parts.bits);
-        // Variables without a source would be none of these.
-        let all: BTreeSet<Var> = rows.rows.iter().flat_map(|row| row.cells).flatten().collect();
-        assert!(all.iter().all(|var| sources.known(*var)));
-
-        // Each assertion lies in the rows of a check, and each check has one.
-        let mut asserted: BTreeMap<usize, &str> = BTreeMap::new();
-        for row in &sources.asserting {
-            let (at, (what, _)) = rows
-                .checks
-                .iter()
-                .enumerate()
-                .find(|(_, (_, own))| own.contains(row))
-                .unwrap_or_else(|| panic!("row {row} asserts outside of every check"));
-            asserted.insert(at, what);
+        let mut decomposed = Vec::new();
+        if records != 0 {
+            decomposed.push("statement: a bit for each request that attributes");
         }
-        // But for labels, which nothing reads before they are decomposed: their bits' gate writes them.
-        let silent = rows.checks.iter().enumerate().filter(|(at, _)| !asserted.contains_key(at));
-        let silent: Vec<&str> = silent.map(|(_, (what, _))| *what).collect();
-        let labels = if output == OutputKind::Classify { shape.requests } else { 0 };
-        assert_eq!(silent, vec!["statement: label is below 16"; labels], "{output:?}: checks without an assertion");
+        if output == OutputKind::Classify {
+            decomposed.extend(["statement: label is below 16"; 2]);
+        }
         // Architecture, shape and SRS are constants.
-        assert_eq!(sources.free.len() + labels, cost.inputs - 6 + cost.inverses, "{output:?}");
+        let constants = 2 + shape_words(&shape).len();
+        sourced(circuit.rows(), &recorder.cost(), constants, &decomposed, &format!("{output:?}, {records}"));
     }
+}
+
+#[test]
+fn every_variable_of_an_index_circuit_has_one_source() {
+    let compiled = Compiled::new(&CircuitShape::of_index(&world().key, 1 << 11)).unwrap();
+    let mut random = different();
+    let (inputs, messages) = compiled.index_determined();
+    let (inputs, messages) = (inputs.map(|_| random()), messages.map(|_| random()));
+    let circuit = compiled.index_circuit(&inputs, &messages).unwrap();
+    let mut recorder = Recorder::new(Symbolic);
+    compiled.run_index(&mut recorder, &inputs, &messages, |taped, _| taped.input(())).unwrap();
+    sourced(circuit.rows(), &recorder.cost(), 2 + INDEX_SHAPE_WORDS, &[], "index");
 }

@@ -104,7 +104,7 @@ impl Model {
         };
         let pooled: Vec<Vec<Pooled>> = ids.par_chunks(MAX_REQUESTS).map(batch).collect::<Result<_, _>>()?;
         let features = ids.into_iter().zip(pooled.into_iter().flatten());
-        Ok(features.map(|(ids, Pooled { values, label })| Feature { ids, values, answer: label }).collect())
+        Ok(features.map(|(ids, Pooled { values, label, .. })| Feature { ids, values, answer: label }).collect())
     }
 
     /// Logits of the adapter's own head, in floats.

@@ -417,10 +417,17 @@ contract IndexRangesTest is Fixture {
     /// Behind the first hour a circuit counts seven days after it was added.
     function test_laterCircuitsWait() public {
         ranges = _ranges();
-        cheats.warp(block.timestamp + 2 hours);
+        cheats.warp(block.timestamp + 1 hours - 1);
+        ranges.addCircuit(circuit, key);
+        ranges.prove(circuit, index, settlement);
+        assertTrue(ranges.ranged(index), "in the first hour");
+        ranges = _ranges();
+        cheats.warp(block.timestamp + 1 hours);
         ranges.addCircuit(circuit, key);
         _expect(settlement, IndexRanges.NotActive.selector, "at once");
-        cheats.warp(block.timestamp + 7 days);
+        cheats.warp(block.timestamp + 7 days - 1);
+        _expect(settlement, IndexRanges.NotActive.selector, "a second before");
+        cheats.warp(block.timestamp + 1);
         ranges.prove(circuit, index, settlement);
         assertTrue(ranges.ranged(index), "later");
     }

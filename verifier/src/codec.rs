@@ -29,7 +29,7 @@ pub enum CodecError {
         count: usize,
     },
     /// Another kind of file.
-    #[error("not a {expected} file")]
+    #[error("{expected} file expected, and it is another kind of file")]
     Magic {
         /// The kind that was expected.
         expected: &'static str,

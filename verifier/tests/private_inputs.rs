@@ -4,7 +4,7 @@
 #[path = "support/forms.rs"]
 mod forms;
 
-use forms::{Form, Forms, Packing, Scalar, Unknown};
+use forms::{Fault, Faulty, Form, Forms, Packing, Scalar, Unknown};
 use lorica_circuits::bn254::{Field, Fr};
 use lorica_circuits::families::encoder::{Activation, Architecture};
 use lorica_circuits::layout::Layout;
@@ -128,6 +128,18 @@ impl Seen {
         run(layout, Packing::new(Forms::default(), domain, 2 + layout.program.output.scalars, Vec::new()), |a| {
             &mut a.inner
         })
+    }
+
+    /// With sponges that take in something else than these inputs.
+    fn faulty(layout: &Layout, faults: &[(usize, Fault)]) -> Self {
+        let honest = Self::honest(layout);
+        let faults = faults.iter().map(|(input, fault)| (honest.forms.place(*input), *fault)).collect();
+        run(layout, Faulty::new(Forms::default(), faults), |a| &mut a.inner)
+    }
+
+    /// Indices of the scalars that the list has so.
+    fn listed(&self, by: Determined) -> Vec<usize> {
+        (0..self.expected.len()).filter(|&index| self.expected[index] == by).collect()
     }
 
     /// What precedes the first draw in the proof's transcript, with labels.
@@ -265,20 +277,63 @@ fn packed_outputs_would_be_noticed() {
     }
 }
 
-/// An entry that says something else than what happens is noticed, whatever it says.
+/// Words of an attribution that share an element of the transcript, or that stand in none: exactly they are free.
+#[test]
+fn joined_words_of_an_attribution_would_be_noticed() {
+    let attributing: Vec<Layout> = layouts().into_iter().filter(|own| own.program.output.shares > 0).collect();
+    assert_eq!(attributing.len(), 4);
+    for layout in attributing {
+        let honest = Seen::honest(&layout);
+        let [index, attributing, shares] = ["region", "attributing", "shares"].map(|label| {
+            let own = honest.listed(Determined::Absorbed(label));
+            assert_eq!(own.len(), if label == "shares" { 4 * layout.shape.requests } else { 1 });
+            own
+        });
+        let joined = |first: usize, second: usize| {
+            let seen = Seen::faulty(&layout, &[(first, Fault::Kept(Fr::from(7))), (second, Fault::Joined)]);
+            assert_eq!(seen.free(), [first, second], "{:?}", layout.shape);
+        };
+        joined(index[0], attributing[0]);
+        // Two that follow each other, in one block of the sponge and in two, of one request and of two; the first and the last.
+        shares.windows(2).take(5).for_each(|two| joined(two[0], two[1]));
+        joined(shares[0], shares[shares.len() - 1]);
+        joined(attributing[0], shares[0]);
+        let constant = |own: &usize| (*own, Fault::Constant(Fr::from(7)));
+        for left_out in [&index, &attributing, &shares] {
+            let seen = Seen::faulty(&layout, &left_out.iter().map(constant).collect::<Vec<_>>());
+            assert_eq!(seen.free(), *left_out, "{:?}", layout.shape);
+        }
+    }
+}
+
+/// An entry that says something else than what happens is noticed, whatever it says: of a plain batch, of one that attributes, of
+/// an index and of rows.
 #[test]
 fn false_entries_are_noticed() {
-    let layout = &layouts()[0];
-    let seen = Seen::honest(layout);
-    let mut kinds = seen.expected.clone();
-    kinds.sort_by_key(|by| format!("{by:?}"));
-    kinds.dedup();
-    for (index, own) in seen.expected.iter().enumerate().step_by(7) {
-        for other in kinds.iter().filter(|other| *other != own) {
-            // Salt and length are in the output digest too.
-            let [input, output] = ["input digest", "output digest"].map(|digest| Determined::Hashed { digest });
-            if (*own, *other) != (input, output) {
-                assert!(!seen.is_determined(index, *other), "{index}: {own:?} passes as {other:?}");
+    let small = |requests, output, records| Shape { requests, tokens: 16, log_tile: 14, output, records };
+    let layouts = [
+        SMALL.layout(&small(1, OutputKind::Embed, 0)),
+        SMALL.layout(&small(2, OutputKind::Classify, 1 << 11)),
+        SMALL.index_layout(&index_shape(14, 1 << 11)),
+        SMALL.row_layout(&row_shape(2, 16, 14, 1 << 11).unwrap()),
+    ];
+    for layout in layouts {
+        let layout = layout.unwrap();
+        let seen = Seen::honest(&layout);
+        let mut kinds = seen.expected.clone();
+        kinds.sort_by_key(|by| format!("{by:?}"));
+        kinds.dedup();
+        // All that is not one of many: ids and messages are a sample.
+        let each = seen.expected.iter().enumerate().filter(|(index, own)| {
+            matches!(own, Determined::Absorbed(_) | Determined::Hashed { .. }) || index % 7 == 0
+        });
+        for (index, own) in each {
+            for other in kinds.iter().filter(|other| *other != own) {
+                // Salt and length are in the output digest too.
+                let [input, output] = ["input digest", "output digest"].map(|digest| Determined::Hashed { digest });
+                if (*own, *other) != (input, output) {
+                    assert!(!seen.is_determined(index, *other), "{index}: {own:?} passes as {other:?}");
+                }
             }
         }
     }

@@ -419,8 +419,7 @@ fn tokens(text: &str) -> Vec<Token> {
                 if raw && char_at(quote) == '"' {
                     let hashes = quote - begins;
                     at = quote + 1;
-                    while at < text.len()
-                        && !(char_at(at) == '"' && (1..=hashes).all(|hash| char_at(at + hash) == '#'))
+                    while at < text.len() && !(char_at(at) == '"' && (1..=hashes).all(|hash| char_at(at + hash) == '#'))
                     {
                         at += 1;
                     }
@@ -543,8 +542,14 @@ mod tests {
 
     #[test]
     fn a_circle_is_named() {
-        assert_eq!(found(&[ROOT, ("a.rs", "use crate::b::B;"), ("b.rs", "pub fn f() { crate::a::g() }")]), Some("a b a".into()));
-        assert_eq!(found(&[ROOT, ("a.rs", "use super::{b::{B, C as D}, x};"), ("b.rs", "use crate::a;")]), Some("a b a".into()));
+        assert_eq!(
+            found(&[ROOT, ("a.rs", "use crate::b::B;"), ("b.rs", "pub fn f() { crate::a::g() }")]),
+            Some("a b a".into())
+        );
+        assert_eq!(
+            found(&[ROOT, ("a.rs", "use super::{b::{B, C as D}, x};"), ("b.rs", "use crate::a;")]),
+            Some("a b a".into())
+        );
         assert_eq!(found(&[ROOT, ("a.rs", "use crate::b::B;"), ("b.rs", "pub struct B;")]), None);
     }
 

@@ -27,8 +27,8 @@ cargo xtask <task>
   quickstart
           [--native] [--built]: the commands of docs/quickstart.md, against anvil (needs npm); with --native of
           docs/quickstart-native.md, where OPEN is the chain's gas token; with --built by the program that the tests have built
-  bench   times and sizes of real proofs; with --enforce fails beyond the limits; with --ezkl compares with EZKL,
-          which pip installs into the cache
+  bench   times and sizes of real proofs; with --enforce fails beyond the limits; with --attribute what the proof of shares
+          adds to them; with --ezkl compares with EZKL, which pip installs into the cache
   attribution-study
           how well proven attribution predicts retraining, and what cheating gains, on the fixture (some minutes; --help)
   oracle  the opening against nova-snark's: a build of its own, some minutes
@@ -116,8 +116,11 @@ fn main() -> ExitCode {
             ezkl::bench(&rest)
         }
         "bench" => {
-            let mut arguments = vec!["bench", "--locked", "--package", "lorica-cli", "--bench", "prove", "--"];
-            arguments.extend(rest.iter().map(String::as_str));
+            let (own, rest): (Vec<&str>, Vec<&str>) =
+                rest.iter().map(String::as_str).partition(|argument| *argument == "--attribute");
+            let name = if own.is_empty() { "prove" } else { "attribute" };
+            let mut arguments = vec!["bench", "--locked", "--package", "lorica-cli", "--bench", name, "--"];
+            arguments.extend(rest);
             run_all(&[("cargo", arguments)])
         }
         "attribution-study" => {

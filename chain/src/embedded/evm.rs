@@ -36,6 +36,8 @@ pub struct EmbeddedChain {
     time: u64,
     store: Store,
     logs: Vec<LocatedLog>,
+    /// Where the chain left another one that it was, oldest first: the first block of its own, and a number that no other has.
+    forks: Vec<(u64, u64)>,
 }
 
 /// Gas that one contract or precompile used in a call, without what it called.
@@ -136,6 +138,27 @@ impl EmbeddedChain {
             time: GENESIS_TIME,
             store: Store::default(),
             logs: Vec::new(),
+            forks: Vec::new(),
+        }
+    }
+
+    /// Number of the latest block.
+    pub(super) fn head(&self) -> u64 {
+        self.block - 1
+    }
+
+    /// The next blocks are others than those that a copy of this chain has or makes, though they may hold the same.
+    pub(super) fn fork(&mut self, number: u64) {
+        self.forks.push((self.block, number));
+    }
+
+    /// A block's hash: of its number, and of the fork that it is in.
+    pub(super) fn block_hash(&self, number: u64) -> B256 {
+        let fork = self.forks.iter().rev().find(|(first, _)| *first <= number).map_or(0, |(_, fork)| *fork);
+        let name = b"lorica development block".as_slice();
+        match fork {
+            0 => keccak256([name, &number.to_be_bytes()].concat()),
+            fork => keccak256([name, &number.to_be_bytes(), &fork.to_be_bytes()].concat()),
         }
     }
 
@@ -200,10 +223,11 @@ impl EmbeddedChain {
         let result = result.map_err(not_taken)?;
         if let ExecutionResult::Success { logs, .. } = &result {
             let block = self.block;
+            let hash = self.block_hash(block);
             self.logs.extend((0..).zip(logs).map(|(index, log)| LocatedLog {
                 log: log.clone(),
                 block,
-                block_hash: Some(block_hash(block)),
+                block_hash: Some(hash),
                 transaction: None,
                 index,
             }));
@@ -218,6 +242,11 @@ impl EmbeddedChain {
         let mut info = info.unwrap_or_default();
         info.balance = info.balance.saturating_add(wei);
         self.store.insert_account_info(account, info);
+    }
+
+    /// Number and hash of the next transaction's block.
+    fn place(&self) -> (u64, B256) {
+        (self.block, self.block_hash(self.block))
     }
 
     fn context(&self, store: Store) -> MainnetContext<Store> {
@@ -261,12 +290,12 @@ impl EmbeddedChain {
     /// # Errors
     /// [`StateError::NoBlock`].
     pub(super) fn range(&self, blocks: Blocks) -> Result<RangeInclusive<u64>, StateError> {
-        let head = self.block - 1;
+        let head = self.head();
         match blocks {
             Blocks::From(from) => Ok(from..=head),
             Blocks::Between(from, to) => Ok(from..=to),
             Blocks::At(hash) => {
-                let number = (0..=head).find(|&number| block_hash(number) == hash);
+                let number = (0..=head).find(|&number| self.block_hash(number) == hash);
                 number.map(|number| number..=number).ok_or(StateError::NoBlock { hash })
             }
         }
@@ -278,14 +307,9 @@ impl EmbeddedChain {
     /// [`ChainError`].
     pub fn profile(&mut self, to: Address, data: Bytes) -> Result<(u64, Vec<Part>), ChainError> {
         let Ran { result, parts } = self.rehearse(to, data, U256::ZERO)?;
-        let (receipt, _) = judge(result, self.block)?;
+        let (receipt, _) = judge(result, self.place())?;
         Ok((receipt.gas, parts))
     }
-}
-
-/// A block is known by its number alone: nothing reorganises an embedded chain.
-pub(super) fn block_hash(number: u64) -> B256 {
-    keccak256([b"lorica development block".as_slice(), &number.to_be_bytes()].concat())
 }
 
 fn not_taken<E: std::fmt::Debug>(error: EVMError<E>) -> ChainError {
@@ -296,7 +320,7 @@ fn not_taken<E: std::fmt::Debug>(error: EVMError<E>) -> ChainError {
     TransactionError::NotTaken { reason }.into()
 }
 
-fn judge(result: ExecutionResult, block: u64) -> Result<(Receipt, Bytes), ChainError> {
+fn judge(result: ExecutionResult, (block, hash): (u64, B256)) -> Result<(Receipt, Bytes), ChainError> {
     let gas = result.tx_gas_used();
     match result {
         ExecutionResult::Success { output, logs, .. } => {
@@ -304,7 +328,7 @@ fn judge(result: ExecutionResult, block: u64) -> Result<(Receipt, Bytes), ChainE
                 Output::Call(output) => (output, None),
                 Output::Create(code, created) => (code, created),
             };
-            Ok((Receipt { gas, created, hash: None, block, block_hash: Some(block_hash(block)), logs }, output))
+            Ok((Receipt { gas, created, hash: None, block, block_hash: Some(hash), logs }, output))
         }
         ExecutionResult::Revert { output, .. } => Err(Refusal::reverted(&output, Some(gas)).into()),
         ExecutionResult::Halt { reason, .. } => Err(Refusal::Halted { reason: format!("{reason:?}"), gas }.into()),
@@ -321,17 +345,17 @@ impl Chain for EmbeddedChain {
     }
 
     fn send_value(&mut self, to: Option<Address>, data: Bytes, value: U256) -> Result<Receipt, ChainError> {
-        let block = self.block;
+        let place = self.place();
         let result = self.run(self.own(to, data, value))?;
-        judge(result, block).map(|(receipt, _)| receipt)
+        judge(result, place).map(|(receipt, _)| receipt)
     }
 
     fn call_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<Bytes, ChainError> {
-        judge(self.rehearse(to, data, value)?.result, self.block).map(|(_, output)| output)
+        judge(self.rehearse(to, data, value)?.result, self.place()).map(|(_, output)| output)
     }
 
     fn estimate_value(&mut self, to: Address, data: Bytes, value: U256) -> Result<u64, ChainError> {
-        judge(self.rehearse(to, data, value)?.result, self.block).map(|(receipt, _)| receipt.gas)
+        judge(self.rehearse(to, data, value)?.result, self.place()).map(|(receipt, _)| receipt.gas)
     }
 
     fn code(&mut self, at: Address) -> Result<Bytes, ChainError> {
@@ -347,7 +371,7 @@ impl Chain for EmbeddedChain {
     }
 
     fn block_number(&mut self) -> Result<u64, ChainError> {
-        Ok(self.block - 1)
+        Ok(self.head())
     }
 
     fn timestamp(&mut self) -> Result<u64, ChainError> {

@@ -1,9 +1,11 @@
 //! The embedded chain behind JSON-RPC: a development node without another program.
 //!
 //! One block per transaction, gas without a price, clocks as the machine's. Nothing is kept when it ends. Speaks what
-//! [`rpc`](crate::rpc) needs and what wallets ask first; it is no full node.
+//! [`rpc`](crate::rpc) needs and what wallets ask first; it is no full node. `anvil_mine` makes empty blocks and `anvil_rollback` takes
+//! the latest blocks away, as anvil's do, so that what a reorganisation does can be tried. What a block took away held is forgotten:
+//! whoever sent it may send it again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::Read;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,12 +15,14 @@ use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256, Bytes, Log, U256};
 use serde_json::{Value, json};
 
-use super::evm::{EmbeddedChain, Message, Outcome, block_hash};
+use super::evm::{EmbeddedChain, Message, Outcome};
 use crate::chain::{Blocks, Chain, TRANSACTION_GAS};
 use crate::error::{ChainError, NodeError};
 
 /// Largest request: calldata of a settlement is some kilobytes.
 const MAX_REQUEST_BYTES: u64 = 1 << 20;
+/// Latest blocks whose states are kept, as full nodes keep some.
+const KEPT: usize = 128;
 /// Execution reverted.
 const REVERTED: i64 = 3;
 /// The parameters are wrong.
@@ -51,21 +55,70 @@ struct Mined {
     from: Address,
     to: Option<Address>,
     block: u64,
+    block_hash: B256,
     outcome: Outcome,
 }
 
 /// A chain in memory that answers JSON-RPC.
 pub struct DevelopmentNode {
     chain: EmbeddedChain,
+    /// The chain as it was after each of the latest blocks, the oldest first.
+    past: VecDeque<EmbeddedChain>,
     mined: Vec<Mined>,
     places: HashMap<B256, usize>,
+    /// Rollbacks so far.
+    rollbacks: u64,
 }
 
 impl DevelopmentNode {
     /// A node of an empty chain.
     #[must_use]
     pub fn new(chain_id: u64) -> Self {
-        Self { chain: EmbeddedChain::new(chain_id, Address::ZERO), mined: Vec::new(), places: HashMap::new() }
+        let chain = EmbeddedChain::new(chain_id, Address::ZERO);
+        let past = VecDeque::from([chain.clone()]);
+        Self { chain, past, mined: Vec::new(), places: HashMap::new(), rollbacks: 0 }
+    }
+
+    /// Notes the state after a block.
+    fn note(&mut self) {
+        self.past.push_back(self.chain.clone());
+        if self.past.len() > KEPT {
+            self.past.pop_front();
+        }
+    }
+
+    /// Makes empty blocks.
+    fn mine(&mut self, blocks: u64) {
+        for _ in 0..blocks.min(KEPT as u64) {
+            self.chain.advance(0);
+            self.note();
+        }
+    }
+
+    /// Takes the latest blocks away.
+    fn rollback(&mut self, depth: u64) -> Result<(), Fault> {
+        let deep = || (INVALID, format!("the states of {KEPT} blocks are kept, not those before"), None);
+        let left = usize::try_from(depth).ok().and_then(|depth| self.past.len().checked_sub(depth));
+        let left = left.filter(|&left| left > 0).ok_or_else(deep)?;
+        self.past.truncate(left);
+        let Some(chain) = self.past.back() else { return Err(deep()) };
+        self.chain = chain.clone();
+        self.rollbacks += 1;
+        self.chain.fork(self.rollbacks);
+        let head = self.head();
+        self.mined.retain(|mined| mined.block <= head);
+        self.places = (0..).zip(&self.mined).map(|(place, mined)| (mined.hash, place)).collect();
+        Ok(())
+    }
+
+    /// The chain as it was after a block.
+    fn at(&self, tag: Option<&Value>) -> Result<&EmbeddedChain, Fault> {
+        let number = self.number(tag.and_then(Value::as_str).unwrap_or("latest"))?;
+        if number == self.head() {
+            return Ok(&self.chain);
+        }
+        let found = self.past.iter().find(|past| past.head() == number);
+        found.ok_or_else(|| (INVALID, format!("the state of block {number} is not kept"), None))
     }
 
     /// Answers requests to an address such as `127.0.0.1:8545`, for ever.
@@ -125,14 +178,31 @@ impl DevelopmentNode {
             "eth_blockNumber" => Ok(hexadecimal(self.head())),
             "eth_gasPrice" | "eth_maxPriorityFeePerGas" => Ok(hexadecimal(0)),
             "eth_getBlockByNumber" => Ok(self.block(text(0).unwrap_or("latest"))?),
-            "eth_getTransactionCount" => Ok(hexadecimal(self.chain.nonce(address()?))),
+            "eth_getTransactionCount" => {
+                let address = address()?;
+                Ok(hexadecimal(self.at(parameters.get(1))?.nonce(address)))
+            }
             "eth_getBalance" => {
                 let balance = self.chain.balance(address()?).map_err(not_taken)?;
                 Ok(format!("{balance:#x}").into())
             }
             "eth_getCode" => Ok(self.chain.code(address()?).map_err(not_taken)?.to_string().into()),
-            "eth_call" => Ok(self.simulate(parameters.get(0))?.output.to_string().into()),
-            "eth_estimateGas" => Ok(hexadecimal(self.simulate(parameters.get(0))?.gas)),
+            "eth_call" => {
+                let chain = self.at(parameters.get(1))?;
+                Ok(simulate(chain, parameters.get(0))?.output.to_string().into())
+            }
+            "eth_estimateGas" => Ok(hexadecimal(simulate(&self.chain, parameters.get(0))?.gas)),
+            "anvil_mine" | "anvil_rollback" => {
+                let given = parameters.get(0);
+                let number = given.map_or(Some(1), |own| own.as_u64().or_else(|| crate::rpc::node::small(Some(own))));
+                let number = number.ok_or_else(|| invalid("the number of blocks"))?;
+                if method == "anvil_mine" {
+                    self.mine(number)
+                } else {
+                    self.rollback(number)?
+                }
+                Ok(Value::Null)
+            }
             "eth_sendRawTransaction" => {
                 let raw =
                     text(0).and_then(|text| text.parse::<Bytes>().ok()).ok_or_else(|| invalid("the transaction"))?;
@@ -142,7 +212,7 @@ impl DevelopmentNode {
             "eth_getTransactionByHash" => Ok(self.find(hash()?).map_or(Value::Null, |mined| {
                 json!({
                     "hash": mined.hash, "from": mined.from, "to": mined.to, "blockNumber": hexadecimal(mined.block),
-                    "blockHash": block_hash(mined.block),
+                    "blockHash": mined.block_hash,
                 })
             })),
             "eth_getLogs" => self.logs(parameters.get(0)),
@@ -150,12 +220,11 @@ impl DevelopmentNode {
         }
     }
 
-    fn head(&mut self) -> u64 {
-        // An embedded chain always answers.
-        self.chain.block_number().unwrap_or(0)
+    fn head(&self) -> u64 {
+        self.chain.head()
     }
 
-    fn number(&mut self, tag: &str) -> Result<u64, Fault> {
+    fn number(&self, tag: &str) -> Result<u64, Fault> {
         match tag {
             "latest" | "pending" | "safe" | "finalized" => Ok(self.head()),
             "earliest" => Ok(0),
@@ -173,21 +242,9 @@ impl DevelopmentNode {
         }
         let time = self.chain.timestamp().map_err(not_taken)?;
         Ok(json!({
-            "number": hexadecimal(number), "hash": block_hash(number), "timestamp": hexadecimal(time),
+            "number": hexadecimal(number), "hash": self.chain.block_hash(number), "timestamp": hexadecimal(time),
             "baseFeePerGas": hexadecimal(0), "gasLimit": hexadecimal(TRANSACTION_GAS),
         }))
-    }
-
-    fn simulate(&self, call: Option<&Value>) -> Result<Outcome, Fault> {
-        let call = call.ok_or_else(|| invalid("the call"))?;
-        let field = |name: &str| call.get(name).and_then(Value::as_str);
-        let to = field("to").map(|to| to.parse().map_err(|_| invalid("to"))).transpose()?;
-        let from = field("from").map_or(Ok(Address::ZERO), |from| from.parse().map_err(|_| invalid("from")))?;
-        let data = field("data").or_else(|| field("input")).unwrap_or("0x").parse().map_err(|_| invalid("data"))?;
-        let value = field("value").map_or(Ok(U256::ZERO), |value| value.parse().map_err(|_| invalid("value")))?;
-        let message = Message { from, to, data, value, gas: TRANSACTION_GAS };
-        let outcome = self.chain.simulate(message).map_err(not_taken)?;
-        if outcome.succeeded { Ok(outcome) } else { Err((REVERTED, "execution reverted".into(), Some(outcome.output))) }
     }
 
     fn send(&mut self, raw: &[u8]) -> Result<B256, Fault> {
@@ -217,8 +274,10 @@ impl DevelopmentNode {
         };
         let outcome = self.chain.execute(message).map_err(not_taken)?;
         let block = self.head();
+        let block_hash = self.chain.block_hash(block);
+        self.note();
         self.places.insert(hash, self.mined.len());
-        self.mined.push(Mined { hash, from, to: envelope.to(), block, outcome });
+        self.mined.push(Mined { hash, from, to: envelope.to(), block, block_hash, outcome });
         Ok(hash)
     }
 
@@ -232,7 +291,7 @@ impl DevelopmentNode {
             "transactionHash": mined.hash, "from": mined.from, "to": mined.to,
             "status": hexadecimal(mined.outcome.succeeded.into()), "gasUsed": hexadecimal(mined.outcome.gas),
             "contractAddress": mined.outcome.created, "blockNumber": hexadecimal(mined.block),
-            "blockHash": block_hash(mined.block), "logs": logs, "type": "0x2",
+            "blockHash": mined.block_hash, "logs": logs, "type": "0x2",
         })
     }
 
@@ -266,10 +325,23 @@ impl DevelopmentNode {
     }
 }
 
+/// What a call would do after the latest block of a chain.
+fn simulate(chain: &EmbeddedChain, call: Option<&Value>) -> Result<Outcome, Fault> {
+    let call = call.ok_or_else(|| invalid("the call"))?;
+    let field = |name: &str| call.get(name).and_then(Value::as_str);
+    let to = field("to").map(|to| to.parse().map_err(|_| invalid("to"))).transpose()?;
+    let from = field("from").map_or(Ok(Address::ZERO), |from| from.parse().map_err(|_| invalid("from")))?;
+    let data = field("data").or_else(|| field("input")).unwrap_or("0x").parse().map_err(|_| invalid("data"))?;
+    let value = field("value").map_or(Ok(U256::ZERO), |value| value.parse().map_err(|_| invalid("value")))?;
+    let message = Message { from, to, data, value, gas: TRANSACTION_GAS };
+    let outcome = chain.simulate(message).map_err(not_taken)?;
+    if outcome.succeeded { Ok(outcome) } else { Err((REVERTED, "execution reverted".into(), Some(outcome.output))) }
+}
+
 fn located(mined: &Mined, index: u64, log: &Log) -> Value {
     json!({
         "address": log.address, "topics": log.topics(), "data": log.data.data, "blockNumber": hexadecimal(mined.block),
-        "blockHash": block_hash(mined.block), "transactionHash": mined.hash, "logIndex": hexadecimal(index),
+        "blockHash": mined.block_hash, "transactionHash": mined.hash, "logIndex": hexadecimal(index),
         "transactionIndex": "0x0", "removed": false,
     })
 }

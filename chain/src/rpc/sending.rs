@@ -186,14 +186,46 @@ fn head(node: &Node) -> Result<u64, ChainError> {
     node.number("eth_blockNumber", json!([]))
 }
 
+/// The account's next nonce after the latest block.
+///
+/// # Errors
+/// [`ChainError::Node`].
+pub fn mined_nonce(node: &Node, account: Address) -> Result<u64, ChainError> {
+    nonce_at(node, account, "latest")
+}
+
+/// Number and hash of the latest block.
+///
+/// # Errors
+/// [`ChainError::Node`].
+pub fn latest_block(node: &Node) -> Result<(u64, B256), ChainError> {
+    let method = "eth_getBlockByNumber";
+    let block = node.request(method, json!(["latest", false]))?;
+    let number = small(block.get("number")).ok_or_else(|| malformed(method, "no number"))?;
+    Ok((number, parse(block.get("hash")).ok_or_else(|| malformed(method, "no hash"))?))
+}
+
+/// The hash of the chain's block with a number; none if the chain has no such block.
+///
+/// # Errors
+/// [`ChainError::Node`].
+pub fn block_hash(node: &Node, number: u64) -> Result<Option<B256>, ChainError> {
+    let method = "eth_getBlockByNumber";
+    let block = node.request(method, json!([format!("{number:#x}"), false]))?;
+    if block.is_null() {
+        return Ok(None);
+    }
+    parse(block.get("hash")).map(Some).ok_or_else(|| malformed(method, "no hash"))
+}
+
 /// Confirmations of a receipt: its block and those above it; none if its block is not the chain's.
 ///
 /// # Errors
 /// [`ChainError::Node`].
 pub fn depth(node: &Node, receipt: &Receipt) -> Result<u64, ChainError> {
     let head = head(node)?;
-    let block = node.request("eth_getBlockByNumber", json!([format!("{:#x}", receipt.block), false]))?;
-    let is_canonical = parse::<B256>(block.get("hash")) == receipt.block_hash;
+    let hash = block_hash(node, receipt.block)?;
+    let is_canonical = hash.is_some() && hash == receipt.block_hash;
     Ok(if is_canonical { head.saturating_add(1).saturating_sub(receipt.block) } else { 0 })
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use lorica::answer::kind_of;
 use lorica::answer::printable;
-use lorica::files::{AdapterFile, BaseFile, store};
+use lorica::files::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, AdapterFile, BaseFile, store};
 use lorica::import::{load_adapter, weights_digest};
 use lorica::input::read_labelled;
 use lorica::quality::{Measured, measure};
@@ -59,7 +59,7 @@ pub struct ImportArgs {
 /// [`Error`].
 pub fn run(command: &AdapterCommand, out: &Output) -> Result<(), Error> {
     let AdapterCommand::Import(args) = command;
-    check_output(&args.out)?;
+    check_output(&args.out, ADAPTER_MAGIC, ADAPTER_KEY_MAGIC)?;
     let texts = args.texts.as_deref().map(read_labelled).transpose()?;
     let base = out.step("load base", || BaseFile::load(&args.base))?;
     let srs = args.srs.load(base.key.commitments.log_tile, out)?;

@@ -28,10 +28,11 @@ pub struct AddArgs {
     /// Whose key it is: small letters, digits and hyphens. Tenants do not see each other's texts and proofs
     #[arg(long)]
     pub tenant: String,
-    /// What it is for, separated by commas
-    #[arg(long, value_delimiter = ',', default_values_t = [ScopeArg::Infer, ScopeArg::Prove, ScopeArg::Read])]
+    /// What it is for, separated by commas. If absent: infer,prove,read
+    #[arg(long, value_delimiter = ',', hide_default_value = true,
+        default_values_t = [ScopeArg::Infer, ScopeArg::Prove, ScopeArg::Read])]
     pub scopes: Vec<ScopeArg>,
-    /// Days after which it ends
+    /// Days after which it ends. If absent: it does not end
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub days: Option<u32>,
     #[command(flatten)]
@@ -99,6 +100,9 @@ pub fn run(command: &ApiKeyCommand, out: &Output) -> Result<(), Error> {
         }
         ApiKeyCommand::List(config) => {
             let keys = list_keys(&config.load()?)?;
+            if keys.is_empty() {
+                out.line("no keys");
+            }
             for key in &keys {
                 let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
                 out.line(format!("{} {} {}", key.id, key.tenant, scopes.join(",")));

@@ -201,7 +201,7 @@ pub struct PublishArgs {
     pub datanet: Vec<PathBuf>,
     /// Account that may withdraw the contributors' share, the contributors' pot. If absent: the pot of the line, and for a new line
     /// the publishing account
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub pot: Option<Address>,
     /// How a request's fee is divided, in percent: prover, adapter owner, base owner, contributors. It never changes for this
     /// version
@@ -322,6 +322,11 @@ fn roles(args: &DeployArgs, chain: u64, deployer: Option<Address>) -> Result<Rol
 }
 
 fn deploy(args: &DeployArgs, out: &Output) -> Result<(), Error> {
+    // The addresses of other contracts would be lost, and nothing has been sent yet.
+    if args.out.exists() {
+        return Err(Error::refused(&args.out, "it exists: name another file for the addresses, or remove it"));
+    }
+    store::expect_writable(&args.out, b"{")?;
     let mut chain = args.node.connect(Some(args.account.key()?), args.chain_id)?;
     let development = args.development || DEVELOPMENT_CHAINS.contains(&chain.id());
     let roles = roles(args, chain.id(), development.then(|| chain.account()))?;

@@ -49,7 +49,7 @@ pub struct DatanetArgs {
     /// Key of the datanet's index (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
     pub datanet: PathBuf,
-    /// Take what the escrow of prepaid requests paid, instead of the other
+    /// Take what the escrow of prepaid requests paid, instead of the escrow of locked requests
     #[arg(long)]
     pub prepaid: bool,
 }
@@ -117,7 +117,7 @@ pub struct BurnArgs {
     #[command(flatten)]
     /// The account that sends the transaction.
     pub by: SenderArgs,
-    /// Burn what the escrow of prepaid requests left, instead of the other
+    /// Burn what the escrow of prepaid requests left, instead of the escrow of locked requests
     #[arg(long)]
     pub prepaid: bool,
     /// Token to burn: open, native (the gas token), or a token's address. What cannot be burnt is sent to an address that nobody has

@@ -6,7 +6,9 @@ use clap::{Args, Subcommand};
 use lorica::answer::printable;
 use lorica::datanet::check::check;
 use lorica::datanet::{Choices, Rejection, Report, build, forget_partial};
-use lorica::files::{AdapterFile, BaseFile, DatanetFile, FileError, store};
+use lorica::files::{
+    ADAPTER_MAGIC, AdapterFile, BaseFile, DATANET_MAGIC, DatanetFile, FileError, INDEX_KEY_MAGIC, store,
+};
 use lorica::input::parse_salt;
 use lorica_quant::index::inverse::RIDGE_UNIT;
 use serde_json::{Value, json};
@@ -24,9 +26,10 @@ const SHOWN: usize = 10;
 pub enum DatanetCommand {
     /// Build a datanet: read rows, drop what is broken or double, compute the index under an adapter, measure it
     ///
-    /// FILE is a .jsonl or .csv file, or a folder of such files, whose rows have `text`, `label` and `contributor` (a name, an
-    /// address, or a digest of 64 hexadecimal digits; or in its place the field `contributor_hash`), and perhaps `licence`. Labels are the
-    /// adapter's. A missing field, an unknown label or a row over 64 kB stops the build with file and line. Rows that are malformed,
+    /// FILE is a .jsonl or .csv file, or a folder of such files, whose rows have `text`, `label` and `contributor`, and perhaps
+    /// `licence`. A contributor is an address (0x and 40 hexadecimal digits) or a digest of one (0x and 64 digits, or the field
+    /// `contributor_hash` in its place); everything else is a name, and names cannot be paid. Labels are the adapter's. A missing
+    /// field, an unknown label or a row over 64,000 bytes stops the build with file and line. Rows that are malformed,
     /// empty, too long, or the same as an earlier one are left out, and near-duplicates share one weight; --report lists each row
     /// that is left out with its reason.
     ///
@@ -162,7 +165,11 @@ pub fn run(command: &DatanetCommand, out: &Output) -> Result<(), Error> {
 }
 
 fn run_build(args: &BuildArgs, out: &Output) -> Result<(), Error> {
-    super::model::check_output(&args.out)?;
+    super::model::check_output(&args.out, DATANET_MAGIC, INDEX_KEY_MAGIC)?;
+    store::expect_writable(&args.out.with_extension("adapter.lorica"), ADAPTER_MAGIC)?;
+    if let Some(report) = &args.report {
+        store::expect_writable(report, b"{")?;
+    }
     let salt = args.salt.as_deref().map(parse_salt).transpose();
     let salt = salt.map_err(|error| Error::Usage(format!("--salt: {error}")))?;
     let standard = args.standard.as_deref().map(read_text).transpose()?.unwrap_or_default();

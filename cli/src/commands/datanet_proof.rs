@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use lorica::check::{CheckError, check_index, check_index_settlement};
 use lorica::files::{
-    AdapterKey, BaseKey, DatanetFile, IndexKey, MAX_PROOF_BYTES, MAX_SETTLEMENT_BYTES, read_adapter_key, read_base_key,
-    read_index_key, store,
+    AdapterKey, BaseKey, DatanetFile, INDEX_PROOF_MAGIC, INDEX_SETTLEMENT_MAGIC, IndexKey, MAX_PROOF_BYTES,
+    MAX_SETTLEMENT_BYTES, SETTLEMENT_KEY_MAGIC, read_adapter_key, read_base_key, read_index_key, store,
 };
 use lorica::index_proof::{IndexProof, prove_index};
 use lorica::input::{Context, context_word, parse_context};
@@ -146,7 +146,7 @@ pub(super) fn phase_lines(phases: &[(String, Duration)], out: &Output) {
 /// # Errors
 /// [`Error`]; a cell that is out of range is named.
 pub fn prove(args: &ProveArgs, out: &Output) -> Result<(), Error> {
-    super::model::check_output(&args.out)?;
+    store::expect_writable(&args.out, INDEX_PROOF_MAGIC)?;
     let (base, adapter) = args.keys.read()?;
     let datanet = out.step("load datanet", || DatanetFile::load(&args.file))?;
     let srs = args.srs.load(base.commitments.log_tile, out)?;
@@ -232,7 +232,8 @@ fn key_path(out: &Path) -> PathBuf {
 /// # Errors
 /// [`Error`]; of kind [`Kind::Rejected`] if the index proof is not accepted.
 pub fn settle(args: &SettleArgs, out: &Output) -> Result<(), Error> {
-    super::model::check_output(&args.out)?;
+    store::expect_writable(&args.out, INDEX_SETTLEMENT_MAGIC)?;
+    store::expect_writable(&key_path(&args.out), SETTLEMENT_KEY_MAGIC)?;
     let (base, adapter) = args.keys.read()?;
     let (index, _) = read_index_key(&args.datanet)?;
     let bytes = store::read(&args.file, MAX_PROOF_BYTES)?;

@@ -1,6 +1,6 @@
 //! `lorica govern`: what governance may set, and who governs.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use lorica::amount::{self, Amount};
 use lorica_chain::alloy_primitives::Address;
 use lorica_chain::chain::Chain;
@@ -133,6 +133,7 @@ pub struct TreasuryArgs {
 
 /// Arguments of `govern token`.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("which").required(true).args(["allow", "disallow"]))]
 pub struct TokenArgs {
     #[command(flatten)]
     /// The node, the contracts, and the account of the escrow's owner.
@@ -141,10 +142,10 @@ pub struct TokenArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub token: Address,
     /// Allow new requests to pay in it
-    #[arg(long, required_unless_present = "disallow")]
+    #[arg(long)]
     pub allow: bool,
     /// Refuse new requests that pay in it
-    #[arg(long, conflicts_with = "allow")]
+    #[arg(long)]
     pub disallow: bool,
 }
 
@@ -166,8 +167,10 @@ pub enum ContractName {
     Router,
     /// The registry of models: its owner sets publishing fees, bounds of shares and the treasury
     Models,
-    /// The escrow: its owner allows tokens
+    /// The escrow of locked requests: its owner allows tokens
     Escrow,
+    /// The escrow of prepaid requests: its owner allows tokens
+    Prepaid,
 }
 
 impl From<ContractName> for Owned {
@@ -176,11 +179,12 @@ impl From<ContractName> for Owned {
             ContractName::Router => Self::Router,
             ContractName::Models => Self::Models,
             ContractName::Escrow => Self::Escrow,
+            ContractName::Prepaid => Self::Prepaid,
         }
     }
 }
 
-/// The contracts that are named, or all three.
+/// The contracts that are named, or all four.
 fn owned(names: &[ContractName]) -> Vec<Owned> {
     let named = |of: &Owned| names.is_empty() || names.iter().any(|&name| Owned::from(name) == *of);
     Owned::ALL.into_iter().filter(named).collect()
@@ -188,17 +192,18 @@ fn owned(names: &[ContractName]) -> Vec<Owned> {
 
 /// Arguments of `govern offer`.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("what").required(true).args(["to", "withdraw_offer"]))]
 pub struct OfferArgs {
     #[command(flatten)]
     /// The node, the contracts, and the account of the contracts' owner.
     pub by: SenderArgs,
     /// Account that may accept the ownership
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "withdraw_offer", value_parser = parse_account)]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub to: Option<Address>,
     /// Withdraw an offer instead of making one
-    #[arg(long, conflicts_with = "to")]
+    #[arg(long)]
     pub withdraw_offer: bool,
-    /// The contracts to offer. If absent: all three
+    /// The contracts to offer. If absent: all four
     #[arg(long, num_args = 1..)]
     pub contract: Vec<ContractName>,
 }
@@ -209,7 +214,7 @@ pub struct AcceptArgs {
     #[command(flatten)]
     /// The node, the contracts, and the account of the one that they are offered to.
     pub by: SenderArgs,
-    /// The contracts to accept. If absent: all three
+    /// The contracts to accept. If absent: all four
     #[arg(long, num_args = 1..)]
     pub contract: Vec<ContractName>,
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use lorica::files::{read_base_key, store};
+use lorica::files::{BASE_KEY_MAGIC, BASE_MAGIC, read_base_key, store};
 use lorica::import::{ImportSizes, calibration_texts, import_base};
 use lorica::registration::expect_tables;
 use lorica_circuits::families::encoder::Architecture;
@@ -141,7 +141,10 @@ fn fetch(out: &Output) -> Result<(), Error> {
 }
 
 fn import(args: &ImportArgs, out: &Output) -> Result<(), Error> {
-    check_output(&args.out)?;
+    check_output(&args.out, BASE_MAGIC, BASE_KEY_MAGIC)?;
+    if !args.dir.is_dir() {
+        return Err(Error::refused(&args.dir, "no folder of this name"));
+    }
     let srs = args.srs.load(args.tau, out)?;
     let texts = calibration_texts(args.calibrate.as_deref())?;
     let sizes = ImportSizes { r_max: args.r_max, max_tokens: args.max_tokens, tau: args.tau };
@@ -174,11 +177,12 @@ fn import(args: &ImportArgs, out: &Output) -> Result<(), Error> {
     Ok(())
 }
 
-/// The output must not be its own key file.
-pub(crate) fn check_output(path: &Path) -> Result<(), Error> {
+/// The output must not be its own key file, and neither may replace a file of another kind.
+pub(crate) fn check_output(path: &Path, start: &[u8], key_start: &[u8]) -> Result<(), Error> {
     if path.extension().is_some_and(|ending| ending == "vk") {
         return Err(Error::Usage("-o names the .lorica file; the .vk file is written beside it".into()));
     }
+    store::expect_writable_with_key(path, start, key_start)?;
     Ok(())
 }
 

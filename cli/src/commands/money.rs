@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::line::line_of;
 use crate::error::Error;
-use crate::node::{self, AccountArgs, MarketArgs, SenderArgs, Token, parse_token, token_name};
+use crate::node::{self, AccountArgs, MarketArgs, SenderArgs, Token, parse_account, parse_token, token_name};
 use crate::output::Output;
 
 /// Arguments of `balance`.
@@ -26,12 +26,12 @@ pub struct BalanceArgs {
     /// The account that is asked about if --of is absent.
     pub account: AccountArgs,
     /// Account to ask about. If absent: the account of --key-file or LORICA_PRIVATE_KEY
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub of: Option<Address>,
     /// Keys of bases or adapters (.vk; .lorica files will do): also print what their lines' owners and contributors are owed
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub model: Vec<PathBuf>,
-    /// Ask what the escrow of prepaid requests owes, instead of the other
+    /// Ask what the escrow of prepaid requests owes, instead of the escrow of locked requests
     #[arg(long)]
     pub prepaid: bool,
     /// The one token to ask about: open, native (the gas token), or a token's address. If absent: OPEN and the gas token
@@ -52,12 +52,12 @@ pub struct WithdrawArgs {
     #[arg(long, default_value = "open", value_parser = parse_token)]
     pub token: Token,
     /// Account that receives it. If absent: the account itself
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub to: Option<Address>,
     /// Key of a base or adapter (.vk; a .lorica file will do): withdraw the share of its line's owner instead
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// Withdraw what the escrow of prepaid requests owes, instead of the other
+    /// Withdraw what the escrow of prepaid requests owes, instead of the escrow of locked requests
     #[arg(long)]
     pub prepaid: bool,
     /// Withdraw the contributors' share of that line instead of the owner's; only the contributors' pot may
@@ -75,7 +75,7 @@ pub struct TransferArgs {
     /// The account that pays.
     pub account: AccountArgs,
     /// Account that receives the tokens
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub to: Address,
     /// How much: whole tokens such as 1.5, or smallest units such as 1500wei
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::chain::{step_json, step_lines};
 use crate::error::Error;
-use crate::node::{self, MarketArgs, SenderArgs, Token, parse_token, token_name};
+use crate::node::{self, MarketArgs, SenderArgs, Token, parse_account, parse_address, parse_token, token_name};
 use crate::output::Output;
 
 /// What to do with deposits.
@@ -27,7 +27,7 @@ pub enum PrepaidCommand {
     ///
     /// Provers that look at the deposit take no request meanwhile that they could not settle in time.
     Leave(PlaceArgs),
-    /// Say that you stay after all
+    /// Take back `lorica prepaid leave`: the deposit stays
     Stay(PlaceArgs),
     /// Take back what is left of a deposit, a day after `lorica prepaid leave`
     Take(TakeArgs),
@@ -40,7 +40,7 @@ pub struct ShowArgs {
     /// The node and the contracts on its chain.
     pub market: MarketArgs,
     /// The requester
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub requester: Address,
     #[command(flatten)]
     /// Which of its deposits.
@@ -51,7 +51,7 @@ pub struct ShowArgs {
 #[derive(Args, Debug)]
 pub struct WhichArgs {
     /// The prover that the requests name. If absent: the deposit for requests that name none, on which any prover can draw
-    #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO, hide_default_value = true)]
+    #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO, hide_default_value = true, value_parser = parse_address)]
     pub prover: Address,
     /// The token: open, native (the gas token), or a token's address
     #[arg(long, default_value = "open", value_parser = parse_token)]
@@ -65,7 +65,7 @@ pub struct DepositArgs {
     /// The account that pays.
     pub sender: SenderArgs,
     /// Whose requests it pays. If absent: the account's own
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub requester: Option<Address>,
     #[command(flatten)]
     /// Which of its deposits.
@@ -93,7 +93,7 @@ pub struct TakeArgs {
     /// The deposit.
     pub place: PlaceArgs,
     /// Account that receives it. If absent: the account itself
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub to: Option<Address>,
 }
 

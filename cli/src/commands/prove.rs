@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 use lorica::answer::Answer;
 use lorica::datanet::source::Contributor;
-use lorica::files::{AdapterFile, BaseFile, DatanetFile, store};
+use lorica::files::{AdapterFile, BaseFile, DatanetFile, PROOF_MAGIC, store};
 use lorica::input::{
     Context, Request, Salt, WordError, context_word, encode, parse_context, parse_salt, random_salt, read_requests,
     tokenizer,
@@ -52,7 +52,8 @@ pub struct ProveArgs {
     /// Least number of requests in the shape of the proof; raise it to the shape of an enabled circuit
     #[arg(long, value_name = "REQUESTS", default_value_t = 1)]
     pub slots: usize,
-    /// Least number of tokens of a text in the shape of the proof; raise it to the shape of an enabled circuit
+    /// Least number of tokens of a text in the shape of the proof; raise it to the shape of an enabled circuit (`lorica
+    /// settlement-key` makes one of 32 tokens if nothing else is said)
     #[arg(long, default_value_t = 16)]
     pub tokens: usize,
     /// Prove embeddings, even if the adapters can classify
@@ -102,6 +103,7 @@ pub fn run(args: &ProveArgs, out: &Output) -> Result<(), Error> {
         Some(path) => bound_context(path, requests.len())?,
         None => context_word(args.context),
     };
+    store::expect_writable(&args.out, PROOF_MAGIC)?;
     let base = out.step("load base", || BaseFile::load(&args.base))?;
     let srs = args.srs.load(base.key.commitments.log_tile, out)?;
     srs.expect_of(&base.key.commitments)?;

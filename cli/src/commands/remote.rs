@@ -12,6 +12,7 @@ use lorica_verifier::protocol::keccak::encode_scalar;
 use serde_json::{Value, json};
 
 mod market;
+mod shares;
 
 use crate::error::Error;
 use crate::output::{Output, joined, size};
@@ -23,13 +24,13 @@ const CALL: Duration = Duration::from_secs(60);
 #[derive(Args, Debug)]
 pub struct RemoteArgs {
     /// Address of the service
-    #[arg(long, value_name = "URL", env = "LORICA_SERVER", default_value = "http://127.0.0.1:7443")]
+    #[arg(long, global = true, value_name = "URL", env = "LORICA_SERVER", default_value = "http://127.0.0.1:7443")]
     pub server: String,
     /// File with the API key. Without it: the variable LORICA_API_KEY, or no key
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
     /// Certificate authority of an https:// service (PEM)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// The call
     #[command(subcommand)]
@@ -39,36 +40,36 @@ pub struct RemoteArgs {
 /// The calls.
 #[derive(Debug, Subcommand)]
 pub enum Call {
-    /// The bases and adapters that are served
+    /// List the bases, adapters and datanets that are served
     Models,
-    /// The verifying key of a base or adapter
+    /// Fetch the verifying key of a base, adapter or datanet
     Key(KeyArgs),
-    /// The answer to a text, without a proof
+    /// Ask for the answer to a text, without a proof
     Infer(AskArgs),
-    /// The answer to a text, and its proof
+    /// Ask for the answer to a text, and its proof
     ///
-    /// With -o the command waits until the proof is made. Without it prints the answer and the proof's name, and `remote get`
+    /// With -o the command waits until the proof is made. Without it the command prints the answer and the proof's name, and `remote get`
     /// fetches the proof later.
     Prove(ProveArgs),
-    /// A proof by its name
+    /// Fetch a proof by its name
     Get(GetArgs),
-    /// The newest proofs
+    /// List your newest proofs, 100 at most
     List,
-    /// Each change of a proof until it is done
+    /// Print each change of a proof until it is done
     Watch(NameArgs),
-    /// Give a proof up
+    /// Cancel a proof that waits or is being made
     Cancel(NameArgs),
     /// Have a proof checked by the service, which knows the keys
     Verify(VerifyArgs),
-    /// Whom a request has to name, and what it has to pay
+    /// Print the prover that a request has to name, the tokens that it takes, and its least fees
     Node,
     /// Hand in a signed request with its text: the service serves it once its fee is locked
     ///
     /// Sent again it is the same request. With --wait the command follows it until it is paid or ends otherwise.
     Submit(SubmitArgs),
-    /// A request that was handed in, by its name
+    /// Print where a request stands that was handed in, by its name
     Request(RequestArgs),
-    /// Each change of a request until it is paid or ends otherwise
+    /// Print each change of a request until it is paid or ends otherwise
     Follow(RequestArgs),
 }
 
@@ -81,6 +82,10 @@ pub struct AskArgs {
     /// Name of the adapter, `adapters/...`; without one the answer is the base's embedding
     #[arg(long, value_name = "NAME", default_value = "")]
     pub adapter: String,
+    /// Name of a datanet of the adapter, `datanets/...`: the answer comes with the shares of the contributors whose records shaped
+    /// it, and its proof proves them
+    #[arg(long, value_name = "NAME", default_value = "", requires = "adapter")]
+    pub datanet: String,
     /// The text
     #[arg(long, allow_hyphen_values = true)]
     pub text: String,
@@ -127,7 +132,7 @@ pub struct NameArgs {
 /// Arguments of `remote key`.
 #[derive(Args, Debug)]
 pub struct KeyArgs {
-    /// Name of the base or adapter
+    /// Name of the base, adapter or datanet
     pub name: String,
     /// File to write the key to (.vk)
     #[arg(short, value_name = "FILE")]
@@ -188,10 +193,13 @@ pub fn run(args: &RemoteArgs, out: &Output) -> Result<(), Error> {
         }
         Call::Infer(ask) => {
             let (base, input, kind) = asked(&mut client, ask)?;
-            let request = proto::InferRequest { base, adapter: ask.adapter.clone(), input, kind };
+            let (adapter, datanet) = (ask.adapter.clone(), ask.datanet.clone());
+            let request = proto::InferRequest { base, adapter, datanet, input, kind };
             let given = client.infer(request, CALL)?.answer.unwrap_or_default();
             out.line(text_of(&given));
-            out.finish("lorica.remote.infer/1", joined(json!({ "proven": false }), json_of(&given)));
+            let object = joined(json!({ "proven": false }), json_of(&given));
+            let object = shares::shown(&mut client, object, &ask.datanet, &given, out)?;
+            out.finish("lorica.remote.infer/1", object);
             Ok(())
         }
         Call::Prove(args) => prove(&mut client, args, out),
@@ -237,6 +245,7 @@ pub fn run(args: &RemoteArgs, out: &Output) -> Result<(), Error> {
 fn models(client: &mut Client, out: &Output) -> Result<(), Error> {
     let bases = client.list_bases(proto::ListBasesRequest {}, CALL)?.bases;
     let adapters = client.list_adapters(proto::ListAdaptersRequest::default(), CALL)?.adapters;
+    let datanets = client.list_datanets(proto::ListDatanetsRequest::default(), CALL)?.datanets;
     for base in &bases {
         out.line(format!("{}: {} layers, up to {} tokens", base.name, base.layers, base.max_tokens));
         if base.insecure_srs {
@@ -246,6 +255,10 @@ fn models(client: &mut Client, out: &Output) -> Result<(), Error> {
     for adapter in &adapters {
         out.line(format!("{}: {}", adapter.name, adapter.labels.join(", ")));
     }
+    for datanet in &datanets {
+        let (name, adapter) = (&datanet.name, &datanet.adapter);
+        out.line(format!("{name}: {} records by {} contributors, of {adapter}", datanet.records, datanet.contributors));
+    }
     let bases: Vec<Value> = bases
         .iter()
         .map(|base| json!({ "name": base.name, "max_tokens": base.max_tokens, "insecure_srs": base.insecure_srs }))
@@ -254,7 +267,12 @@ fn models(client: &mut Client, out: &Output) -> Result<(), Error> {
         .iter()
         .map(|own| json!({ "name": own.name, "base": own.base, "labels": own.labels, "classifies": own.classifies }))
         .collect();
-    out.finish("lorica.remote.models/1", json!({ "bases": bases, "adapters": adapters }));
+    let datanet = |own: &proto::Datanet| {
+        json!({ "name": own.name, "adapter": own.adapter, "version": hex::encode(&own.version), "records": own.records,
+            "contributors": own.contributors })
+    };
+    let datanets: Vec<Value> = datanets.iter().map(datanet).collect();
+    out.finish("lorica.remote.models/1", json!({ "bases": bases, "adapters": adapters, "datanets": datanets }));
     Ok(())
 }
 
@@ -278,8 +296,9 @@ fn prove(client: &mut Client, args: &ProveArgs, out: &Output) -> Result<(), Erro
     let (base, input, kind) = asked(client, &args.ask)?;
     let request_id = args.request_id.clone().map_or_else(random_request_id, Ok)?;
     let context = args.context.map(|context| encode_scalar(&context.0).to_vec()).unwrap_or_default();
-    let adapter = args.ask.adapter.clone();
-    let request = proto::CreateProofRequest { request_id, base, adapter, input, kind, context, ..Default::default() };
+    let (adapter, datanet) = (args.ask.adapter.clone(), args.ask.datanet.clone());
+    let request =
+        proto::CreateProofRequest { request_id, base, adapter, datanet, input, kind, context, ..Default::default() };
     let proof = client.create_proof(request, CALL)?.proof.unwrap_or_default();
     finish(client, proof, args.out.as_ref(), "lorica.remote.prove/1", out)
 }
@@ -294,9 +313,10 @@ fn finish(
 ) -> Result<(), Error> {
     let answer = proof.answer.clone().unwrap_or_default();
     out.line(format!("{}: {}", proof.name, text_of(&answer)));
+    let shares = shares::shown(client, json!({}), &proof.datanet, &answer, out)?;
     let Some(file) = file else {
         out.line(state(&proof));
-        out.finish(schema, proof_json(&proof));
+        out.finish(schema, joined(proof_json(&proof), shares));
         return Ok(());
     };
     let start = Instant::now();
@@ -317,7 +337,7 @@ fn finish(
     store::write(file, &proof.inference_proof)?;
     out.line(format!("{}: {}", file.display(), size(proof.inference_proof.len() as u64)));
     let written = json!({ "file": file, "bytes": proof.inference_proof.len() });
-    out.finish(schema, joined(proof_json(&proof), json!({ "proof": written })));
+    out.finish(schema, joined(joined(proof_json(&proof), shares), json!({ "proof": written })));
     Ok(())
 }
 
@@ -337,9 +357,13 @@ fn verify(client: &mut Client, args: &VerifyArgs, out: &Output) -> Result<(), Er
     for request in &verdict.requests {
         let given = request.answer.clone().unwrap_or_default();
         out.line(format!("accepted by the service: {}", text_of(&given)));
-        requests.push(joined(json!({ "adapter": request.adapter }), json_of(&given)));
+        let object = joined(json!({ "adapter": request.adapter }), json_of(&given));
+        // Only requests of the datanet's adapter have shares.
+        let datanet = if given.shares.is_empty() { "" } else { &verdict.datanet };
+        requests.push(shares::shown(client, object, datanet, &given, out)?);
     }
-    out.finish("lorica.remote.verify/1", json!({ "accepted": true, "base": verdict.base, "requests": requests }));
+    let verdict = json!({ "accepted": true, "base": verdict.base, "datanet": verdict.datanet, "requests": requests });
+    out.finish("lorica.remote.verify/1", verdict);
     Ok(())
 }
 
@@ -363,7 +387,7 @@ fn json_of(given: &proto::Answer) -> Value {
 fn proof_json(proof: &proto::Proof) -> Value {
     let own = json!({
         "name": proof.name, "state": proof.state().as_str_name(), "base": proof.base, "adapter": proof.adapter,
-        "index": proof.index, "sequence": proof.sequence,
+        "datanet": proof.datanet, "index": proof.index, "sequence": proof.sequence,
         "failure": proof.failure.as_ref().map(|failure| json!({ "reason": failure.reason, "message": failure.message })),
     });
     joined(own, json_of(&proof.answer.clone().unwrap_or_default()))

@@ -33,8 +33,13 @@ use super::chain::{step_json, step_lines};
 use super::routes::state;
 use super::verify_settlement::read_key;
 use crate::error::{Error, amount_usage};
-use crate::node::{self, AccountArgs, MarketArgs, SenderArgs, Token, parse_token, token_name};
+use crate::node::{
+    self, AccountArgs, MarketArgs, SenderArgs, Token, parse_account, parse_address, parse_token, token_name,
+};
 use crate::output::{Output, joined};
+
+/// Seconds in which a request can be settled at the most: what the escrow locks it for.
+const MAX_WITHIN: u64 = 30 * 86_400;
 
 /// What to do with requests.
 #[derive(Debug, Subcommand)]
@@ -90,7 +95,7 @@ pub struct SignArgs {
     pub account: AccountArgs,
     /// Contract wallet (ERC-1271) that is the requester and takes the account's signature for its own. If absent: the account is
     /// the requester
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub wallet: Option<Address>,
     /// Key of the base (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]
@@ -122,7 +127,7 @@ pub struct SignArgs {
     pub token: Token,
     /// Deadline: seconds from now in which the request can be settled. The escrow locks no request for more
     /// than 30 days
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=MAX_WITHIN))]
     pub within: u64,
     /// Seconds for which an acceptance holds: afterwards the requester can cancel, or, with --stake, any prover can serve the
     /// request. 0: until the deadline
@@ -135,10 +140,10 @@ pub struct SignArgs {
     #[arg(long, conflicts_with = "stake")]
     pub prepaid: bool,
     /// The only prover that may accept, refuse and be paid. If absent: any prover
-    #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO, hide_default_value = true)]
+    #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO, hide_default_value = true, value_parser = parse_address)]
     pub prover: Address,
     /// Contract that the escrow calls with the label and the output's digest. If absent: none
-    #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO, hide_default_value = true)]
+    #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO, hide_default_value = true, value_parser = parse_address)]
     pub consumer: Address,
     /// Gas for the call of --consumer, 500,000 at most
     #[arg(long, value_name = "GAS", default_value_t = 100_000, requires = "consumer")]
@@ -219,7 +224,7 @@ pub struct BindArgs {
     /// The node and the contracts on its chain.
     pub market: MarketArgs,
     /// Account that is to be paid as the prover
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub payee: Address,
     /// Key of the base (.vk; a .lorica file will do)
     #[arg(long, value_name = "FILE")]

@@ -111,7 +111,7 @@ pub(super) fn enable(market: &Market, chain: &mut impl Chain, route: B256) -> Re
 
 /// What pins a route that both escrows have enabled.
 pub(super) fn pin_of(market: &Market, chain: &mut impl Chain, route: B256) -> Result<Pin, ChainError> {
-    let missing = || ChainError::from(StateError::Unexpected { what: "a route that both escrows have enabled" });
+    let missing = || ChainError::from(StateError::RouteUnknown { route });
     let known = market.router().route(chain, route)?.ok_or_else(missing)?;
     let ordinal = market.escrow().ordinal(chain, route)?.ok_or_else(missing)?;
     let prepaid_ordinal = market.prepaid().0.ordinal(chain, route)?.ok_or_else(missing)?;

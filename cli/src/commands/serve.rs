@@ -21,7 +21,7 @@ pub struct ConfigArgs {
     /// Configuration (TOML); docs/serve.md lists its fields. Without it: the defaults
     #[arg(long, value_name = "FILE", env = "LORICA_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Folder of the database, in place of store.folder
+    /// Folder of the database, in place of store.folder (lorica-service if it is absent)
     #[arg(long, value_name = "FOLDER")]
     pub store: Option<PathBuf>,
 }
@@ -52,18 +52,21 @@ pub struct ServeArgs {
     /// Explain the configuration and what is open to whom, and end
     #[arg(long)]
     pub check: bool,
-    /// Address of the gRPC interface, in place of listen.grpc; port 0 takes a free one
+    /// Address of the gRPC interface, in place of listen.grpc (127.0.0.1:7443 if it is absent); port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     pub grpc: Option<SocketAddr>,
-    /// Address of the JSON face, in place of listen.http
+    /// Address of the HTTP interface with JSON, in place of listen.http; without either there is none
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<SocketAddr>,
-    /// Imported bases (.lorica), besides models.bases
+    /// An imported base (.lorica), besides models.bases
     #[arg(long, value_name = "FILE")]
     pub base: Vec<PathBuf>,
-    /// Imported adapters (.lorica), besides models.adapters
+    /// An imported adapter (.lorica), besides models.adapters
     #[arg(long, value_name = "FILE")]
     pub adapter: Vec<PathBuf>,
+    /// A datanet (.lorica) of one of these adapters, besides models.datanets: answers come with proven shares where they are asked for
+    #[arg(long, value_name = "FILE")]
+    pub datanet: Vec<PathBuf>,
     /// The SRS that the bases were imported with, in place of models.srs
     #[arg(long, value_name = "FILE", env = "LORICA_SRS")]
     pub srs: Option<PathBuf>,
@@ -86,6 +89,7 @@ pub fn run(args: &ServeArgs, out: &Output) -> Result<(), Error> {
     config.listen.keyless_loopback |= args.keyless_loopback;
     config.models.bases.extend(args.base.iter().cloned());
     config.models.adapters.extend(args.adapter.iter().cloned());
+    config.models.datanets.extend(args.datanet.iter().cloned());
     config.models.insecure_dev_srs |= args.insecure_dev_srs;
     if let Some(srs) = args.srs.as_ref().filter(|path| !path.as_os_str().is_empty()) {
         config.models.srs = Some(srs.clone());

@@ -6,7 +6,9 @@ use clap::{ArgGroup, Args};
 use lorica::amount::Amount;
 use lorica::binding;
 use lorica::check::CheckError;
-use lorica::files::{MAX_PROOF_BYTES, read_adapter_key, read_base_key, read_index_key, store};
+use lorica::files::{
+    MAX_PROOF_BYTES, SETTLEMENT_KEY_MAGIC, SETTLEMENT_MAGIC, read_adapter_key, read_base_key, read_index_key, store,
+};
 use lorica::offer::{Policy, bind};
 use lorica::signed_request::SignedRequest;
 use lorica_chain::alloy_primitives::Address;
@@ -21,7 +23,7 @@ use super::settlement_key::settler;
 use super::verify_settlement::{answers, index_json};
 use super::{shape_json, shape_text, short, word};
 use crate::error::Error;
-use crate::node::{MarketArgs, NodeArgs};
+use crate::node::{MarketArgs, NodeArgs, parse_account};
 use crate::output::{Output, peak_memory, phases_json, size, time};
 use crate::srs_args::SrsArgs;
 
@@ -54,7 +56,7 @@ pub struct SettleArgs {
     #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]
     pub contracts: Option<PathBuf>,
     /// For --requests: account that is to be paid, the one that the proof is bound to
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub payee: Option<Address>,
     /// File to write the settlement to; its settlement key is written beside it, with the ending .vk
     #[arg(short, value_name = "FILE")]
@@ -85,6 +87,7 @@ fn read_binding(args: &SettleArgs) -> Result<Binding, Error> {
 /// # Errors
 /// [`Error`]; of kind [`crate::error::Kind::Rejected`] if the inference proof is not accepted.
 pub fn run(args: &SettleArgs, out: &Output) -> Result<(), Error> {
+    let key_file = store::expect_writable_with_key(&args.out, SETTLEMENT_MAGIC, SETTLEMENT_KEY_MAGIC)?;
     let binding = read_binding(args)?;
     let base = read_base_key(&args.base)?;
     let mut adapters: Vec<AdapterCommitments> = Vec::new();
@@ -109,7 +112,7 @@ pub fn run(args: &SettleArgs, out: &Output) -> Result<(), Error> {
     out.add_phases(settled.phases);
     let (made, key) = (settled.settlement, settled.key);
     let of = key.verifying().circuit_shape();
-    let (encoded, key_file) = (made.encode(), store::key_path(&args.out));
+    let encoded = made.encode();
     store::write(&args.out, &encoded)?;
     store::write(&key_file, &key.verifying().encode())?;
 

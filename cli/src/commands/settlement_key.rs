@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lorica::files::{read_base_key, store};
+use lorica::files::{SETTLEMENT_KEY_MAGIC, read_base_key, store};
 use lorica::registration::expect_tables;
 use lorica::settle::Settler;
 use lorica::srs::AcceptedSrs;
@@ -69,6 +69,7 @@ pub(crate) fn settler(srs: Arc<AcceptedSrs>) -> Result<Settler, Error> {
 /// # Errors
 /// [`Error`].
 pub fn run(args: &SettlementKeyArgs, out: &Output) -> Result<(), Error> {
+    store::expect_writable(&args.out, SETTLEMENT_KEY_MAGIC)?;
     let base = read_base_key(&args.base)?.commitments;
     let output = if args.embed { OutputKind::Embed } else { OutputKind::Classify };
     let of = match args.index {

@@ -41,7 +41,7 @@ pub struct ImportArgs {
 /// Arguments of `srs dev`.
 #[derive(Args, Debug)]
 pub struct DevArgs {
-    /// Makes 2^N + 64 powers, enough for tiles of up to 2^N cells (--tau N)
+    /// The SRS gets 2^N + 64 powers, enough for tiles of up to 2^N cells (--tau N); N is 1 to 26
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LOG_SIZE)))]
     pub log_size: u32,
     /// File to write the SRS to

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::chain::{step_json, step_lines};
 use crate::error::{Error, amount_usage};
-use crate::node::{MarketArgs, SenderArgs};
+use crate::node::{MarketArgs, SenderArgs, parse_account};
 use crate::output::Output;
 
 /// What to do with a stake.
@@ -35,7 +35,7 @@ pub struct ShowArgs {
     /// The node and the contracts on its chain.
     pub market: MarketArgs,
     /// The prover's account
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub prover: Address,
 }
 
@@ -46,7 +46,7 @@ pub struct DepositArgs {
     /// The account that pays.
     pub sender: SenderArgs,
     /// The prover. If absent: the account itself
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub prover: Option<Address>,
     /// How much: whole OPEN such as 1.5, or smallest units such as 1500wei
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
@@ -60,7 +60,7 @@ pub struct WithdrawArgs {
     /// The prover's account.
     pub sender: SenderArgs,
     /// Account that receives it. If absent: the account itself
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]
     pub to: Option<Address>,
     /// How much: whole OPEN such as 1.5, or smallest units such as 1500wei
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]

@@ -63,6 +63,8 @@ impl RequestOutput {
 pub struct Pooled {
     /// Values of the tanh table, one per channel, at scale 2^14.
     pub values: Vec<i16>,
+    /// One logit per label; labels that the adapter lacks have the smallest.
+    pub logits: [i64; LABELS],
     /// Lowest index of the largest logit.
     pub label: usize,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// The report of a build.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Rows that were read, rejected ones among them.
     pub rows: usize,
@@ -54,7 +54,7 @@ pub struct ContributorReport {
 }
 
 /// The held-out rows and what was measured on them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HeldOut {
     /// Whether they are a fifth of the records, and not rows of their own.
     pub split: bool,
@@ -73,7 +73,7 @@ pub struct HeldOut {
 }
 
 /// The matrix of the index.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MatrixReport {
     /// Ridge, in thousandths.
     pub ridge: u32,

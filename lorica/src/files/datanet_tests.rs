@@ -174,5 +174,5 @@ fn the_magic_word_is_no_other_files() {
     ];
     assert!(!others.contains(&DATANET_MAGIC));
     let error = DatanetFile::decode(&Writer::new(magic::ADAPTER_MAGIC, 1).finish()).unwrap_err();
-    assert_eq!(error.to_string(), "not a datanet file");
+    assert_eq!(error.to_string(), "datanet file expected, and it is another kind of file");
 }

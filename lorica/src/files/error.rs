@@ -28,6 +28,28 @@ pub enum FileError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A file that would be replaced is of another kind.
+    #[error("{path} exists and is {what}: name another file", path = .path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A file and the key beside it would have one name.
+    #[error("{path}: its key would have the same name: let the file's name not end in .vk", path = .path.display())]
+    OwnKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The folder of a file that is to be written is not there.
+    #[error("{path}: there is no folder {folder}", path = .path.display(), folder = .folder.display())]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+        /// Its folder.
+        folder: PathBuf,
+    },
     /// It is larger than any of its kind.
     #[error("{path}: larger than the {max} bytes that such a file may have", path = .path.display())]
     TooLarge {
@@ -93,7 +115,10 @@ impl FileError {
         match self {
             Self::Io { source, .. } => Kind::of_io(source),
             Self::Write { .. } => Kind::Environment,
-            Self::TooLarge { .. }
+            Self::Exists { .. }
+            | Self::OwnKey { .. }
+            | Self::NoFolder { .. }
+            | Self::TooLarge { .. }
             | Self::Malformed { .. }
             | Self::Key { .. }
             | Self::Model { .. }

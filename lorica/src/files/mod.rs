@@ -21,8 +21,8 @@ pub use error::FileError;
 pub use vk::{read_adapter_key, read_base_key, read_index_key};
 
 pub use lorica_verifier::files::magic::{
-    ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, BASE_KEY_MAGIC, BASE_MAGIC, DATANET_MAGIC, INDEX_KEY_MAGIC, PROOF_MAGIC,
-    SETTLEMENT_KEY_MAGIC, SETTLEMENT_MAGIC, SRS_MAGIC,
+    ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, BASE_KEY_MAGIC, BASE_MAGIC, DATANET_MAGIC, INDEX_KEY_MAGIC, INDEX_PROOF_MAGIC,
+    INDEX_SETTLEMENT_MAGIC, PROOF_MAGIC, SETTLEMENT_KEY_MAGIC, SETTLEMENT_MAGIC, SRS_MAGIC,
 };
 pub use lorica_verifier::files::vk::VERSION;
 pub use lorica_verifier::{AdapterKey, BaseKey, IndexKey};

@@ -611,6 +611,67 @@ fn the_mask_covers_all_that_an_opening_shows() {
     }
 }
 
+/// The same of a combination of several tiles, of which some are an index' and have a coefficient of their own beyond the cells: it
+/// is one opening, and the mask's cells enter it with one factor.
+#[test]
+fn the_mask_covers_openings_of_blinded_index_tiles() {
+    let variables = 8;
+    let size = 1usize << variables;
+    let point = scalars(2, variables);
+    let generator = G1Affine::generator();
+    for bits in [3, 4, 5] {
+        let weights = eq_low_first(&scalars(50 + bits as u64, bits));
+        // Half of the tiles are an index', the last is the mask.
+        let (tiles, index) = (weights.len(), weights.len() / 2);
+        let combined = |blinding: &[Fr], mask: &[(usize, Fr)]| {
+            let mut f = vec![Fr::ZERO; size + 1];
+            for (tile, weight) in weights.iter().enumerate().take(tiles - 1) {
+                add_scaled(&mut f, &scalars(100 + tile as u64, size), weight);
+            }
+            f[size] = weights.iter().zip(blinding).map(|(weight, own)| *weight * own).sum();
+            mask.iter().for_each(|(cell, own)| f[*cell] += weights[tiles - 1] * own);
+            f
+        };
+        let blinding = scalars(60, index);
+        let statement = {
+            let coefficients = combined(&blinding, &[(5, Fr::from(77))]);
+            let value = evaluate_multilinear(&coefficients[..size], &point);
+            let commitment = crate::commit::commit(&SRS, &coefficients).unwrap();
+            Statement { coefficients, commitment, point: point.clone(), value }
+        };
+        let proof = statement.open();
+        assert_eq!(statement.verify(&statement.value, &proof), Ok(()));
+        // At the challenges of that opening, whose points these are.
+        let o = statement.claim(&statement.value, &proof).unwrap().outcome;
+        let gamma = gamma_of(&statement, &proof);
+        let tau = lorica_verifier::protocol::group::development_trapdoor();
+        let challenges = [o.alpha, gamma, o.zeta, o.beta, o.z, tau];
+        let shown = |f: &[Fr]| revealed(f, &point, &challenges);
+        let honest = shown(&statement.coefficients);
+        assert_eq!(honest[7], o.constant);
+        let points = [statement.commitment, proof.h, proof.g, proof.s, proof.d, proof.quot, proof.w];
+        for (value, point) in honest.iter().zip(points) {
+            assert_eq!((generator * value).to_affine(), point);
+        }
+        // What one coefficient moves.
+        let plain = shown(&combined(&blinding, &[]));
+        let moved = |f: Vec<Fr>| -> [Fr; 8] {
+            let own = shown(&f);
+            std::array::from_fn(|i| own[i] - plain[i])
+        };
+        let mask = crate::prove::mask_cells(variables as u32);
+        let of_mask = mask.iter().map(|cell| moved(combined(&blinding, &[(*cell, Fr::ONE)])));
+        assert_eq!(rank(of_mask.collect()), 8, "{bits} bits");
+        // The index' own coefficients meet in one: they hide nothing of an opening.
+        let of_index = (0..index).map(|tile| {
+            let mut other = blinding.clone();
+            other[tile] += Fr::ONE;
+            moved(combined(&other, &[]))
+        });
+        assert_eq!(rank(of_index.collect()), 1, "{bits} bits");
+    }
+}
+
 /// The challenge γ of an opening, which is no public word.
 fn gamma_of(statement: &Statement, proof: &MercuryProof) -> Fr {
     let a = &mut Native;

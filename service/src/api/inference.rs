@@ -16,7 +16,7 @@ use super::message::{body, deadline, proof, proof_at, proof_id, stored_state, un
 use super::{Shared, call_deadline, deadline as call};
 use crate::error::{Reason, Refusal};
 use crate::keys::Scope;
-use crate::models::{Asked, Verdict, name};
+use crate::models::{Asked, Verdict, Verified, name};
 use crate::proto;
 use crate::proto::inference_service_server::InferenceService;
 use crate::store::{Job, NewJob, Submitted, now};
@@ -96,8 +96,10 @@ impl Inference {
             .map_err(|_| Refusal::field("service_class", "no such class"))?;
         let (context, _) = word("context", &request.context)?;
         let deadline = deadline(request.deadline.as_ref(), now())?;
-        let executed =
-            self.shared.execute(asked(&request.base, &request.adapter, &request.input, request.kind)).await?;
+        let executed = self
+            .shared
+            .execute(asked(&request.base, &request.adapter, &request.datanet, &request.input, request.kind))
+            .await?;
         let job = NewJob {
             id: Uuid::now_v7(),
             tenant: tenant.to_owned(),
@@ -105,6 +107,7 @@ impl Inference {
             body: content,
             base: executed.base,
             adapter: executed.adapter,
+            datanet: executed.datanet,
             kind: executed.kind.number(),
             context,
             deadline,
@@ -112,6 +115,7 @@ impl Inference {
             salt: executed.salt,
             answer: prost::Message::encode_to_vec(&executed.answer),
             binding: None,
+            group: None,
         };
         let (id, limit) = (job.id, self.shared.open_proofs);
         let submitted = self.shared.change(move |store| store.submit(now(), &job, limit)).await?;
@@ -123,8 +127,8 @@ impl Inference {
     }
 }
 
-fn asked(base: &str, adapter: &str, input: &Option<proto::Input>, kind: i32) -> Asked {
-    Asked { base: base.into(), adapter: adapter.into(), input: input.clone(), kind }
+fn asked(base: &str, adapter: &str, datanet: &str, input: &Option<proto::Input>, kind: i32) -> Asked {
+    Asked { base: base.into(), adapter: adapter.into(), datanet: datanet.into(), input: input.clone(), kind }
 }
 
 async fn read(shared: &Shared, tenant: &str, id: Uuid) -> Result<Job, Refusal> {
@@ -233,8 +237,10 @@ impl InferenceService for Inference {
         self.shared.tenant(request.metadata(), Scope::Infer).await?;
         self.shared.expect_open()?;
         let request = request.into_inner();
-        let executed =
-            self.shared.execute(asked(&request.base, &request.adapter, &request.input, request.kind)).await?;
+        let executed = self
+            .shared
+            .execute(asked(&request.base, &request.adapter, &request.datanet, &request.input, request.kind))
+            .await?;
         Ok(Response::new(proto::InferResponse { answer: Some(executed.answer) }))
     }
 
@@ -316,9 +322,10 @@ impl InferenceService for Inference {
         let (_, context) = word("context", &request.context)?;
         let verdict = self.shared.compute(move |models| models.verify(&request.inference_proof, context)).await?;
         let response = match verdict {
-            Ok((base, requests)) => proto::VerifyProofResponse {
+            Ok(Verified { base, datanet, requests }) => proto::VerifyProofResponse {
                 accepted: true,
                 base: name("bases", &base),
+                datanet: datanet.map(|id| name("datanets", &id)).unwrap_or_default(),
                 requests,
                 ..proto::VerifyProofResponse::default()
             },

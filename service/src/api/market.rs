@@ -165,7 +165,7 @@ fn asked(signed: &SignedRequest, input: Option<proto::Input>) -> Asked {
         _ => proto::OutputKind::Embed,
     };
     let adapter = if adapter == [0; 32] { String::new() } else { name("adapters", &adapter) };
-    Asked { base: name("bases", &base), adapter, input, kind: kind.into() }
+    Asked { base: name("bases", &base), adapter, datanet: String::new(), input, kind: kind.into() }
 }
 
 async fn read(shared: &Shared, tenant: &str, digest: Word) -> Result<MarketRequest, Refusal> {

@@ -65,6 +65,7 @@ pub fn proof(job: &Job) -> Result<proto::Proof, Refusal> {
         deadline: job.deadline.map(timestamp),
         failure,
         sequence: job.sequence,
+        datanet: job.datanet.as_ref().map(|id| name("datanets", id)).unwrap_or_default(),
         ..proto::Proof::default()
     })
 }

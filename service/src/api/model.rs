@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use lorica::verifier::protocol::keccak::encode_scalar;
 use tonic::{Request, Response, Status};
 
 use super::Shared;
 use crate::error::Refusal;
 use crate::keys::Scope;
-use crate::models::{ServedAdapter, ServedBase, id_of, name};
+use crate::models::{ServedAdapter, ServedBase, ServedDatanet, id_of, name};
 use crate::proto;
 use crate::proto::model_service_server::ModelService;
 use crate::store::Word;
@@ -38,6 +39,18 @@ fn adapter(id: &Word, served: &ServedAdapter) -> proto::Adapter {
         base: name("bases", &served.base),
         labels: served.key.labels.clone(),
         classifies: served.key.has_head,
+    }
+}
+
+fn datanet(id: &Word, served: &ServedDatanet) -> proto::Datanet {
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    proto::Datanet {
+        name: name("datanets", id),
+        base: name("bases", &served.base),
+        adapter: name("adapters", &served.adapter),
+        version: encode_scalar(&served.key.commitments.version).to_vec(),
+        records: number(served.key.commitments.count),
+        contributors: number(served.contributors),
     }
 }
 
@@ -91,12 +104,38 @@ impl ModelService for Model {
         Ok(Response::new(proto::GetAdapterResponse { adapter: Some(adapter(&id, served)) }))
     }
 
+    async fn list_datanets(
+        &self,
+        request: Request<proto::ListDatanetsRequest>,
+    ) -> Result<Response<proto::ListDatanetsResponse>, Status> {
+        self.admit(&request).await?;
+        let of = match request.get_ref().adapter.as_str() {
+            "" => None,
+            name => Some(self.shared.models.adapter(name)?.0),
+        };
+        let all = self.shared.models.datanets.iter();
+        let own = all.filter(|(_, served)| of.is_none_or(|adapter| adapter == served.adapter));
+        let datanets = own.map(|(id, served)| datanet(id, served)).collect();
+        Ok(Response::new(proto::ListDatanetsResponse { datanets }))
+    }
+
+    async fn get_datanet(
+        &self,
+        request: Request<proto::GetDatanetRequest>,
+    ) -> Result<Response<proto::GetDatanetResponse>, Status> {
+        self.admit(&request).await?;
+        let (id, served) = self.shared.models.datanet(&request.get_ref().name)?;
+        Ok(Response::new(proto::GetDatanetResponse { datanet: Some(datanet(&id, served)) }))
+    }
+
     async fn get_key(&self, request: Request<proto::GetKeyRequest>) -> Result<Response<proto::GetKeyResponse>, Status> {
         self.admit(&request).await?;
         let asked = &request.get_ref().name;
-        let key = match id_of("adapters", asked) {
-            Some(_) => self.shared.models.adapter(asked)?.1.key.encode(),
-            None => self.shared.models.base(asked)?.1.key.encode(),
+        let models = &self.shared.models;
+        let key = match (id_of("adapters", asked), id_of("datanets", asked)) {
+            (Some(_), _) => models.adapter(asked)?.1.key.encode(),
+            (_, Some(_)) => models.datanet(asked)?.1.key.encode(),
+            _ => models.base(asked)?.1.key.encode(),
         };
         Ok(Response::new(proto::GetKeyResponse { key }))
     }

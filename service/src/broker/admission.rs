@@ -61,7 +61,7 @@ impl Desk {
         }
         models.expect_request(request)?;
         let tokens = encode(base.tokenizer(), 0, &request.text)?.len();
-        let circuit = circuit_of(&self.settings, models, request, tokens)?;
+        let circuit = circuit_of(&self.settings, models, request, 1, tokens)?;
         let price = usual_fees(chain.node()).map_err(chain_failed)?.max_per_gas;
         let escrow = self.settings.market.escrow();
         let state = escrow.request_state(chain, terms).map_err(chain_failed)?;
@@ -84,18 +84,19 @@ impl Desk {
     }
 }
 
-/// The circuit that settles a request.
+/// The circuit that settles so many requests like one.
 pub fn circuit_of(
     settings: &Settings,
     models: &Models,
     request: &SignedRequest,
+    requests: usize,
     tokens: usize,
 ) -> Result<Circuit, Refusal> {
     let base: Word = request.terms.base.to_be_bytes();
     let base = models.bases.get(&base).ok_or_else(|| Refusal::new(Reason::BaseUnknown, "no such base is served"))?;
     let kind = OutputKind::from_number(request.terms.kind);
     let kind = kind.map_err(|error| Refusal::of(Reason::OutputKindUnsupported, "terms.kind", error))?;
-    let known = settings.circuits.settling(&base.key.commitments, kind, 1, tokens);
+    let known = settings.circuits.settling(&base.key.commitments, kind, requests, tokens);
     let none = || {
         let message = format!("no settlement key here is for {} of {tokens} tokens on this base", kind.name());
         Refusal::of(Reason::CircuitUnknown, "terms", message)

@@ -1,7 +1,8 @@
 //! The broker: from a locked request whose text is here to the money, with nobody at a keyboard.
 //!
 //! * [`settings`]: the configuration, resolved; [`admission`]: what a submitted request must be
-//! * [`requests`]: what becomes of each request; [`sending`]: what becomes of each transaction
+//! * [`requests`]: what becomes of each request; [`batches`]: which are proven and settled together
+//! * [`sending`]: what becomes of each transaction
 //! * [`run`]: the thread
 //!
 //! [`Broker::step`] does one thing at most that outlives it: one commit to the store, or one broadcast. It keeps nothing that
@@ -9,11 +10,13 @@
 //!
 //! * an intent is committed before it is signed, and a signed version before it is broadcast: the same bytes are sent again;
 //! * what became of a transaction is read from the chain only, never inferred from an error;
-//! * a state of the escrow, not an event, says where a request stands.
+//! * a state of the escrow, not an event, says where a request stands, once it is as deep as confirmations reach;
+//! * an end names the block by which it is believed, and is taken back when another block is in its place.
 //!
 //! It blocks, on a thread of its own, since the client of chains does.
 
 pub mod admission;
+mod batches;
 mod requests;
 pub mod run;
 mod sending;
@@ -30,17 +33,21 @@ use lorica::chain::chain::Chain;
 use lorica::chain::error::ChainError;
 use lorica::chain::keys::{KeyError, PrivateKey};
 use lorica::chain::rpc::RpcChain;
+use lorica::chain::rpc::sending::{block_hash, latest_block};
 use lorica::offer::OfferError;
 use uuid::Uuid;
 
 use crate::models::Models;
-use crate::store::market::{Account, Intent, IntentKind, IntentState, MarketRequest, MarketState};
+use crate::store::market::{Account, Block, Intent, IntentKind, IntentState, MarketRequest, MarketState};
 use crate::store::thread::StoreThread;
 use crate::store::{Store, StoreError, now};
 use settings::Settings;
 
 /// Least time between two broadcasts of one version.
 const AGAIN: Duration = Duration::from_secs(2);
+/// The latest blocks of which it is looked whether they are still the chain's: deeper reorganisations are noticed by the hourly
+/// comparison of the books alone.
+const WATCHED_BLOCKS: u64 = 128;
 
 /// What a step did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +62,8 @@ pub enum Did {
     Broadcast(IntentKind),
     /// A transaction's outcome was committed.
     Ended(IntentKind, IntentState),
+    /// What was believed by a block was taken back: the chain has another one of that number.
+    TookBack(u64),
 }
 
 /// Why a step was not done. The next round tries again.
@@ -108,6 +117,8 @@ pub struct Broker {
     round: Option<VecDeque<Task>>,
     /// Whether this round did anything.
     busy: bool,
+    /// The latest block of the chain of which all is that is believed.
+    followed: Option<(u64, B256)>,
     /// When a version was broadcast last.
     broadcast: BTreeMap<Uuid, Instant>,
     /// Since when a nonce seems to be another's.
@@ -128,7 +139,48 @@ impl Broker {
     ) -> Result<Self, StoreError> {
         let epoch = store.ask(|store| store.take_over(now()))?;
         let (broadcast, replaced) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { settings, chain, key, store, models, epoch, round: None, busy: false, broadcast, replaced })
+        Ok(Self {
+            settings,
+            chain,
+            key,
+            store,
+            models,
+            epoch,
+            round: None,
+            busy: false,
+            followed: None,
+            broadcast,
+            replaced,
+        })
+    }
+
+    /// Takes back what is believed by one of the latest blocks that is not the chain's any more.
+    fn take_back(&mut self) -> Result<Option<Did>, BrokerError> {
+        let latest = latest_block(self.chain.node())?;
+        if self.followed == Some(latest) {
+            return Ok(None);
+        }
+        let (chain, epoch, from) = (self.chain.id(), self.epoch, latest.0.saturating_sub(WATCHED_BLOCKS));
+        for block in self.ask(move |store| store.blocks_seen(chain, from))? {
+            if block_hash(self.chain.node(), block.0)? != Some(B256::from(block.1)) {
+                let taken = self.ask(move |store| store.take_back(now(), epoch, chain, &block))?;
+                tracing::warn!(block = block.0, hash = %B256::from(block.1), taken, "a block is not the chain's any more");
+                return Ok(Some(Did::TookBack(block.0)));
+            }
+        }
+        self.followed = Some(latest);
+        Ok(None)
+    }
+
+    /// The latest block that is as deep as confirmations reach.
+    fn deep_block(&mut self) -> Result<u64, ChainError> {
+        Ok(self.chain.block_number()?.saturating_sub(self.settings.confirmations.saturating_sub(1)))
+    }
+
+    /// The same with its hash, by which what is true there is believed.
+    fn deep_seen(&mut self) -> Result<Option<Block>, ChainError> {
+        let deep = self.deep_block()?;
+        Ok(block_hash(self.chain.node(), deep)?.map(|hash| (deep, hash.0)))
     }
 
     fn account(&self) -> Account {
@@ -162,6 +214,9 @@ impl Broker {
     pub fn step(&mut self) -> Result<Option<Did>, BrokerError> {
         loop {
             let Some(round) = &mut self.round else {
+                if let Some(did) = self.take_back()? {
+                    return Ok(Some(did));
+                }
                 self.round = Some(self.tasks()?);
                 self.busy = false;
                 continue;
@@ -169,6 +224,8 @@ impl Broker {
             let Some(task) = round.pop_front() else {
                 self.round = None;
                 if self.busy {
+                    // What was written in this round may be by blocks that it did not look at.
+                    self.followed = None;
                     continue;
                 }
                 return Ok(None);

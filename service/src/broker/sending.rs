@@ -14,13 +14,15 @@ use lorica::chain::chain::{Chain, Receipt, TRANSACTION_GAS};
 use lorica::chain::contracts::movements::{Movement, movements};
 use lorica::chain::error::{ChainError, PolicyError};
 use lorica::chain::rpc::plan::{Call, Fees, Plan, Version};
-use lorica::chain::rpc::sending::{Outcome, Reception, broadcast, explain, look, pending_nonce, usual_fees};
+use lorica::chain::rpc::sending::{
+    Outcome, Reception, broadcast, explain, look, mined_nonce, pending_nonce, usual_fees,
+};
 use uuid::Uuid;
 
 use super::{AGAIN, Broker, BrokerError, Did};
 use crate::store::market::{
-    Account, Advance, Breaker, Effects, Entry, EntryKind, Intent, IntentEnd, IntentKind, IntentState, MarketState,
-    NewIntent,
+    Account, Advance, Breaker, Effects, Entry, EntryKind, Intent, IntentEnd, IntentKind, IntentState, MarketRequest,
+    MarketState, NewIntent,
 };
 use crate::store::{Word, now};
 
@@ -29,8 +31,11 @@ const TRANSFER_GAS: u64 = 21_000;
 /// How long a nonce must have been another's: nodes behind one address may differ by a block.
 const REPLACED_TIME: Duration = Duration::from_secs(3);
 
-fn dead(reason: impl Into<String>) -> IntentEnd {
-    IntentEnd { state: IntentState::Dead, reason: reason.into(), mined: None, entries: Vec::new() }
+/// Why an intent that had ended is on its way again.
+const REORGANISED: &str = "REORGANISED";
+
+pub(super) fn dead(reason: impl Into<String>) -> IntentEnd {
+    IntentEnd { state: IntentState::Dead, reason: reason.into(), mined: None, seen: None, entries: Vec::new() }
 }
 
 /// Whether a version is the transfer of nothing that replaces another one.
@@ -54,9 +59,9 @@ impl Broker {
         let (to, data) = (Address::from(intent.what.target), Bytes::copy_from_slice(&intent.what.data));
         let estimate = match self.chain.estimate_value(to, data.clone(), U256::ZERO) {
             Ok(estimate) => estimate,
-            Err(ChainError::Refused(refusal)) => return self.end(intent, dead(refusal.to_string()), None),
+            Err(ChainError::Refused(refusal)) => return self.end(intent, dead(refusal.to_string()), Vec::new()),
             Err(ChainError::Policy(PolicyError::GasLimit { .. })) => {
-                return self.end(intent, dead("it takes more gas than a transaction may"), None);
+                return self.end(intent, dead("it takes more gas than a transaction may"), Vec::new());
             }
             Err(error) => return Err(error.into()),
         };
@@ -111,12 +116,7 @@ impl Broker {
                 let due = now().saturating_sub(intent.since) > crate::store::millis(self.settings.bump_after);
                 if due { self.bump(intent, &versions) } else { Ok(None) }
             }
-            Outcome::Unknown => {
-                if !versions.last().is_some_and(is_nothing) && self.is_void(intent)? {
-                    return self.replace_by_nothing(intent, &versions);
-                }
-                self.give(intent, &versions)
-            }
+            Outcome::Unknown => self.unknown(intent, &versions),
             Outcome::NonceUsed { confirmed: false } => Ok(None),
             Outcome::NonceUsed { confirmed: true } => {
                 let since = *self.replaced.entry(intent.what.id).or_insert_with(Instant::now);
@@ -127,9 +127,24 @@ impl Broker {
                 let (epoch, reason) = (self.epoch, "NONCE_TAKEN".to_owned());
                 self.ask(move |store| store.set_breaker(now(), epoch, &Breaker::Open(reason)))?;
                 tracing::error!(kind = intent.what.kind.name(), "the nonce was used by another program");
-                self.end(intent, dead("NONCE_TAKEN"), None)
+                let seen = self.deep_seen()?;
+                self.end(intent, IntentEnd { seen, ..dead("NONCE_TAKEN") }, Vec::new())
             }
         }
+    }
+
+    /// No node has it: it is given to one, or replaced if it lost its purpose. What a reorganisation took back is judged in the state that it
+    /// will meet, when all before it is in blocks again, and what it needs has some time to come back.
+    fn unknown(&mut self, intent: &Intent, versions: &[Version]) -> Result<Option<Did>, BrokerError> {
+        let reorganised = intent.reason.as_deref() == Some(REORGANISED);
+        if reorganised && Some(mined_nonce(self.chain.node(), self.key.account())?) < intent.nonce {
+            return Ok(None);
+        }
+        if versions.last().is_some_and(is_nothing) || !self.is_void(intent)? {
+            return self.give(intent, versions);
+        }
+        let fresh = now().saturating_sub(intent.since) < crate::store::millis(self.settings.bump_after);
+        if reorganised && fresh { Ok(None) } else { self.replace_by_nothing(intent, versions) }
     }
 
     /// Gives the newest version that the node takes to it.
@@ -152,8 +167,11 @@ impl Broker {
         Ok(Some(Did::Broadcast(intent.what.kind)))
     }
 
-    /// Whether the contract would refuse it by now.
+    /// Whether the contract would refuse it by now, or it would accept what is locked for less than it was decided on.
     fn is_void(&mut self, intent: &Intent) -> Result<bool, BrokerError> {
+        if intent.what.kind == IntentKind::Accept && self.pays_less(intent)? {
+            return Ok(true);
+        }
         let (to, data) = (Address::from(intent.what.target), Bytes::copy_from_slice(&intent.what.data));
         match self.chain.estimate_value(to, data, U256::ZERO) {
             Ok(_) => Ok(false),
@@ -203,39 +221,51 @@ impl Broker {
         let version = versions.iter().find(|version| Some(version.hash()) == receipt.hash);
         let hash = version.map(|version| version.hash().0).unwrap_or_default();
         let mined = Some((hash, receipt.block, receipt.gas));
+        let seen = receipt.block_hash.map(|hash| (receipt.block, hash.0));
         if version.is_some_and(is_nothing) {
-            return self.end(intent, IntentEnd { mined: None, ..dead("REPLACED_BY_NOTHING") }, None);
+            return self.end(intent, IntentEnd { seen, ..dead("REPLACED_BY_NOTHING") }, Vec::new());
         }
         if !succeeded {
             let reason = version.map(|version| explain(self.chain.node(), version, receipt).to_string());
             let reason = reason.unwrap_or_else(|| "refused".into());
             return self.end(
                 intent,
-                IntentEnd { state: IntentState::Failed, reason, mined, entries: Vec::new() },
-                None,
+                IntentEnd { state: IntentState::Failed, reason, mined, seen, entries: Vec::new() },
+                Vec::new(),
             );
         }
         let entries = self.entries(receipt, hash);
-        let paid = entries.iter().any(|entry| entry.request == Some(intent.what.subject));
-        let step = |from, to, reason: &str, effects| {
-            let request = intent.what.request?;
-            Some(Advance { request, from, to, reason: reason.into(), effects })
+        // After a reorganisation it may stand elsewhere; then the escrow says where.
+        let open = self.ask(|store| store.open_requests())?;
+        let paid: Vec<Option<Word>> = entries.iter().map(|entry| entry.request).collect();
+        let own = open.iter().filter(|request| intent.what.requests.contains(&request.id));
+        let step = |from, to, reason: &str, effects: Effects| -> Vec<Advance> {
+            let there = own.filter(|own| own.state == from);
+            let move_on = |own: &MarketRequest| {
+                let (request, reason, effects) = (own.id, reason.into(), effects.clone());
+                Advance { request, from, to, reason, effects }
+            };
+            there.filter(|own| to != MarketState::Paid || paid.contains(&Some(own.digest))).map(move_on).collect()
         };
-        let advance = match intent.what.kind {
+        let advances = match intent.what.kind {
             IntentKind::Accept => {
                 let effects = Effects { accept_tx: Some(hash), ..Effects::default() };
                 step(MarketState::Accepting, MarketState::Accepted, "ACCEPTED", effects)
             }
-            IntentKind::Settle if paid => {
-                let effects = Effects { settle_tx: Some(hash), breaker: Some(Breaker::Closed), ..Effects::default() };
+            IntentKind::Settle => {
+                // What the escrow skipped, it says itself where it stands.
+                let breaker = Some(Breaker::Closed);
+                let effects = Effects { settle_tx: Some(hash), breaker, seen, ..Effects::default() };
                 step(MarketState::Settling, MarketState::Paid, "PAID", effects)
             }
-            IntentKind::Refuse => step(MarketState::Refusing, MarketState::Refused, "REFUSED", Effects::default()),
-            // What the escrow skipped, it says itself where it stands.
-            IntentKind::Settle | IntentKind::Withdraw => None,
+            IntentKind::Refuse => {
+                let effects = Effects { seen, ..Effects::default() };
+                step(MarketState::Refusing, MarketState::Refused, "REFUSED", effects)
+            }
+            IntentKind::Withdraw => Vec::new(),
         };
-        let end = IntentEnd { state: IntentState::Done, reason: "MINED".into(), mined, entries };
-        self.end(intent, end, advance)
+        let end = IntentEnd { state: IntentState::Done, reason: "MINED".into(), mined, seen, entries };
+        self.end(intent, end, advances)
     }
 
     /// What a transaction moved for the account.
@@ -270,14 +300,14 @@ impl Broker {
         &mut self,
         intent: &Intent,
         end: IntentEnd,
-        advance: Option<Advance>,
+        advances: Vec<Advance>,
     ) -> Result<Option<Did>, BrokerError> {
         let (id, epoch, kind, state) = (intent.what.id, self.epoch, intent.what.kind, end.state);
         tracing::info!(
             kind = kind.name(), state = state.name(), reason = end.reason, subject = %B256::from(intent.what.subject),
             "a transaction ends"
         );
-        let ended = self.ask(move |store| store.finish(now(), epoch, id, &end, advance.as_ref()))?;
+        let ended = self.ask(move |store| store.finish(now(), epoch, id, &end, &advances))?;
         self.broadcast.remove(&id);
         self.replaced.remove(&id);
         Ok(ended.then_some(Did::Ended(kind, state)))
@@ -287,14 +317,19 @@ impl Broker {
     pub(super) fn withdraw(&mut self, token: Address) -> Result<Option<Did>, BrokerError> {
         let (escrow, own) = (self.settings.market.escrow(), self.key.account());
         let least = self.settings.tokens.iter().find(|taken| taken.token == token).map(|taken| taken.withdraw_at);
-        let owed = escrow.owed(&mut self.chain, own, token)?;
+        let mut owed = escrow.owed(&mut self.chain, own, token)?;
+        if self.settings.confirmations > 1 && least.is_some_and(|least| owed >= least) {
+            // What is not confirmed may be taken back, and there would be nothing to take.
+            let deep = self.deep_block()?;
+            owed = owed.min(self.chain.at_block(deep, |chain| escrow.owed(chain, own, token))?);
+        }
         if least.is_none_or(|least| owed < least) {
             return Ok(None);
         }
         let mut subject = [0; 32];
         subject[12..].copy_from_slice(token.as_slice());
         let data = escrow.withdraw_data(token, self.settings.withdraw_to);
-        let intent = self.intent(IntentKind::Withdraw, subject, None, data, 0);
+        let intent = self.intent(IntentKind::Withdraw, subject, Vec::new(), data, 0);
         let epoch = self.epoch;
         let intended = self.ask(move |store| store.intend(now(), epoch, &intent))?;
         Ok(intended.then_some(Did::Intended(IntentKind::Withdraw)))
@@ -305,12 +340,12 @@ impl Broker {
         &self,
         kind: IntentKind,
         subject: Word,
-        request: Option<Uuid>,
+        requests: Vec<Uuid>,
         data: Bytes,
         more_gas: u64,
     ) -> NewIntent {
         let target: Account = self.settings.market.escrow.into_array();
         let (chain, account, id) = (self.chain.id(), self.account(), Uuid::now_v7());
-        NewIntent { id, chain, account, kind, subject, request, target, data: data.to_vec(), more_gas }
+        NewIntent { id, chain, account, kind, subject, requests, target, data: data.to_vec(), more_gas }
     }
 }

@@ -100,14 +100,19 @@ pub struct Settings {
     pub margin_seconds: u64,
     /// Most that a transaction may cost.
     pub limits: Limits,
-    /// Blocks from a transaction's own to the latest before it is done.
+    /// Blocks from its own to the latest before a lock, a payment or an end counts.
     pub confirmations: u64,
-    /// How long a transaction is in no block before it is sent with higher fees.
+    /// How long a transaction is in no block before it is sent with higher fees, and how long what a reorganisation took back has
+    /// to come again.
     pub bump_after: Duration,
     /// How long nothing is accepted after a failure.
     pub breaker: Duration,
     /// Between two rounds.
     pub poll: Duration,
+    /// Most requests that one settlement pays.
+    pub batch_requests: usize,
+    /// How long an accepted request waits for others while the prover is free, where gas has a price.
+    pub batch_wait: Duration,
 }
 
 impl Settings {
@@ -188,6 +193,8 @@ impl Settings {
             bump_after: Duration::from_secs(config.bump_seconds),
             breaker: Duration::from_secs(config.breaker_seconds),
             poll: Duration::from_millis(config.poll_milliseconds),
+            batch_requests: config.batch_requests,
+            batch_wait: Duration::from_secs(config.batch_seconds),
         };
         Ok((settings, sending, looking))
     }

@@ -1,10 +1,12 @@
 //! The broker against the contracts on a chain in memory, with true proofs: ended after each of its steps, interfered with by
 //! others, and asked by hostile tenants. What is counted is money.
 
+mod batches;
 mod crashes;
 mod hostile;
 mod interference;
 mod nodes;
+mod reorganisations;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,7 +45,7 @@ use super::*;
 use crate::error::Refusal;
 use crate::store::market::{Entry, EntryKind, NewRequest};
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{BatchFailure, Completed, Lease};
+use crate::store::{BatchFailure, Completed, Lease, Member};
 use crate::terms;
 use crate::worker::target::Target;
 use crate::world::WORLD;
@@ -52,13 +54,12 @@ const CHAIN_ID: u64 = 31337;
 const FEE: u64 = 10;
 const TEXT: &str = "hello world a b";
 
-/// A chain with the models published and one circuit.
+/// A chain with the models published and circuits for so many requests.
 struct Stage {
     url: String,
     market: Market,
     pins: Vec<Pin>,
-    settler: Settler,
-    circuit: CircuitShape,
+    circuits: &'static [usize],
     governance: PrivateKey,
     locks: tempfile::TempDir,
 }
@@ -76,48 +77,67 @@ fn connect_to(url: &str, key: &PrivateKey, locks: &Path) -> RpcChain {
     RpcChain::connect_with(url, Some(key.clone()), Some(CHAIN_ID), patience).expect("a chain")
 }
 
-static STAGE: LazyLock<Stage> = LazyLock::new(|| {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let ready = move |address: String| sender.send(format!("http://{address}")).expect("a receiver");
-        DevelopmentNode::new(CHAIN_ID).serve("127.0.0.1:0", ready)
-    });
-    let (url, locks) = (receiver.recv().expect("a node"), tempfile::tempdir().expect("a folder"));
-    let governance = key(0x11);
-    let mut chain = connect_to(&url, &governance, locks.path());
-    let own = governance.account();
-    let roles = Roles { owner: own, guardian: own, treasury: own, open: OpenKind::Token { holder: own } };
-    let (market, _) = Market::deploy(&mut chain, roles, Policy::default()).expect("deployed");
-    let publication = || Publication {
-        line: 0,
-        pot: None,
-        shares: Shares::DEFAULT,
-        uri: "test".into(),
-        licence: "MIT".into(),
-        salt: random_word().expect("randomness"),
-        max_fee: open(1_000),
-    };
+/// The chain that tests share which do not reorganise it.
+static STAGE: LazyLock<Stage> = LazyLock::new(|| Stage::new(&[1]));
+/// A settler keeps one key: each has its circuit.
+static SETTLERS: LazyLock<[Settler; 2]> = LazyLock::new(|| [(); 2].map(|()| Settler::new(WORLD.prover.srs().clone())));
+
+fn settler(requests: usize) -> &'static Settler {
+    &SETTLERS[usize::from(requests > 1)]
+}
+
+/// The circuit that settles so many requests.
+fn circuit(requests: usize) -> CircuitShape {
     let base = &WORLD.prover.key().commitments;
-    let published = market.publisher().base(&mut chain, base, &publication()).expect("published");
-    assert!(!published.steps.is_empty());
-    let adapter = &WORLD.adapters[0].key.commitments;
-    let published = market.publisher().adapter(&mut chain, adapter, &publication()).expect("published");
-    assert!(!published.steps.is_empty());
-    let settler = Settler::new(WORLD.prover.srs().clone());
-    let shape = base.architecture.shape(1, 16, base.log_tile, OutputKind::Classify).expect("a shape");
-    let circuit = CircuitShape::of(base, shape);
-    let settlement_key = settler.key(&circuit, &Unwatched).expect("a key");
-    let added = market.contracts.add_circuit(&mut chain, settlement_key.verifying(), CHECK_GAS).expect("added");
-    let route = added.last().expect("a route").id.into();
-    market.escrow().enable_route(&mut chain, route).expect("enabled");
-    let ordinal = market.escrow().ordinal(&mut chain, route).expect("known").expect("enabled");
-    let id = settlement_key.verifying().circuit_id().into();
-    let pins = vec![Pin { route, circuit: id, ordinal, prepaid_ordinal: 0 }];
-    Stage { url, market, pins, settler, circuit, governance, locks }
-});
+    let shape = base.architecture.shape(requests, 16, base.log_tile, OutputKind::Classify).expect("a shape");
+    CircuitShape::of(base, shape)
+}
+
+impl Stage {
+    fn new(circuits: &'static [usize]) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let ready = move |address: String| sender.send(format!("http://{address}")).expect("a receiver");
+            DevelopmentNode::new(CHAIN_ID).serve("127.0.0.1:0", ready)
+        });
+        let (url, locks) = (receiver.recv().expect("a node"), tempfile::tempdir().expect("a folder"));
+        let governance = key(0x11);
+        let mut chain = connect_to(&url, &governance, locks.path());
+        let own = governance.account();
+        let roles = Roles { owner: own, guardian: own, treasury: own, open: OpenKind::Token { holder: own } };
+        let (market, _) = Market::deploy(&mut chain, roles, Policy::default()).expect("deployed");
+        let publication = || Publication {
+            line: 0,
+            pot: None,
+            shares: Shares::DEFAULT,
+            uri: "test".into(),
+            licence: "MIT".into(),
+            salt: random_word().expect("randomness"),
+            max_fee: open(1_000),
+        };
+        let base = &WORLD.prover.key().commitments;
+        let published = market.publisher().base(&mut chain, base, &publication()).expect("published");
+        assert!(!published.steps.is_empty());
+        let adapter = &WORLD.adapters[0].key.commitments;
+        let published = market.publisher().adapter(&mut chain, adapter, &publication()).expect("published");
+        assert!(!published.steps.is_empty());
+        let mut pin = |requests: &usize| {
+            let settlement_key = settler(*requests).key(&circuit(*requests), &Unwatched).expect("a key");
+            let added = market.contracts.add_circuit(&mut chain, settlement_key.verifying(), CHECK_GAS).expect("added");
+            let route = added.last().expect("a route").id.into();
+            market.escrow().enable_route(&mut chain, route).expect("enabled");
+            let ordinal = market.escrow().ordinal(&mut chain, route).expect("known").expect("enabled");
+            let id = settlement_key.verifying().circuit_id().into();
+            Pin { route, circuit: id, ordinal, prepaid_ordinal: 0 }
+        };
+        let pins = circuits.iter().map(&mut pin).collect();
+        Self { url, market, pins, circuits, governance, locks }
+    }
+}
 
 /// One test's prover, requester, and store.
 struct Party {
+    stage: &'static Stage,
     prover: PrivateKey,
     requester: PrivateKey,
     settings: Arc<Settings>,
@@ -132,18 +152,23 @@ impl Party {
     }
 
     fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::on(&STAGE, change)
+    }
+
+    fn on(stage: &'static Stage, change: impl FnOnce(&mut Settings)) -> Self {
         let byte = NEXT.fetch_add(2, Ordering::Relaxed);
         let (prover, requester) = (key(byte), key(byte + 1));
-        let mut governance = connect_to(&STAGE.url, &STAGE.governance, STAGE.locks.path());
-        let token = STAGE.market.open_token();
+        let mut governance = connect_to(&stage.url, &stage.governance, stage.locks.path());
+        let token = stage.market.open_token();
         token.transfer(&mut governance, requester.account(), open(100)).expect("sent");
-        let settlement_key = STAGE.settler.key(&STAGE.circuit, &Unwatched).expect("a key");
+        let settlement_key = |requests: &usize| settler(*requests).key(&circuit(*requests), &Unwatched).expect("a key");
+        let settlement_keys: Vec<_> = stage.circuits.iter().map(settlement_key).collect();
         let mut settings = Settings {
-            market: STAGE.market,
-            pins: STAGE.pins.clone(),
-            circuits: Circuits::of([settlement_key.verifying()]),
+            market: stage.market,
+            pins: stage.pins.clone(),
+            circuits: Circuits::of(settlement_keys.iter().map(|key| key.verifying())),
             tokens: vec![TakenToken {
-                token: STAGE.market.open,
+                token: stage.market.open,
                 least_fee: open(1),
                 withdraw_at: open(1),
                 gas_token_worth: None,
@@ -159,14 +184,16 @@ impl Party {
             bump_after: Duration::from_secs(60),
             breaker: Duration::from_secs(600),
             poll: Duration::from_millis(10),
+            batch_requests: 16,
+            batch_wait: Duration::ZERO,
         };
         change(&mut settings);
         let folder = tempfile::tempdir().expect("a folder");
-        Self { prover, requester, settings: Arc::new(settings), folder }
+        Self { stage, prover, requester, settings: Arc::new(settings), folder }
     }
 
     fn chain(&self, key: &PrivateKey) -> RpcChain {
-        connect_to(&STAGE.url, key, STAGE.locks.path())
+        connect_to(&self.stage.url, key, self.stage.locks.path())
     }
 
     /// The store, as it is opened after whoever had it is gone.
@@ -204,12 +231,12 @@ impl Party {
             adapter: abi::word(&WORLD.adapters[0].key.commitments.id()),
             inputDigest: abi::word(&digest),
             kind: OutputKind::Classify.number(),
-            routes: pins::mask(STAGE.pins.iter().map(|pin| pin.ordinal)),
+            routes: pins::mask(self.stage.pins.iter().map(|pin| pin.ordinal)),
             maxFee: open(FEE),
             minFee: open(FEE),
             rampStart: 0,
             rampTime: 0,
-            token: STAGE.market.open,
+            token: self.stage.market.open,
             deadline: clock() + 3_600,
             prover: self.prover.account(),
             acceptTime: 0,
@@ -221,10 +248,10 @@ impl Party {
     }
 
     fn sign(&self, terms: InferenceRequest, salt: [u8; 31]) -> SignedRequest {
-        let id = STAGE.market.escrow().request_id(&terms);
+        let id = self.stage.market.escrow().request_id(&terms);
         let signature = Bytes::from(self.requester.sign_digest(id).expect("a signature").as_bytes());
-        let place = (CHAIN_ID, STAGE.market.escrow);
-        SignedRequest::from_parts(&STAGE.market, place, terms, signature, TEXT.into(), salt).expect("a request")
+        let place = (CHAIN_ID, self.stage.market.escrow);
+        SignedRequest::from_parts(&self.stage.market, place, terms, signature, TEXT.into(), salt).expect("a request")
     }
 
     fn signed(&self) -> SignedRequest {
@@ -236,7 +263,7 @@ impl Party {
         let mut chain = self.chain(&self.requester);
         let fee = request.terms.maxFee;
         let locking = Locking { request: &request.terms, fee, refund_to: None, signature: &request.signature };
-        lock(&mut chain, STAGE.market.escrow(), locking).expect("locked");
+        lock(&mut chain, self.stage.market.escrow(), locking).expect("locked");
     }
 
     /// Looks at a request and admits it, as the interface does.
@@ -248,7 +275,7 @@ impl Party {
             digest: request.id.0,
             chain: CHAIN_ID,
             tenant: "a".into(),
-            terms: terms::message(request, &STAGE.market).encode_to_vec(),
+            terms: terms::message(request, &self.stage.market).encode_to_vec(),
             base: executed.base,
             adapter: executed.adapter,
             kind: executed.kind.number(),
@@ -278,9 +305,9 @@ impl Party {
     /// Wallet, and what the escrow owes.
     fn money(&self, of: &PrivateKey) -> (U256, U256) {
         let mut chain = self.chain(of);
-        let token = STAGE.market.open_token();
+        let token = self.stage.market.open_token();
         let wallet = token.balance(&mut chain, of.account()).expect("known");
-        (wallet, STAGE.market.escrow().owed(&mut chain, of.account(), STAGE.market.open).expect("known"))
+        (wallet, self.stage.market.escrow().owed(&mut chain, of.account(), self.stage.market.open).expect("known"))
     }
 
     /// Transactions that the prover's account has sent.
@@ -320,14 +347,13 @@ fn prove(store: &StoreThread) -> bool {
     let Some(lease) = lease else { return false };
     let target = Target::decode(lease.binding.as_deref().expect("it is settled")).expect("a target");
     let adapter = WORLD.prover.load_adapter(WORLD.adapters[0].clone()).expect("an adapter");
-    let member = &lease.members[0];
-    let jobs = [Job { ids: member.token_ids.clone(), adapter: Some(&adapter), salt: member.salt }];
+    let job = |member: &Member| Job { ids: member.token_ids.clone(), adapter: Some(&adapter), salt: member.salt };
+    let jobs: Vec<Job<'_>> = lease.members.iter().map(job).collect();
     let least = MinimumShape { requests: target.requests, tokens: target.tokens, embed: false };
     let proven = WORLD.prover.prove(&jobs, least, target.binding.context(), &Unwatched).expect("a proof");
     let adapters: Vec<AdapterCommitments> = vec![adapter.key().commitments.clone()];
     let keys = Keys { adapters: &adapters, indexes: &[] };
-    let settled = STAGE
-        .settler
+    let settled = settler(target.requests)
         .settle(WORLD.prover.key(), keys, &target.binding, &proven.proof, &Unwatched)
         .expect("a settlement");
     let (bytes, key) = (settled.settlement.encode(), settled.key.verifying().encode());

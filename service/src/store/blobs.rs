@@ -50,7 +50,7 @@ impl Blobs {
         let path = self.path(sha256);
         let folder = path.parent().unwrap_or(&self.folder);
         private_folder(folder)?;
-        store::write(&path, content).map_err(|error| match error {
+        store::replace(&path, content).map_err(|error| match error {
             FileError::Write { path, source } => failed(&path, source),
             other => failed(&path, io::Error::other(other)),
         })?;

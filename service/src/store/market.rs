@@ -10,13 +10,16 @@
 //! An intent is what is to be sent: it is written before it is signed, and its signed versions before they are broadcast, so
 //! that whoever starts again sends the same bytes. A nonce is one intent's for good. What a transaction moved is booked once
 //! by (chain, transaction, log). Every write names the epoch of whoever does the market's work; a later one fences it off.
+//!
+//! Ends of intents and requests, and lines of the ledger, name the block by which they are believed. A block that is not the chain's any
+//! more is taken back with all of them: intents are on their way again, with the bytes that they have, and requests wait.
 
 use std::fmt;
 
 use lorica::input::Salt;
 use uuid::Uuid;
 
-use super::{Millis, NewJob, StoreError, Submitted, Word};
+use super::{Millis, NewJob, State, StoreError, Submitted, Word};
 
 /// Bytes of an account.
 pub type Account = [u8; 20];
@@ -200,7 +203,8 @@ pub struct NewIntent {
     pub kind: IntentKind,
     /// The request's id on the chain, or the token.
     pub subject: Word,
-    pub request: Option<Uuid>,
+    /// The requests that it is about: of a settlement all that it is to pay.
+    pub requests: Vec<Uuid>,
     pub target: Account,
     pub data: Vec<u8>,
     /// Gas beyond the estimate.
@@ -221,6 +225,9 @@ pub struct Intent {
     pub since: Millis,
 }
 
+/// A block: its number and its hash.
+pub type Block = (u64, Word);
+
 /// How an intent ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntentEnd {
@@ -228,6 +235,8 @@ pub struct IntentEnd {
     pub reason: String,
     /// Transaction, block, gas: of what is in a block.
     pub mined: Option<(Word, u64, u64)>,
+    /// The block that ended it: without that block it has not ended.
+    pub seen: Option<Block>,
     pub entries: Vec<Entry>,
 }
 
@@ -260,6 +269,8 @@ pub struct Effects {
     pub from_block: Option<u64>,
     pub accept_tx: Option<Word>,
     pub settle_tx: Option<Word>,
+    /// The block by which an end is believed: without that block the request has not ended.
+    pub seen: Option<Block>,
     pub intent: Option<NewIntent>,
     pub job: Option<NewJob>,
     pub entries: Vec<Entry>,
@@ -289,12 +300,18 @@ pub trait MarketStore {
     fn owner(&mut self, digest: &Word) -> Result<Option<String>, StoreError>;
     /// Requests that have not ended, the earliest deadline first.
     fn open_requests(&mut self) -> Result<Vec<MarketRequest>, StoreError>;
+    /// A request as it stands now, whoever's it is.
+    fn request_now(&mut self, id: Uuid) -> Result<Option<MarketRequest>, StoreError>;
     /// Token ids and salt of a request; none if they were wiped.
     fn request_input(&mut self, id: Uuid) -> Result<Option<(Vec<u32>, Salt)>, StoreError>;
     /// A request's transitions after one.
     fn request_events(&mut self, tenant: &str, digest: &Word, after: u64) -> Result<Vec<MarketEvent>, StoreError>;
     /// Moves a request with all that goes with it. False, and nothing else, if it is not in the state to be left.
     fn advance(&mut self, now: Millis, epoch: i64, advance: &Advance) -> Result<bool, StoreError>;
+    /// Moves several requests, each with all that goes with it: all of them or none. Refused if one is not in the state to be left.
+    fn advance_all(&mut self, now: Millis, epoch: i64, advances: &[Advance]) -> Result<(), StoreError>;
+    /// Jobs that are proven together with one, itself among them, in the order of their binding.
+    fn companions(&mut self, job: Uuid) -> Result<Vec<(Uuid, State)>, StoreError>;
     /// Writes an intent. False if one of its kind and subject is in flight.
     fn intend(&mut self, now: Millis, epoch: i64, intent: &NewIntent) -> Result<bool, StoreError>;
     /// Intents of an account that are not ended: by nonce, then those that are not signed.
@@ -312,15 +329,20 @@ pub trait MarketStore {
         nonce: u64,
         version: (&Word, &[u8]),
     ) -> Result<bool, StoreError>;
-    /// Ends an intent, books what it moved, and moves a request. False, and nothing else, if it was ended before.
+    /// Ends an intent, books what it moved, and moves requests. False, and nothing else, if it was ended before.
     fn finish(
         &mut self,
         now: Millis,
         epoch: i64,
         intent: Uuid,
         end: &IntentEnd,
-        advance: Option<&Advance>,
+        advances: &[Advance],
     ) -> Result<bool, StoreError>;
+    /// The blocks by which anything on a chain is believed, from a number on, the oldest first.
+    fn blocks_seen(&mut self, chain: u64, from: u64) -> Result<Vec<Block>, StoreError>;
+    /// Takes back what is believed by a block that is not the chain's any more: intents are sent again, lines of the ledger go, and
+    /// requests that had ended are [`MarketState::Waiting`]. How many there were.
+    fn take_back(&mut self, now: Millis, epoch: i64, chain: u64, block: &Block) -> Result<usize, StoreError>;
     /// All lines of an account's ledger.
     fn ledger(&mut self, chain: u64, account: &Account) -> Result<Vec<Entry>, StoreError>;
     /// Opens or closes the breaker.

@@ -38,7 +38,7 @@ fn intent(kind: IntentKind, subject: u8, request: Option<Uuid>) -> NewIntent {
         account: ACCOUNT,
         kind,
         subject: [subject; 32],
-        request,
+        requests: request.into_iter().collect(),
         target: [9; 20],
         data: vec![subject; 4],
         more_gas: 5,
@@ -272,9 +272,9 @@ fn play(open: Open<'_>, commands: &[Command]) {
                 }
                 let mined = (state != IntentState::Dead).then_some(([*tx; 32], 3, 21_000));
                 let entries = if state == IntentState::Done { vec![entry(*tx, 0, None)] } else { Vec::new() };
-                let end = IntentEnd { state, reason: "TEST".into(), mined, entries };
+                let end = IntentEnd { state, reason: "TEST".into(), mined, seen: None, entries };
                 let epoch = model.epoch - i64::from(*stale);
-                let ended = own.finish(6, epoch, known.what.id, &end, None);
+                let ended = own.finish(6, epoch, known.what.id, &end, &[]);
                 let live = matches!(known.state, IntentState::Open | IntentState::Sent);
                 match ended {
                     Err(StoreError::Fenced { .. }) => assert!(*stale),
@@ -343,14 +343,15 @@ pub fn money_is_moved_once(store: &mut dyn Store) {
         state: IntentState::Done,
         reason: "MINED".into(),
         mined: Some(([1; 32], 7, 40_000)),
+        seen: Some((7, [2; 32])),
         entries: vec![entry(1, 0, Some(1)), entry(1, 1, None)],
     };
-    assert!(store.finish(4, epoch, accept.id, &end, Some(&elsewhere)).is_err());
+    assert!(store.finish(4, epoch, accept.id, &end, std::slice::from_ref(&elsewhere)).is_err());
     assert!(store.ledger(CHAIN, &ACCOUNT).expect("readable").is_empty());
     assert_eq!(store.intents_of(own.id).expect("readable")[0].state, IntentState::Sent);
     let accepted = advance(own.id, MarketState::Accepting, MarketState::Accepted, Effects::default());
-    assert!(store.finish(5, epoch, accept.id, &end, Some(&accepted)).expect("writable"));
-    assert!(!store.finish(6, epoch, accept.id, &end, Some(&accepted)).expect("writable"), "once");
+    assert!(store.finish(5, epoch, accept.id, &end, std::slice::from_ref(&accepted)).expect("writable"));
+    assert!(!store.finish(6, epoch, accept.id, &end, std::slice::from_ref(&accepted)).expect("writable"), "once");
     assert_eq!(store.ledger(CHAIN, &ACCOUNT).expect("readable"), end.entries);
     // The same log by another way is the same line; a request is paid once, whatever else is said.
     let effects = Effects { entries: end.entries.clone(), ..Effects::default() };
@@ -366,6 +367,7 @@ pub fn money_is_moved_once(store: &mut dyn Store) {
     let job = |number: u8| NewJob {
         tenant: MARKET.into(),
         binding: Some(vec![number; 3]),
+        group: Some(Group { id: Uuid::from_bytes([number; 16]), jobs: 1 }),
         ..super::suite::job(MARKET, number)
     };
     for (number, from) in [(1, MarketState::Refusing), (2, MarketState::Waiting)] {
@@ -382,6 +384,139 @@ pub fn money_is_moved_once(store: &mut dyn Store) {
     assert_eq!(store.breaker().expect("readable"), Some(("WHY".into(), 11)));
     store.set_breaker(12, epoch, &Breaker::Closed).expect("writable");
     assert_eq!(store.breaker().expect("readable"), None);
+}
+
+/// Jobs that are bound together are leased together, in the order of their ids, or not at all; what fails together fails.
+pub fn groups_go_together(store: &mut dyn Store) {
+    let group = Group { id: Uuid::now_v7(), jobs: 3 };
+    let mut jobs: Vec<NewJob> = (1..=3)
+        .map(|number| NewJob {
+            tenant: MARKET.into(),
+            // The last one is the most urgent.
+            deadline: Some(1_000 - i64::from(number)),
+            binding: Some(vec![9]),
+            group: Some(group),
+            ..super::suite::job(MARKET, number)
+        })
+        .collect();
+    jobs.sort_by_key(|job| job.id);
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.id).collect();
+    let alone = NewJob {
+        deadline: Some(2_000),
+        binding: Some(vec![8]),
+        group: Some(Group { id: Uuid::now_v7(), jobs: 1 }),
+        ..super::suite::job(MARKET, 4)
+    };
+    store.submit(1, &jobs[0], 9).expect("writable");
+    store.submit(1, &jobs[1], 9).expect("writable");
+    assert!(store.lease(2, "test", 99).expect("writable").is_none(), "two of three");
+    store.submit(1, &alone, 9).expect("writable");
+    let lease = store.lease(2, "test", 99).expect("writable").expect("work");
+    assert_eq!((lease.members.len(), lease.members[0].id), (1, alone.id), "what is not whole is in nobody's way");
+    store.submit(1, &jobs[2], 9).expect("writable");
+    let lease = store.lease(2, "test", 99).expect("writable").expect("work");
+    assert_eq!(lease.members.iter().map(|own| own.id).collect::<Vec<_>>(), ids);
+    let states = |store: &mut dyn Store| -> Vec<State> {
+        store.companions(ids[1]).expect("readable").into_iter().map(|own| own.1).collect()
+    };
+    assert_eq!(states(store), [State::Proving; 3]);
+    // Lost, they go again together; without one of them none does.
+    assert!(store.fail(3, lease.batch, lease.epoch, &BatchFailure::HandedBack).expect("writable"));
+    let lease = store.lease(4, "test", 99).expect("writable").expect("work");
+    assert_eq!(lease.members.len(), 3);
+    // One ends while they are proven: the others are proven all the same.
+    store.cancel(5, MARKET, ids[0]).expect("writable");
+    assert_eq!(states(store), [State::Cancelled, State::Proving, State::Proving]);
+    assert_eq!(store.extend(lease.batch, lease.epoch, 199).expect("writable"), Held::Yes);
+    assert!(store.fail(6, lease.batch, lease.epoch, &BatchFailure::HandedBack).expect("writable"));
+    assert!(store.lease(7, "test", 99).expect("writable").is_none());
+    // What fails together fails at once, since it cannot be cut.
+    let group = Group { id: Uuid::now_v7(), jobs: 2 };
+    for number in [5, 6] {
+        let job = NewJob { binding: Some(vec![7]), group: Some(group), ..super::suite::job(MARKET, number) };
+        store.submit(8, &job, 9).expect("writable");
+    }
+    let lease = store.lease(9, "test", 99).expect("writable").expect("work");
+    assert_eq!(lease.members.len(), 2);
+    let failure = BatchFailure::Work("WHY".into());
+    assert!(store.fail(10, lease.batch, lease.epoch, &failure).expect("writable"));
+    for member in &lease.members {
+        let job = store.job(MARKET, member.id).expect("readable").expect("there");
+        assert_eq!((job.state, job.failure.as_deref()), (State::Failed, Some("WHY")));
+    }
+}
+
+/// Several requests move together or not at all.
+pub fn requests_move_together(store: &mut dyn Store) {
+    let (first, second) = (request("a", 1), request("b", 2));
+    store.admit(1, &first, 9).expect("writable");
+    store.admit(1, &second, 9).expect("writable");
+    let epoch = store.take_over(1).expect("writable");
+    let intent = NewIntent { requests: vec![first.id, second.id], ..intent(IntentKind::Settle, 7, None) };
+    let to = |own: &NewRequest, from| advance(own.id, from, MarketState::Accepted, Effects::default());
+    let wrong = [to(&first, MarketState::Waiting), to(&second, MarketState::Settling)];
+    assert!(store.advance_all(2, epoch, &wrong).is_err());
+    assert_eq!(store.request_now(first.id).expect("readable").expect("there").state, MarketState::Waiting);
+    let mut right = [to(&first, MarketState::Waiting), to(&second, MarketState::Waiting)];
+    right[0].effects.intent = Some(intent.clone());
+    assert!(matches!(store.advance_all(2, epoch - 1, &right), Err(StoreError::Fenced { .. })));
+    store.advance_all(2, epoch, &right).expect("writable");
+    for own in [&first, &second] {
+        let found = store.intents_of(own.id).expect("readable");
+        assert_eq!(found.iter().map(|own| own.what.id).collect::<Vec<_>>(), [intent.id]);
+        assert_eq!(found[0].what.requests.len(), 2);
+    }
+}
+
+/// What is believed by a block goes with it, and nothing else does.
+pub fn blocks_are_taken_back(store: &mut dyn Store) {
+    let (own, other) = (request("a", 1), request("a", 2));
+    store.admit(1, &own, 9).expect("writable");
+    store.admit(1, &other, 9).expect("writable");
+    let epoch = store.take_over(1).expect("writable");
+    let (gone, kept) = ((7, [7; 32]), (7, [8; 32]));
+    let mut paid = |own: &NewRequest, number: u8, seen: Block| {
+        let what = intent(IntentKind::Settle, number, Some(own.id));
+        assert!(store.intend(2, epoch, &what).expect("writable"));
+        assert!(store.sign(3, epoch, what.id, number.into(), (&[number; 32], b"raw")).expect("writable"));
+        let effects = Effects { settle_tx: Some([number; 32]), seen: Some(seen), ..Effects::default() };
+        let advance = advance(own.id, MarketState::Waiting, MarketState::Paid, effects);
+        let end = IntentEnd {
+            state: IntentState::Done,
+            reason: "MINED".into(),
+            mined: Some(([number; 32], 7, 40_000)),
+            seen: Some(seen),
+            entries: vec![entry(number, 0, Some(number))],
+        };
+        assert!(store.finish(4, epoch, what.id, &end, &[advance]).expect("writable"));
+        what.id
+    };
+    let (first, second) = (paid(&own, 1, gone), paid(&other, 2, kept));
+    assert_eq!(store.blocks_seen(CHAIN, 7).expect("readable"), [gone, kept]);
+    assert!(store.blocks_seen(CHAIN, 8).expect("readable").is_empty());
+    assert!(store.blocks_seen(CHAIN + 1, 0).expect("readable").is_empty());
+    assert!(matches!(store.take_back(5, epoch - 1, CHAIN, &gone), Err(StoreError::Fenced { .. })));
+    // An intent, a line, a request.
+    assert_eq!(store.take_back(5, epoch, CHAIN, &gone).expect("writable"), 3);
+    assert_eq!(store.take_back(6, epoch, CHAIN, &gone).expect("writable"), 0, "once");
+    let state = |store: &mut dyn Store, id| store.request_now(id).expect("readable").expect("there").state;
+    assert_eq!((state(store, own.id), state(store, other.id)), (MarketState::Waiting, MarketState::Paid));
+    assert_eq!(store.ledger(CHAIN, &ACCOUNT).expect("readable"), [entry(2, 0, Some(2))]);
+    let intents = [own.id, other.id].map(|id| store.intents_of(id).expect("readable").remove(0));
+    assert_eq!(intents.each_ref().map(|own| own.what.id), [first, second]);
+    assert_eq!(intents.each_ref().map(|own| own.state), [IntentState::Sent, IntentState::Done]);
+    assert_eq!((intents[0].versions.len(), intents[0].nonce, intents[0].tx), (1, Some(1), None));
+    // In another block it is booked again, once.
+    let end = IntentEnd {
+        state: IntentState::Done,
+        reason: "MINED".into(),
+        mined: Some(([1; 32], 9, 40_000)),
+        seen: Some((9, [9; 32])),
+        entries: vec![entry(1, 0, Some(1))],
+    };
+    assert!(store.finish(7, epoch, first, &end, &[]).expect("writable"));
+    assert_eq!(store.ledger(CHAIN, &ACCOUNT).expect("readable").len(), 2);
+    assert_eq!(store.blocks_seen(CHAIN, 0).expect("readable"), [kept, (9, [9; 32])]);
 }
 
 /// Inputs of requests that have ended are wiped, and later the requests; money stays.

@@ -107,6 +107,8 @@ pub struct NewJob {
     pub body: Word,
     pub base: Word,
     pub adapter: Option<Word>,
+    /// The index by which the answer is attributed.
+    pub datanet: Option<Word>,
     /// Number of the output kind.
     pub kind: u8,
     pub context: Word,
@@ -115,8 +117,18 @@ pub struct NewJob {
     pub salt: Salt,
     /// The answer, encoded.
     pub answer: Vec<u8>,
-    /// What proof and settlement are bound to, as JSON, if the job is to be settled: it is in a batch alone then.
+    /// What proof and settlement are bound to, as JSON, if the job is to be settled.
     pub binding: Option<Vec<u8>>,
+    /// With which others it is bound, if it is to be settled.
+    pub group: Option<Group>,
+}
+
+/// Jobs that are bound together: a batch has all of them and no other, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub id: Uuid,
+    /// How many there are.
+    pub jobs: u32,
 }
 
 impl fmt::Debug for NewJob {
@@ -131,7 +143,7 @@ impl NewJob {
         token_class(self.token_ids.len())
     }
 
-    /// Jobs of one key may be proven together: they have one tenant, base, kind, context and length class.
+    /// Jobs of one key may be proven together: they have one tenant, base, kind, context and length class, and one datanet or none.
     pub fn batch_key(&self) -> Word {
         let mut hash = Sha256::new();
         hash.update(b"lorica batch 1");
@@ -140,7 +152,15 @@ impl NewJob {
         hash.update(self.base);
         hash.update([self.kind]);
         hash.update(self.context);
-        hash.update((self.token_class() as u64).to_be_bytes());
+        match &self.group {
+            // Texts of all lengths: the circuit's shape counts.
+            Some(group) => hash.update(group.id.as_bytes()),
+            None => hash.update((self.token_class() as u64).to_be_bytes()),
+        }
+        // Behind what all jobs have, so that jobs without one have the key that they had before there were datanets.
+        if let Some(datanet) = self.datanet {
+            hash.update(datanet);
+        }
         hash.finalize().into()
     }
 }
@@ -165,6 +185,7 @@ pub struct Job {
     pub state: State,
     pub base: Word,
     pub adapter: Option<Word>,
+    pub datanet: Option<Word>,
     pub kind: u8,
     pub deadline: Option<Millis>,
     pub attempts: u32,
@@ -176,6 +197,8 @@ pub struct Job {
     pub answer: Vec<u8>,
     /// Absent once it was wiped.
     pub salt: Option<Salt>,
+    /// What proof and settlement are bound to, if it is to be settled.
+    pub binding: Option<Vec<u8>>,
     pub sequence: u64,
     pub created: Millis,
     pub updated: Millis,
@@ -223,6 +246,8 @@ pub struct Lease {
     pub epoch: i64,
     pub tenant: String,
     pub base: Word,
+    /// The index by which all answers are attributed.
+    pub datanet: Option<Word>,
     pub kind: u8,
     pub context: Word,
     /// What the proof's settlement is bound to, as JSON, if it is to be settled.
@@ -256,7 +281,7 @@ pub enum Completed {
 pub enum BatchFailure {
     /// The work failed, and may do better: another attempt, with fewer companions.
     Work(String),
-    /// The work fails always: alone at once, a batch after it was cut.
+    /// The work fails always: alone at once, a batch after it was cut. Jobs that are bound together cannot be cut, and fail at once.
     Always(String),
     /// Whoever did it is gone.
     Lost(&'static str),

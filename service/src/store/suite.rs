@@ -25,6 +25,7 @@ pub fn job(tenant: &str, number: u8) -> NewJob {
         body: [number; 32],
         base: [1; 32],
         adapter: None,
+        datanet: None,
         kind: 1,
         context: [0; 32],
         deadline: None,
@@ -32,6 +33,7 @@ pub fn job(tenant: &str, number: u8) -> NewJob {
         salt: [number; 31],
         answer: vec![number; 9],
         binding: None,
+        group: None,
     }
 }
 
@@ -341,7 +343,7 @@ pub fn request_ids(store: &mut dyn Store) {
     assert_eq!(store.list("b", None, None, 9).expect("readable").len(), 1);
 }
 
-/// Batches hold one tenant, and one context, kind, base and length class.
+/// Batches hold one tenant, and one context, kind, base, length class and datanet.
 pub fn batches_do_not_mix(store: &mut dyn Store) {
     let plain = job("a", 1);
     let others = [
@@ -350,22 +352,31 @@ pub fn batches_do_not_mix(store: &mut dyn Store) {
         NewJob { kind: 2, ..job("a", 4) },
         NewJob { base: [2; 32], ..job("a", 5) },
         NewJob { token_ids: vec![1; 17], ..job("a", 6) },
+        NewJob { datanet: Some([4; 32]), ..job("a", 8) },
+        NewJob { datanet: Some([5; 32]), ..job("a", 9) },
     ];
     for job in std::iter::once(&plain).chain(&others) {
         store.submit(1, job, 99).expect("writable");
     }
     let companion = NewJob { adapter: Some([3; 32]), token_ids: vec![1; 16], ..job("a", 7) };
     store.submit(1, &companion, 99).expect("writable");
-    let mut sizes = Vec::new();
+    let (mut sizes, mut datanets) = (Vec::new(), Vec::new());
     while let Some(lease) = store.lease(1, "test", LEASE).expect("writable") {
         sizes.push(lease.members.len());
+        for member in &lease.members {
+            let job = store.job(&lease.tenant, member.id).expect("readable").expect("there");
+            assert_eq!(job.datanet, lease.datanet);
+            datanets.extend(job.datanet);
+        }
         if lease.members.iter().any(|member| member.id == plain.id) {
             let ids: Vec<Uuid> = lease.members.iter().map(|member| member.id).collect();
             assert_eq!(ids, [plain.id, companion.id]);
         }
     }
     sizes.sort_unstable();
-    assert_eq!(sizes, [1, 1, 1, 1, 1, 2]);
+    assert_eq!(sizes, [1, 1, 1, 1, 1, 1, 1, 2]);
+    datanets.sort_unstable();
+    assert_eq!(datanets, [[4; 32], [5; 32]]);
 }
 
 /// Tenants take turns, whoever came first and with however much; who was idle has saved nothing up.

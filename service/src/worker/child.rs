@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lorica::files::{AdapterFile, BaseFile};
-use lorica::prover::{Job, LoadedAdapter, MinimumShape, Prover, ProverError};
+use lorica::files::{AdapterFile, BaseFile, DatanetFile};
+use lorica::prover::{Job, LoadedAdapter, LoadedIndex, MinimumShape, Prover, ProverError};
 use lorica::settle::{Settler, SettlerError};
 use lorica::srs::{AcceptedSrs, SrsPolicy};
 use lorica::verifier::protocol::keccak::{decode_scalar, encode_scalar};
-use lorica::verifier::protocol::key::AdapterCommitments;
+use lorica::verifier::protocol::key::{AdapterCommitments, IndexCommitments};
 use lorica::verifier::protocol::verify::Keys;
 use lorica::watch::Watch;
 
@@ -65,6 +65,8 @@ struct Loaded {
     provers: BTreeMap<Word, (Prover, Settler)>,
     /// By file.
     adapters: BTreeMap<String, LoadedAdapter>,
+    /// The datanet that was used last, with its file: the largest has a hundred megabytes.
+    datanet: Option<(String, LoadedIndex)>,
 }
 
 /// Runs the process until its input ends.
@@ -140,7 +142,7 @@ fn load(set_up: &SetUp) -> Result<Loaded, String> {
         let prover = Prover::new(accepted, base).map_err(|error| format!("{path}: {error}"))?;
         provers.insert(encode_scalar(&prover.id()), (prover, settler));
     }
-    Ok(Loaded { provers, adapters: BTreeMap::new() })
+    Ok(Loaded { provers, adapters: BTreeMap::new(), datanet: None })
 }
 
 impl Loaded {
@@ -162,6 +164,12 @@ impl Loaded {
             let salt = item.salt.as_slice().try_into().map_err(|_| always("a salt of another length"))?;
             jobs.push(Job { ids: item.token_ids.clone(), adapter: self.adapters.get(&item.adapter), salt });
         }
+        if !batch.datanet.is_empty() && self.datanet.as_ref().is_none_or(|(path, _)| *path != batch.datanet) {
+            let file = DatanetFile::load(Path::new(&batch.datanet)).map_err(|error| always(&error.to_string()))?;
+            let index = prover.load_index(file).map_err(|error| always(&error.to_string()))?;
+            self.datanet = Some((batch.datanet.clone(), index));
+        }
+        let index = self.datanet.as_ref().map(|(_, index)| index).filter(|_| !batch.datanet.is_empty());
         let target = match batch.binding.as_slice() {
             [] => None,
             bytes => Some(Target::decode(bytes).map_err(|error| always(&error))?),
@@ -169,7 +177,7 @@ impl Loaded {
         // Padded to the shape for which there is a circuit.
         let (requests, tokens) = target.as_ref().map_or((0, 0), |target| (target.requests, target.tokens));
         let least = MinimumShape { requests, tokens, embed: batch.embed };
-        let proven = prover.prove(&jobs, least, context, voice).map_err(|error| Failed {
+        let proven = prover.prove_attributed(&jobs, index, least, context, voice).map_err(|error| Failed {
             stopped: matches!(error, ProverError::Cancelled(_)),
             always: error.kind() == lorica::error::Kind::Input,
             // Why a text cannot be executed tells something of the text, and this may be logged.
@@ -183,7 +191,8 @@ impl Loaded {
         let mut adapters: BTreeMap<Word, AdapterCommitments> = BTreeMap::new();
         adapters.extend(used.map(|own| (encode_scalar(&own.id()), own.key().commitments.clone())));
         let adapters: Vec<AdapterCommitments> = adapters.into_values().collect();
-        let keys = Keys { adapters: &adapters, indexes: &[] };
+        let indexes: Vec<IndexCommitments> = index.iter().map(|index| index.key().clone()).collect();
+        let keys = Keys { adapters: &adapters, indexes: &indexes };
         let settled =
             settler.settle(prover.key(), keys, &target.binding, &proven.proof, voice).map_err(|error| Failed {
                 stopped: matches!(error, SettlerError::Cancelled(_)),

@@ -63,6 +63,9 @@ pub struct Prove {
     /// What the batch is settled for, as JSON; empty if its proof is wanted.
     #[prost(bytes, tag = "5")]
     pub binding: Vec<u8>,
+    /// The datanet's file by whose index the answers are attributed, or none.
+    #[prost(string, tag = "6")]
+    pub datanet: String,
 }
 
 /// One request. The adapter's file, or none.

@@ -318,6 +318,7 @@ impl Worker {
             embed: lease.kind == lorica::circuits::shape::OutputKind::Embed.number(),
             context: lease.context.to_vec(),
             binding: lease.binding.clone().unwrap_or_default(),
+            datanet: lease.datanet.as_ref().and_then(|id| self.models.datanet_path(id)).unwrap_or_default(),
         }
     }
 }

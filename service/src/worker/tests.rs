@@ -24,6 +24,7 @@ async fn outcome(script: &str) -> (State, Option<String>, u32) {
         body: [1; 32],
         base: crate::world::base(),
         adapter: member.adapter,
+        datanet: None,
         kind: 1,
         context: [0; 32],
         deadline: None,
@@ -31,6 +32,7 @@ async fn outcome(script: &str) -> (State, Option<String>, u32) {
         salt: member.salt,
         answer: member.answer,
         binding: None,
+        group: None,
     };
     store.submit(now(), &job, 9).expect("writable");
     let store = StoreThread::start(Box::new(store));

@@ -148,6 +148,28 @@ contract AttributionTest is AttributionWorld {
         assertTrue(!ok, "gas token from others");
     }
 
+    /// Entries of one call in several tokens: each token has its own parts and its own rest, in both halves of a word.
+    function test_tokensInTurn() public {
+        InferenceRequest memory request = _ask(1);
+        request.token = address(0);
+        _pay(request, _pair(8, 20_000, 9, 10_000));
+        _pay(_ask(2), _pair(8, 30_000, 9, 5_000));
+        request = _ask(3);
+        request.token = address(0);
+        _pay(request, _pair(8, 1_000, 9, 0));
+        _distribute(index, 0, 3);
+        uint256 low = PART * 30_000 / 65_535;
+        uint256 high = PART * 5_000 / 65_535;
+        assertEq(_owed(8, address(open)), low, "OPEN, the low half");
+        assertEq(_owed(9, address(open)), high, "OPEN, the high half");
+        assertEq(pot.burnable(address(open)), PART - low - high, "OPEN's rest");
+        low = PART * 20_000 / 65_535 + PART * 1_000 / 65_535;
+        high = PART * 10_000 / 65_535;
+        assertEq(_owed(8, address(0)), low, "gas token, the low half");
+        assertEq(_owed(9, address(0)), high, "gas token, the high half");
+        assertEq(pot.burnable(address(0)), 2 * PART - low - high, "gas token's rest");
+    }
+
     /// The tail is nobody's if nobody has a share; OPEN is burnt.
     function test_burn() public {
         _pay(_ask(1), _pair(7, 0, 9, 0));
@@ -386,8 +408,8 @@ contract AttributionTest is AttributionWorld {
         }
         entries = new AttributionPot.Entry[](0);
         _failsWith(index, entries, "nothing");
-        (bool ok,) = _tryEntries(index, heads[index][3], entries);
-        assertTrue(!ok, "nothing, from the end");
+        (bool ok, bytes memory reason) = _tryEntries(index, heads[index][3], entries);
+        assertTrue(!ok && bytes4(reason) == AttributionPot.NothingToDistribute.selector, "nothing, from the end");
         // Another index, published and not, has another chain.
         (, uint256 second) = _publishAttributed(3, _split(6_000, 2_000, 1_000, 1_000));
         _failsWith(second, _entries(index, 0, 3), "another index");
@@ -517,6 +539,34 @@ contract AttributionTest is AttributionWorld {
         assertEq(escrow.balances(address(open), address(pot)), 2 * PART, "the pot's");
     }
 
+    /// Requests of one batch in two tokens: each has its own part.
+    function test_twoTokensInABatch() public {
+        InferenceRequest[] memory requests = new InferenceRequest[](2);
+        (requests[0], requests[1]) = (_ask(1), _ask(2));
+        requests[0].token = address(0);
+        requests[1].maxFee = requests[1].minFee = FEE / 2;
+        _lock(requests[0]);
+        _lock(requests[1]);
+        Settlement memory settlement = _settlement(requests, prover);
+        settlement.index = index;
+        settlement.shares = new uint256[](8);
+        _proven(classify, settlement);
+        escrow.settle(classify, settlement, _terms(requests), 2);
+        assertEq(escrow.balances(address(0), address(pot)), PART, "gas token");
+        assertEq(escrow.balances(address(open), address(pot)), PART / 2, "OPEN");
+        assertEq(escrow.balances(address(open), prover), FEE * 3 / 10, "the prover's");
+    }
+
+    /// A fee of which nothing is the contributors' has no entry: nobody makes a chain long for nothing.
+    function test_noEntryOfNothing() public {
+        InferenceRequest memory request = _ask(1);
+        (request.maxFee, request.minFee) = (9, 9);
+        _pay(request, _pair(7, 65_535, 9, 0));
+        assertTrue(escrow.attributionHeads(index) == 0, "no entry");
+        (, uint256 ofLine) = _lineOwed(address(open), attributedLine);
+        assertEq(ofLine, 0, "nothing to the line's pot");
+    }
+
     /// A batch whose proof is false leaves no entry.
     function test_aFalseProofLeavesNothing() public {
         InferenceRequest[] memory requests = _one(_ask(1));
@@ -633,11 +683,18 @@ contract AttributionTest is AttributionWorld {
     }
 
     function _contradict(Settlement memory a, Settlement memory b) private returns (bool ok) {
+        return _contradict(a, 0, b, 0);
+    }
+
+    function _contradict(Settlement memory a, uint256 placeA, Settlement memory b, uint256 placeB)
+        private
+        returns (bool ok)
+    {
         (ok,) = address(router)
             .call(
                 abi.encodeCall(
                     VerifierRouter.freezeByContradiction,
-                    (classify, address(escrow), a, 0, address(escrow), b, 0)
+                    (classify, address(escrow), a, placeA, address(escrow), b, placeB)
                 )
             );
     }
@@ -658,5 +715,30 @@ contract AttributionTest is AttributionWorld {
             cheats.revertToState(state);
         }
         assertTrue(_contradict(own, _answer(index + 1, words, 4)), "another label, whatever the index");
+    }
+
+    /// One question at different places of two batches: its own shares are compared, not its neighbour's.
+    function test_contradictionsAtOtherPlaces() public {
+        uint256[4] memory words = _pair(7, 1, 9, 2);
+        Settlement memory own = _answer(index, words, 4);
+        InferenceRequest[] memory requests = new InferenceRequest[](2);
+        (requests[0], requests[1]) = (_ask(2), _ask(1));
+        Settlement memory second = _settlement(requests, prover);
+        second.index = index;
+        second.shares = new uint256[](8);
+        _copy(_pair(7, 3, 9, 4), second.shares, 0);
+        _copy(words, second.shares, 1);
+        second.requests[1].label = 4;
+        mock.prove(circuitOf[classify], address(escrow), second);
+        assertTrue(!_contradict(own, 0, second, 1), "equal shares, the second's");
+        assertTrue(!_contradict(second, 1, own, 0), "equal shares, the first's");
+        // The neighbour has the shares that the question had elsewhere.
+        _copy(words, second.shares, 0);
+        _copy(_pair(7, 3, 9, 4), second.shares, 1);
+        mock.prove(circuitOf[classify], address(escrow), second);
+        uint256 state = cheats.snapshotState();
+        assertTrue(_contradict(own, 0, second, 1), "other shares, the second's");
+        cheats.revertToState(state);
+        assertTrue(_contradict(second, 1, own, 0), "other shares, the first's");
     }
 }

@@ -103,6 +103,31 @@ impl Forms {
             sponge.absorbed.get(..*count)
         })
     }
+
+    /// Where a sponge takes this input in by itself.
+    pub fn place(&self, input: usize) -> Place {
+        let own = Some(Unknown::Input(input));
+        let of = |sponge: &Sponge| {
+            let at = sponge.absorbed.iter().position(|scalar| scalar.as_ref().and_then(Form::alone) == own)?;
+            let next = sponge.permutations.iter().position(|(_, count)| *count > at)?;
+            let (permutation, _) = sponge.permutations[next];
+            let before = next.checked_sub(1).map(|last| sponge.permutations[last]);
+            let element = 1 + at - before.map_or(0, |(_, count)| count);
+            Some(Place { permutation, element, before: before.map(|(permutation, _)| permutation) })
+        };
+        self.sponges.iter().find_map(of).expect("an input that is absorbed by itself")
+    }
+}
+
+/// Where a scalar enters a sponge.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Number of the permutation, among all of a run.
+    permutation: usize,
+    /// Element of the state.
+    element: usize,
+    /// The sponge's permutation before.
+    before: Option<usize>,
 }
 
 impl Arithmetic for Forms {
@@ -192,6 +217,49 @@ fn is_multiple_of_four(value: Fr) -> bool {
     bytes[0].is_multiple_of(4) && bytes[9..].iter().all(|byte| *byte == 0)
 }
 
+/// What an arithmetic around another one leaves to it.
+macro_rules! forwarded {
+    () => {
+        fn add(&mut self, left: &Self::Scalar, right: &Self::Scalar) -> Self::Scalar {
+            self.inner.add(left, right)
+        }
+
+        fn sub(&mut self, left: &Self::Scalar, right: &Self::Scalar) -> Self::Scalar {
+            self.inner.sub(left, right)
+        }
+
+        fn mul(&mut self, left: &Self::Scalar, right: &Self::Scalar) -> Self::Scalar {
+            self.inner.mul(left, right)
+        }
+
+        fn assert_equal(
+            &mut self,
+            left: &Self::Scalar,
+            right: &Self::Scalar,
+            what: &'static str,
+        ) -> Result<(), ArithmeticError> {
+            self.inner.assert_equal(left, right, what)
+        }
+
+        fn inverse(&mut self, value: &Self::Scalar, what: &'static str) -> Result<Self::Scalar, ArithmeticError> {
+            self.inner.inverse(value, what)
+        }
+
+        fn bits(
+            &mut self,
+            value: &Self::Scalar,
+            count: usize,
+            what: &'static str,
+        ) -> Result<Vec<Self::Scalar>, ArithmeticError> {
+            self.inner.bits(value, count, what)
+        }
+
+        fn select(&mut self, bit: &Self::Scalar, if_one: &Self::Scalar, if_zero: &Self::Scalar) -> Self::Scalar {
+            self.inner.select(bit, if_one, if_zero)
+        }
+    };
+}
+
 /// An arithmetic with the fault that made embedding settlements forgeable: digests of one domain take in, in the place of
 /// each two elements, `left + 2^48·(right - r)` and the constant r, a function of `left + 2^48·right`. With the right
 /// elements of one statement for the constants, that statement's digests are the true ones.
@@ -223,43 +291,7 @@ impl<A: Arithmetic> Arithmetic for Packing<A> {
         self.inner.constant(value)
     }
 
-    fn add(&mut self, left: &Self::Scalar, right: &Self::Scalar) -> Self::Scalar {
-        self.inner.add(left, right)
-    }
-
-    fn sub(&mut self, left: &Self::Scalar, right: &Self::Scalar) -> Self::Scalar {
-        self.inner.sub(left, right)
-    }
-
-    fn mul(&mut self, left: &Self::Scalar, right: &Self::Scalar) -> Self::Scalar {
-        self.inner.mul(left, right)
-    }
-
-    fn assert_equal(
-        &mut self,
-        left: &Self::Scalar,
-        right: &Self::Scalar,
-        what: &'static str,
-    ) -> Result<(), ArithmeticError> {
-        self.inner.assert_equal(left, right, what)
-    }
-
-    fn inverse(&mut self, value: &Self::Scalar, what: &'static str) -> Result<Self::Scalar, ArithmeticError> {
-        self.inner.inverse(value, what)
-    }
-
-    fn bits(
-        &mut self,
-        value: &Self::Scalar,
-        count: usize,
-        what: &'static str,
-    ) -> Result<Vec<Self::Scalar>, ArithmeticError> {
-        self.inner.bits(value, count, what)
-    }
-
-    fn select(&mut self, bit: &Self::Scalar, if_one: &Self::Scalar, if_zero: &Self::Scalar) -> Self::Scalar {
-        self.inner.select(bit, if_one, if_zero)
-    }
+    forwarded!();
 
     fn permute(&mut self, [capacity, first, second]: [Self::Scalar; 3]) -> [Self::Scalar; 3] {
         if self.left == 0 {
@@ -277,5 +309,69 @@ impl<A: Arithmetic> Arithmetic for Packing<A> {
         let state = a.permute([capacity, packed, own]);
         self.state = Some(state.clone());
         state
+    }
+}
+
+/// What a fault does to an element that a sponge takes in.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// This constant is taken in instead of it.
+    Constant(Fr),
+    /// The same, but what it differs by joins the next element that is [`Fault::Joined`].
+    Kept(Fr),
+    /// With `2^48·(kept - constant)` added to it.
+    Joined,
+}
+
+/// An arithmetic whose sponges take in something else than some elements. With a statement's own values for the constants,
+/// that statement's challenges are the true ones.
+#[derive(Debug)]
+pub struct Faulty<A: Arithmetic> {
+    pub inner: A,
+    faults: Vec<(Place, Fault)>,
+    states: Vec<[A::Scalar; 3]>,
+    kept: Option<A::Scalar>,
+}
+
+impl<A: Arithmetic> Faulty<A> {
+    /// In the order of the places.
+    pub fn new(inner: A, faults: Vec<(Place, Fault)>) -> Self {
+        Self { inner, faults, states: Vec::new(), kept: None }
+    }
+}
+
+impl<A: Arithmetic> Arithmetic for Faulty<A> {
+    type Scalar = A::Scalar;
+
+    fn constant(&mut self, value: Fr) -> Self::Scalar {
+        self.inner.constant(value)
+    }
+
+    forwarded!();
+
+    fn permute(&mut self, mut state: [Self::Scalar; 3]) -> [Self::Scalar; 3] {
+        let own = self.states.len();
+        let a = &mut self.inner;
+        for (place, fault) in self.faults.iter().filter(|(place, _)| place.permutation == own) {
+            let rate = &mut state[place.element];
+            match fault {
+                Fault::Constant(constant) | Fault::Kept(constant) => {
+                    let before = place.before.map_or_else(|| a.zero(), |last| self.states[last][place.element].clone());
+                    let constant = a.constant(*constant);
+                    let instead = a.add(&before, &constant);
+                    if matches!(fault, Fault::Kept(_)) {
+                        self.kept = Some(a.sub(rate, &instead));
+                    }
+                    *rate = instead;
+                }
+                Fault::Joined => {
+                    let shift = a.constant(Fr::from(1 << 48));
+                    let moved = a.mul(&self.kept.take().expect("a kept element"), &shift);
+                    *rate = a.add(rate, &moved);
+                }
+            }
+        }
+        self.states.push(a.permute(state));
+        self.states[own].clone()
     }
 }

@@ -52,7 +52,11 @@ impl Run<'_> {
             let own = pooled.iter().flat_map(|block| &block[request * width..(request + 1) * width]);
             own.map(|&value| i16::try_from(value).expect("the tanh table has values of up to 2^14")).collect()
         };
-        Ok((0..self.requests.len()).map(|r| Pooled { values: values(r), label: self.logits(r, &pooled).1 }).collect())
+        let of = |request| {
+            let (logits, label) = self.logits(request, &pooled);
+            Pooled { values: values(request), logits, label }
+        };
+        Ok((0..self.requests.len()).map(of).collect())
     }
 
     /// Pooled values of all requests, by block `[request][channel]`.

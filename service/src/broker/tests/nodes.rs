@@ -22,7 +22,7 @@ enum Mode {
     Nonsense,
 }
 
-struct Node {
+pub(super) struct Node {
     url: String,
     mode: Arc<Mutex<Mode>>,
 }
@@ -62,6 +62,11 @@ fn forward(to: &str, body: &[u8]) -> Vec<u8> {
 impl Node {
     /// A node before the stage's, whose gas has a price.
     fn start() -> Self {
+        Self::before(&STAGE)
+    }
+
+    /// A node before that of a stage.
+    pub(super) fn before(stage: &'static Stage) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let mode = Arc::new(Mutex::new(Mode::Honest));
@@ -71,7 +76,7 @@ impl Node {
             for stream in listener.incoming().map_while(Result::ok) {
                 let Some(body) = read(&stream) else { continue };
                 let mode = *own.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(answer) = answer(mode, &body, &mut hoard) {
+                if let Some(answer) = answer(mode, &stage.url, &body, &mut hoard) {
                     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
                     let head = format!("{head}content-length: {}\r\n\r\n", answer.len());
                     let _ = (&stream).write_all(&[head.as_bytes(), &answer].concat());
@@ -85,7 +90,7 @@ impl Node {
         *self.mode.lock().unwrap_or_else(PoisonError::into_inner) = mode;
     }
 
-    fn broker(&self, party: &Party, store: &StoreThread) -> Broker {
+    pub(super) fn broker(&self, party: &Party, store: &StoreThread) -> Broker {
         let patience = Patience { attempts: 1, ..Patience::default() };
         let chain = RpcChain::connect_with(&self.url, Some(party.prover.clone()), Some(CHAIN_ID), patience);
         let (settings, key, models) = (party.settings.clone(), party.prover.clone(), WORLD.models.clone());
@@ -93,7 +98,7 @@ impl Node {
     }
 }
 
-fn answer(mode: Mode, body: &[u8], hoard: &mut Vec<String>) -> Option<Vec<u8>> {
+fn answer(mode: Mode, to: &str, body: &[u8], hoard: &mut Vec<String>) -> Option<Vec<u8>> {
     let asked: Value = serde_json::from_slice(body).expect("JSON");
     let (method, first) = (asked["method"].as_str().expect("a method"), asked["params"][0].as_str());
     let say = |result: Value| Some(json!({ "jsonrpc": "2.0", "id": 1, "result": result }).to_string().into_bytes());
@@ -110,18 +115,18 @@ fn answer(mode: Mode, body: &[u8], hoard: &mut Vec<String>) -> Option<Vec<u8>> {
             say(json!({ "hash": first }))
         }
         (Mode::LosesAnswers, "eth_sendRawTransaction") => {
-            forward(&STAGE.url, body);
+            forward(to, body);
             None
         }
         (_, "eth_maxPriorityFeePerGas") => say(json!("0x5")),
         (_, "eth_getBlockByNumber") => {
-            let mut block: Value = serde_json::from_slice(&forward(&STAGE.url, body)).expect("JSON");
+            let mut block: Value = serde_json::from_slice(&forward(to, body)).expect("JSON");
             if block["result"].is_object() {
                 block["result"]["baseFeePerGas"] = json!("0x64");
             }
             Some(block.to_string().into_bytes())
         }
-        _ => Some(forward(&STAGE.url, body)),
+        _ => Some(forward(to, body)),
     }
 }
 

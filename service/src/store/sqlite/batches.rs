@@ -14,9 +14,19 @@ use crate::store::{
 /// What makes a job wait its turn: the earliest deadline first, then the oldest.
 const ORDER: &str = "ORDER BY deadline IS NULL, deadline, id";
 
-/// Forms a batch: of the tenant that was served least, around its most urgent job.
+/// Forms a batch: of the tenant that was served least, around its most urgent job. Jobs that are bound together are a batch of their own, and
+/// wait until all of them can go.
 pub(super) fn lease(change: &mut Change<'_>, owner: &str, until: Millis) -> Result<Option<Lease>, StoreError> {
-    let ready = "state = 'QUEUED' AND ready_at <= ?1 AND (deadline IS NULL OR deadline > ?1)";
+    let free = |jobs: &str| {
+        format!(
+            "{jobs}.state = 'QUEUED' AND {jobs}.ready_at <= ?1 AND ({jobs}.deadline IS NULL OR {jobs}.deadline > ?1)"
+        )
+    };
+    let (own, others) = (free("jobs"), free("others"));
+    let ready = format!(
+        "{own} AND (jobs.group_id IS NULL OR jobs.group_size =
+             (SELECT count(*) FROM jobs others WHERE others.group_id = jobs.group_id AND {others}))"
+    );
     let query = format!(
         "SELECT id, weight FROM tenants WHERE EXISTS (SELECT 1 FROM jobs WHERE tenant = tenants.id AND {ready})
          ORDER BY vtime, id LIMIT 1"
@@ -26,18 +36,27 @@ pub(super) fn lease(change: &mut Change<'_>, owner: &str, until: Millis) -> Resu
         statement.query_row([change.now], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     drop(statement);
     let Some((tenant, weight)) = tenant else { return Ok(None) };
+    let query = format!("SELECT group_id, batch_key FROM jobs WHERE tenant = ?2 AND {ready} {ORDER} LIMIT 1");
+    let mut statement = change.transaction.prepare_cached(&query)?;
+    let most_urgent = statement.query_row(params![change.now, tenant], |row| Ok((row.get(0)?, row.get(1)?)));
+    drop(statement);
+    let Some((group, key)): Option<(Option<Uuid>, Word)> = most_urgent.optional()? else { return Ok(None) };
+    // A group is in the order of its binding, and has the size that it was bound with.
+    let (of, order) = match group {
+        Some(_) => ("group_id IS ?3", "ORDER BY id"),
+        None => ("group_id IS ?3", ORDER),
+    };
     let query = format!(
-        "SELECT id, max_batch, tokens FROM jobs WHERE tenant = ?2 AND {ready} AND batch_key = (
-             SELECT batch_key FROM jobs WHERE tenant = ?2 AND {ready} {ORDER} LIMIT 1)
-         {ORDER} LIMIT 16"
+        "SELECT id, max_batch, tokens FROM jobs WHERE tenant = ?2 AND {of} AND batch_key = ?4 AND {ready} {order} LIMIT 16"
     );
     let mut statement = change.transaction.prepare_cached(&query)?;
-    let rows = statement.query_map(params![change.now, tenant], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let rows = statement.query_map(params![change.now, tenant, group, key], row)?;
     let ready: Vec<(Uuid, usize, usize)> = rows.collect::<Result<_, _>>()?;
     drop(statement);
     let limits: Vec<usize> = ready.iter().map(|job| job.1).collect();
-    let class = token_class(ready.first().map_or(0, |job| job.2));
-    let size = batching::size(&limits, class);
+    let class = token_class(ready.iter().map(|job| job.2).max().unwrap_or(0));
+    let size = if group.is_some() { ready.len() } else { batching::size(&limits, class) };
     let ids: Vec<Uuid> = ready.into_iter().take(size).map(|job| job.0).collect();
 
     let batch = Uuid::now_v7();
@@ -64,7 +83,7 @@ pub(super) fn lease(change: &mut Change<'_>, owner: &str, until: Millis) -> Resu
 /// A batch with its members' inputs.
 fn read(change: &Change<'_>, batch: Uuid, epoch: i64, tenant: String) -> Result<Lease, StoreError> {
     let mut statement = change.transaction.prepare_cached(
-        "SELECT j.id, j.adapter, i.token_ids, i.salt, a.answer, j.base, j.kind, j.context, j.binding FROM jobs j
+        "SELECT j.id, j.adapter, i.token_ids, i.salt, a.answer, j.base, j.kind, j.context, j.binding, j.datanet FROM jobs j
          JOIN job_inputs i ON i.job = j.id JOIN job_answers a ON a.job = j.id WHERE j.batch = ?1 ORDER BY j.place",
     )?;
     let mut rows = statement.query([batch])?;
@@ -80,10 +99,10 @@ fn read(change: &Change<'_>, batch: Uuid, epoch: i64, tenant: String) -> Result<
             salt: row.get(3)?,
             answer: row.get(4)?,
         });
-        common = Some((row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?));
+        common = Some((row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?, row.get(9)?));
     }
-    let (base, kind, context, binding) = common.ok_or(StoreError::Content("a batch without jobs"))?;
-    Ok(Lease { batch, epoch, tenant, base, kind, context, binding, members })
+    let (base, kind, context, binding, datanet) = common.ok_or(StoreError::Content("a batch without jobs"))?;
+    Ok(Lease { batch, epoch, tenant, base, datanet, kind, context, binding, members })
 }
 
 /// Takes a proof for those members that still wait for it.
@@ -149,8 +168,9 @@ pub(super) fn fail(
 /// half of them before it counts as its own failure, so that one bad job does not take others along.
 pub(super) fn requeue(change: &mut Change<'_>, batch: Uuid, failure: &BatchFailure) -> Result<(), StoreError> {
     let members = change.waiting(batch)?;
-    let size: i64 =
-        change.transaction.query_row("SELECT count(*) FROM jobs WHERE batch = ?1", [batch], |row| row.get(0))?;
+    let query = "SELECT count(*), count(group_id) FROM jobs WHERE batch = ?1";
+    let (size, bound): (i64, i64) =
+        change.transaction.query_row(query, [batch], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (work, lost, cause) = match failure {
         BatchFailure::Work(reason) | BatchFailure::Always(reason) => (i64::from(size == 1), 0, reason.as_str()),
         BatchFailure::Lost(reason) => (0, 1, *reason),
@@ -169,7 +189,9 @@ pub(super) fn requeue(change: &mut Change<'_>, batch: Uuid, failure: &BatchFailu
                 Ok((row.get(0)?, row.get(1)?))
             })?;
         let alone_always = size == 1 && matches!(failure, BatchFailure::Always(_));
-        if alone_always || attempt >= MAX_ATTEMPTS || infra >= MAX_INFRA_ATTEMPTS {
+        // What is bound together cannot be cut: whoever bound it binds it anew.
+        let together = size > 1 && bound > 0 && matches!(failure, BatchFailure::Always(_) | BatchFailure::Work(_));
+        if together || alone_always || attempt >= MAX_ATTEMPTS || infra >= MAX_INFRA_ATTEMPTS {
             change.step(id, State::Proving, State::Failed, cause, None)?;
         } else {
             change.step(id, State::Proving, State::Queued, cause, None)?;

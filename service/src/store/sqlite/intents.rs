@@ -4,7 +4,9 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::{Change, market};
-use crate::store::market::{Account, Advance, Entry, EntryKind, Intent, IntentEnd, IntentKind, IntentState, NewIntent};
+use crate::store::market::{
+    Account, Advance, Block, Entry, EntryKind, Intent, IntentEnd, IntentKind, IntentState, NewIntent,
+};
 use crate::store::{Millis, StoreError, Word};
 
 /// Writes an intent, unless one of its kind and subject is in flight.
@@ -20,21 +22,24 @@ pub(super) fn intend(change: &mut Change<'_>, intent: &NewIntent) -> Result<bool
         return Ok(false);
     }
     change.transaction.execute(
-        "INSERT INTO intents (id, chain, account, kind, subject, request, target, data, more_gas, state, created, updated)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'OPEN', ?10, ?10)",
+        "INSERT INTO intents (id, chain, account, kind, subject, target, data, more_gas, state, created, updated)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'OPEN', ?9, ?9)",
         params![
             intent.id,
             intent.chain,
             intent.account,
             intent.kind.name(),
             intent.subject,
-            intent.request,
             intent.target,
             intent.data,
             intent.more_gas,
             change.now
         ],
     )?;
+    for request in &intent.requests {
+        let query = "INSERT INTO intent_requests (intent, request) VALUES (?1, ?2)";
+        change.transaction.execute(query, params![intent.id, request])?;
+    }
     Ok(true)
 }
 
@@ -61,37 +66,45 @@ pub(super) fn sign(
     Ok(true)
 }
 
-/// Ends an intent, books what it moved, and moves a request.
+/// Ends an intent, books what it moved, and moves requests.
 pub(super) fn finish(
     change: &mut Change<'_>,
     intent: Uuid,
     end: &IntentEnd,
-    advance: Option<&Advance>,
+    advances: &[Advance],
 ) -> Result<bool, StoreError> {
     let (tx, block, gas) = end.mined.map_or((None, None, None), |(tx, block, gas)| (Some(tx), Some(block), Some(gas)));
     let ended = change.transaction.execute(
-        "UPDATE intents SET state = ?2, reason = ?3, tx = ?4, block = ?5, gas = ?6, updated = ?7
+        "UPDATE intents SET state = ?2, reason = ?3, tx = ?4, block = ?5, gas = ?6, updated = ?7,
+             seen_block = ?8, seen_hash = ?9
          WHERE id = ?1 AND state IN ('OPEN', 'SENT')",
-        params![intent, end.state.name(), end.reason, tx, block, gas, change.now],
+        params![
+            intent,
+            end.state.name(),
+            end.reason,
+            tx,
+            block,
+            gas,
+            change.now,
+            end.seen.map(|seen| seen.0),
+            end.seen.map(|seen| seen.1)
+        ],
     )?;
     if ended == 0 {
         return Ok(false);
     }
-    book(change, &end.entries)?;
-    if let Some(own) = advance
-        && !market::advance(change, own)?
-    {
-        return Err(StoreError::Content("a request that is not where its transaction left it"));
-    }
+    book(change, &end.entries, end.seen)?;
+    market::advance_all(change, advances)?;
     Ok(true)
 }
 
-/// Books movements. What is booked already is so once.
-pub(super) fn book(change: &mut Change<'_>, entries: &[Entry]) -> Result<(), StoreError> {
+/// Books movements, by a block. What is booked already is so once, by the block that was seen last.
+pub(super) fn book(change: &mut Change<'_>, entries: &[Entry], seen: Option<Block>) -> Result<(), StoreError> {
     for entry in entries {
         change.transaction.execute(
-            "INSERT INTO ledger (chain, tx, log, kind, request, account, token, amount, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (chain, tx, log) DO NOTHING",
+            "INSERT INTO ledger (chain, tx, log, kind, request, account, token, amount, at, seen_block, seen_hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+             ON CONFLICT (chain, tx, log) DO UPDATE SET seen_block = ?10, seen_hash = ?11",
             params![
                 entry.chain,
                 entry.tx,
@@ -101,15 +114,16 @@ pub(super) fn book(change: &mut Change<'_>, entries: &[Entry]) -> Result<(), Sto
                 entry.account,
                 entry.token,
                 entry.amount,
-                change.now
+                change.now,
+                seen.map(|seen| seen.0),
+                seen.map(|seen| seen.1)
             ],
         )?;
     }
     Ok(())
 }
 
-const INTENT: &str =
-    "SELECT id, chain, account, kind, subject, request, target, data, more_gas, state, nonce, reason, tx,
+const INTENT: &str = "SELECT id, chain, account, kind, subject, target, data, more_gas, state, nonce, reason, tx,
     updated FROM intents";
 
 struct Raw {
@@ -125,15 +139,15 @@ fn raw(row: &Row<'_>) -> Result<Raw, rusqlite::Error> {
         account: row.get(2)?,
         kind: IntentKind::Accept,
         subject: row.get(4)?,
-        request: row.get(5)?,
-        target: row.get(6)?,
-        data: row.get(7)?,
-        more_gas: row.get(8)?,
+        requests: Vec::new(),
+        target: row.get(5)?,
+        data: row.get(6)?,
+        more_gas: row.get(7)?,
     };
-    let since: Millis = row.get(13)?;
-    let (nonce, reason, tx) = (row.get(10)?, row.get(11)?, row.get(12)?);
+    let since: Millis = row.get(12)?;
+    let (nonce, reason, tx) = (row.get(9)?, row.get(10)?, row.get(11)?);
     let intent = Intent { what, state: IntentState::Open, nonce, reason, tx, versions: Vec::new(), since };
-    Ok(Raw { intent, kind: row.get(3)?, state: row.get(9)? })
+    Ok(Raw { intent, kind: row.get(3)?, state: row.get(8)? })
 }
 
 fn read(connection: &Connection, rest: &str, parameters: impl rusqlite::Params) -> Result<Vec<Intent>, StoreError> {
@@ -145,6 +159,8 @@ fn read(connection: &Connection, rest: &str, parameters: impl rusqlite::Params) 
         intent.state = IntentState::of(&state)?;
         let mut statement = connection.prepare_cached("SELECT raw FROM versions WHERE intent = ?1 ORDER BY n")?;
         intent.versions = statement.query_map([intent.what.id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut statement = connection.prepare_cached("SELECT request FROM intent_requests WHERE intent = ?1")?;
+        intent.what.requests = statement.query_map([intent.what.id], |row| row.get(0))?.collect::<Result<_, _>>()?;
         intents.push(intent);
     }
     Ok(intents)
@@ -156,7 +172,7 @@ pub(super) fn in_flight(connection: &Connection, chain: u64, account: &Account) 
 }
 
 pub(super) fn of_request(connection: &Connection, request: Uuid) -> Result<Vec<Intent>, StoreError> {
-    read(connection, "WHERE request = ?1 ORDER BY id", [request])
+    read(connection, "WHERE id IN (SELECT intent FROM intent_requests WHERE request = ?1) ORDER BY id", [request])
 }
 
 pub(super) fn next_nonce(connection: &Connection, chain: u64, account: &Account) -> Result<Option<u64>, StoreError> {

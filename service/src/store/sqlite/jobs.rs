@@ -36,12 +36,13 @@ pub(super) fn submit(change: &mut Change<'_>, job: &NewJob, max_open: u32) -> Re
     }
     change.transaction.prepare_cached(
         "INSERT INTO jobs (id, tenant, request_id, body, state, base, adapter, kind, tokens, context, batch_key, deadline,
-             ready_at, seq, created, updated, binding, max_batch)
+             ready_at, seq, created, updated, binding, max_batch, group_id, group_size, datanet)
          VALUES (?1, ?2, ?3, ?4, 'QUEUED', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1, ?12, ?12, ?13,
-             CASE WHEN ?13 IS NULL THEN 16 ELSE 1 END)",
+             CASE WHEN ?13 IS NULL THEN 16 ELSE 1 END, ?14, ?15, ?16)",
     )?.execute(params![
         job.id, job.tenant, job.request_id, job.body, job.base, job.adapter, job.kind, job.token_ids.len(),
         job.context, job.batch_key(), job.deadline, change.now, job.binding,
+        job.group.map(|group| group.id), job.group.map_or(1, |group| group.jobs), job.datanet,
     ])?;
     let token_ids: Vec<u8> = job.token_ids.iter().flat_map(|id| id.to_le_bytes()).collect();
     change
@@ -63,7 +64,7 @@ pub(super) fn tenant(change: &Change<'_>, id: &str) -> Result<(), StoreError> {
 }
 
 const JOB: &str = "SELECT j.id, j.state, j.base, j.adapter, j.kind, j.deadline, j.attempt + j.infra_attempt, j.failure, j.place, b.requests, b.tokens, b.log_tile, b.proof_sha256, a.answer, i.salt,
-    j.seq, j.created, j.updated
+    j.seq, j.created, j.updated, j.binding, j.datanet
     FROM jobs j JOIN job_answers a ON a.job = j.id LEFT JOIN job_inputs i ON i.job = j.id
     LEFT JOIN batches b ON b.id = j.batch AND j.state = 'PROVEN'";
 
@@ -89,6 +90,8 @@ fn job(row: &Row<'_>) -> Result<(String, Job), rusqlite::Error> {
         sequence: row.get(15)?,
         created: row.get(16)?,
         updated: row.get(17)?,
+        binding: row.get(18)?,
+        datanet: row.get(19)?,
     };
     Ok((row.get(1)?, job))
 }
@@ -101,6 +104,15 @@ fn with_state((state, job): (String, Job)) -> Result<Job, StoreError> {
 pub(super) fn get(connection: &Connection, tenant: &str, id: Uuid) -> Result<Option<Job>, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{JOB} WHERE j.tenant = ?1 AND j.id = ?2"))?;
     statement.query_row(params![tenant, id], job).optional()?.map(with_state).transpose()
+}
+
+/// Jobs that are bound together with one, itself among them.
+pub(super) fn companions(connection: &Connection, id: Uuid) -> Result<Vec<(Uuid, State)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, state FROM jobs WHERE id = ?1 OR group_id = (SELECT group_id FROM jobs WHERE id = ?1) ORDER BY id",
+    )?;
+    let rows = statement.query_map([id], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+    rows.map(|row| row.map_err(StoreError::from).and_then(|(id, state)| Ok((id, state_of(&state)?)))).collect()
 }
 
 /// A tenant's jobs, the newest first.

@@ -4,7 +4,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::{Change, intents, jobs};
-use crate::store::market::{Advance, Breaker, MARKET, MarketEvent, MarketRequest, MarketState, NewRequest};
+use crate::store::market::{
+    Advance, Block, Breaker, Effects, MARKET, MarketEvent, MarketRequest, MarketState, NewRequest,
+};
 use crate::store::{StoreError, Submitted, Word};
 
 /// States that are not the end.
@@ -87,7 +89,7 @@ pub(super) fn advance(change: &mut Change<'_>, own: &Advance) -> Result<bool, St
     let moved = change.transaction.execute(
         "UPDATE requests SET state = ?3, reason = ?4, seq = seq + 1, updated = ?5, decision = coalesce(?6, decision),
              from_block = coalesce(?7, from_block), job = coalesce(?8, job), accept_tx = coalesce(?9, accept_tx),
-             settle_tx = coalesce(?10, settle_tx)
+             settle_tx = coalesce(?10, settle_tx), seen_block = ?11, seen_hash = ?12
          WHERE id = ?1 AND state = ?2",
         params![
             own.request,
@@ -99,7 +101,9 @@ pub(super) fn advance(change: &mut Change<'_>, own: &Advance) -> Result<bool, St
             effects.from_block,
             job,
             effects.accept_tx,
-            effects.settle_tx
+            effects.settle_tx,
+            effects.seen.map(|seen| seen.0),
+            effects.seen.map(|seen| seen.1)
         ],
     )?;
     if moved == 0 {
@@ -117,11 +121,58 @@ pub(super) fn advance(change: &mut Change<'_>, own: &Advance) -> Result<bool, St
             return Err(StoreError::Content("a job of the market that is there already"));
         }
     }
-    intents::book(change, &effects.entries)?;
+    intents::book(change, &effects.entries, effects.seen)?;
     if let Some(breaker) = &effects.breaker {
         set_breaker(change, breaker)?;
     }
     Ok(true)
+}
+
+/// Moves several requests, or none.
+pub(super) fn advance_all(change: &mut Change<'_>, advances: &[Advance]) -> Result<(), StoreError> {
+    for own in advances {
+        if !advance(change, own)? {
+            return Err(StoreError::Content("a request that is not where its companions are"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn blocks_seen(connection: &Connection, chain: u64, from: u64) -> Result<Vec<Block>, StoreError> {
+    let of = |table| {
+        format!(
+            "SELECT seen_block, seen_hash FROM {table} WHERE chain = ?1 AND seen_block >= ?2 AND seen_hash IS NOT NULL"
+        )
+    };
+    let query = format!("{} UNION {} UNION {} ORDER BY 1, 2", of("intents"), of("requests"), of("ledger"));
+    let mut statement = connection.prepare_cached(&query)?;
+    let rows = statement.query_map(params![chain, from], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn take_back(change: &mut Change<'_>, chain: u64, (block, hash): &Block) -> Result<usize, StoreError> {
+    let by = "chain = ?1 AND seen_block = ?2 AND seen_hash = ?3";
+    let mut taken = change.transaction.execute(
+        &format!(
+            "UPDATE intents SET state = 'SENT', reason = 'REORGANISED', tx = NULL, block = NULL, gas = NULL, seen_block = NULL,
+                 seen_hash = NULL, updated = ?4
+             WHERE {by} AND state IN ('DONE', 'FAILED', 'DEAD') AND nonce IS NOT NULL"
+        ),
+        params![chain, block, hash, change.now],
+    )?;
+    taken += change.transaction.execute(&format!("DELETE FROM ledger WHERE {by}"), params![chain, block, hash])?;
+    let mut statement = change.transaction.prepare_cached(&format!("SELECT id, state FROM requests WHERE {by}"))?;
+    let rows = statement.query_map(params![chain, block, hash], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+    let requests: Vec<(Uuid, String)> = rows.collect::<Result<_, _>>()?;
+    drop(statement);
+    for (id, state) in requests {
+        let from = MarketState::of(&state)?;
+        let reason = "REORGANISED".to_owned();
+        let back = Advance { request: id, from, to: MarketState::Waiting, reason, effects: Effects::default() };
+        advance(change, &back)?;
+        taken += 1;
+    }
+    Ok(taken)
 }
 
 pub(super) fn set_breaker(change: &mut Change<'_>, breaker: &Breaker) -> Result<(), StoreError> {
@@ -171,6 +222,11 @@ fn with_state((state, own): (String, MarketRequest)) -> Result<MarketRequest, St
 pub(super) fn get(connection: &Connection, tenant: &str, digest: &Word) -> Result<Option<MarketRequest>, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{REQUEST} WHERE tenant = ?1 AND digest = ?2"))?;
     statement.query_row(params![tenant, digest], request).optional()?.map(with_state).transpose()
+}
+
+pub(super) fn by_id(connection: &Connection, id: Uuid) -> Result<Option<MarketRequest>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{REQUEST} WHERE id = ?1"))?;
+    statement.query_row([id], request).optional()?.map(with_state).transpose()
 }
 
 pub(super) fn open(connection: &Connection) -> Result<Vec<MarketRequest>, StoreError> {

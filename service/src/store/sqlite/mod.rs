@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::blobs::{Blobs, digest, private_folder};
 use super::market::{
-    Account, Advance, Breaker, Entry, Intent, IntentEnd, MarketEvent, MarketRequest, MarketState, MarketStore,
+    Account, Advance, Block, Breaker, Entry, Intent, IntentEnd, MarketEvent, MarketRequest, MarketState, MarketStore,
     NewIntent, NewRequest,
 };
 use super::{
@@ -30,10 +30,18 @@ use super::{
     StoreError, Submitted, Word,
 };
 
+/// The database in a store's folder.
+pub const DATABASE: &str = "lorica.db";
 /// Version of the schema.
-const VERSION: i64 = 2;
+const VERSION: i64 = 5;
 /// What each version adds to the one before.
-const SCHEMAS: [&str; 2] = [include_str!("../schema.sql"), include_str!("../schema_2.sql")];
+const SCHEMAS: [&str; 5] = [
+    include_str!("../schema.sql"),
+    include_str!("../schema_2.sql"),
+    include_str!("../schema_3.sql"),
+    include_str!("../schema_4.sql"),
+    include_str!("../schema_5.sql"),
+];
 /// Marks the file as this program's.
 const APPLICATION: i64 = 0x4c6f_7269;
 
@@ -69,7 +77,7 @@ impl SqliteStore {
     pub fn open(folder: &Path, access: Access) -> Result<Self, StoreError> {
         private_folder(folder)?;
         let lock = if access == Access::Service { Some(lock(&folder.join("service.lock"))?) } else { None };
-        let connection = Connection::open(folder.join("lorica.db"))?;
+        let connection = Connection::open(folder.join(DATABASE))?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -350,6 +358,10 @@ impl MarketStore for SqliteStore {
         market::open(&self.connection)
     }
 
+    fn request_now(&mut self, id: Uuid) -> Result<Option<MarketRequest>, StoreError> {
+        market::by_id(&self.connection, id)
+    }
+
     fn request_input(&mut self, id: Uuid) -> Result<Option<(Vec<u32>, lorica::input::Salt)>, StoreError> {
         market::input(&self.connection, id)
     }
@@ -363,6 +375,17 @@ impl MarketStore for SqliteStore {
             market::fence(change, epoch)?;
             market::advance(change, advance)
         })
+    }
+
+    fn advance_all(&mut self, now: Millis, epoch: i64, advances: &[Advance]) -> Result<(), StoreError> {
+        self.write(now, |change| {
+            market::fence(change, epoch)?;
+            market::advance_all(change, advances)
+        })
+    }
+
+    fn companions(&mut self, job: Uuid) -> Result<Vec<(Uuid, State)>, StoreError> {
+        jobs::companions(&self.connection, job)
     }
 
     fn intend(&mut self, now: Millis, epoch: i64, intent: &NewIntent) -> Result<bool, StoreError> {
@@ -404,11 +427,22 @@ impl MarketStore for SqliteStore {
         epoch: i64,
         intent: Uuid,
         end: &IntentEnd,
-        advance: Option<&Advance>,
+        advances: &[Advance],
     ) -> Result<bool, StoreError> {
         self.write(now, |change| {
             market::fence(change, epoch)?;
-            intents::finish(change, intent, end, advance)
+            intents::finish(change, intent, end, advances)
+        })
+    }
+
+    fn blocks_seen(&mut self, chain: u64, from: u64) -> Result<Vec<Block>, StoreError> {
+        market::blocks_seen(&self.connection, chain, from)
+    }
+
+    fn take_back(&mut self, now: Millis, epoch: i64, chain: u64, block: &Block) -> Result<usize, StoreError> {
+        self.write(now, |change| {
+            market::fence(change, epoch)?;
+            market::take_back(change, chain, block)
         })
     }
 

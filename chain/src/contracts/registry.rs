@@ -1,7 +1,7 @@
 //! The registry of commitments (`CommitmentRegistry`): architectures, bases, adapters, versions of datanets and indexes under
 //! their ids.
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, Bytes, U256};
 use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments};
 use lorica_verifier::protocol::record::MAX_RECORD_POINTS;
 

@@ -353,3 +353,48 @@ fn error_of(id: &Value, (code, message, data): Fault) -> Value {
     }
     json!({ "jsonrpc": "2.0", "id": id, "error": error })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(node: &mut DevelopmentNode, method: &str, parameters: Value) -> Value {
+        let request = json!({ "id": 1, "method": method, "params": parameters }).to_string();
+        node.answer(request.as_bytes())
+    }
+
+    fn hash(node: &mut DevelopmentNode, number: &str) -> Value {
+        ask(node, "eth_getBlockByNumber", json!([number, false]))["result"]["hash"].clone()
+    }
+
+    /// Blocks that are taken away leave others in their places, and the states of older ones can be asked for.
+    #[test]
+    fn blocks_are_taken_away() {
+        let mut node = DevelopmentNode::new(1);
+        let from = Address::repeat_byte(1);
+        let count =
+            |node: &mut DevelopmentNode, block: &str| ask(node, "eth_getTransactionCount", json!([from, block]));
+        ask(&mut node, "anvil_mine", json!([3]));
+        let (first, third) = (hash(&mut node, "0x1"), hash(&mut node, "0x3"));
+        let message = Message { from, to: Some(from), data: Bytes::new(), value: U256::ZERO, gas: 100_000 };
+        node.chain.execute(message).expect("taken");
+        node.note();
+        assert_eq!(ask(&mut node, "eth_blockNumber", json!([]))["result"], "0x4");
+        assert_eq!(
+            (&count(&mut node, "latest")["result"], &count(&mut node, "0x3")["result"]),
+            (&json!("0x1"), &json!("0x0"))
+        );
+        assert!(count(&mut node, "0x9")["error"].is_object(), "there is no such block");
+        ask(&mut node, "anvil_rollback", json!([3]));
+        assert_eq!(ask(&mut node, "eth_blockNumber", json!([]))["result"], "0x1");
+        assert_eq!(count(&mut node, "latest")["result"], "0x0");
+        assert_eq!((hash(&mut node, "0x1"), hash(&mut node, "0x3")), (first.clone(), Value::Null));
+        ask(&mut node, "anvil_mine", json!([2]));
+        assert_ne!(hash(&mut node, "0x3"), third, "another block of that number");
+        assert_eq!(hash(&mut node, "0x1"), first);
+        for deep in [json!([4]), json!(["0xffffffffffffffff"]), json!(["deep"])] {
+            assert!(ask(&mut node, "anvil_rollback", deep)["error"].is_object());
+        }
+        assert_eq!(ask(&mut node, "eth_blockNumber", json!([]))["result"], "0x3");
+    }
+}

@@ -659,7 +659,7 @@ fn the_mask_covers_openings_of_blinded_index_tiles() {
             let own = shown(&f);
             std::array::from_fn(|i| own[i] - plain[i])
         };
-        let mask = crate::prove::mask_cells(variables as u32);
+        let mask = crate::blinding::mask_cells(variables as u32);
         let of_mask = mask.iter().map(|cell| moved(combined(&blinding, &[(*cell, Fr::ONE)])));
         assert_eq!(rank(of_mask.collect()), 8, "{bits} bits");
         // The index' own coefficients meet in one: they hide nothing of an opening.

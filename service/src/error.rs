@@ -93,7 +93,7 @@ reasons! {
     ProverOther = "PROVER_OTHER", FailedPrecondition,
     /// The text is not the one of which a digest was signed.
     TextOther = "TEXT_OTHER", InvalidArgument,
-    /// The terms demand what is not offered: prepaid, a stake, much gas for a consumer.
+    /// The terms demand what is not offered: prepaid, a stake, much gas for a consumer, an adapter that names a datanet.
     TermsUnsupported = "TERMS_UNSUPPORTED", FailedPrecondition,
     /// No settlement key here is for such a request.
     CircuitUnknown = "CIRCUIT_UNKNOWN", FailedPrecondition,

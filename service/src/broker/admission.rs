@@ -94,6 +94,12 @@ pub fn circuit_of(
 ) -> Result<Circuit, Refusal> {
     let base: Word = request.terms.base.to_be_bytes();
     let base = models.bases.get(&base).ok_or_else(|| Refusal::new(Reason::BaseUnknown, "no such base is served"))?;
+    let adapter: Word = request.terms.adapter.to_be_bytes();
+    if models.adapters.get(&adapter).is_some_and(|own| own.key.commitments.version.is_some()) {
+        let message =
+            "the adapter names a datanet: its requests are settled with shares, which this service does not do";
+        return Err(Refusal::of(Reason::TermsUnsupported, "terms.adapter", message));
+    }
     let kind = OutputKind::from_number(request.terms.kind);
     let kind = kind.map_err(|error| Refusal::of(Reason::OutputKindUnsupported, "terms.kind", error))?;
     let known = settings.circuits.settling(&base.key.commitments, kind, requests, tokens);

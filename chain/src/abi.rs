@@ -8,7 +8,7 @@ use lorica_verifier::files::codec::Writer;
 use lorica_verifier::protocol::keccak::{encode_point, encode_scalar, keccak};
 use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments, write_architecture};
 
-use crate::contracts::registry::DatanetRecord;
+use crate::datanet_record::DatanetRecord;
 
 /// Most bytes of a data contract's content: EIP-170 less the leading STOP.
 pub const MAX_DATA_BYTES: usize = 24_575;

@@ -80,6 +80,7 @@
 pub mod abi;
 pub mod chain;
 pub mod contracts;
+mod datanet_record;
 pub mod embedded;
 pub mod error;
 pub mod keys;

@@ -20,7 +20,7 @@ use crate::error::CircuitError;
 use crate::number::{narrow, wide};
 use crate::program::Program;
 use crate::region::{Copies, Region};
-use crate::relation::Relation;
+use crate::relation::{MAX_CLAIMS, MAX_OUTER_BITS, MAX_RELATION_ROUNDS, MAX_RELATIONS, Relation};
 use crate::shape::Shape;
 
 /// log2 of the most leaves that a lookup argument may have.
@@ -324,6 +324,20 @@ impl Layout {
         }
         layout.expect_bounds()?;
         Ok(layout)
+    }
+
+    /// The bounds by which soundness.md states the errors.
+    fn expect_bounds(&self) -> Result<(), CircuitError> {
+        let relations = self.relations();
+        let bits = |axes: &[Axis]| axes.iter().map(|&axis| self.axis_bits(axis)).sum::<u32>();
+        let products = || relations.iter().flat_map(|relation| &relation.products);
+        let forms = relations.iter().filter(|relation| !relation.form.terms.is_empty()).count();
+        let operands: usize = products().map(|product| 1 + usize::from(product.right.is_some())).sum();
+        let rounds = products().map(|product| bits(&product.variables)).max().unwrap_or(0);
+        within("relations", wide(MAX_RELATIONS), wide(relations.len()))?;
+        within("claims", wide(MAX_CLAIMS), wide(forms + operands + 2))?;
+        within("rounds of the relation sumcheck", u64::from(MAX_RELATION_ROUNDS), u64::from(rounds))?;
+        within("coordinates of the outer points", u64::from(MAX_OUTER_BITS), u64::from(bits(&self.program.outer)))
     }
 
     /// The relations, in the order in which the transcript meets them.

@@ -18,11 +18,12 @@ mod number;
 pub mod poseidon;
 pub mod program;
 pub mod read;
-pub mod reading;
 pub mod region;
 pub mod relation;
 pub mod shape;
 pub mod table;
+
+pub use program::reading;
 
 /// The one field and curve type of the workspace: BN254 as halo2 uses it.
 pub mod bn254 {

@@ -3,6 +3,8 @@
 //! A family ([`crate::families`]) turns an architecture and a shape into a program. Nothing below a program knows of which
 //! model it speaks.
 
+pub mod reading;
+
 use crate::axis::{Axis, AxisSpec};
 use crate::column::{CHOICE_ID, ColumnSpec, GroupLeaf, Lookup, SUM_ID, TableSpec};
 use crate::error::CircuitError;
@@ -84,7 +86,7 @@ impl Program {
 
     /// Checks what the engine takes for granted of a program: ids name one thing each, every axis and region that a column
     /// names exists, the witness is the last region and stands once, leaves are cells of the witness or of a region that stands once, a table's columns and a key's values have its shape,
-    /// requests and tokens are those of the shape, the relations read their columns as [`crate::reading`] says.
+    /// requests and tokens are those of the shape, the relations read their columns as [`reading`] says.
     ///
     /// # Errors
     /// [`CircuitError::Compile`] names the rule, [`CircuitError::Tokens`] a shape beyond the program's texts.

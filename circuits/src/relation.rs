@@ -8,10 +8,7 @@
 //! `docs/protocol/integers.md`; each stands beside the relation that proves it.
 
 use crate::axis::Axis;
-use crate::error::CircuitError;
 use crate::form::{ConstantTerm, Form};
-use crate::layout::{Layout, within};
-use crate::number::wide;
 
 /// A factor of the public polynomial of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,19 +91,3 @@ pub const MAX_CLAIMS: usize = 192;
 pub const MAX_RELATION_ROUNDS: u32 = 28;
 /// Most coordinates of the outer points.
 pub const MAX_OUTER_BITS: u32 = 96;
-
-impl Layout {
-    /// The bounds by which soundness.md states the errors.
-    pub(crate) fn expect_bounds(&self) -> Result<(), CircuitError> {
-        let relations = self.relations();
-        let bits = |axes: &[Axis]| axes.iter().map(|&axis| self.axis_bits(axis)).sum::<u32>();
-        let products = || relations.iter().flat_map(|relation| &relation.products);
-        let forms = relations.iter().filter(|relation| !relation.form.terms.is_empty()).count();
-        let operands: usize = products().map(|product| 1 + usize::from(product.right.is_some())).sum();
-        let rounds = products().map(|product| bits(&product.variables)).max().unwrap_or(0);
-        within("relations", wide(MAX_RELATIONS), wide(relations.len()))?;
-        within("claims", wide(MAX_CLAIMS), wide(forms + operands + 2))?;
-        within("rounds of the relation sumcheck", u64::from(MAX_RELATION_ROUNDS), u64::from(rounds))?;
-        within("coordinates of the outer points", u64::from(MAX_OUTER_BITS), u64::from(bits(&self.program.outer)))
-    }
-}

@@ -12,5 +12,4 @@ pub mod error;
 pub mod model_fetch;
 pub mod node;
 pub mod output;
-mod report;
 pub mod srs_args;

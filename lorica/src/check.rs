@@ -12,9 +12,9 @@ use lorica_verifier::{
 };
 
 use crate::datanet::Version;
-use crate::error::Kind;
 use crate::files::{AdapterKey, BaseKey, IndexKey};
 use crate::input::Salt;
+use crate::kind::Kind;
 use crate::srs::{SrsPolicy, SrsPolicyError};
 
 /// Why a proof or settlement is not accepted.

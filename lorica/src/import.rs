@@ -17,9 +17,9 @@ use lorica_quant::integer::{
 use lorica_verifier::files::vk::MAX_LABEL_BYTES;
 use sha2::{Digest, Sha256};
 
-use crate::error::Kind;
 use crate::files::{BaseFile, FileError};
 use crate::input::{InputError, encode, lines};
+use crate::kind::Kind;
 use crate::registration::{RegistrationError, register_base};
 use crate::srs::AcceptedSrs;
 use crate::steps::Steps;

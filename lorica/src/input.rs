@@ -12,14 +12,12 @@ use lorica_verifier::protocol::statement::input_digest;
 use lorica_verifier::protocol::verify::salt_scalar;
 use serde::Deserialize;
 
-use crate::error::Kind;
 use crate::files::{BaseKey, FileError, store};
+use crate::kind::Kind;
+pub use crate::salt::Salt;
 
 /// Largest file of texts or requests.
 pub const MAX_TEXT_BYTES: u64 = 256 << 20;
-
-/// An input salt.
-pub type Salt = [u8; 31];
 
 /// Why an input is refused.
 #[derive(Debug, thiserror::Error)]

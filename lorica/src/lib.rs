@@ -3,7 +3,7 @@
 //! | what for | module |
 //! |---|---|
 //! | from a model's or adapter's folder to a registered one | [`import`], [`quality`], [`registration`], [`files`] |
-//! | from rows of many contributors to a datanet with its index, and a proof that it is in range | [`datanet`], [`index_proof`] |
+//! | from rows of many contributors to a datanet with its index, and a proof that it is in range | [`datanet`], [`datanet_version`], [`index_proof`] |
 //! | from a datanet to proofs that its rows are the features of its records | [`row_proof`] |
 //! | from a text to a proof | [`input`], [`prover`], [`answer`] |
 //! | from a proof to a payment | [`signed_request`], [`offer`], [`binding`], [`settle`], [`amount`] |
@@ -47,16 +47,19 @@ pub mod answer;
 pub mod binding;
 pub mod check;
 pub mod datanet;
+pub mod datanet_version;
 pub mod error;
 pub mod files;
 pub mod import;
 pub mod index_proof;
 pub mod input;
+mod kind;
 pub mod offer;
 pub mod prover;
 pub mod quality;
 pub mod registration;
 pub mod row_proof;
+mod salt;
 pub mod settle;
 pub mod signed_request;
 pub mod srs;

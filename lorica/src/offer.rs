@@ -20,7 +20,7 @@ use lorica_chain::contracts::request::{RequestState, Status, price};
 use lorica_chain::error::ChainError;
 use lorica_settlement::binding::{Binding, BindingError, BoundRequest};
 
-use crate::error::Kind;
+use crate::kind::Kind;
 use crate::signed_request::SignedRequest;
 
 /// What a prover demands of a request before it works for it. The default demands only that it can be paid at all.

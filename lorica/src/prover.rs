@@ -19,9 +19,9 @@ use lorica_verifier::protocol::proof::{Attribution, InferenceProof, Output, Requ
 use lorica_verifier::protocol::verify::{Keys, VerifyError, verify};
 
 use crate::datanet::blinded;
-use crate::error::Kind;
 use crate::files::{AdapterFile, AdapterKey, BaseFile, BaseKey, DatanetFile};
 use crate::input::Salt;
+use crate::kind::Kind;
 use crate::registration::layout;
 use crate::srs::{AcceptedSrs, SrsPolicyError};
 use crate::steps::Steps;

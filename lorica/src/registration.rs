@@ -12,8 +12,8 @@ use lorica_prover::srs::{Srs, SrsError};
 use lorica_quant::integer::{AdapterModel, BaseModel};
 use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments};
 
-use crate::error::Kind;
 use crate::files::{AdapterFile, AdapterKey, BaseFile, BaseKey};
+use crate::kind::Kind;
 use crate::srs::{AcceptedSrs, SrsPolicyError};
 
 /// Why something is not registered.

@@ -17,8 +17,8 @@ use lorica_verifier::protocol::proof::InferenceProof;
 use lorica_verifier::protocol::verify::Keys;
 use lorica_verifier::{IndexProof, verify_index};
 
-use crate::error::Kind;
 use crate::files::{AdapterKey, BaseKey, FileError, IndexKey, store};
+use crate::kind::Kind;
 use crate::srs::{AcceptedSrs, SrsPolicyError};
 use crate::steps::Steps;
 

@@ -27,9 +27,9 @@ use lorica_circuits::shape::OutputKind;
 use lorica_quant::import::Tokenizer;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Kind as ErrorKind;
 use crate::files::{BaseKey, FileError, store};
 use crate::input::{InputError, Salt, WordError, encode, input_word, parse_salt};
+use crate::kind::Kind as ErrorKind;
 
 /// What embeddings were before their kind was withdrawn.
 const WITHDRAWN_EMBEDDING: u8 = 0;

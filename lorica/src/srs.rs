@@ -9,8 +9,8 @@ use lorica_circuits::shape::BLINDING;
 use lorica_prover::srs::SrsError;
 use lorica_verifier::protocol::key::BaseCommitments;
 
-use crate::error::Kind;
 use crate::files::FileError;
+use crate::kind::Kind;
 
 pub use lorica_prover::srs::Srs;
 pub use lorica_verifier::protocol::group::INSECURE;

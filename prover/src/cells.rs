@@ -16,7 +16,7 @@ use lorica_circuits::families::encoder::{Architecture, table_values};
 use lorica_circuits::layout::Layout;
 use lorica_circuits::region::Region;
 
-use crate::wide::rows::ROW;
+use crate::row_sums::ROW;
 
 /// Cells of a column that lie together.
 #[derive(Clone, Debug)]

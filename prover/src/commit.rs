@@ -2,9 +2,13 @@
 
 use lorica_cells::watch::{Unwatched, Watch};
 use lorica_cells::{Cell, Slice};
-use lorica_circuits::bn254::{Curve, Fr, G1, G1Affine, Group, PrimeCurveAffine};
+use lorica_circuits::bn254::{Curve, Fr, G1, G1Affine, Group};
+use lorica_circuits::layout::Layout;
+use lorica_circuits::region::Region;
 use rayon::prelude::*;
 
+use crate::cells::Placed;
+pub use crate::msm::normalise;
 use crate::msm::{commit_parts, msm};
 use crate::srs::{Srs, SrsError};
 
@@ -21,6 +25,11 @@ impl<'a> Tile<'a> {
     /// A tile of cells of one width, from the first coefficient on.
     pub fn new<T: Cell>(cells: &'a [T], field_coefficients: &'a [(usize, Fr)]) -> Self {
         Self { parts: vec![(0, cells.into())], field_coefficients }
+    }
+
+    /// One tile of a region.
+    pub(crate) fn of(cells: &'a Placed, index: usize, size: usize, field_coefficients: &'a [(usize, Fr)]) -> Self {
+        Self { parts: cells.parts_within(index * size..(index + 1) * size).collect(), field_coefficients }
     }
 }
 
@@ -52,6 +61,22 @@ pub(crate) fn commit_watched(srs: &Srs, tiles: &[Tile<'_>], watch: &dyn Watch) -
     Ok(normalise(&sums))
 }
 
+/// Splits a region's cells into tiles and commits to the occupied ones.
+///
+/// # Errors
+/// If the SRS is too small.
+pub fn commit_region(srs: &Srs, layout: &Layout, region: Region, cells: &Placed) -> Result<Vec<G1Affine>, SrsError> {
+    let size = 1usize << layout.shape.log_tile;
+    let tiles: Vec<Tile<'_>> = layout
+        .occupied(region)
+        .into_iter()
+        .enumerate()
+        .filter(|(_, occupied)| *occupied)
+        .map(|(index, _)| Tile::of(cells, index, size, &[]))
+        .collect();
+    commit_tiles(srs, &tiles)
+}
+
 /// The commitment of a polynomial with field coefficients.
 ///
 /// # Errors
@@ -59,11 +84,4 @@ pub(crate) fn commit_watched(srs: &Srs, tiles: &[Tile<'_>], watch: &dyn Watch) -
 pub fn commit(srs: &Srs, coefficients: &[Fr]) -> Result<G1Affine, SrsError> {
     srs.check_size(coefficients.len())?;
     Ok(msm(coefficients, srs.g1()).to_affine())
-}
-
-/// Affine forms with one inversion.
-pub fn normalise(points: &[G1]) -> Vec<G1Affine> {
-    let mut affine = vec![G1Affine::identity(); points.len()];
-    G1::batch_normalize(points, &mut affine);
-    affine
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use lorica_cells::watch::Watch;
 use lorica_cells::{Columns, Slice, typed};
 use lorica_circuits::bn254::Fr;
-use lorica_circuits::column::{Column, Lookup, Table};
+use lorica_circuits::column::{Lookup, Table};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::families::encoder::columns as c;
 use lorica_circuits::layout::Layout;
@@ -20,38 +20,12 @@ use lorica_verifier::protocol::index::{
 };
 use lorica_verifier::protocol::key::{BaseCommitments, index_shape};
 
+use crate::blinding::Blinded;
 use crate::cells::{Cells, Placed};
-use crate::prove::{Blinded, Phases, ProgramProof, ProveError, Stated, prove_stated};
+use crate::engine::{Phases, ProgramProof, Stated, prove_stated};
+pub use crate::error::IndexRangeError;
+use crate::error::ProveError;
 use crate::srs::Srs;
-
-/// A cell that no index proof is made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IndexRangeError {
-    /// A cell beyond its range.
-    #[error("the index is out of range: {column:?} has {value} at {cell}, its range is {least} to {most}")]
-    Cell {
-        /// The column.
-        column: Column,
-        /// The cell's number in it.
-        cell: usize,
-        /// Its value.
-        value: i64,
-        /// The least that is allowed.
-        least: i64,
-        /// The most that is allowed.
-        most: i64,
-    },
-    /// A record with more weight than one record has, or a row beyond the records with any.
-    #[error("the index is out of range: row {row} has the weight {weight}, the most is {most}")]
-    Weight {
-        /// The row.
-        row: usize,
-        /// The sum of its classes.
-        weight: i64,
-        /// The most that is allowed: zero beyond the records.
-        most: i64,
-    },
-}
 
 /// Weights of all rows: the sum of each row's classes.
 #[must_use]

@@ -21,8 +21,9 @@ use lorica_verifier::protocol::transcript::Transcript;
 use self::leaves::{Leaves, Scratch};
 use self::packed::{Fold, Fraction, Node, Sums};
 use crate::cells::Cells;
+use crate::error::ProveError;
 use crate::lanes::{LANES, Lanes};
-use crate::prove::ProveError;
+use crate::multilinear::eq_low_first;
 
 /// Levels of a subtree between its leaves and its root.
 const LEVELS: usize = 11;
@@ -53,22 +54,6 @@ fn parent(layer: &Layer) -> Layer {
             (p0 * q1 + p1 * q0, q0 * q1)
         })
         .collect()
-}
-
-/// `eq(point, ·)` of a point whose first coordinate is the lowest bit.
-pub(crate) fn eq_low_first(point: &[Fr]) -> Vec<Fr> {
-    let mut table = Vec::with_capacity(1 << point.len());
-    table.push(Fr::ONE);
-    for coordinate in point {
-        let length = table.len();
-        table.resize(2 * length, Fr::ZERO);
-        let (low, high) = table.split_at_mut(length);
-        low.par_iter_mut().zip(high).with_min_len(CHUNK).for_each(|(l, h)| {
-            *h = *l * coordinate;
-            *l -= *h;
-        });
-    }
-    table
 }
 
 /// Drops the lowest variable of an `eq` table.

@@ -23,9 +23,8 @@ use thiserror::Error;
 use self::polynomial::{
     add_scaled, divide_by_root, evaluate, interpolate_three, interpolate_two, multiply_by_root, product_coefficients,
 };
-use crate::commit::normalise;
-use crate::lookup::eq_low_first;
-use crate::msm::msm;
+use crate::msm::{msm, normalise};
+use crate::multilinear::eq_low_first;
 use crate::srs::{EXTRA_POWERS, Srs, SrsError};
 
 /// Why there is no opening.

@@ -17,7 +17,7 @@ mod point;
 mod portable;
 
 use lorica_cells::{Cell, Slice, typed};
-use lorica_circuits::bn254::{Fr, G1, G1Affine, Group, PrimeField, msm_best};
+use lorica_circuits::bn254::{Curve, Fr, G1, G1Affine, Group, PrimeCurveAffine, PrimeField, msm_best};
 use rayon::prelude::*;
 
 pub(crate) use self::fixed_base::generator_multiples;
@@ -27,6 +27,13 @@ const FEW: usize = 128;
 
 /// Widest window: 2^15 buckets, 2 MB of points.
 const WIDEST: usize = 16;
+
+/// Affine forms with one inversion.
+pub fn normalise(points: &[G1]) -> Vec<G1Affine> {
+    let mut affine = vec![G1Affine::identity(); points.len()];
+    G1::batch_normalize(points, &mut affine);
+    affine
+}
 
 /// `Σ values_i · bases_i`. Costs about one addition per non-zero 16-bit digit.
 ///

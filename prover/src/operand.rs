@@ -15,7 +15,7 @@ use lorica_verifier::protocol::multilinear::{eq_table, integer, packed_table, po
 use lorica_verifier::protocol::weight::Points;
 
 use crate::cells::Cells;
-use crate::wide::rows::multiples;
+use crate::row_sums::multiples;
 use crate::wide::{Limbs, Wide};
 
 /// Ids and lengths of a batch as plain numbers, one entry per request of the shape.

@@ -23,11 +23,11 @@ use lorica_verifier::protocol::multilinear::{AddressPoint, eq_table, integer, pa
 use lorica_verifier::protocol::transcript::Transcript;
 use lorica_verifier::protocol::weight::{LeafTerm, Points};
 
+use crate::error::ProveError;
 use crate::lanes::SMALL_TERMS;
-use crate::lookup::eq_low_first;
+use crate::multilinear::eq_low_first;
 use crate::operand::{Reader, gathered_bits, gathers, is_gather, tokens_of};
-use crate::prove::ProveError;
-use crate::wide::rows::{ROW, sum_rows, sums_within};
+use crate::row_sums::{ROW, sum_rows, sums_within};
 
 /// Bits of lo: those of a channel block of 128, so that masks do not lie across the split there.
 pub(crate) const LOW: usize = ROW.trailing_zeros() as usize;

@@ -17,9 +17,9 @@ use lorica_verifier::protocol::transcript::Transcript;
 use lorica_verifier::protocol::weight::Points;
 
 use self::product::Sumcheck;
+use crate::error::ProveError;
 use crate::lanes::Lanes;
 use crate::operand::Reader;
-use crate::prove::ProveError;
 
 const CHUNK: usize = 1 << 11;
 

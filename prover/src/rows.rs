@@ -16,9 +16,11 @@ use lorica_verifier::protocol::rows::{
     BoundRows, RowInputs, RowProof, RowStatement, RowText, absorb_rows, row_inputs, row_transcript,
 };
 
+use crate::blinding::Blinded;
 use crate::cells::{Cells, Placed};
+use crate::engine::{Phases, ProgramProof, Stated, prove_stated};
+use crate::error::ProveError;
 use crate::operand::Text;
-use crate::prove::{Blinded, Phases, ProgramProof, ProveError, Stated, prove_stated};
 use crate::srs::Srs;
 
 /// Everything that a row proof is about, besides its statement.

@@ -3,8 +3,6 @@
 //! `Σ c_i·w_i` with 64-bit integers c_i and canonical 254-bit w_i fits 384 bits in two's complement for up to 2^64 terms:
 //! one word-by-field multiplication per term, one reduction per sum.
 
-pub(crate) mod rows;
-
 use lorica_circuits::bn254::{Fr, FromUniformBytes, PrimeField};
 
 /// Canonical limbs of a weight, least significant first.

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! The root of the crate is for who checks. [`protocol`] has the protocol's parts, for who proves, settles or audits, and
-//! [`files`] the formats of its files. The crate reads no file system and no clock, keeps no state, and does not panic on
+//! [`files`] the formats of its files; both stand upon [`codec`], [`magic`] and [`keccak`]. The crate reads no file system and no clock, keeps no state, and does not panic on
 //! foreign bytes.
 //!
 //! # What a check does not tell
@@ -37,10 +37,13 @@
 
 use lorica_circuits::shape::OutputKind;
 
+pub mod codec;
 pub mod files;
+pub mod keccak;
+pub mod magic;
 pub mod protocol;
 
-pub use files::codec::CodecError;
+pub use codec::CodecError;
 pub use files::vk::{AdapterKey, BaseKey, IndexKey};
 pub use lorica_circuits::bn254::Fr;
 pub use protocol::group::VerifierKey;

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod circles;
 mod ezkl;
 mod fuzz;
 mod page;
@@ -17,7 +18,8 @@ cargo xtask <task>
 
   quick   formatting, lints, unit tests in the development profile
   test    all tests in the release profile; fetches the model that they need
-  lint    formatting and lints, and proto where buf is installed
+  lint    formatting and lints, that no modules use each other in a circle, and proto where buf is installed
+  circles the modules by themselves: a second
   proto   lints the service's protocol, and compares it with the frozen one (needs buf, PyPI's buf-bin)
   deny    licences, sources and bans of dependencies (needs cargo-deny)
   contracts
@@ -59,7 +61,8 @@ fn main() -> ExitCode {
         "quick" => {
             run_all(&lint("dev")) && run_all(&[("cargo", vec!["test", "--workspace", "--locked", "--lib", "--bins"])])
         }
-        "lint" => run_all(&lint("release")) && (!has_buf() || run_all(&proto())),
+        "lint" => circles::check(&root()) && run_all(&lint("release")) && (!has_buf() || run_all(&proto())),
+        "circles" => circles::check(&root()),
         "proto" => run_all(&proto()),
         // Not nextest: it starts a process per test, and each would calibrate the real model again.
         "test" => {

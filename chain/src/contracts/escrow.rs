@@ -258,7 +258,7 @@ impl Escrow {
         let consumers = requests.iter().filter(|request| !request.consumer.is_zero());
         let more: u64 = consumers.map(callback_gas).sum();
         let receipt = chain.send_with_gas(Some(self.address()), data, U256::ZERO, more)?;
-        Ok(Settled::read(receipt, self))
+        Ok(Settled::read(receipt, self.address()))
     }
 
     /// What the escrow knows of a request.

@@ -48,7 +48,7 @@ pub fn movements(receipt: &Receipt, escrow: Escrow) -> Vec<Entry> {
             continue;
         }
         let one = Receipt { logs: vec![log.clone()], ..receipt.clone() };
-        if let Some(payment) = Settled::read(one, escrow).payments.into_iter().next() {
+        if let Some(payment) = Settled::read(one, escrow.address()).payments.into_iter().next() {
             entries.push(Entry { log: place, movement: Movement::Paid(payment) });
         } else if let Ok(event) = InferenceEscrow::Withdrawn::decode_log(log) {
             let (account, token, to, amount) = (event.account, event.token, event.to, event.amount);

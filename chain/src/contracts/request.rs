@@ -3,7 +3,6 @@
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::SolEvent;
 
-use super::escrow::Escrow;
 use crate::abi::bindings::InferenceEscrow::{self, InferenceRequest};
 use crate::chain::Receipt;
 
@@ -108,12 +107,12 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// What a settlement's transaction did, by the escrow's events.
+    /// What a settlement's transaction did, by the events of the escrow at that address.
     #[must_use]
-    pub fn read(receipt: Receipt, escrow: Escrow) -> Self {
+    pub fn read(receipt: Receipt, escrow: Address) -> Self {
         let (mut payments, mut skipped) = (Vec::new(), Vec::new());
         // Other contracts may emit events of the same form.
-        for log in receipt.logs.iter().filter(|log| log.address == escrow.address()) {
+        for log in receipt.logs.iter().filter(|log| log.address == escrow) {
             if let Ok(event) = InferenceEscrow::RequestSettled::decode_log(log) {
                 payments.push(Payment {
                     request: event.requestId,

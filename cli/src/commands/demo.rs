@@ -23,13 +23,13 @@ use serde_json::{Value, json};
 
 use super::demo_chain::Stage;
 use super::demo_datanet::{Datanet, Shaping};
+use super::demo_page::{Facts, chain_digests, page};
 use super::model::{parse_tau, quality_json};
 use super::settlement_key::settler;
 use super::{shape_json, shape_text, short, word};
 use crate::error::Error;
 use crate::model_fetch::{cache_dir, fetch_minilm};
 use crate::output::{Output, milliseconds, peak_memory, phases_json, size, time};
-use crate::report::{Facts, chain_digests, page};
 use crate::srs_args::development;
 
 /// Arguments of `demo`.

@@ -12,6 +12,7 @@ pub mod datanet_rows;
 pub mod demo;
 pub mod demo_chain;
 pub mod demo_datanet;
+mod demo_page;
 pub mod govern;
 pub mod infer;
 pub mod inspect;
@@ -32,6 +33,7 @@ mod shares;
 pub mod srs;
 pub mod stake;
 pub mod verify;
+mod verify_args;
 pub mod verify_settlement;
 
 use lorica_circuits::bn254::Fr;

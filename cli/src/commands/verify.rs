@@ -1,9 +1,8 @@
 //! `lorica verify`: check a proof against registered keys, and say what it proves.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
-use clap::{ArgGroup, Args};
 use lorica::answer::Answer;
 use lorica::answer::printable;
 use lorica::check::{
@@ -11,56 +10,18 @@ use lorica::check::{
 };
 use lorica::datanet::source::Contributor;
 use lorica::files::{AdapterKey, BaseKey, MAX_PROOF_BYTES, read_adapter_key, read_base_key, read_index_key, store};
-use lorica::input::{Context, Request, context_word, encode, parse_context, read_requests, tokenizer};
+use lorica::input::{Request, context_word, encode, read_requests, tokenizer};
 use lorica::srs::{INSECURE, SrsPolicy};
-use lorica_chain::alloy_primitives::B256;
 use lorica_circuits::bn254::Fr;
 use lorica_verifier::protocol::proof::InferenceProof;
 use lorica_verifier::protocol::statement::RequestWords;
 use serde_json::json;
 
 use super::shares::{Listed, index_json, with_shares};
+pub use super::verify_args::VerifyArgs;
 use super::{shape_json, shape_text, short, word};
 use crate::error::{Error, Kind};
 use crate::output::{Output, joined, milliseconds, time};
-
-/// Arguments of `verify`.
-#[derive(Args, Debug)]
-#[command(group = ArgGroup::new("what").required(true).args(["proof", "settlement"]))]
-pub struct VerifyArgs {
-    /// Key of the base (.vk; a .lorica file will do)
-    #[arg(long, value_name = "FILE")]
-    pub base: PathBuf,
-    /// Keys of the adapters that the proof may use (.vk; .lorica files will do); it must use one of them
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub adapter: Vec<PathBuf>,
-    /// Keys of the datanets by whose records the proof may attribute its answers (.vk; .lorica files will do); it must use one
-    /// of them. A settlement that attributes needs the key of its datanet
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub datanet: Vec<PathBuf>,
-    /// The inference proof to check
-    #[arg(long, value_name = "FILE")]
-    pub proof: Option<PathBuf>,
-    /// Instead of --proof: a settlement to check, as the contract would; needs --key
-    #[arg(long, value_name = "FILE", requires = "key", conflicts_with_all = ["text", "requests", "context"])]
-    pub settlement: Option<PathBuf>,
-    /// Settlement key (.vk) of the settlement
-    #[arg(long, value_name = "FILE", requires = "settlement")]
-    pub key: Option<PathBuf>,
-    /// Circuit id that the settlement must have, from a source that you trust or from `lorica settlement-key`. Without it a false
-    /// key file can make any settlement pass
-    #[arg(long, value_name = "ID", requires = "settlement")]
-    pub circuit: Option<B256>,
-    /// Reject the proof if it is not about this text
-    #[arg(long, allow_hyphen_values = true, conflicts_with = "requests")]
-    pub text: Option<String>,
-    /// Reject the proof if it is not about these requests: JSON lines as for `lorica prove`, with .lorica or .vk adapters
-    #[arg(long, value_name = "FILE")]
-    pub requests: Option<PathBuf>,
-    /// Reject the proof if it was made with another --context. If absent: zero
-    #[arg(long, value_name = "HEX", value_parser = parse_context)]
-    pub context: Option<Context>,
-}
 
 /// Runs it.
 ///

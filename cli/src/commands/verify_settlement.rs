@@ -20,7 +20,7 @@ use lorica_verifier::protocol::proof::shares_of;
 use serde_json::{Value, json};
 
 use super::shares::{Listed, with_shares};
-use super::verify::VerifyArgs;
+use super::verify_args::VerifyArgs;
 use super::{shape_json, shape_text, short, word};
 use crate::error::{Error, Kind};
 use crate::output::{Output, milliseconds, time};

@@ -21,10 +21,10 @@ use super::error::DatanetError;
 use super::index::{Model, joined};
 use super::partial::Feature;
 use super::scrub::{normalised, weigh_texts};
-use super::version::{Record, Rules, Version};
-use crate::error::Kind;
+use crate::datanet_version::{Record, Rules, Version};
 use crate::files::{AdapterFile, BaseFile, DatanetFile};
 use crate::input::{Salt, input_word, tokenizer};
+use crate::kind::Kind;
 use crate::srs::AcceptedSrs;
 use crate::steps::Steps;
 

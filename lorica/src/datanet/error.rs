@@ -10,9 +10,9 @@ use lorica_quant::index::{IndexError, MAX_RECORDS, SLOTS};
 use lorica_quant::integer::{ExecuteError, ModelError};
 use serde::Serialize;
 
-use crate::error::Kind;
 use crate::files::FileError;
 use crate::input::InputError;
+use crate::kind::Kind;
 use crate::srs::SrsPolicyError;
 
 /// What is wrong with a row.
@@ -125,7 +125,7 @@ pub enum DatanetError {
     #[error("the adapter was imported for another base")]
     OtherBase,
     /// The ridge is out of range.
-    #[error("the ridge must be from 0.001 to {most}", most = super::version::MAX_RIDGE / lorica_quant::index::inverse::RIDGE_UNIT)]
+    #[error("the ridge must be from 0.001 to {most}", most = crate::datanet_version::MAX_RIDGE / lorica_quant::index::inverse::RIDGE_UNIT)]
     Ridge,
     /// A text about the datanet is too long.
     #[error("{what}: {got} bytes, at most {most}")]
@@ -261,7 +261,7 @@ pub enum Reason {
         other_label: bool,
     },
     /// So many rows are near-duplicates of one that the weight of each would be less than 1.
-    #[error("one of more than {most} near-duplicates of {of}", most = super::scrub::WHOLE_WEIGHT)]
+    #[error("one of more than {most} near-duplicates of {of}", most = crate::datanet_version::WHOLE_WEIGHT)]
     Crowded {
         /// The first of them.
         of: Place,

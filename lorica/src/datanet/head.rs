@@ -8,7 +8,7 @@ use lorica_quant::index::FEATURE_EXPONENT;
 use lorica_quant::index::inverse::{Cholesky, covariance};
 use rayon::prelude::*;
 
-use super::scrub::WHOLE_WEIGHT;
+use crate::datanet_version::WHOLE_WEIGHT;
 
 /// Weight of the squared norm, as the study of attribution had it.
 const RIDGE: f64 = 5.0;

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::error::DatanetError;
 use super::partial::{Feature, Partial, key};
-use super::version::Version;
+use crate::datanet_version::Version;
 
 /// Texts between two looks at the watch; each of its batches is one thread's.
 const CHUNK: usize = 16 * MAX_REQUESTS;

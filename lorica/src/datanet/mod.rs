@@ -15,13 +15,11 @@ pub mod error;
 pub mod explain;
 mod head;
 pub mod index;
-pub mod merkle;
 mod near;
 mod partial;
 pub mod quality;
 pub mod scrub;
 pub mod source;
-pub mod version;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -39,10 +37,13 @@ use lorica_quant::integer::Executor;
 use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments, index_shape};
 use rayon::prelude::*;
 
+pub use crate::datanet_version as version;
+pub use crate::datanet_version::merkle;
+pub use crate::datanet_version::{Record, Rules, Version};
 pub use error::{DatanetError, Place, Reason, Rejection};
 pub use quality::Report;
-pub use version::{Record, Rules, Version};
 
+use crate::datanet_version::{MAX_RIDGE, MAX_TERMS_BYTES};
 use crate::files::{AdapterFile, AdapterKey, BaseFile, DatanetFile};
 use crate::input::{Salt, input_word, random_salt, tokenizer};
 use crate::srs::AcceptedSrs;
@@ -53,7 +54,6 @@ use partial::{Feature, Partial};
 use quality::{Counted, MatrixReport, Question, report};
 use scrub::{Candidate, crowded, scrub, weigh};
 use source::{Contributor, Expected, Rows};
-use version::{MAX_RIDGE, MAX_TERMS_BYTES};
 
 /// What a build chooses beside the rows.
 #[derive(Clone, Debug)]

@@ -9,8 +9,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-/// The threshold, 7/10, in tenths.
-pub const TENTHS: usize = 7;
+use crate::datanet_version::TENTHS;
 
 /// Bits of the map of a set.
 const BITS: usize = 256;

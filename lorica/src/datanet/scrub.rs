@@ -22,11 +22,7 @@ use unicode_normalization::char::is_combining_mark;
 use super::error::{Place, Reason, Rejection};
 use super::near::Leaders;
 use super::source::{Contributor, Row, Rows};
-
-/// Weight of a row without near-duplicates, and of a cluster of them together.
-pub const WHOLE_WEIGHT: usize = 240;
-/// Bytes that a contributor's name or a row's licence may have.
-pub const MAX_NAME_BYTES: usize = 256;
+pub use crate::datanet_version::{MAX_NAME_BYTES, WHOLE_WEIGHT};
 
 /// A row that may become a record.
 #[derive(Clone, Debug, PartialEq, Eq)]

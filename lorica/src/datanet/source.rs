@@ -14,27 +14,15 @@ use serde::Deserialize;
 
 use super::csv::{CsvFault, CsvReader, CsvRow};
 use super::error::{DatanetError, Place, Reason, Rejection, RowError};
+pub use crate::datanet_version::{Contributor, MAX_ROW_BYTES};
 use crate::files::FileError;
 
-/// Bytes that a row may have.
-pub const MAX_ROW_BYTES: usize = 64_000;
 /// Bytes that all files of a datanet may have together.
 pub const MAX_SOURCE_BYTES: u64 = 512 << 20;
 /// Rows that are read at most: rejected ones take memory too.
 pub const MAX_ROWS: usize = 1 << 20;
 /// Files that a folder may hold.
 const MAX_FILES: usize = 4_096;
-
-/// Who brought a row, as the row says it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Contributor {
-    /// A name.
-    Name(String),
-    /// An address on the chain.
-    Address([u8; 20]),
-    /// A digest of somebody's making that stands for a name.
-    Hash([u8; 32]),
-}
 
 /// A row as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]

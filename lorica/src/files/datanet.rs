@@ -17,10 +17,11 @@ use lorica_verifier::protocol::keccak::keccak_bytes;
 use lorica_verifier::protocol::key::IndexCommitments;
 
 use super::{FileError, store};
-use crate::datanet::quality::Report;
-use crate::datanet::scrub::MAX_NAME_BYTES;
-use crate::datanet::source::{Contributor, MAX_ROW_BYTES};
-use crate::datanet::version::{MAX_TERMS_BYTES, Record, Rules, Version, contributors_digest, contributors_tree};
+use crate::datanet_version::report::Report;
+use crate::datanet_version::{
+    Contributor, MAX_NAME_BYTES, MAX_ROW_BYTES, MAX_TERMS_BYTES, Record, Rules, Version, contributors_digest,
+    contributors_tree,
+};
 
 /// Version of the format.
 pub const DATANET_VERSION: u16 = 1;

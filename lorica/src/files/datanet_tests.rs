@@ -2,7 +2,7 @@ use lorica_circuits::bn254::G1Affine;
 use lorica_verifier::files::magic;
 
 use super::*;
-use crate::datanet::quality::{ContributorReport, HeldOut, LabelReport, MatrixReport};
+use crate::datanet_version::report::{ContributorReport, HeldOut, LabelReport, MatrixReport};
 
 fn file() -> DatanetFile {
     let record = |text: &str, label, weight, slot, licence: &str| Record {

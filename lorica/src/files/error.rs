@@ -7,7 +7,7 @@ use lorica_quant::integer::ModelError;
 use lorica_verifier::files::codec::CodecError;
 use lorica_verifier::protocol::key::KeyError;
 
-use crate::error::Kind;
+use crate::kind::Kind;
 
 /// A file that cannot be used; each error names it.
 #[derive(Debug, thiserror::Error)]

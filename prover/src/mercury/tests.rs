@@ -587,7 +587,7 @@ fn the_mask_covers_all_that_an_opening_shows() {
             })
             .collect()
     };
-    let mask = crate::prove::mask_cells(variables as u32);
+    let mask = crate::blinding::mask_cells(variables as u32);
     assert_eq!(mask.len(), 64);
     // Full rank: whatever the cells are, the mask makes the eight values uniform and independent of them.
     assert_eq!(rank(images(&mut mask.iter().copied())), 8);
@@ -659,7 +659,7 @@ fn the_mask_covers_openings_of_blinded_index_tiles() {
             let own = shown(&f);
             std::array::from_fn(|i| own[i] - plain[i])
         };
-        let mask = crate::prove::mask_cells(variables as u32);
+        let mask = crate::blinding::mask_cells(variables as u32);
         let of_mask = mask.iter().map(|cell| moved(combined(&blinding, &[(*cell, Fr::ONE)])));
         assert_eq!(rank(of_mask.collect()), 8, "{bits} bits");
         // The index' own coefficients meet in one: they hide nothing of an opening.

@@ -4,8 +4,8 @@ use lorica_circuits::bn254::{Fr, G1, G1Affine, Group, PrimeField};
 use rayon::prelude::*;
 
 use super::addition::{Pair, Scratch, add_pairs};
+use super::normalise;
 use super::point::Point;
-use crate::commit::normalise;
 
 /// Multiples that share their inversions.
 const CHUNK: usize = 1 << 12;

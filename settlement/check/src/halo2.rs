@@ -19,8 +19,8 @@ use lorica_circuits::bn254::{Curve, Field, Fr, G1, G1Affine, PrimeField};
 use lorica_verifier::protocol::group::{VerifierKey, combine};
 use lorica_verifier::protocol::keccak::{POINT_BYTES, WORD_BYTES, decode_point, decode_scalar};
 
+use crate::circuit_key::CircuitKey;
 use crate::gates::{ADVICE, Cells, DEGREE, FIXED, NEXT, PERMUTED, RESERVED, constraints};
-use crate::key::CircuitKey;
 use crate::transcript::KeccakTranscript;
 
 /// Pieces of the quotient.

@@ -28,6 +28,7 @@
 )]
 
 pub mod binding;
+mod circuit_key;
 pub mod gates;
 pub mod halo2;
 pub mod header;

@@ -5,6 +5,6 @@
 //!
 //! Nothing here touches a file system.
 
-pub mod codec;
-pub mod magic;
 pub mod vk;
+
+pub use crate::{codec, magic};

@@ -8,8 +8,8 @@ use flate2::write::DeflateEncoder;
 use lorica_circuits::bn254::{Fr, G2Affine};
 use lorica_circuits::shape::LABELS;
 
-use super::codec::{CodecError, Reader, Writer};
-use super::magic::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, BASE_KEY_MAGIC, BASE_MAGIC, INDEX_KEY_MAGIC};
+use crate::codec::{CodecError, Reader, Writer};
+use crate::magic::{ADAPTER_KEY_MAGIC, ADAPTER_MAGIC, BASE_KEY_MAGIC, BASE_MAGIC, INDEX_KEY_MAGIC};
 use crate::protocol::group::VerifierKey;
 use crate::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments};
 

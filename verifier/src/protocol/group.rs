@@ -17,8 +17,8 @@ use lorica_circuits::bn254::{
 };
 use thiserror::Error;
 
+use crate::keccak::keccak_bytes;
 use crate::protocol::arithmetic::Native;
-use crate::protocol::keccak::keccak_bytes;
 use crate::protocol::mercury::{MercuryMessages, MercuryOutcome, MercuryProof, OpeningWeights, column_variables};
 
 /// Why a group claim does not hold.
@@ -103,7 +103,7 @@ impl GroupClaim {
     ///
     /// # Soundness
     /// The caller vouches for the terms' commitments (registered, or digested into the transcript), for the key and for
-    /// the points being on the curve ([`crate::protocol::keccak::decode_point`]).
+    /// the points being on the curve ([`crate::keccak::decode_point`]).
     ///
     /// # Errors
     /// [`GroupError`].

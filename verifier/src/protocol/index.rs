@@ -13,12 +13,12 @@ use lorica_circuits::layout::Layout;
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::{CONTRIBUTORS, LABELS, RECORDS};
 
-use crate::files::codec::{CodecError, Reader, Writer};
-use crate::files::magic::INDEX_PROOF_MAGIC;
+use crate::codec::{CodecError, Reader, Writer};
+use crate::keccak::digest_points;
+use crate::magic::INDEX_PROOF_MAGIC;
 use crate::protocol::arithmetic::{Arithmetic, Native};
 use crate::protocol::field::{FieldError, Messages, Opened, check_shape, message_shape, open_claims};
 use crate::protocol::group::{GroupClaim, VerifierKey};
-use crate::protocol::keccak::digest_points;
 use crate::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments, KeyError, index_shape};
 use crate::protocol::mercury::MercuryProof;
 use crate::protocol::proof::{ProgramProof, read_messages, write_messages};

@@ -8,9 +8,9 @@ use lorica_circuits::layout::MAX_REGISTERED_TILES;
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::{OutputKind, RECORDS, Shape};
 
-use crate::files::codec::{CodecError, Reader, Writer};
+use crate::codec::{CodecError, Reader, Writer};
+use crate::keccak::keccak_bytes;
 use crate::protocol::arithmetic::Native;
-use crate::protocol::keccak::keccak_bytes;
 use crate::protocol::record::{RecordKind, record};
 use crate::protocol::statement::{DOMAIN_SCALES, hash};
 

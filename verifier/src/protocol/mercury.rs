@@ -19,8 +19,8 @@
 
 use lorica_circuits::bn254::{Fr, G1Affine, PrimeField};
 
+use crate::keccak::digest_points;
 use crate::protocol::arithmetic::{Arithmetic, ArithmeticError};
-use crate::protocol::keccak::digest_points;
 use crate::protocol::transcript::Transcript;
 
 /// The opening proof.

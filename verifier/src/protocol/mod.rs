@@ -13,7 +13,6 @@ pub mod determined;
 pub mod field;
 pub mod group;
 pub mod index;
-pub mod keccak;
 pub mod key;
 pub mod lookup;
 pub mod mercury;
@@ -25,3 +24,5 @@ pub mod statement;
 pub mod transcript;
 pub mod verify;
 pub mod weight;
+
+pub use crate::keccak;

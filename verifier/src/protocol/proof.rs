@@ -7,10 +7,10 @@ use lorica_circuits::shape::{
     SHARES_PER_WORD, Shape,
 };
 
-use crate::files::codec::{CodecError, Reader, Writer};
-use crate::files::magic::PROOF_MAGIC;
+use crate::codec::{CodecError, Reader, Writer};
+use crate::keccak::encode_scalar;
+use crate::magic::PROOF_MAGIC;
 use crate::protocol::field::Messages;
-use crate::protocol::keccak::encode_scalar;
 use crate::protocol::lookup::{LayerMessages, LookupMessages};
 use crate::protocol::mercury::{Evaluations, MercuryProof};
 use crate::protocol::multilinear::power_of_two;

@@ -20,7 +20,7 @@
 
 use lorica_circuits::families::Family;
 
-use crate::files::codec::Writer;
+use crate::codec::Writer;
 
 /// Bytes of a tag.
 pub const TAG_BYTES: usize = 32;

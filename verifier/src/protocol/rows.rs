@@ -14,12 +14,12 @@ use lorica_circuits::layout::Layout;
 use lorica_circuits::region::Region;
 use lorica_circuits::shape::{CONTRIBUTORS, LABELS, MAX_REQUESTS, MAX_TOKENS, OutputKind, RECORDS, Shape};
 
-use crate::files::codec::{CodecError, Reader, Writer};
-use crate::files::magic::ROW_PROOF_MAGIC;
+use crate::codec::{CodecError, Reader, Writer};
+use crate::keccak::digest_points;
+use crate::magic::ROW_PROOF_MAGIC;
 use crate::protocol::arithmetic::{Arithmetic, Native};
 use crate::protocol::field::{FieldError, Messages, Opened, check_shape, message_shape, open_claims};
 use crate::protocol::group::{GroupClaim, VerifierKey};
-use crate::protocol::keccak::digest_points;
 use crate::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments, KeyError};
 use crate::protocol::mercury::{MercuryOutcome, MercuryProof};
 use crate::protocol::multilinear::{eq_table, power_of_two};

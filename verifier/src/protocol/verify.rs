@@ -6,10 +6,10 @@ use lorica_circuits::layout::Layout;
 use lorica_circuits::region::{Copies, Region};
 use lorica_circuits::shape::{CONTRIBUTORS, OutputKind, PLACES, Shape};
 
+use crate::keccak::{digest_points, encode_scalar, keccak_words};
 use crate::protocol::arithmetic::{Arithmetic, Native};
 use crate::protocol::field::{FieldError, Outcome, field_part, proof_transcript};
 use crate::protocol::group::{GroupClaim, GroupError, VerifierKey};
-use crate::protocol::keccak::{digest_points, encode_scalar, keccak_words};
 use crate::protocol::key::{AdapterCommitments, BaseCommitments, IndexCommitments, KeyError};
 use crate::protocol::multilinear::{eq_table, integer};
 use crate::protocol::proof::{Attribution, InferenceProof, Output, Statement, share_words};

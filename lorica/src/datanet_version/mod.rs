@@ -11,6 +11,9 @@
 //! The tag is that of [`RecordKind::Datanet`](lorica_verifier::protocol::record::RecordKind). A record's digest is the input digest of its token ids under the salt of the
 //! datanet, the same as of a request with that salt. Labels are numbers in the list of names, which belongs to the rules.
 
+pub mod merkle;
+pub mod report;
+
 use lorica_chain::alloy_primitives::{B256, keccak256};
 use lorica_chain::contracts::registry::{self, DatanetRecord};
 use lorica_circuits::bn254::Fr;
@@ -21,11 +24,8 @@ use lorica_verifier::files::codec::Writer;
 use lorica_verifier::protocol::keccak::{encode_scalar, keccak_bytes};
 use lorica_verifier::protocol::record::TAG_BYTES;
 
-use super::merkle::{MerkleTree, leaf};
-use super::near::TENTHS;
-use super::scrub::WHOLE_WEIGHT;
-use super::source::Contributor;
-use crate::input::Salt;
+use crate::salt::Salt;
+use merkle::{MerkleTree, leaf};
 
 /// Version of the rules: raised whenever the same rows would become other records or weights.
 pub const RULES_VERSION: u32 = 1;
@@ -33,6 +33,26 @@ pub const RULES_VERSION: u32 = 1;
 pub const MAX_RIDGE: u32 = 1_000 * RIDGE_UNIT;
 /// Bytes that the licence and the standard may have each.
 pub const MAX_TERMS_BYTES: usize = 64 << 10;
+
+/// Near-duplicates have a Jaccard similarity of 7/10 or more: the threshold in tenths.
+pub const TENTHS: usize = 7;
+/// Weight of a row without near-duplicates, and of a cluster of them together.
+pub const WHOLE_WEIGHT: usize = 240;
+/// Bytes that a contributor's name or a row's licence may have.
+pub const MAX_NAME_BYTES: usize = 256;
+/// Bytes that a row may have.
+pub const MAX_ROW_BYTES: usize = 64_000;
+
+/// Who brought a row, as the row says it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Contributor {
+    /// A name.
+    Name(String),
+    /// An address on the chain.
+    Address([u8; 20]),
+    /// A digest of somebody's making that stands for a name.
+    Hash([u8; 32]),
+}
 
 /// A record.
 #[derive(Clone, Debug, PartialEq, Eq)]

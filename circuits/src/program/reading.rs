@@ -8,11 +8,11 @@
 
 use std::collections::BTreeSet;
 
+use super::Program;
 use crate::axis::Axis;
 use crate::column::ColumnSpec;
 use crate::error::CircuitError;
 use crate::form::{Form, FormTerm, LowWeight, PACKED_BITS};
-use crate::program::Program;
 use crate::region::Copies;
 use crate::relation::{Product, PublicFactor, Relation};
 use crate::shape::LABEL_BITS;

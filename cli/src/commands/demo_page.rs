@@ -5,8 +5,8 @@ use std::fmt::Write;
 use lorica::amount;
 use lorica_chain::alloy_primitives::{B256, U256};
 
-use crate::commands::demo_chain::{Balance, OnChain, percent};
-use crate::commands::demo_datanet::Shaping;
+use super::demo_chain::{Balance, OnChain, percent};
+use super::demo_datanet::Shaping;
 use crate::output::{size, time};
 
 /// What the page says of the proof.

@@ -10,10 +10,8 @@ use lorica_circuits::shape::OutputKind;
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
 
-use super::magic;
-use crate::protocol::keccak::{
-    DecodeError, POINT_BYTES, WORD_BYTES, decode_point, decode_scalar, encode_point, encode_scalar,
-};
+use crate::keccak::{DecodeError, POINT_BYTES, WORD_BYTES, decode_point, decode_scalar, encode_point, encode_scalar};
+use crate::magic;
 
 /// Why bytes are not the file that was expected.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use lorica::files::FileError;
+use lorica::files::{FileError, SRS_MAGIC, store as files};
 use lorica::srs::{INSECURE, store};
 use lorica_prover::srs::{MAX_LOG_SIZE, Srs};
 use serde_json::json;
@@ -54,12 +54,14 @@ pub struct DevArgs {
 /// # Errors
 /// [`Error`].
 pub fn run(command: &SrsCommand, out: &Output) -> Result<(), Error> {
-    let (srs, path) = match command {
-        SrsCommand::Dev(args) => (out.step("make development SRS", || Srs::dev(args.log_size))?, &args.out),
+    let (SrsCommand::Dev(DevArgs { out: path, .. }) | SrsCommand::Import(ImportArgs { out: path, .. })) = command;
+    files::expect_writable(path, SRS_MAGIC)?;
+    let srs = match command {
+        SrsCommand::Dev(args) => out.step("make development SRS", || Srs::dev(args.log_size))?,
         SrsCommand::Import(args) => {
             let srs = out.step("read and check", || Srs::import(&args.file))?;
             policy(args.insecure_dev_srs).permit(srs.is_insecure(), || args.file.display().to_string())?;
-            (srs, &args.out)
+            srs
         }
     };
     if srs.is_insecure() {

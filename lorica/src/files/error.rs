@@ -114,10 +114,9 @@ impl FileError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Io { source, .. } => Kind::of_io(source),
-            Self::Write { .. } => Kind::Environment,
+            Self::Write { .. } | Self::NoFolder { .. } => Kind::Environment,
             Self::Exists { .. }
             | Self::OwnKey { .. }
-            | Self::NoFolder { .. }
             | Self::TooLarge { .. }
             | Self::Malformed { .. }
             | Self::Key { .. }

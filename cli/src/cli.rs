@@ -18,7 +18,8 @@ use crate::output::{Output, start_log};
 ///
 /// From a model to a proof: `model import`, `adapter import`, `prove`, `verify`. From a proof to a payment: `chain deploy`,
 /// `chain publish`, `chain register`, `request sign`, `request lock`, `request accept`, `request bind`, `prove`, `settle`,
-/// `request settle`, `withdraw`. The project's docs/quickstart.md runs all of them.
+/// `request settle`, `withdraw`. The project's docs/quickstart.md runs all of them, and
+/// docs/glossary.md says what each word means.
 ///
 /// Exit codes: 0 done, 1 a proof, a settlement or a transaction was rejected, 2 the command line is wrong, 3 an input was
 /// refused, 4 the environment failed (disk, network, node, missing program).

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Arg, Args};
 use lorica::amount::Amount;
 use lorica::files::store;
 use lorica_chain::alloy_primitives::{Address, U256};
@@ -71,6 +71,13 @@ fn lock_folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
 #[must_use]
 pub fn own_lock_folder() -> PathBuf {
     lock_folder(|name| std::env::var_os(name))
+}
+
+/// Hides what only a sender of transactions needs from the help of a command that sends none. Such a command still takes it,
+/// from scripts that give the same options to all commands.
+#[must_use]
+pub fn only_reading(arg: Arg) -> Arg {
+    if matches!(arg.get_id().as_str(), "confirmations" | "max_gas_cost") { arg.hide(true) } else { arg }
 }
 
 /// A node and the contracts there.

@@ -109,7 +109,7 @@ pub enum Reason {
     #[error("is paid already, or another of its salt is")]
     Paid,
     /// A prepaid request whose deposit does not pay for it and those before it in the batch.
-    #[error("costs {fee}, of the deposit {left} is left")]
+    #[error("costs {fee}wei, of the deposit {left}wei is left")]
     Deposit {
         /// Its price, in the token's smallest unit.
         fee: U256,
@@ -126,7 +126,7 @@ pub enum Reason {
     #[error("demands a stake or an acceptance, which are not for prepaid requests")]
     NotPrepaid,
     /// The consumer's call costs more than the request pays.
-    #[error("pays {fee}, less than the {cost} that its consumer's call costs")]
+    #[error("pays {fee}wei, less than the {cost}wei that its consumer's call costs")]
     CallbackCost {
         /// What the request pays, in the token's smallest unit.
         fee: U256,
@@ -142,7 +142,7 @@ pub enum Reason {
         margin: u64,
     },
     /// It pays less than its gas costs.
-    #[error("pays {fee}, its gas costs {cost}")]
+    #[error("pays {fee}wei, its gas costs {cost}wei")]
     Costs {
         /// What it pays, in the token's smallest unit.
         fee: U256,
@@ -150,7 +150,7 @@ pub enum Reason {
         cost: U256,
     },
     /// It demands a stake.
-    #[error("demands a stake of {stake}, none is put up")]
+    #[error("demands a stake of {stake}wei, none is put up")]
     Stake {
         /// In the smallest unit of OPEN.
         stake: U256,
@@ -162,7 +162,7 @@ pub enum Reason {
         token: Address,
     },
     /// It pays too little.
-    #[error("pays {fee} of the smallest unit, the least is {least}")]
+    #[error("pays {fee}wei, the least is {least}wei")]
     Fee {
         /// What is locked.
         fee: U256,

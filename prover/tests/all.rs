@@ -9,6 +9,7 @@ mod commit_msm;
 mod commit_srs;
 mod complete;
 mod golden;
+mod golden_index;
 mod index_attacks;
 mod minilm;
 mod row_attacks;

@@ -48,31 +48,45 @@ fn world(model: &str) -> World {
     }
 }
 
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../verifier/tests/golden")
 }
 
+pub fn read(name: &str) -> Vec<u8> {
+    fs::read(folder().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
 /// A base and its adapters.
-fn key_file(world: &World) -> Vec<u8> {
+pub fn key_writer(world: &World) -> Writer {
     let mut writer = Writer::new(b"LORICAgk", 1);
     world.key.write(&mut writer);
     writer.count(world.adapters.len());
     for adapter in &world.adapters {
         adapter.key.write(&mut writer);
     }
-    writer.finish()
+    writer
 }
 
-/// The words of an outcome, one a line.
-fn words(outcome: &Outcome<Fr>) -> String {
+fn key_file(world: &World) -> Vec<u8> {
+    key_writer(world).finish()
+}
+
+/// Words, one a line.
+pub fn text(words: &[Fr]) -> String {
+    let line = |word: &Fr| encode_scalar(word).iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    words.iter().map(line).collect()
+}
+
+/// The words of an outcome.
+pub fn outcome_words(outcome: &Outcome<Fr>) -> Vec<u8> {
     let m = &outcome.mercury;
     let mut words = outcome.rho_high.clone();
     words.extend([m.alpha, m.zeta, m.beta, m.z, m.constant, outcome.scales_word]);
     for request in &outcome.requests {
         words.extend([request.input_digest, request.label, request.output_digest]);
+        words.extend(&request.shares);
     }
-    let line = |word: &Fr| encode_scalar(word).iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
-    words.iter().map(line).collect()
+    text(&words).into_bytes()
 }
 
 /// Fractions of leaves are not those of their cells: numerator, and the key that is counted.
@@ -206,7 +220,7 @@ fn golden() {
         for (name, _, kind, requests) in GOLDEN.iter().filter(|(_, of, ..)| *of == model) {
             let proof = world.prove(&world.run(*kind, requests)).expect("a proof");
             write(format!("{name}.proof"), &proof.encode());
-            write(format!("{name}.words"), words(&world.verify(&proof).expect("accepted")).as_bytes());
+            write(format!("{name}.words"), &outcome_words(&world.verify(&proof).expect("accepted")));
         }
     }
     let world = world("small");
@@ -221,15 +235,14 @@ fn golden() {
 /// the models compute, and leave the words that were recorded.
 #[test]
 fn the_golden_files_are_of_this_protocol() {
-    let read = |name: String| fs::read(folder().join(&name)).unwrap_or_else(|e| panic!("{name}: {e}"));
     for model in ["small", "wide"] {
         let world = world(model);
-        assert!(read(format!("{model}.key")) == key_file(&world), "another key for {model}: write the files anew");
+        assert!(read(&format!("{model}.key")) == key_file(&world), "another key for {model}: write the files anew");
         for (name, _, kind, requests) in GOLDEN.iter().filter(|(_, of, ..)| *of == model) {
-            let proof = InferenceProof::decode(&read(format!("{name}.proof"))).expect(name);
+            let proof = InferenceProof::decode(&read(&format!("{name}.proof"))).expect(name);
             assert_eq!(proof.statement, world.run(*kind, requests).statement, "{name}");
             let outcome = world.verify(&proof).unwrap_or_else(|e| panic!("{name}: {e}"));
-            assert_eq!(read(format!("{name}.words")), words(&outcome).into_bytes(), "{name}");
+            assert_eq!(read(&format!("{name}.words")), outcome_words(&outcome), "{name}");
         }
     }
 }

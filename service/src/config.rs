@@ -285,7 +285,11 @@ impl Config {
         let bytes = store::read(path, MAX_BYTES)?;
         let content = |reason: String| ConfigError::Content { path: path.into(), reason };
         let text = String::from_utf8(bytes).map_err(|_| content("the file is not UTF-8".into()))?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| content(error.to_string()))?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let at = before.map_or_else(String::new, |before| format!("line {}: ", before.matches('\n').count() + 1));
+            content(format!("{at}{}", error.message().replace('\n', ", ")))
+        })?;
         let folder = path.parent().unwrap_or(Path::new("."));
         let place = |path: &mut PathBuf| *path = folder.join(&path);
         place(&mut config.store.folder);
@@ -489,7 +493,7 @@ mod tests {
         for (content, named) in [
             ("[listen]\ngrpc = '0.0.0.0:1'", "[tls]"),
             ("[listen]\ngrpc = '0.0.0.0:1'\nkeyless_loopback = true\n[tls]\ncert = 'a'\nkey = 'b'", "keyless_loopback"),
-            ("[listen]\nport = 1", "port"),
+            ("[listen]\nport = 1", "line 2: unknown field `port`"),
             ("[listen]\nhttp = '0.0.0.0:1'", "listen.http"),
             ("[worker]\nhang_seconds = 0", "worker.hang_seconds = 0"),
             ("[store]\nkeep_inputs_seconds = 10\nkeep_proofs_seconds = 9", "keep_inputs_seconds"),
@@ -514,6 +518,7 @@ mod tests {
         ] {
             let error = read(content).expect_err(content).to_string();
             assert!(error.contains(named), "{content}: {error}");
+            assert!(!error.contains('\n'), "{content}: {error}");
         }
         assert!(read("[listen]\ngrpc = '0.0.0.0:1'\n[tls]\ncert = 'a'\nkey = 'b'").is_ok());
     }

@@ -24,6 +24,7 @@ pub mod keys;
 mod models;
 pub mod server;
 mod store;
+mod target;
 pub mod terms;
 mod worker;
 #[cfg(test)]

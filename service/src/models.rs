@@ -22,7 +22,7 @@ use lorica::signed_request::{RequestError, SignedRequest};
 use lorica::srs::{SrsPolicy, SrsPolicyError};
 use lorica::verifier::protocol::keccak::{decode_scalar, encode_scalar};
 use lorica::verifier::protocol::key::KeyError;
-use lorica::verifier::protocol::proof::{Output, Share};
+use lorica::verifier::protocol::proof::{Output, Share, shares_of};
 use lorica::{Fr, check::Accepted};
 use prost::Message;
 
@@ -30,7 +30,7 @@ use crate::config::ModelsConfig;
 use crate::error::{Reason, Refusal};
 use crate::proto;
 use crate::store::{Lease, ProvenShape, Word};
-use crate::worker::target::Target;
+use crate::target::Target;
 
 /// Why the models cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -349,7 +349,7 @@ impl Models {
     }
 
     /// Whether a settlement is of exactly this batch, which is to be settled: it holds by its key, and has the batch's binding,
-    /// circuit, base, kind, adapters, inputs and labels.
+    /// circuit, base, kind, adapters, inputs, labels and shares.
     pub fn expect_settlement_of(&self, lease: &Lease, bytes: &[u8], key: &[u8]) -> Result<ProvenShape, String> {
         let base = self.bases.get(&lease.base).ok_or("the base is served no more")?;
         let key = VerifyingKey::decode(key).map_err(|error| error.to_string())?;
@@ -362,14 +362,22 @@ impl Models {
         if key.circuit_id() != meant.circuit {
             return Err("its key is of another circuit".into());
         }
-        let settled = check_settlement(&base.key, &keys, &[], &key, Some(meant.circuit), bytes, self.policy)
+        let index = match &lease.datanet {
+            None => None,
+            Some(id) => Some(self.datanets.get(id).ok_or("the datanet is served no more")?),
+        };
+        let indexes: Vec<IndexKey> = index.iter().map(|index| index.key.clone()).collect();
+        let settled = check_settlement(&base.key, &keys, &indexes, &key, Some(meant.circuit), bytes, self.policy)
             .map_err(|error| error.to_string())?;
         if settled.binding != meant.binding {
             return Err("it has another binding".into());
         }
         let shape = key.circuit_shape().shape;
-        if settled.base != base.id || shape.output.number() != lease.kind || settled.index != Fr::zero() {
-            return Err("it is of another base or kind, or attributes".into());
+        if settled.base != base.id
+            || shape.output.number() != lease.kind
+            || settled.index != index.map_or(Fr::zero(), |own| own.id)
+        {
+            return Err("it is of another base or kind, or attributes by another datanet or none".into());
         }
         if settled.answers.len() != lease.members.len() {
             return Err("it has another number of answers".into());
@@ -386,6 +394,10 @@ impl Models {
             let other_label = label.is_some_and(|label| label != u32::from(stated.label()));
             if stated.adapter != adapter || stated.words.input_digest != input || other_label {
                 return Err(format!("request {place} has another adapter, input or label"));
+            }
+            let shares = shares_of(&stated.words.shares).ok_or("words of shares that have no meaning")?;
+            if listed(&shares) != given.shares {
+                return Err(format!("request {place} has other shares than were given"));
             }
         }
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -540,7 +552,11 @@ fn answer(output: &Output, shares: &[Share], labels: &[String], tokens: usize, e
         }),
     };
     let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+    proto::Answer { output: Some(output), tokens, output_digest: Vec::new(), shares: listed(shares) }
+}
+
+/// Shares as an answer lists them: those of contributors who have one.
+fn listed(shares: &[Share]) -> Vec<proto::Share> {
     let shares = shares.iter().filter(|own| own.share > 0);
-    let shares = shares.map(|own| proto::Share { slot: own.slot.into(), parts: own.share.into() }).collect();
-    proto::Answer { output: Some(output), tokens, output_digest: Vec::new(), shares }
+    shares.map(|own| proto::Share { slot: own.slot.into(), parts: own.share.into() }).collect()
 }

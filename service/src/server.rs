@@ -124,6 +124,8 @@ pub struct Started {
     pub insecure: bool,
     /// The account that requests have to name, if there is a broker.
     pub prover: Option<String>,
+    /// Nobody can call it: there is no key that opens something, and calls without one are not taken.
+    pub locked: bool,
 }
 
 /// Runs a service until it is told to end (SIGTERM, or an interrupt), and then until it has ended in order. `program` becomes
@@ -192,6 +194,8 @@ async fn run(
     let recovered = store.recover(now())?;
     store.expire(now())?;
     store.wipe(now(), config.retention())?;
+    let opens = |key: &ApiKey| key.expires.is_none_or(|end| end > now());
+    let locked = !config.listen.keyless_loopback && !store.keys()?.iter().any(opens);
     let store = StoreThread::start(Box::new(store));
 
     let (models, wake) = (Arc::new(models), Arc::new(Notify::new()));
@@ -303,7 +307,7 @@ async fn run(
     let working = tokio::spawn(worker.run(process));
     let upkeep = tokio::spawn(upkeep(store, config.retention()));
     let broker = broker.map(|(broker, lock)| Running::start(broker, lock));
-    started(&Started { address, http, recovered, insecure, prover });
+    started(&Started { address, http, recovered, insecure, prover, locked });
 
     tokio::select! {
         signal = signal() => signal?,

@@ -34,6 +34,7 @@ pub struct World {
     /// The third names the datanet's version.
     pub adapters: [AdapterFile; 3],
     pub datanet: DatanetFile,
+    config: ModelsConfig,
     /// Kept as long as the tests run.
     _folder: tempfile::TempDir,
 }
@@ -84,8 +85,13 @@ pub static WORLD: LazyLock<World> = LazyLock::new(|| {
     assert!(matches!(Models::load(&orphan), Err(ModelsError::NoAdapter(_))), "a datanet needs its adapter");
     let models = Arc::new(Models::load(&config).expect("models"));
     let prover = Prover::new(Arc::new(srs), base).expect("a prover");
-    World { models, prover, adapters, datanet, _folder: folder }
+    World { models, prover, adapters, datanet, config, _folder: folder }
 });
+
+/// The models without the datanet.
+pub fn without_datanet() -> Models {
+    Models::load(&ModelsConfig { datanets: Vec::new(), ..WORLD.config.clone() }).expect("models")
+}
 
 /// What is asked of the model under an adapter.
 pub fn asked(text: &str, adapter: usize, salt: u8) -> Asked {

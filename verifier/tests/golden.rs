@@ -1,24 +1,25 @@
 //! The verifier on real proofs, without a prover: golden proofs are accepted with the words that were recorded, each
 //! forgery is rejected by the check that is there for it. `prover/tests/golden.rs` writes the files.
 
+#[path = "support/golden.rs"]
+mod golden;
 #[path = "support/hooked.rs"]
 mod hooked;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
 
-use hooked::{Hook, Hooked};
+use golden::{Watched, edited, file, outcome_words, resealed};
+use hooked::Hooked;
 use lorica_circuits::bn254::{Curve, Field, Fr, G1Affine, G2Affine, PrimeCurveAffine};
 use lorica_circuits::error::CircuitError;
 use lorica_circuits::layout::Layout;
 use lorica_circuits::shape::{OutputKind, Shape};
-use lorica_verifier::files::codec::{CodecError, Reader};
+use lorica_verifier::files::codec::CodecError;
 use lorica_verifier::protocol::arithmetic::recorder::{Recorder, Taped};
 use lorica_verifier::protocol::arithmetic::{Arithmetic, ArithmeticError, Native};
 use lorica_verifier::protocol::field::{FieldError, Outcome, field_part, proof_transcript};
 use lorica_verifier::protocol::group::{GroupClaim, GroupError, VerifierKey};
-use lorica_verifier::protocol::keccak::{digest_points, encode_scalar};
+use lorica_verifier::protocol::keccak::digest_points;
 use lorica_verifier::protocol::key::{AdapterCommitments, BaseCommitments, KeyError};
 use lorica_verifier::protocol::mercury::MercuryMessages;
 use lorica_verifier::protocol::multilinear::integer;
@@ -35,11 +36,6 @@ const PROOFS: [(&str, &str); 5] = [
     ("classify_two", "wide"),
 ];
 
-fn file(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    fs::read(path).unwrap_or_else(|e| panic!("{name}: {e}"))
-}
-
 /// What whoever checks proofs has.
 struct Keys {
     srs: VerifierKey,
@@ -49,13 +45,7 @@ struct Keys {
 
 impl Keys {
     fn of(model: &str) -> Self {
-        let bytes = file(&format!("{model}.key"));
-        let mut reader = Reader::new(&bytes, "golden key", b"LORICAgk", 1).unwrap();
-        let base = BaseCommitments::read(&mut reader).unwrap();
-        let adapters = (0..reader.count("adapters", 2, 64).unwrap())
-            .map(|_| AdapterCommitments::read(&mut reader).unwrap())
-            .collect();
-        reader.finish().unwrap();
+        let (base, adapters, ()) = golden::keys(model, |_| ());
         Self { srs: VerifierKey::new(G2Affine::generator(), base.tau_g2), base, adapters }
     }
 
@@ -97,24 +87,6 @@ fn load(name: &str) -> (Keys, InferenceProof) {
     (Keys::of(model), proof(name))
 }
 
-fn edited(proof: &InferenceProof, edit: impl FnOnce(&mut InferenceProof)) -> InferenceProof {
-    let mut forged = proof.clone();
-    edit(&mut forged);
-    assert_ne!(&forged, proof, "nothing is edited");
-    forged
-}
-
-fn words(outcome: &Outcome<Fr>) -> String {
-    let m = &outcome.mercury;
-    let mut words = outcome.rho_high.clone();
-    words.extend([m.alpha, m.zeta, m.beta, m.z, m.constant, outcome.scales_word]);
-    for request in &outcome.requests {
-        words.extend([request.input_digest, request.label, request.output_digest]);
-    }
-    let line = |word: &Fr| encode_scalar(word).iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
-    words.iter().map(line).collect()
-}
-
 fn unequal(what: &'static str) -> VerifyError {
     FieldError::Check(ArithmeticError::NotEqual { what }).into()
 }
@@ -125,26 +97,12 @@ const LAYER: &str = "lookup: a layer's sumcheck";
 const RELATIONS: &str = "relations: the sumcheck's end";
 const REDUCTION: &str = "reduction: the weights' value at the point";
 
-/// Notes the checks, and overlooks some of them.
-#[derive(Default)]
-struct Watched {
-    asked: BTreeSet<&'static str>,
-    overlooked: &'static [&'static str],
-}
-
-impl Hook for Watched {
-    fn overlooks(&mut self, what: &'static str) -> bool {
-        self.asked.insert(what);
-        self.overlooked.contains(&what)
-    }
-}
-
 #[test]
 fn golden_proofs_are_accepted_with_their_words() {
     for (name, _) in PROOFS {
         let (keys, proof) = load(name);
         let outcome = keys.verify(&proof).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert_eq!(words(&outcome).into_bytes(), file(&format!("{name}.words")), "{name}");
+        assert_eq!(outcome_words(&outcome), file(&format!("{name}.words")), "{name}");
         assert_eq!(outcome.requests.len(), proof.statement.requests.len());
         for (words, request) in outcome.requests.iter().zip(&proof.statement.requests) {
             assert_eq!(words.label, Fr::from(u64::from(request.output.label())));
@@ -291,15 +249,6 @@ fn every_check_of_the_field_part_rejects_something() {
     ];
     rejecting.extend(out_of_reach);
     assert_eq!(watched.0.asked, rejecting);
-}
-
-/// The edited file under a right digest.
-fn resealed(bytes: &[u8], edit: impl FnOnce(&mut [u8])) -> Vec<u8> {
-    let mut forged = bytes.to_vec();
-    let (content, digest) = forged.split_at_mut(bytes.len() - 32);
-    edit(content);
-    digest.copy_from_slice(&Keccak256::digest(content));
-    forged
 }
 
 /// A bit of every 97th byte, under a right digest.

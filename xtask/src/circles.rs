@@ -11,16 +11,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Arrows that close a circle and are let through: crate's folder, from, to, why.
-const ALLOWED: &[(&str, &str, &str, &str)] = &[
-    // `worker::target`, what a job's settlement is for, uses neither of the two and belongs below both.
-    ("service", "models", "worker", "the service is being changed elsewhere"),
-    // One constant, `BATCH_FAILED`, of what makes the batches.
-    ("service", "broker::requests", "broker::batches", "the service is being changed elsewhere"),
-    // An intent that ends advances its request, and a request that advances may intend: one transaction in two files.
-    ("service", "store::sqlite::intents", "store::sqlite::market", "the service is being changed elsewhere"),
-];
-
 /// A module by the names on the way to it from the crate's root, which is the empty path.
 type Module = Vec<String>;
 
@@ -30,15 +20,9 @@ type Arrows = BTreeMap<(Module, Module), (PathBuf, usize)>;
 /// Whether no crate of the workspace has a circle; says those that there are.
 pub fn check(root: &Path) -> bool {
     let mut held = true;
-    let mut let_through = BTreeSet::new();
     for member in members(root) {
         let folder = root.join(&member);
         let mut arrows = Crate::read(&folder).arrows();
-        for (index, (at, from, to, _)) in ALLOWED.iter().enumerate() {
-            if *at == member && arrows.remove(&(module(from), module(to))).is_some() {
-                let_through.insert(index);
-            }
-        }
         while let Some(circle) = circle(&arrows) {
             held = false;
             eprintln!("xtask: a circle of modules in {member}:");
@@ -55,17 +39,7 @@ pub fn check(root: &Path) -> bool {
             }
         }
     }
-    for (index, (at, from, to, _)) in ALLOWED.iter().enumerate() {
-        if !let_through.contains(&index) {
-            held = false;
-            eprintln!("xtask: {at} has no arrow from {from} to {to}: take it from the list in xtask/src/circles.rs");
-        }
-    }
     held
-}
-
-fn module(path: &str) -> Module {
-    path.split("::").map(String::from).collect()
 }
 
 /// The folders of the workspace's crates.

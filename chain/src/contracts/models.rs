@@ -70,6 +70,15 @@ impl Models {
         Ok((!line.is_zero()).then(|| line.to::<u32>()))
     }
 
+    /// Id of the index that an adapter was published with: its contributors are paid by it for good. None if it has none.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub fn index_of(self, chain: &mut impl Chain, adapter: U256) -> Result<Option<U256>, ChainError> {
+        let index = self.0.view(chain, "an adapter's index", &ModelRegistry::indexOfCall { adapter })?;
+        Ok((!index.is_zero()).then_some(index))
+    }
+
     /// A line by its number.
     ///
     /// # Errors

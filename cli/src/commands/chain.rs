@@ -86,7 +86,8 @@ pub enum ChainCommand {
     Resume(routes::ResumeArgs),
     /// Stop a route for good: no settlement is accepted by it any more
     ///
-    /// Only the owner of the router may do so. The circuit can go on by another route with another verifier. A request that names
+    /// Only the owner of the router may do so; anybody who shows the contract two settlements of the route that contradict each other
+    /// stops it too (docs/contracts.md, no command does it). The circuit can go on by another route with another verifier. A request that names
     /// no other route can be cancelled by its requester (`lorica request cancel`), even if a prover has accepted it.
     Freeze(routes::FreezeArgs),
     /// Have the contract check a settlement, without paying anything
@@ -294,7 +295,11 @@ pub(crate) fn step_lines(steps: &[Step], out: &Output) {
 }
 
 fn serve(args: &ServeArgs, out: &Output) -> Result<(), Error> {
-    let ready = |address: String| out.line(format!("chain {} at http://{address}", args.chain_id));
+    let ready = |address: String| {
+        let address = format!("http://{address}");
+        out.line(format!("chain {} at {address}", args.chain_id));
+        out.finish("lorica.chain-serve/1", json!({ "chain": args.chain_id, "rpc": address }));
+    };
     Ok(DevelopmentNode::new(args.chain_id).serve(&args.listen, ready)?)
 }
 

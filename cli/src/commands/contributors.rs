@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::word;
 use crate::error::Error;
-use crate::node::{MarketArgs, SenderArgs, Token, parse_account, parse_token, token_name};
+use crate::node::{self, MarketArgs, SenderArgs, Token, parse_account, parse_token, token_name};
 use crate::output::Output;
 
 /// Entries of one transaction: about 4 million gas.
@@ -76,6 +76,7 @@ pub struct DistributeArgs {
 
 /// Arguments of `contributors owed`.
 #[derive(Args, Debug)]
+#[command(mut_args(node::only_reading))]
 pub struct OwedArgs {
     #[command(flatten)]
     /// The node and the contracts on its chain.

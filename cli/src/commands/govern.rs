@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::chain::{step_json, step_lines};
 use super::line::{done, done_json};
 use crate::error::Error;
-use crate::node::{MarketArgs, SenderArgs, Token, parse_account, parse_token, token_name, units};
+use crate::node::{self, MarketArgs, SenderArgs, Token, parse_account, parse_token, token_name, units};
 use crate::output::Output;
 
 /// What to do with the settings.
@@ -50,6 +50,7 @@ pub enum GovernCommand {
 
 /// Arguments of `govern show`.
 #[derive(Args, Debug)]
+#[command(mut_args(node::only_reading))]
 pub struct ShowArgs {
     #[command(flatten)]
     /// The node and the contracts on its chain.

@@ -44,9 +44,18 @@ pub struct InspectArgs {
 /// [`Error::Refused`] if the file is none of Lorica's.
 pub fn run(args: &InspectArgs, out: &Output) -> Result<(), Error> {
     let path = &args.file;
-    let mut magic = [0u8; 8];
     let foreign = || Error::refused(path, "not one of Lorica's files");
-    File::open(path).map_err(FileError::reading(path))?.read_exact(&mut magic).map_err(|_| foreign())?;
+    let file = File::open(path).map_err(FileError::reading(path))?;
+    let metadata = file.metadata().map_err(FileError::reading(path))?;
+    if metadata.is_dir() {
+        return Err(Error::refused(path, "a folder, not a file"));
+    }
+    let mut read = Vec::new();
+    file.take(8).read_to_end(&mut read).map_err(FileError::reading(path))?;
+    if read.is_empty() {
+        return Err(Error::refused(path, "the file is empty"));
+    }
+    let magic: [u8; 8] = read.try_into().map_err(|_| foreign())?;
     let mut content = match &magic {
         BASE_MAGIC => base(path)?,
         BASE_KEY_MAGIC => base_key(path, out)?,

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use super::chain::{step_json, step_lines};
 use crate::error::Error;
-use crate::node::{MarketArgs, SenderArgs, Token, parse_account, parse_token, token_name, units};
+use crate::node::{self, MarketArgs, SenderArgs, Token, parse_account, parse_token, token_name, units};
 use crate::output::{Output, joined};
 
 /// What to do with a line.
@@ -95,6 +95,7 @@ impl LineArgs {
 
 /// Arguments of `line show`.
 #[derive(Args, Debug)]
+#[command(mut_args(node::only_reading))]
 pub struct ShowArgs {
     #[command(flatten)]
     /// The node and the contracts on its chain.

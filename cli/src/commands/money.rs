@@ -18,6 +18,7 @@ use crate::output::Output;
 
 /// Arguments of `balance`.
 #[derive(Args, Debug)]
+#[command(mut_args(node::only_reading))]
 pub struct BalanceArgs {
     #[command(flatten)]
     /// The node and the contracts on its chain.

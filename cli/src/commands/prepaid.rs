@@ -35,6 +35,7 @@ pub enum PrepaidCommand {
 
 /// Arguments of `prepaid show`.
 #[derive(Args, Debug)]
+#[command(mut_args(node::only_reading))]
 pub struct ShowArgs {
     #[command(flatten)]
     /// The node and the contracts on its chain.

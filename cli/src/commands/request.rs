@@ -155,6 +155,7 @@ pub struct SignArgs {
 
 /// A request to look at.
 #[derive(Args, Debug)]
+#[command(mut_args(node::only_reading))]
 pub struct OneArgs {
     #[command(flatten)]
     /// The node and the contracts on its chain.
@@ -219,6 +220,7 @@ pub struct RefuseArgs {
 
 /// Requests of a batch.
 #[derive(Args, Debug)]
+#[command(mut_args(node::only_reading))]
 pub struct BindArgs {
     #[command(flatten)]
     /// The node and the contracts on its chain.

@@ -21,6 +21,7 @@ use crate::output::Output;
 
 /// Arguments of `chain routes`.
 #[derive(Args, Debug)]
+#[command(mut_args(node::only_reading))]
 pub struct RoutesArgs {
     #[command(flatten)]
     /// The node and the contracts on its chain.
@@ -29,6 +30,7 @@ pub struct RoutesArgs {
 
 /// Arguments of `chain pin`.
 #[derive(Args, Debug)]
+#[command(mut_args(node::only_reading))]
 pub struct PinArgs {
     #[command(flatten)]
     /// The node and the contracts on its chain.

@@ -115,6 +115,9 @@ pub fn run(args: &ServeArgs, out: &Output) -> Result<(), Error> {
         if started.insecure {
             out.warn(INSECURE);
         }
+        if started.locked {
+            out.warn("there is no API key yet, so every call is refused: `lorica api-key add` makes one, also while this runs");
+        }
         if started.recovered > 0 {
             out.line(format!("{} unfinished batches are proven again", started.recovered));
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::chain::{step_json, step_lines};
 use crate::error::{Error, amount_usage};
-use crate::node::{MarketArgs, SenderArgs, parse_account};
+use crate::node::{self, MarketArgs, SenderArgs, parse_account};
 use crate::output::Output;
 
 /// What to do with a stake.
@@ -30,6 +30,7 @@ pub enum StakeCommand {
 
 /// Arguments of `stake show`.
 #[derive(Args, Debug)]
+#[command(mut_args(node::only_reading))]
 pub struct ShowArgs {
     #[command(flatten)]
     /// The node and the contracts on its chain.

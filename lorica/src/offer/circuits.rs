@@ -66,7 +66,8 @@ impl Circuits {
         self.known.iter().map(|(_, circuit)| *circuit)
     }
 
-    /// The cheapest one that settles so many requests of a base, of one kind, with up to so many tokens.
+    /// The cheapest one that settles so many requests of a base, of one kind, with up to so many tokens; attributed by an index
+    /// with room for so many records, or by none (zero).
     #[must_use]
     pub fn settling(
         &self,
@@ -74,9 +75,11 @@ impl Circuits {
         kind: OutputKind,
         requests: usize,
         tokens: usize,
+        records: usize,
     ) -> Option<Circuit> {
         let settles = |(of, circuit): &&(CircuitShape, Circuit)| {
             let padded = base.architecture.shape(circuit.requests, circuit.tokens, base.log_tile, kind);
+            let padded = padded.and_then(|shape| if records == 0 { Ok(shape) } else { shape.attributing(records) });
             let own = padded.is_ok_and(|shape| CircuitShape::of(base, shape) == *of);
             own && circuit.requests >= requests && circuit.tokens >= tokens
         };

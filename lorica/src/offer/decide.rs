@@ -19,6 +19,8 @@ use super::{Policy, Reason, assess, assess_terms};
 pub const ACCEPT_GAS: u64 = 39_730;
 /// Gas of settling a request alone, as it was measured, rounded up.
 pub const SETTLE_GAS: u64 = 900_000;
+/// Gas of settling a request alone with shares of contributors, as it was measured, rounded up.
+pub const SETTLE_SHARES_GAS: u64 = 1_100_000;
 /// Units of the smallest unit in a whole token.
 const WHOLE: u64 = 1_000_000_000_000_000_000;
 
@@ -50,6 +52,8 @@ pub struct Gas {
     pub token_worth: Option<U256>,
     /// Percent of the gas that must be left as profit.
     pub profit: u64,
+    /// Gas of settling the request: [`SETTLE_GAS`] or [`SETTLE_SHARES_GAS`].
+    pub settling: u64,
 }
 
 /// A decision with its numbers.
@@ -97,7 +101,7 @@ pub fn decide(
         Some(state) => state.fee.min(price(terms, now)),
         None => price(terms, now),
     };
-    let gas = ACCEPT_GAS.saturating_add(SETTLE_GAS).saturating_add(callback_gas(terms));
+    let gas = ACCEPT_GAS.saturating_add(gas_price.settling).saturating_add(callback_gas(terms));
     let wei = U256::from(gas).saturating_mul(U256::from(gas_price.price));
     let with_profit = wei.saturating_mul(U256::from(gas_price.profit.saturating_add(100))) / U256::from(100_u64);
     let cost = gas_price.token_worth.map(|worth| with_profit.saturating_mul(worth) / U256::from(WHOLE));

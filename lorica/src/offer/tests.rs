@@ -156,7 +156,7 @@ fn decisions_count_load_and_gas() {
 
     let whole = U256::from(1_000_000_000_000_000_000_u64);
     let load = Load { accepted: 2, seconds: 50, margin: 30 };
-    let gas = Gas { price: 3, token_worth: Some(whole), profit: 50 };
+    let gas = Gas { price: 3, token_worth: Some(whole), profit: 50, settling: SETTLE_GAS };
     let used = ACCEPT_GAS + SETTLE_GAS + callback_gas(&terms());
     let cost = U256::from(used) * U256::from(3) * U256::from(3) / U256::from(2);
     let dear = InferenceRequest { maxFee: cost, minFee: cost, prover: PAYEE, ..terms() };

@@ -120,8 +120,8 @@ impl Market {
         let open = self.shared.store.call(|store| store.open_requests()).await?;
         let accepted = open.iter().filter(|own| own.state.is_owed()).count() as u64;
         let (own_desk, own) = (desk.clone(), signed.clone());
-        self.shared.compute(move |models| own_desk.look(models, &own, accepted)).await??;
-        let executed = self.shared.execute(asked(&signed, request.input)).await?;
+        let datanet = self.shared.compute(move |models| own_desk.look(models, &own, accepted)).await??;
+        let executed = self.shared.execute(asked(&signed, datanet.as_ref(), request.input)).await?;
         let new = NewRequest {
             id: Uuid::now_v7(),
             digest,
@@ -130,6 +130,7 @@ impl Market {
             terms: terms::message(&signed, &desk.settings.market).encode_to_vec(),
             base: executed.base,
             adapter: executed.adapter,
+            datanet: executed.datanet,
             kind: executed.kind.number(),
             deadline: signed.terms.deadline,
             token_ids: executed.ids,
@@ -158,14 +159,15 @@ fn signed(contracts: &Contracts, request: &proto::SubmitRequestRequest) -> Resul
     Ok(terms::request(terms, &request.signature, (text, salt), contracts)?)
 }
 
-fn asked(signed: &SignedRequest, input: Option<proto::Input>) -> Asked {
+fn asked(signed: &SignedRequest, datanet: Option<&Word>, input: Option<proto::Input>) -> Asked {
     let (base, adapter): (Word, Word) = (signed.terms.base.to_be_bytes(), signed.terms.adapter.to_be_bytes());
     let kind = match signed.terms.kind {
         1 => proto::OutputKind::Classify,
         _ => proto::OutputKind::Embed,
     };
     let adapter = if adapter == [0; 32] { String::new() } else { name("adapters", &adapter) };
-    Asked { base: name("bases", &base), adapter, datanet: String::new(), input, kind: kind.into() }
+    let datanet = datanet.map_or_else(String::new, |id| name("datanets", id));
+    Asked { base: name("bases", &base), adapter, datanet, input, kind: kind.into() }
 }
 
 async fn read(shared: &Shared, tenant: &str, digest: Word) -> Result<MarketRequest, Refusal> {

@@ -14,7 +14,7 @@ use lorica::circuits::shape::OutputKind;
 use lorica::input::encode;
 use lorica::offer::Reason as Against;
 use lorica::offer::circuits::{Circuit, pinned_routes};
-use lorica::offer::decide::{Decision, decide};
+use lorica::offer::decide::decide;
 use lorica::signed_request::{RequestError, SignedRequest};
 
 use super::settings::Settings;
@@ -38,12 +38,24 @@ impl Desk {
         Self { settings, chain: Mutex::new(chain) }
     }
 
+    /// The index by which an adapter's contributors are paid, if it was published with one. It must be served.
+    fn datanet(&self, models: &Models, chain: &mut RpcChain, adapter: &Word) -> Result<Option<Word>, Refusal> {
+        // Only an adapter that names a datanet's version can be.
+        if models.adapters.get(adapter).is_none_or(|own| own.key.commitments.version.is_none()) {
+            return Ok(None);
+        }
+        let registry = self.settings.market.models();
+        let index = registry.index_of(chain, U256::from_be_bytes(*adapter)).map_err(chain_failed)?;
+        let Some(index) = index.map(|id| id.to_be_bytes()) else { return Ok(None) };
+        if models.datanets.contains_key(&index) { Ok(Some(index)) } else { Err(unserved()) }
+    }
+
     /// Looks at a request, with the models and the chain: all that can be known before it is executed. `accepted` requests
-    /// are owed before it.
+    /// are owed before it. Gives the id of the index by which its contributors are paid.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn look(&self, models: &Models, request: &SignedRequest, accepted: u64) -> Result<Decision, Refusal> {
+    pub fn look(&self, models: &Models, request: &SignedRequest, accepted: u64) -> Result<Option<Word>, Refusal> {
         let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
         let chain = &mut *chain;
         let terms = &request.terms;
@@ -60,8 +72,9 @@ impl Desk {
             return Err(Refusal::of(Reason::AdapterUnknown, "terms.adapter", "no such adapter is served"));
         }
         models.expect_request(request)?;
+        let datanet = self.datanet(models, chain, &adapter)?;
         let tokens = encode(base.tokenizer(), 0, &request.text)?.len();
-        let circuit = circuit_of(&self.settings, models, request, 1, tokens)?;
+        let circuit = circuit_of(&self.settings, models, request, datanet.as_ref(), 1, tokens)?;
         let price = usual_fees(chain.node()).map_err(chain_failed)?.max_per_gas;
         let escrow = self.settings.market.escrow();
         let state = escrow.request_state(chain, terms).map_err(chain_failed)?;
@@ -73,9 +86,10 @@ impl Desk {
         let routes = pinned_routes(chain, escrow, &self.settings.pins, circuit.id).map_err(chain_failed)?;
         let now = chain.timestamp().map_err(chain_failed)?;
         let (policy, load) = (self.settings.policy(routes), self.settings.load_of(accepted));
-        let decision = decide(&policy, terms, state.as_ref(), now, load, self.settings.gas(terms.token, price));
+        let gas = self.settings.gas(terms.token, price, datanet.is_some());
+        let decision = decide(&policy, terms, state.as_ref(), now, load, gas);
         match &decision.refused {
-            None => Ok(decision),
+            None => Ok(datanet),
             Some(against) => {
                 tracing::info!(request = %request.id, numbers = %decision.json(), "a request is refused");
                 Err(refusal(against))
@@ -84,27 +98,36 @@ impl Desk {
     }
 }
 
-/// The circuit that settles so many requests like one.
+fn unserved() -> Refusal {
+    let message = "the adapter's contributors are paid by a datanet that is not served here";
+    Refusal::of(Reason::DatanetUnknown, "terms.adapter", message)
+}
+
+/// The circuit that settles so many requests like one, which are attributed by this index or by none.
 pub fn circuit_of(
     settings: &Settings,
     models: &Models,
     request: &SignedRequest,
+    datanet: Option<&Word>,
     requests: usize,
     tokens: usize,
 ) -> Result<Circuit, Refusal> {
     let base: Word = request.terms.base.to_be_bytes();
     let base = models.bases.get(&base).ok_or_else(|| Refusal::new(Reason::BaseUnknown, "no such base is served"))?;
-    let adapter: Word = request.terms.adapter.to_be_bytes();
-    if models.adapters.get(&adapter).is_some_and(|own| own.key.commitments.version.is_some()) {
-        let message =
-            "the adapter names a datanet: its requests are settled with shares, which this service does not do";
-        return Err(Refusal::of(Reason::TermsUnsupported, "terms.adapter", message));
-    }
+    let records = match datanet {
+        None => 0,
+        Some(id) => models.datanets.get(id).ok_or_else(unserved)?.key.commitments.records,
+    };
     let kind = OutputKind::from_number(request.terms.kind);
     let kind = kind.map_err(|error| Refusal::of(Reason::OutputKindUnsupported, "terms.kind", error))?;
-    let known = settings.circuits.settling(&base.key.commitments, kind, requests, tokens);
+    if records != 0 && kind != OutputKind::Classify {
+        let message = "the adapter's contributors are paid by shares, and an embedding has none";
+        return Err(Refusal::of(Reason::OutputKindUnsupported, "terms.kind", message));
+    }
+    let known = settings.circuits.settling(&base.key.commitments, kind, requests, tokens, records);
     let none = || {
-        let message = format!("no settlement key here is for {} of {tokens} tokens on this base", kind.name());
+        let by = if records == 0 { String::new() } else { format!(" with shares of {records} records") };
+        let message = format!("no settlement key here is for {} of {tokens} tokens{by} on this base", kind.name());
         Refusal::of(Reason::CircuitUnknown, "terms", message)
     };
     known.ok_or_else(none)

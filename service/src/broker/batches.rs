@@ -1,7 +1,7 @@
 //! Which requests are proven and settled together, and when.
 //!
 //! One settlement of n requests costs about the gas of one and a thirtieth more for each further one, so whatever is accepted when the
-//! prover is free goes together: requests of one base and kind, for which there is a circuit large enough and a route that all of them name.
+//! prover is free goes together: requests of one base, kind and index, for which there is a circuit large enough and a route that all of them name.
 //! They may be of different tenants: the inference proof, which shows texts, never leaves the proving process, and a settlement
 //! shows of a request what the chain has anyway.
 //!
@@ -25,15 +25,12 @@ use uuid::Uuid;
 
 use super::admission::{circuit_of, reason};
 use super::requests::Seen;
-use super::{Broker, BrokerError, Did};
+use super::{BATCH_FAILED, Broker, BrokerError, Did};
 use crate::proto;
 use crate::store::market::{Advance, Effects, IntentKind, MARKET, MarketRequest, MarketState};
 use crate::store::{Group, Millis, NewJob, Word, millis, now};
+use crate::target::Target;
 use crate::terms;
-use crate::worker::target::Target;
-
-/// Why a request is bound without company: its batch failed.
-pub(super) const BATCH_FAILED: &str = "BATCH_FAILED";
 
 /// A request that is bound with others.
 struct Member {
@@ -105,7 +102,7 @@ impl Broker {
                 body: row.digest,
                 base: row.base,
                 adapter: row.adapter,
-                datanet: None,
+                datanet: row.datanet,
                 kind: row.kind,
                 context,
                 deadline: Some(deadline),
@@ -136,8 +133,12 @@ impl Broker {
     /// The requests that can be settled with one; none without its input.
     fn company(&mut self, seen: &Seen<'_>, open: &[MarketRequest]) -> Result<Option<Company>, BrokerError> {
         let row = seen.row;
+        let index = row.datanet.as_ref();
         let joins = |other: &&MarketRequest| {
-            let same = other.chain == row.chain && other.base == row.base && other.kind == row.kind;
+            let same = other.chain == row.chain
+                && other.base == row.base
+                && other.kind == row.kind
+                && other.datanet == row.datanet;
             other.state == MarketState::Accepted && other.id != row.id && same && other.reason != BATCH_FAILED
         };
         let most = if row.reason == BATCH_FAILED { 1 } else { self.settings.batch_requests };
@@ -152,7 +153,7 @@ impl Broker {
             let Some(input) = self.ask(move |store| store.request_input(id))? else { continue };
             let before = company.as_ref().map_or(&[][..], |company| &company.members);
             let tokens = before.iter().map(|member| member.input.0.len()).max().unwrap_or(0).max(input.0.len());
-            let Ok(circuit) = circuit_of(&self.settings, &self.models, &seen.signed, members + 1, tokens) else {
+            let Ok(circuit) = circuit_of(&self.settings, &self.models, &seen.signed, index, members + 1, tokens) else {
                 continue;
             };
             let routes = match trusted.get(&circuit.id) {
@@ -170,7 +171,7 @@ impl Broker {
             }
             let mut members = company.take().map_or_else(Vec::new, |company| company.members);
             members.push(Member { row: candidate.clone(), signed, input });
-            let further = circuit_of(&self.settings, &self.models, &seen.signed, members.len() + 1, tokens);
+            let further = circuit_of(&self.settings, &self.models, &seen.signed, index, members.len() + 1, tokens);
             let has_room = members.len() < most && further.is_ok();
             company = Some(Company { members, circuit, routes, has_room });
         }

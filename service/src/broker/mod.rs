@@ -43,6 +43,8 @@ use crate::store::thread::StoreThread;
 use crate::store::{Store, StoreError, now};
 use settings::Settings;
 
+/// Why a request is bound without company: its batch failed.
+const BATCH_FAILED: &str = "BATCH_FAILED";
 /// Least time between two broadcasts of one version.
 const AGAIN: Duration = Duration::from_secs(2);
 /// The latest blocks of which it is looked whether they are still the chain's: deeper reorganisations are noticed by the hourly

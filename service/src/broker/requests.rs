@@ -13,16 +13,15 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::admission::{circuit_of, reason};
-use super::batches::BATCH_FAILED;
 use super::sending::dead;
-use super::{Broker, BrokerError, Did, WATCHED_BLOCKS};
+use super::{BATCH_FAILED, Broker, BrokerError, Did, WATCHED_BLOCKS};
 use crate::proto;
 use crate::store::market::{
     Advance, Breaker, Effects, Intent, IntentKind, IntentState, MARKET, MarketRequest, MarketState, NewIntent,
 };
 use crate::store::{Job, State, millis, now};
+use crate::target::Target;
 use crate::terms;
-use crate::worker::target::Target;
 
 /// Transactions of one kind for one request before it is given up.
 const MOST_TRIES: usize = 3;
@@ -232,7 +231,7 @@ impl Broker {
         let routes = pinned_routes(&mut self.chain, escrow, &self.settings.pins, circuit.id)?;
         let gas_price = usual_fees(self.chain.node())?.max_per_gas;
         let policy = self.settings.policy(routes);
-        let gas = self.settings.gas(terms.token, gas_price);
+        let gas = self.settings.gas(terms.token, gas_price, row.datanet.is_some());
         let decision = decide(&policy, terms, Some(&seen.state), seen.now, load, gas);
         let numbers = Some(decision.json().to_string());
         let effects = Effects { decision: numbers, from_block: Some(self.chain.block_number()?), ..Effects::default() };
@@ -293,7 +292,7 @@ impl Broker {
         let Some((token_ids, _)) = self.ask(move |store| store.request_input(id))? else {
             return Ok(Err("INPUT_GONE"));
         };
-        let circuit = circuit_of(&self.settings, &self.models, signed, 1, token_ids.len());
+        let circuit = circuit_of(&self.settings, &self.models, signed, row.datanet.as_ref(), 1, token_ids.len());
         Ok(circuit.map_err(|refusal| refusal.reason.name()))
     }
 

@@ -18,7 +18,7 @@ use lorica::chain::rpc::settings::Settings as Patience;
 use lorica::files::{FileError, store};
 use lorica::offer::Policy;
 use lorica::offer::circuits::Circuits;
-use lorica::offer::decide::{Gas, Load};
+use lorica::offer::decide::{Gas, Load, SETTLE_GAS, SETTLE_SHARES_GAS};
 use serde_json::Value;
 
 use crate::config::BrokerConfig;
@@ -232,11 +232,12 @@ impl Settings {
         Load { accepted, seconds: self.prove_seconds, margin: self.margin_seconds }
     }
 
-    /// What gas costs for a request in a token.
+    /// What gas costs for a request in a token, which is settled with shares or without.
     #[must_use]
-    pub fn gas(&self, token: Address, price: u128) -> Gas {
+    pub fn gas(&self, token: Address, price: u128, shares: bool) -> Gas {
         let token_worth = self.tokens.iter().find(|own| own.token == token).and_then(|own| own.gas_token_worth);
-        Gas { price, token_worth, profit: self.profit }
+        let settling = if shares { SETTLE_SHARES_GAS } else { SETTLE_GAS };
+        Gas { price, token_worth, profit: self.profit, settling }
     }
 }
 

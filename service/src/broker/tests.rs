@@ -7,6 +7,7 @@ mod hostile;
 mod interference;
 mod nodes;
 mod reorganisations;
+mod shares;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,9 +33,11 @@ use lorica::input::{encode, input_word, random_word, tokenizer};
 use lorica::offer::circuits::Circuits;
 use lorica::prover::{Job, MinimumShape};
 use lorica::settle::Settler;
+use lorica::settlement::key::ProvingKey;
 use lorica::settlement::statement::CircuitShape;
 use lorica::signed_request::SignedRequest;
-use lorica::verifier::protocol::key::AdapterCommitments;
+use lorica::verifier::protocol::keccak::encode_scalar;
+use lorica::verifier::protocol::key::{AdapterCommitments, IndexCommitments};
 use lorica::verifier::protocol::verify::Keys;
 use lorica::watch::Unwatched;
 use prost::Message;
@@ -43,11 +46,12 @@ use super::admission::Desk;
 use super::settings::TakenToken;
 use super::*;
 use crate::error::Refusal;
+use crate::proto;
 use crate::store::market::{Entry, EntryKind, NewRequest};
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::{BatchFailure, Completed, Lease, Member};
+use crate::target::Target;
 use crate::terms;
-use crate::worker::target::Target;
 use crate::world::WORLD;
 
 const CHAIN_ID: u64 = 31337;
@@ -60,6 +64,8 @@ struct Stage {
     market: Market,
     pins: Vec<Pin>,
     circuits: &'static [usize],
+    /// All of them attribute: requests are for the third adapter, which is published with its index.
+    shares: bool,
     governance: PrivateKey,
     locks: tempfile::TempDir,
 }
@@ -80,21 +86,31 @@ fn connect_to(url: &str, key: &PrivateKey, locks: &Path) -> RpcChain {
 /// The chain that tests share which do not reorganise it.
 static STAGE: LazyLock<Stage> = LazyLock::new(|| Stage::new(&[1]));
 /// A settler keeps one key: each has its circuit.
-static SETTLERS: LazyLock<[Settler; 2]> = LazyLock::new(|| [(); 2].map(|()| Settler::new(WORLD.prover.srs().clone())));
+static SETTLERS: LazyLock<[Settler; 4]> = LazyLock::new(|| [(); 4].map(|()| Settler::new(WORLD.prover.srs().clone())));
 
-fn settler(requests: usize) -> &'static Settler {
-    &SETTLERS[usize::from(requests > 1)]
+fn settler(requests: usize, shares: bool) -> &'static Settler {
+    &SETTLERS[usize::from(requests > 1) + 2 * usize::from(shares)]
 }
 
 /// The circuit that settles so many requests.
-fn circuit(requests: usize) -> CircuitShape {
+fn circuit(requests: usize, shares: bool) -> CircuitShape {
     let base = &WORLD.prover.key().commitments;
     let shape = base.architecture.shape(requests, 16, base.log_tile, OutputKind::Classify).expect("a shape");
+    let shape = if shares { shape.attributing(WORLD.datanet.key.records).expect("a shape") } else { shape };
     CircuitShape::of(base, shape)
+}
+
+/// The key of that circuit.
+fn settlement_key(requests: usize, shares: bool) -> Arc<ProvingKey> {
+    settler(requests, shares).key(&circuit(requests, shares), &Unwatched).expect("a key")
 }
 
 impl Stage {
     fn new(circuits: &'static [usize]) -> Self {
+        Self::of(circuits, false)
+    }
+
+    fn of(circuits: &'static [usize], shares: bool) -> Self {
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
             let ready = move |address: String| sender.send(format!("http://{address}")).expect("a receiver");
@@ -121,8 +137,11 @@ impl Stage {
         let adapter = &WORLD.adapters[0].key.commitments;
         let published = market.publisher().adapter(&mut chain, adapter, &publication()).expect("published");
         assert!(!published.steps.is_empty());
+        if shares {
+            shares::publish(&market, &mut chain, &publication());
+        }
         let mut pin = |requests: &usize| {
-            let settlement_key = settler(*requests).key(&circuit(*requests), &Unwatched).expect("a key");
+            let settlement_key = settlement_key(*requests, shares);
             let added = market.contracts.add_circuit(&mut chain, settlement_key.verifying(), CHECK_GAS).expect("added");
             let route = added.last().expect("a route").id.into();
             market.escrow().enable_route(&mut chain, route).expect("enabled");
@@ -131,7 +150,7 @@ impl Stage {
             Pin { route, circuit: id, ordinal, prepaid_ordinal: 0 }
         };
         let pins = circuits.iter().map(&mut pin).collect();
-        Self { url, market, pins, circuits, governance, locks }
+        Self { url, market, pins, circuits, shares, governance, locks }
     }
 }
 
@@ -161,12 +180,11 @@ impl Party {
         let mut governance = connect_to(&stage.url, &stage.governance, stage.locks.path());
         let token = stage.market.open_token();
         token.transfer(&mut governance, requester.account(), open(100)).expect("sent");
-        let settlement_key = |requests: &usize| settler(*requests).key(&circuit(*requests), &Unwatched).expect("a key");
-        let settlement_keys: Vec<_> = stage.circuits.iter().map(settlement_key).collect();
+        let keys: Vec<_> = stage.circuits.iter().map(|requests| settlement_key(*requests, stage.shares)).collect();
         let mut settings = Settings {
             market: stage.market,
             pins: stage.pins.clone(),
-            circuits: Circuits::of(settlement_keys.iter().map(|key| key.verifying())),
+            circuits: Circuits::of(keys.iter().map(|key| key.verifying())),
             tokens: vec![TakenToken {
                 token: stage.market.open,
                 least_fee: open(1),
@@ -220,7 +238,12 @@ impl Party {
         Desk::new(self.settings.clone(), self.chain(&self.prover))
     }
 
-    /// Terms for a classification of [`TEXT`] by the first adapter.
+    /// The adapter that requests are for.
+    fn adapter(&self) -> usize {
+        if self.stage.shares { 2 } else { 0 }
+    }
+
+    /// Terms for a classification of [`TEXT`] by the adapter.
     fn terms(&self, salt: [u8; 31]) -> InferenceRequest {
         let base = WORLD.prover.key();
         let ids = encode(&tokenizer(base).expect("a tokenizer"), 0, TEXT).expect("ids");
@@ -228,7 +251,7 @@ impl Party {
         InferenceRequest {
             requester: self.requester.account(),
             base: abi::word(&base.commitments.id()),
-            adapter: abi::word(&WORLD.adapters[0].key.commitments.id()),
+            adapter: abi::word(&WORLD.adapters[self.adapter()].key.commitments.id()),
             inputDigest: abi::word(&digest),
             kind: OutputKind::Classify.number(),
             routes: pins::mask(self.stage.pins.iter().map(|pin| pin.ordinal)),
@@ -268,8 +291,11 @@ impl Party {
 
     /// Looks at a request and admits it, as the interface does.
     fn submit(&self, store: &StoreThread, request: &SignedRequest) -> Result<(), Refusal> {
-        self.desk().look(&WORLD.models, request, 0)?;
-        let executed = WORLD.models.execute(&crate::world::asked(TEXT, 0, 5)).expect("an answer");
+        let datanet = self.desk().look(&WORLD.models, request, 0)?;
+        let asked = crate::world::asked(TEXT, self.adapter(), 5);
+        let asked = if datanet.is_some() { crate::world::attributed(asked) } else { asked };
+        let executed = WORLD.models.execute(&asked).expect("an answer");
+        assert_eq!(executed.datanet, datanet);
         let new = NewRequest {
             id: Uuid::now_v7(),
             digest: request.id.0,
@@ -278,6 +304,7 @@ impl Party {
             terms: terms::message(request, &self.stage.market).encode_to_vec(),
             base: executed.base,
             adapter: executed.adapter,
+            datanet: executed.datanet,
             kind: executed.kind.number(),
             deadline: request.terms.deadline,
             token_ids: executed.ids,
@@ -346,14 +373,18 @@ fn prove(store: &StoreThread) -> bool {
     let lease = store.ask(|store| store.lease(now(), "test", now() + 60_000)).expect("writable");
     let Some(lease) = lease else { return false };
     let target = Target::decode(lease.binding.as_deref().expect("it is settled")).expect("a target");
-    let adapter = WORLD.prover.load_adapter(WORLD.adapters[0].clone()).expect("an adapter");
+    let shares = lease.datanet.is_some();
+    let adapter = WORLD.prover.load_adapter(WORLD.adapters[if shares { 2 } else { 0 }].clone()).expect("an adapter");
+    let index = shares.then(|| WORLD.prover.load_index(WORLD.datanet.clone()).expect("an index"));
     let job = |member: &Member| Job { ids: member.token_ids.clone(), adapter: Some(&adapter), salt: member.salt };
     let jobs: Vec<Job<'_>> = lease.members.iter().map(job).collect();
     let least = MinimumShape { requests: target.requests, tokens: target.tokens, embed: false };
-    let proven = WORLD.prover.prove(&jobs, least, target.binding.context(), &Unwatched).expect("a proof");
+    let context = target.binding.context();
+    let proven = WORLD.prover.prove_attributed(&jobs, index.as_ref(), least, context, &Unwatched).expect("a proof");
     let adapters: Vec<AdapterCommitments> = vec![adapter.key().commitments.clone()];
-    let keys = Keys { adapters: &adapters, indexes: &[] };
-    let settled = settler(target.requests)
+    let indexes: Vec<IndexCommitments> = index.iter().map(|index| index.key().clone()).collect();
+    let keys = Keys { adapters: &adapters, indexes: &indexes };
+    let settled = settler(target.requests, shares)
         .settle(WORLD.prover.key(), keys, &target.binding, &proven.proof, &Unwatched)
         .expect("a settlement");
     let (bytes, key) = (settled.settlement.encode(), settled.key.verifying().encode());
@@ -372,6 +403,17 @@ fn prove(store: &StoreThread) -> bool {
     let foreign = Target { circuit: [1; 32], ..target };
     let other = Lease { binding: Some(foreign.encode()), ..lease.clone() };
     assert!(WORLD.models.expect_settlement_of(&other, &bytes, &key).is_err(), "another circuit");
+    let mut other = lease.clone();
+    other.datanet = if shares { None } else { Some(encode_scalar(&WORLD.datanet.key.id())) };
+    assert!(WORLD.models.expect_settlement_of(&other, &bytes, &key).is_err(), "with shares, or without");
+    let mut other = lease.clone();
+    let mut answer = proto::Answer::decode(other.members[0].answer.as_slice()).expect("an answer");
+    match answer.shares.first_mut() {
+        Some(share) => share.parts += 1,
+        None => answer.shares.push(proto::Share { slot: 0, parts: 1 }),
+    }
+    other.members[0].answer = answer.encode_to_vec();
+    assert!(WORLD.models.expect_settlement_of(&other, &bytes, &key).is_err(), "other shares");
     let mut forged = bytes.clone();
     let middle = forged.len() / 2;
     forged[middle] ^= 1;

@@ -145,6 +145,8 @@ pub struct NewRequest {
     pub terms: Vec<u8>,
     pub base: Word,
     pub adapter: Option<Word>,
+    /// The id of the index that the adapter was published with: it is settled with shares by it.
+    pub datanet: Option<Word>,
     pub kind: u8,
     /// Seconds.
     pub deadline: u64,
@@ -171,6 +173,7 @@ pub struct MarketRequest {
     pub terms: Vec<u8>,
     pub base: Word,
     pub adapter: Option<Word>,
+    pub datanet: Option<Word>,
     pub kind: u8,
     pub deadline: u64,
     pub answer: Vec<u8>,

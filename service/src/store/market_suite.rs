@@ -16,6 +16,7 @@ const CHAIN: u64 = 31_337;
 /// A request of a tenant, told apart by a number.
 pub fn request(tenant: &str, number: u8) -> NewRequest {
     NewRequest {
+        datanet: (number % 2 == 1).then_some([number; 32]),
         id: Uuid::now_v7(),
         digest: [number; 32],
         chain: CHAIN,

@@ -21,8 +21,8 @@ use lorica::verifier::protocol::verify::Keys;
 use lorica::watch::Watch;
 
 use super::frames::{Failed, Order, Prove, Ready, Report, SetUp, Settled, order, read, report, write};
-use super::target::Target;
 use crate::store::Word;
+use crate::target::Target;
 
 /// Least time between two signs of life within a step.
 const PULSE: Duration = Duration::from_secs(1);

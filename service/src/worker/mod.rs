@@ -6,7 +6,6 @@
 
 pub mod child;
 pub mod frames;
-pub mod target;
 #[cfg(test)]
 mod tests;
 

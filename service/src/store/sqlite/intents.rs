@@ -3,10 +3,8 @@
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
-use super::{Change, market};
-use crate::store::market::{
-    Account, Advance, Block, Entry, EntryKind, Intent, IntentEnd, IntentKind, IntentState, NewIntent,
-};
+use super::Change;
+use crate::store::market::{Account, Block, Entry, EntryKind, Intent, IntentEnd, IntentKind, IntentState, NewIntent};
 use crate::store::{Millis, StoreError, Word};
 
 /// Writes an intent, unless one of its kind and subject is in flight.
@@ -66,13 +64,8 @@ pub(super) fn sign(
     Ok(true)
 }
 
-/// Ends an intent, books what it moved, and moves requests.
-pub(super) fn finish(
-    change: &mut Change<'_>,
-    intent: Uuid,
-    end: &IntentEnd,
-    advances: &[Advance],
-) -> Result<bool, StoreError> {
+/// Ends an intent and books what it moved.
+pub(super) fn finish(change: &mut Change<'_>, intent: Uuid, end: &IntentEnd) -> Result<bool, StoreError> {
     let (tx, block, gas) = end.mined.map_or((None, None, None), |(tx, block, gas)| (Some(tx), Some(block), Some(gas)));
     let ended = change.transaction.execute(
         "UPDATE intents SET state = ?2, reason = ?3, tx = ?4, block = ?5, gas = ?6, updated = ?7,
@@ -94,7 +87,6 @@ pub(super) fn finish(
         return Ok(false);
     }
     book(change, &end.entries, end.seen)?;
-    market::advance_all(change, advances)?;
     Ok(true)
 }
 

@@ -41,8 +41,8 @@ pub(super) fn admit(change: &mut Change<'_>, request: &NewRequest, max_open: u32
     }
     change.transaction.execute(
         "INSERT INTO requests (id, digest, chain, tenant, state, reason, terms, base, adapter, kind, deadline, answer, seq,
-             created, updated)
-         VALUES (?1, ?2, ?3, ?4, 'WAITING', 'SUBMITTED', ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?11)",
+             created, updated, datanet)
+         VALUES (?1, ?2, ?3, ?4, 'WAITING', 'SUBMITTED', ?5, ?6, ?7, ?8, ?9, ?10, 1, ?11, ?11, ?12)",
         params![
             request.id,
             request.digest,
@@ -54,7 +54,8 @@ pub(super) fn admit(change: &mut Change<'_>, request: &NewRequest, max_open: u32
             request.kind,
             request.deadline,
             request.answer,
-            change.now
+            change.now,
+            request.datanet
         ],
     )?;
     let token_ids: Vec<u8> = request.token_ids.iter().flat_map(|id| id.to_le_bytes()).collect();
@@ -188,7 +189,7 @@ pub(super) fn set_breaker(change: &mut Change<'_>, breaker: &Breaker) -> Result<
 }
 
 const REQUEST: &str = "SELECT id, digest, chain, state, reason, terms, base, adapter, kind, deadline, answer, decision,
-    from_block, job, accept_tx, settle_tx, seq, created, updated FROM requests";
+    from_block, job, accept_tx, settle_tx, seq, created, updated, datanet FROM requests";
 
 fn request(row: &Row<'_>) -> Result<(String, MarketRequest), rusqlite::Error> {
     let own = MarketRequest {
@@ -211,6 +212,7 @@ fn request(row: &Row<'_>) -> Result<(String, MarketRequest), rusqlite::Error> {
         sequence: row.get(16)?,
         created: row.get(17)?,
         updated: row.get(18)?,
+        datanet: row.get(19)?,
     };
     Ok((row.get(3)?, own))
 }

@@ -33,14 +33,15 @@ use super::{
 /// The database in a store's folder.
 pub const DATABASE: &str = "lorica.db";
 /// Version of the schema.
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 /// What each version adds to the one before.
-const SCHEMAS: [&str; 5] = [
+const SCHEMAS: [&str; 6] = [
     include_str!("../schema.sql"),
     include_str!("../schema_2.sql"),
     include_str!("../schema_3.sql"),
     include_str!("../schema_4.sql"),
     include_str!("../schema_5.sql"),
+    include_str!("../schema_6.sql"),
 ];
 /// Marks the file as this program's.
 const APPLICATION: i64 = 0x4c6f_7269;
@@ -431,7 +432,11 @@ impl MarketStore for SqliteStore {
     ) -> Result<bool, StoreError> {
         self.write(now, |change| {
             market::fence(change, epoch)?;
-            intents::finish(change, intent, end, advances)
+            let ended = intents::finish(change, intent, end)?;
+            if ended {
+                market::advance_all(change, advances)?;
+            }
+            Ok(ended)
         })
     }
 

@@ -18,6 +18,7 @@ pub mod movements;
 pub mod pins;
 pub mod prepaid;
 pub mod publish;
+pub mod quote;
 pub mod ranges;
 pub mod registry;
 pub mod request;

@@ -32,6 +32,10 @@ use snark_verifier::halo2_base::halo2_proofs::poly::kzg::strategy::SingleStrateg
 /// One that uses each gate once, and real settlements of one, three and two requests.
 const VECTORS: [&str; 4] = ["halo2-toy", "settlement-classify-1", "settlement-classify-3", "settlement-embed-2"];
 
+/// Settlements of a batch that attributes and of an index: more public words, and fewer. The gates are the same, so that what is
+/// changed in proofs and keys is changed in the ones above.
+const OTHER_WORDS: [&str; 2] = ["settlement-attributing-3", "index-ranges"];
+
 const WORD: usize = 32;
 const POINT: usize = 64;
 /// Places of a key's words and commitments: `verifier-contracts/README.md`.
@@ -214,7 +218,7 @@ impl Subject {
 
 #[test]
 fn true_proofs_are_accepted() {
-    for name in VECTORS {
+    for name in VECTORS.into_iter().chain(OTHER_WORDS) {
         let mut subject = Subject::read(name);
         let (words, proof) = (subject.words.clone(), subject.proof.clone());
         assert_eq!(proof.len(), PROOF_WORDS * WORD);
@@ -278,7 +282,7 @@ fn no_word_of_a_proof_may_change() {
 
 #[test]
 fn no_public_word_may_change() {
-    for name in VECTORS {
+    for name in VECTORS.into_iter().chain(OTHER_WORDS) {
         let mut subject = Subject::read(name);
         let honest = subject.words.clone();
         for index in 0..honest.len() {
@@ -300,7 +304,7 @@ fn no_public_word_may_change() {
 /// What the contract is told of a key is what halo2 and snark-verifier compute.
 #[test]
 fn keys_are_the_same() {
-    for name in VECTORS {
+    for name in VECTORS.into_iter().chain(OTHER_WORDS) {
         let Subject { key, own, halo2, oracle, words, .. } = Subject::read(name);
         assert_eq!(key.scalar(KEY_TRANSCRIPT), halo2.transcript_repr(), "{name}: digest");
         assert_eq!(key.scalar(KEY_TRANSCRIPT), *own.transcript_word(), "{name}: our own digest");

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, Args};
+use lorica::address::has_right_checksum;
 use lorica::amount::Amount;
 use lorica::files::store;
 use lorica_chain::alloy_primitives::{Address, U256};
@@ -257,10 +258,7 @@ impl MarketArgs {
 pub fn parse_address(text: &str) -> Result<Address, String> {
     let address: Address =
         text.parse().map_err(|_| "an address is expected: 0x and 40 hexadecimal digits".to_owned())?;
-    let digits = text.trim_start_matches("0x");
-    let has = |is: fn(&u8) -> bool| digits.as_bytes().iter().any(is);
-    let checked = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
-    if checked && address.to_checksum(None).trim_start_matches("0x") != digits {
+    if !has_right_checksum(address, text.trim_start_matches("0x")) {
         return Err("the address's checksum is wrong: one of its digits is mistyped".into());
     }
     Ok(address)

@@ -42,6 +42,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod amount;
 pub mod answer;
 pub mod binding;

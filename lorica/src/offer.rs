@@ -268,7 +268,7 @@ pub fn assess_prepaid(
 }
 
 /// Most gas that the escrows give a consumer's call: no request with more is locked, and a prepaid one is not paid.
-const MAX_CONSUMER_GAS: u32 = 500_000;
+pub const MAX_CONSUMER_GAS: u32 = 500_000;
 
 /// Seconds of a day: a deposit is taken back no sooner than so long after its requester has said so.
 const DAY: u64 = 86_400;

@@ -212,6 +212,8 @@ calls! {
     market.get_request(GetRequestRequest) -> GetRequestResponse;
     /// Whom a request has to name, and what it has to pay.
     market.get_node(GetNodeRequest) -> GetNodeResponse;
+    /// What a request would have to pay, signed by whom it would have to name.
+    market.get_quote(GetQuoteRequest) -> GetQuoteResponse;
 }
 
 impl Client {

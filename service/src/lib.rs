@@ -22,6 +22,7 @@ pub mod error;
 mod http;
 pub mod keys;
 mod models;
+pub mod quote;
 pub mod server;
 mod store;
 mod target;

@@ -226,7 +226,7 @@ async fn run(
     let (mut desk, mut broker, mut prover) = (None, None, None);
     if let Some(Money { settings, sending, looking, key, lock }) = money {
         prover = Some(settings.payee.to_string());
-        desk = Some(Arc::new(Desk::new(settings.clone(), looking)));
+        desk = Some(Arc::new(Desk::new(settings.clone(), looking, key.clone())));
         let (store, models) = (store.clone(), models.clone());
         let make = move || Broker::new(settings, sending, key, store, models);
         let own = tokio::task::spawn_blocking(make).await.map_err(|error| ServeError::System(error.to_string()))??;

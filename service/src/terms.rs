@@ -11,9 +11,9 @@ use lorica::signed_request::{RequestError, SignedRequest};
 
 use crate::proto;
 
-/// A field of the terms that cannot be read.
+/// A field of what is signed that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("terms.{field}: {expected}")]
+#[error("{field}: {expected}")]
 pub struct TermsError {
     /// The field.
     pub field: &'static str,
@@ -32,14 +32,23 @@ pub enum MessageError {
     Request(#[from] RequestError),
 }
 
-fn word(field: &'static str, bytes: &[u8]) -> Result<U256, TermsError> {
+pub(crate) fn word(field: &'static str, bytes: &[u8]) -> Result<U256, TermsError> {
     let word: [u8; 32] = bytes.try_into().map_err(|_| TermsError { field, expected: "32 bytes are expected" })?;
     Ok(U256::from_be_bytes(word))
 }
 
-fn address(field: &'static str, bytes: &[u8]) -> Result<Address, TermsError> {
+pub(crate) fn address(field: &'static str, bytes: &[u8]) -> Result<Address, TermsError> {
     let address: [u8; 20] = bytes.try_into().map_err(|_| TermsError { field, expected: "20 bytes are expected" })?;
     Ok(address.into())
+}
+
+/// The message of a kind of output by its number.
+pub(crate) fn kind_message(kind: u8) -> proto::OutputKind {
+    match OutputKind::from_number(kind) {
+        Ok(OutputKind::Classify) => proto::OutputKind::Classify,
+        Ok(OutputKind::Embed) => proto::OutputKind::Embed,
+        Err(_) => proto::OutputKind::Unspecified,
+    }
 }
 
 /// The message of a request's terms.
@@ -47,11 +56,6 @@ fn address(field: &'static str, bytes: &[u8]) -> Result<Address, TermsError> {
 pub fn message(request: &SignedRequest, market: &Market) -> proto::Terms {
     let terms = &request.terms;
     let word = |word: U256| word.to_be_bytes::<32>().to_vec();
-    let kind = match OutputKind::from_number(terms.kind) {
-        Ok(OutputKind::Classify) => proto::OutputKind::Classify,
-        Ok(OutputKind::Embed) => proto::OutputKind::Embed,
-        Err(_) => proto::OutputKind::Unspecified,
-    };
     proto::Terms {
         chain_id: market.contracts.chain_id,
         escrow: request.escrow(market).address().to_vec(),
@@ -59,7 +63,7 @@ pub fn message(request: &SignedRequest, market: &Market) -> proto::Terms {
         base: word(terms.base),
         adapter: word(terms.adapter),
         input_digest: word(terms.inputDigest),
-        kind: kind.into(),
+        kind: kind_message(terms.kind).into(),
         routes: word(terms.routes),
         max_fee: word(terms.maxFee),
         min_fee: word(terms.minFee),

@@ -70,45 +70,60 @@ fn write_vectors() {
         ("embed-2", OutputKind::Embed, &[(9, None), (5, Some(1))]),
         ("embed-3", OutputKind::Embed, &[(9, None), (5, Some(1)), (16, Some(0))]),
     ];
-    let world = world();
     for (name, kind, requests) in cases {
-        let binding = binding(requests.len());
-        let proof = bound(&world, kind, requests, &binding);
-        let key = key(&world, proof.statement.shape);
-        let s = settle(&world, &key, &binding, &proof).unwrap();
-        s.check(key.verifying(), &world.key, &world.keys()).unwrap();
-        let value = vector(&world, key.verifying(), &s);
-        let text = serde_json::to_string_pretty(&value).unwrap();
-        std::fs::write(format!("{FOLDER}/settlement-{name}.json"), text + "\n").unwrap();
+        write_plain(name, kind, requests);
     }
+}
+
+/// A full batch, for its gas.
+#[test]
+#[ignore = "writes files that are committed"]
+fn write_sixteen() {
+    let requests: Vec<(usize, Option<usize>)> = (0..16).map(|i| (2 + i % 15, Some(0))).collect();
+    write_plain("classify-16", OutputKind::Classify, &requests);
+    write_attributed("attributing-16", &requests);
+}
+
+fn write_plain(name: &str, kind: OutputKind, requests: &[(usize, Option<usize>)]) {
+    let world = world();
+    let binding = binding(requests.len());
+    let proof = bound(&world, kind, requests, &binding);
+    let key = key(&world, proof.statement.shape);
+    let s = settle(&world, &key, &binding, &proof).unwrap();
+    s.check(key.verifying(), &world.key, &world.keys()).unwrap();
+    save(name, &vector(&world, key.verifying(), &s));
+}
+
+fn save(name: &str, vector: &Value) {
+    let text = serde_json::to_string_pretty(vector).unwrap();
+    std::fs::write(format!("{FOLDER}/settlement-{name}.json"), text + "\n").unwrap();
 }
 
 /// The index is of the datanet version in `datanet.json`, with as many records, and its first adapter names that.
 #[test]
 #[ignore = "writes files that are committed"]
 fn write_attributing() {
+    write_attributed("attributing-1", &[(9, Some(0))]);
+    write_attributed("attributing-3", &[(9, Some(0)), (5, Some(1)), (16, Some(0))]);
+}
+
+fn write_attributed(name: &str, requests: &[(usize, Option<usize>)]) {
     let datanet = std::fs::read_to_string(format!("{FOLDER}/datanet.json")).unwrap();
     let datanet: Value = serde_json::from_str(&datanet).unwrap();
     let records = usize::try_from(datanet["count"].as_u64().unwrap()).unwrap();
     let world = world();
     let index = random_index(world.key.architecture.hidden, records, 50);
     let world = world.with_index_of(scalar(datanet["id"].as_str().unwrap()), index);
-    let cases: [(&str, &[(usize, Option<usize>)]); 2] =
-        [("attributing-1", &[(9, Some(0))]), ("attributing-3", &[(9, Some(0)), (5, Some(1)), (16, Some(0))])];
-    for (name, requests) in cases {
-        let binding = binding(requests.len());
-        let mut run = attributed(&world, requests);
-        run.statement.context = binding.context();
-        let proof = world.prove(&run).unwrap();
-        let key = key(&world, proof.statement.shape);
-        let (adapters, indexes) = (world.keys(), world.indexes());
-        let keys = || Keys { adapters: &adapters, indexes: &indexes };
-        let s = make(&key, &SRS.verifier_key(), &world.key, keys(), &binding, &proof).unwrap();
-        s.check(key.verifying(), &world.key, keys()).unwrap();
-        let value = vector(&world, key.verifying(), &s);
-        let text = serde_json::to_string_pretty(&value).unwrap();
-        std::fs::write(format!("{FOLDER}/settlement-{name}.json"), text + "\n").unwrap();
-    }
+    let binding = binding(requests.len());
+    let mut run = attributed(&world, requests);
+    run.statement.context = binding.context();
+    let proof = world.prove(&run).unwrap();
+    let key = key(&world, proof.statement.shape);
+    let (adapters, indexes) = (world.keys(), world.indexes());
+    let keys = || Keys { adapters: &adapters, indexes: &indexes };
+    let s = make(&key, &SRS.verifier_key(), &world.key, keys(), &binding, &proof).unwrap();
+    s.check(key.verifying(), &world.key, keys()).unwrap();
+    save(name, &vector(&world, key.verifying(), &s));
 }
 
 /// Of `0x` and 64 digits.

@@ -77,8 +77,8 @@ impl Escrow {
         self.contract.address
     }
 
-    /// The domain that requests and refusals are signed under.
-    fn domain(self) -> Eip712Domain {
+    /// The domain that requests, refusals and quotes are signed under.
+    pub(super) fn domain(self) -> Eip712Domain {
         let (name, version) = self.funding.domain();
         let chain = U256::from(self.contract.chain_id);
         Eip712Domain::new(
@@ -437,7 +437,13 @@ alloy_sol_types::sol! {
 /// Gas that a consumer's call may cost whoever settles.
 #[must_use]
 pub fn callback_gas(request: &InferenceRequest) -> u64 {
-    if request.consumer.is_zero() { 0 } else { u64::from(request.consumerGas) * 64 / 63 + CONSUMER_OVERHEAD }
+    if request.consumer.is_zero() { 0 } else { call_gas(request.consumerGas) }
+}
+
+/// The same of a consumer that is given so much gas.
+#[must_use]
+pub fn call_gas(gas: u32) -> u64 {
+    u64::from(gas) * 64 / 63 + CONSUMER_OVERHEAD
 }
 
 /// What of a request a settlement does not say.

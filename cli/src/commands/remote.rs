@@ -1,6 +1,6 @@
 //! `lorica remote`: a client of the service.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
@@ -12,6 +12,7 @@ use lorica_verifier::protocol::keccak::encode_scalar;
 use serde_json::{Value, json};
 
 mod market;
+mod quote;
 mod shares;
 
 use crate::error::Error;
@@ -63,6 +64,11 @@ pub enum Call {
     Verify(VerifyArgs),
     /// Print the prover that a request has to name, the tokens that it takes, and its least fees
     Node,
+    /// Ask nodes what a request would have to pay and how long it would take, and print the cheapest first
+    ///
+    /// Sends no text. Each quote is signed by the account that the request has to name (`lorica request sign --prover`). A quote binds
+    /// nobody: a node may decline later, when gas is dearer or it has more to do; the fee of a request that nobody serves comes back.
+    Quote(quote::QuoteArgs),
     /// Hand in a signed request with its text: the service serves it once its fee is locked
     ///
     /// Sent again it is the same request. With --wait the command follows it until it is paid or ends otherwise.
@@ -177,11 +183,15 @@ pub struct RequestArgs {
 /// [`Error`].
 pub fn run(args: &RemoteArgs, out: &Output) -> Result<(), Error> {
     let key = match &args.key_file {
-        Some(path) => Some(String::from_utf8(store::read(path, 4_096)?).map_err(|_| Error::refused(path, "no key"))?),
+        Some(path) => Some(read_key(path)?),
         None => std::env::var("LORICA_API_KEY").ok().filter(|key| !key.is_empty()),
     };
     let ca = args.ca.as_deref().map(|path| store::read(path, 1 << 20)).transpose()?;
-    let mut client = Client::connect(&args.server, key.as_deref().map(str::trim), ca)?;
+    let connect = |address: &str, key: Option<&str>| Client::connect(address, key.map(str::trim), ca.clone());
+    if let Call::Quote(own) = &args.call {
+        return quote::run((&args.server, key.as_deref()), &connect, own, out);
+    }
+    let mut client = connect(&args.server, key.as_deref())?;
     match &args.call {
         Call::Models => models(&mut client, out),
         Call::Key(args) => {
@@ -236,6 +246,8 @@ pub fn run(args: &RemoteArgs, out: &Output) -> Result<(), Error> {
         }
         Call::Verify(args) => verify(&mut client, args, out),
         Call::Node => market::node(&mut client, out),
+        // Handled above: it asks several nodes.
+        Call::Quote(_) => Ok(()),
         Call::Submit(args) => market::submit(&mut client, args, out),
         Call::Request(args) => market::show(&mut client, args, out),
         Call::Follow(args) => market::follow(&mut client, &args.name, "lorica.remote.follow/1", out),
@@ -276,17 +288,22 @@ fn models(client: &mut Client, out: &Output) -> Result<(), Error> {
     Ok(())
 }
 
+/// The key in a file.
+fn read_key(path: &Path) -> Result<String, Error> {
+    String::from_utf8(store::read(path, 4_096)?).map_err(|_| Error::refused(path, "no key"))
+}
+
+/// The base, if there is one only.
+fn only_base(client: &mut Client) -> Result<String, Error> {
+    let served = client.list_bases(proto::ListBasesRequest {}, CALL)?.bases;
+    match served.as_slice() {
+        [only] => Ok(only.name.clone()),
+        _ => Err(Error::Usage(format!("{} bases are served: --base is needed", served.len()))),
+    }
+}
+
 fn asked(client: &mut Client, ask: &AskArgs) -> Result<(String, Option<proto::Input>, i32), Error> {
-    let base = match &ask.base {
-        Some(base) => base.clone(),
-        None => {
-            let served = client.list_bases(proto::ListBasesRequest {}, CALL)?.bases;
-            match served.as_slice() {
-                [only] => only.name.clone(),
-                _ => return Err(Error::Usage(format!("{} bases are served: --base is needed", served.len()))),
-            }
-        }
-    };
+    let base = ask.base.clone().map_or_else(|| only_base(client), Ok)?;
     let input = proto::Input { input: Some(proto::input::Input::Text(ask.text.clone())), salt: Vec::new() };
     let kind = if ask.embed { proto::OutputKind::Embed } else { proto::OutputKind::Unspecified };
     Ok((base, Some(input), kind.into()))

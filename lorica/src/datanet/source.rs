@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::csv::{CsvFault, CsvReader, CsvRow};
 use super::error::{DatanetError, Place, Reason, Rejection, RowError};
+use crate::address::has_right_checksum;
 pub use crate::datanet_version::{Contributor, MAX_ROW_BYTES};
 use crate::files::FileError;
 
@@ -268,9 +269,7 @@ fn parse_contributor(text: &str) -> Result<Contributor, RowError> {
     let not = RowError::Contributor("begins with 0x and is neither an address of 40 digits nor a digest of 64");
     let mut bytes = [0; 20];
     hex::decode_to_slice(digits, &mut bytes).map_err(|_| not)?;
-    // Digits of one case carry no checksum.
-    let mixed = digits.bytes().any(|b| b.is_ascii_lowercase()) && digits.bytes().any(|b| b.is_ascii_uppercase());
-    if mixed && Address::from(bytes).to_checksum(None)[2..] != *digits {
+    if !has_right_checksum(Address::from(bytes), digits) {
         return Err(RowError::Contributor("is an address whose checksum, the case of its digits, is wrong"));
     }
     Ok(Contributor::Address(bytes))

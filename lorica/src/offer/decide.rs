@@ -56,6 +56,18 @@ pub struct Gas {
     pub settling: u64,
 }
 
+impl Gas {
+    /// Gas of a request's transactions, with so much for its consumer's call; and what it costs with the profit, in the token's
+    /// smallest unit, if that is compared.
+    #[must_use]
+    pub fn cost(self, callback: u64) -> (u64, Option<U256>) {
+        let gas = ACCEPT_GAS.saturating_add(self.settling).saturating_add(callback);
+        let wei = U256::from(gas).saturating_mul(U256::from(self.price));
+        let with_profit = wei.saturating_mul(U256::from(self.profit.saturating_add(100))) / U256::from(100_u64);
+        (gas, self.token_worth.map(|worth| with_profit.saturating_mul(worth) / U256::from(WHOLE)))
+    }
+}
+
 /// A decision with its numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -101,10 +113,7 @@ pub fn decide(
         Some(state) => state.fee.min(price(terms, now)),
         None => price(terms, now),
     };
-    let gas = ACCEPT_GAS.saturating_add(gas_price.settling).saturating_add(callback_gas(terms));
-    let wei = U256::from(gas).saturating_mul(U256::from(gas_price.price));
-    let with_profit = wei.saturating_mul(U256::from(gas_price.profit.saturating_add(100))) / U256::from(100_u64);
-    let cost = gas_price.token_worth.map(|worth| with_profit.saturating_mul(worth) / U256::from(WHOLE));
+    let (gas, cost) = gas_price.cost(callback_gas(terms));
     let refused = || -> Result<(), Reason> {
         let named = terms.prover;
         if named != policy.payee {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lorica::chain::contracts::market::Market as Contracts;
+use lorica::circuits::shape::OutputKind;
 use lorica::signed_request::SignedRequest;
 use prost::Message;
 use tokio::sync::mpsc;
@@ -19,14 +20,15 @@ use super::inference::changed;
 use super::message::timestamp;
 use super::{Shared, call_deadline, deadline as call};
 use crate::broker::admission::{Desk, word};
+use crate::broker::quotes::Wanted;
 use crate::error::{Reason, Refusal};
 use crate::keys::Scope;
-use crate::models::{Asked, name};
+use crate::models::{Asked, id_of, name};
 use crate::proto;
 use crate::proto::market_service_server::MarketService;
 use crate::store::market::{MarketRequest, MarketState, NewRequest};
 use crate::store::{Submitted, Word, now};
-use crate::terms;
+use crate::{quote, terms};
 
 /// How often whoever waits looks for itself, whatever it was told.
 const LOOK: Duration = Duration::from_secs(5);
@@ -159,6 +161,29 @@ fn signed(contracts: &Contracts, request: &proto::SubmitRequestRequest) -> Resul
     Ok(terms::request(terms, &request.signature, (text, salt), contracts)?)
 }
 
+/// What a quote is asked for.
+fn wanted(request: &proto::GetQuoteRequest) -> Result<Wanted, Refusal> {
+    let id = |field, collection, name: &str| {
+        let malformed = || Refusal::field(field, format!("`{collection}/` and 64 hexadecimal digits are expected"));
+        id_of(collection, name).ok_or_else(malformed)
+    };
+    let kind = match request.kind() {
+        proto::OutputKind::Classify => OutputKind::Classify,
+        proto::OutputKind::Embed => OutputKind::Embed,
+        _ => return Err(Refusal::field("kind", "a classification or an embedding is expected")),
+    };
+    let token: [u8; 20] =
+        request.token.as_slice().try_into().map_err(|_| Refusal::field("token", "20 bytes are expected"))?;
+    Ok(Wanted {
+        base: id("base", "bases", &request.base)?,
+        adapter: if request.adapter.is_empty() { [0; 32] } else { id("adapter", "adapters", &request.adapter)? },
+        kind: kind.number(),
+        tokens: request.tokens,
+        token: token.into(),
+        consumer_gas: request.consumer_gas,
+    })
+}
+
 fn asked(signed: &SignedRequest, datanet: Option<&Word>, input: Option<proto::Input>) -> Asked {
     let (base, adapter): (Word, Word) = (signed.terms.base.to_be_bytes(), signed.terms.adapter.to_be_bytes());
     let kind = match signed.terms.kind {
@@ -277,6 +302,31 @@ impl MarketService for Market {
         };
         tokio::spawn(watch.run());
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn get_quote(&self, request: Request<proto::GetQuoteRequest>) -> Answered<proto::GetQuoteResponse> {
+        self.shared.tenant(request.metadata(), Scope::Read).await?;
+        let desk = self.desk()?.clone();
+        self.shared.expect_open()?;
+        let wanted = wanted(request.get_ref())?;
+        let (open, breaker) = self
+            .shared
+            .store
+            .call(|store| Ok((store.open_requests()?, store.breaker()?)))
+            .await
+            .map_err(Refusal::from)?;
+        if let Some((reason, _)) = breaker {
+            return Err(Refusal::new(Reason::Overloaded, format!("nothing is accepted at present: {reason}")).into());
+        }
+        let accepted = open.iter().filter(|own| own.state.is_owed()).count() as u64;
+        let (own, market) = (desk.clone(), desk.settings.market);
+        let (quote, signature) = self.shared.compute(move |models| own.quote(models, &wanted, accepted)).await??;
+        Ok(Response::new(proto::GetQuoteResponse {
+            quote: Some(quote::message(&quote)),
+            signature,
+            chain_id: market.contracts.chain_id,
+            escrow: market.escrow.to_vec(),
+        }))
     }
 
     async fn get_node(&self, request: Request<proto::GetNodeRequest>) -> Answered<proto::GetNodeResponse> {

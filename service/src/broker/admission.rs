@@ -8,6 +8,7 @@ use lorica::chain::chain::Chain;
 use lorica::chain::contracts::escrow::Funding;
 use lorica::chain::contracts::request::Status;
 use lorica::chain::error::ChainError;
+use lorica::chain::keys::PrivateKey;
 use lorica::chain::rpc::RpcChain;
 use lorica::chain::rpc::sending::usual_fees;
 use lorica::circuits::shape::OutputKind;
@@ -28,18 +29,25 @@ use crate::terms::MessageError;
 pub struct Desk {
     /// What the broker goes by.
     pub settings: Arc<Settings>,
-    chain: Mutex<RpcChain>,
+    pub(super) chain: Mutex<RpcChain>,
+    /// Signs quotes.
+    pub(super) key: PrivateKey,
 }
 
 impl Desk {
     /// A desk with a connection of its own.
     #[must_use]
-    pub fn new(settings: Arc<Settings>, chain: RpcChain) -> Self {
-        Self { settings, chain: Mutex::new(chain) }
+    pub fn new(settings: Arc<Settings>, chain: RpcChain, key: PrivateKey) -> Self {
+        Self { settings, chain: Mutex::new(chain), key }
     }
 
     /// The index by which an adapter's contributors are paid, if it was published with one. It must be served.
-    fn datanet(&self, models: &Models, chain: &mut RpcChain, adapter: &Word) -> Result<Option<Word>, Refusal> {
+    pub(super) fn datanet(
+        &self,
+        models: &Models,
+        chain: &mut RpcChain,
+        adapter: &Word,
+    ) -> Result<Option<Word>, Refusal> {
         // Only an adapter that names a datanet's version can be.
         if models.adapters.get(adapter).is_none_or(|own| own.key.commitments.version.is_none()) {
             return Ok(None);
@@ -74,7 +82,7 @@ impl Desk {
         models.expect_request(request)?;
         let datanet = self.datanet(models, chain, &adapter)?;
         let tokens = encode(base.tokenizer(), 0, &request.text)?.len();
-        let circuit = circuit_of(&self.settings, models, request, datanet.as_ref(), 1, tokens)?;
+        let circuit = circuit_of(&self.settings, models, Like::of(request, datanet.as_ref()), 1, tokens)?;
         let price = usual_fees(chain.node()).map_err(chain_failed)?.max_per_gas;
         let escrow = self.settings.market.escrow();
         let state = escrow.request_state(chain, terms).map_err(chain_failed)?;
@@ -103,22 +111,40 @@ fn unserved() -> Refusal {
     Refusal::of(Reason::DatanetUnknown, "terms.adapter", message)
 }
 
-/// The circuit that settles so many requests like one, which are attributed by this index or by none.
+/// What settles together.
+#[derive(Clone, Copy, Debug)]
+pub struct Like<'r> {
+    /// The base's id.
+    pub base: Word,
+    /// Number of the kind of output.
+    pub kind: u8,
+    /// The id of the index by which it is attributed.
+    pub datanet: Option<&'r Word>,
+}
+
+impl<'r> Like<'r> {
+    /// A request, and the index by which it is attributed.
+    #[must_use]
+    pub fn of(request: &SignedRequest, datanet: Option<&'r Word>) -> Self {
+        Self { base: request.terms.base.to_be_bytes(), kind: request.terms.kind, datanet }
+    }
+}
+
+/// The circuit that settles so many requests like one.
 pub fn circuit_of(
     settings: &Settings,
     models: &Models,
-    request: &SignedRequest,
-    datanet: Option<&Word>,
+    like: Like<'_>,
     requests: usize,
     tokens: usize,
 ) -> Result<Circuit, Refusal> {
-    let base: Word = request.terms.base.to_be_bytes();
-    let base = models.bases.get(&base).ok_or_else(|| Refusal::new(Reason::BaseUnknown, "no such base is served"))?;
-    let records = match datanet {
+    let base =
+        models.bases.get(&like.base).ok_or_else(|| Refusal::new(Reason::BaseUnknown, "no such base is served"))?;
+    let records = match like.datanet {
         None => 0,
         Some(id) => models.datanets.get(id).ok_or_else(unserved)?.key.commitments.records,
     };
-    let kind = OutputKind::from_number(request.terms.kind);
+    let kind = OutputKind::from_number(like.kind);
     let kind = kind.map_err(|error| Refusal::of(Reason::OutputKindUnsupported, "terms.kind", error))?;
     if records != 0 && kind != OutputKind::Classify {
         let message = "the adapter's contributors are paid by shares, and an embedding has none";
@@ -158,7 +184,7 @@ fn refusal(against: &Against) -> Refusal {
 }
 
 /// What the node says is the operator's business.
-fn chain_failed(error: ChainError) -> Refusal {
+pub(super) fn chain_failed(error: ChainError) -> Refusal {
     tracing::error!(%error, "the chain could not be asked");
     Refusal::new(Reason::ChainUnavailable, "the chain cannot be asked now")
 }

@@ -23,7 +23,7 @@ use lorica::verifier::protocol::keccak::encode_scalar;
 use prost::Message;
 use uuid::Uuid;
 
-use super::admission::{circuit_of, reason};
+use super::admission::{Like, circuit_of, reason};
 use super::requests::Seen;
 use super::{BATCH_FAILED, Broker, BrokerError, Did};
 use crate::proto;
@@ -133,7 +133,7 @@ impl Broker {
     /// The requests that can be settled with one; none without its input.
     fn company(&mut self, seen: &Seen<'_>, open: &[MarketRequest]) -> Result<Option<Company>, BrokerError> {
         let row = seen.row;
-        let index = row.datanet.as_ref();
+        let like = Like::of(&seen.signed, row.datanet.as_ref());
         let joins = |other: &&MarketRequest| {
             let same = other.chain == row.chain
                 && other.base == row.base
@@ -153,7 +153,7 @@ impl Broker {
             let Some(input) = self.ask(move |store| store.request_input(id))? else { continue };
             let before = company.as_ref().map_or(&[][..], |company| &company.members);
             let tokens = before.iter().map(|member| member.input.0.len()).max().unwrap_or(0).max(input.0.len());
-            let Ok(circuit) = circuit_of(&self.settings, &self.models, &seen.signed, index, members + 1, tokens) else {
+            let Ok(circuit) = circuit_of(&self.settings, &self.models, like, members + 1, tokens) else {
                 continue;
             };
             let routes = match trusted.get(&circuit.id) {
@@ -171,7 +171,7 @@ impl Broker {
             }
             let mut members = company.take().map_or_else(Vec::new, |company| company.members);
             members.push(Member { row: candidate.clone(), signed, input });
-            let further = circuit_of(&self.settings, &self.models, &seen.signed, index, members.len() + 1, tokens);
+            let further = circuit_of(&self.settings, &self.models, like, members.len() + 1, tokens);
             let has_room = members.len() < most && further.is_ok();
             company = Some(Company { members, circuit, routes, has_room });
         }

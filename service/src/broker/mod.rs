@@ -17,6 +17,7 @@
 
 pub mod admission;
 mod batches;
+pub mod quotes;
 mod requests;
 pub mod run;
 mod sending;

@@ -12,7 +12,7 @@ use lorica::signed_request::SignedRequest;
 use prost::Message;
 use uuid::Uuid;
 
-use super::admission::{circuit_of, reason};
+use super::admission::{Like, circuit_of, reason};
 use super::sending::dead;
 use super::{BATCH_FAILED, Broker, BrokerError, Did, WATCHED_BLOCKS};
 use crate::proto;
@@ -292,7 +292,8 @@ impl Broker {
         let Some((token_ids, _)) = self.ask(move |store| store.request_input(id))? else {
             return Ok(Err("INPUT_GONE"));
         };
-        let circuit = circuit_of(&self.settings, &self.models, signed, row.datanet.as_ref(), 1, token_ids.len());
+        let circuit =
+            circuit_of(&self.settings, &self.models, Like::of(signed, row.datanet.as_ref()), 1, token_ids.len());
         Ok(circuit.map_err(|refusal| refusal.reason.name()))
     }
 

@@ -235,7 +235,7 @@ impl Party {
     }
 
     fn desk(&self) -> Desk {
-        Desk::new(self.settings.clone(), self.chain(&self.prover))
+        Desk::new(self.settings.clone(), self.chain(&self.prover), self.prover.clone())
     }
 
     /// The adapter that requests are for.

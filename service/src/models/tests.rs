@@ -2,7 +2,10 @@
 
 use lorica::Fr;
 
+use prost::Message;
+
 use super::*;
+use crate::store::Lease;
 use crate::world::{WORLD, asked, attributed, lease, lease_of, prove};
 
 #[test]

@@ -40,11 +40,12 @@ static MARKET: LazyLock<Market> = LazyLock::new(|| {
         world.write(&format!("{byte}.key"), byte.repeat(32));
         PrivateKey::parse(&byte.repeat(32)).expect("a key").account().to_string()
     };
-    let [_, requester, prover] = ["a1", "a2", "a3"].map(account);
+    let [_, requester, prover, _, _, other] = ["a1", "a2", "a3", "a4", "a5", "a6"].map(account);
     let at = format!("--rpc {node} --contracts market.json --key-file a1.key");
     let run = |line: String| world.line(&line).expect(0);
     run(format!("chain deploy --rpc {node} --key-file a1.key -o market.json"));
     run(format!("transfer {at} --to {requester} --amount 100"));
+    run(format!("transfer {at} --to {other} --amount 100"));
     run(format!("chain publish {at} --base base.vk --insecure-dev-srs"));
     run(format!("chain publish {at} --base base.vk --adapter a.vk --insecure-dev-srs"));
     let srs = "--srs dev.srs --insecure-dev-srs";
@@ -186,6 +187,58 @@ fn requests_are_served_unattended_and_survive_kills() {
     let second = ["serve", "--config", "broker.toml", "--store", "elsewhere.store", "--base", "base.lorica", "--json"];
     let refused = market.world.run(second.iter().chain(support::SRS.iter())).expect(4).json();
     assert!(refused["message"].as_str().is_some_and(|text| text.contains("in flight")), "{refused}");
+}
+
+/// Two nodes compete: a requester asks both, without a text, names the cheaper one, and it serves the request for what it said.
+#[test]
+fn the_cheaper_of_two_nodes_is_named_and_paid() {
+    let market = &*MARKET;
+    let start = |name: &str, key: &str, fee: &str| {
+        let file = format!("{name}.toml");
+        market.configure(&file, "");
+        let content = String::from_utf8(market.world.read(&file)).expect("text");
+        let content = content.replace("'a3.key'", &format!("'{key}.key'"));
+        market.world.write(&file, content.replace("least_fee = '1'", &format!("least_fee = '{fee}'")));
+        Service::start(&market.world, name, &["--config", &file, "--keyless-loopback"])
+    };
+    let (dear, cheap) = (start("dear", "a4", "3"), start("cheap", "a5", "2"));
+    let nodes = format!("# nodes\n{}\nhttp://127.0.0.1:9 # nobody\n\n{}\n", dear.address, cheap.address);
+    market.world.write("nodes.txt", nodes);
+    let models = market.remote(&cheap, &["models"]).expect(0).json();
+    let adapter = models["adapters"][0]["name"].as_str().expect("an adapter").to_owned();
+    let ask = ["quote", "--contracts", "market.json", "--adapter", &adapter, "--tokens", "16"];
+    let told = market.remote(&dear, &[&ask[..], &["--nodes", "nodes.txt"]].concat()).expect(0).json();
+    let fees: Vec<&Value> = told["quotes"].as_array().expect("quotes").iter().map(|own| &own["fee"]).collect();
+    assert_eq!(fees, [&json!(open(20)), &json!(open(30))]);
+    assert_eq!(told["refused"][0]["node"], "http://127.0.0.1:9");
+    let best = &told["quotes"][0];
+    assert_eq!(best["node"], json!(cheap.address));
+    let prover = best["prover"].as_str().expect("a prover");
+    let account = PrivateKey::parse(&"a5".repeat(32)).expect("a key").account().to_string();
+    assert!(account.eq_ignore_ascii_case(prover));
+    // Without a list it is the one of --server.
+    let only = market.remote(&dear, &ask).expect(0).json();
+    assert_eq!(only["quotes"][0]["fee"], json!(open(30)));
+    let refused = market.remote(&dear, &[&ask[..5], &["--tokens", "99"]].concat()).expect(3).json();
+    assert!(
+        refused["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("FIELD_INVALID") || text.contains("CIRCUIT_UNKNOWN")),
+        "{refused}"
+    );
+
+    let sign = format!(
+        "request sign --contracts market.json --key-file a6.key --base base.vk --adapter a.vk --prover {prover} --max-fee 2 -o routed.json"
+    );
+    let mut arguments: Vec<&str> = sign.split_whitespace().collect();
+    arguments.extend(["--text", TEXT]);
+    market.world.run(arguments).expect(0);
+    let elsewhere = market.remote(&dear, &["submit", "--contracts", "market.json", "routed.json"]).expect(3).json();
+    assert!(elsewhere["message"].as_str().is_some_and(|text| text.contains("PROVER_OTHER")), "{elsewhere}");
+    market.line("request lock :: --key-file a6.key routed.json").expect(0);
+    let submit = ["submit", "--contracts", "market.json", "--wait", "routed.json"];
+    assert_eq!(market.remote(&cheap, &submit).expect(0).json()["state"], "MARKET_STATE_PAID");
+    assert_eq!(market.money(prover), ("0".into(), open(10)));
 }
 
 #[test]

@@ -19,8 +19,8 @@ use super::{Policy, Reason, assess, assess_terms};
 pub const ACCEPT_GAS: u64 = 39_730;
 /// Gas of settling a request alone, as it was measured, rounded up.
 pub const SETTLE_GAS: u64 = 900_000;
-/// Gas of settling a request alone with shares of contributors, as it was measured, rounded up.
-pub const SETTLE_SHARES_GAS: u64 = 1_100_000;
+/// Gas of settling a request alone with shares of contributors, the first one of an index, as it was measured, rounded up.
+pub const SETTLE_SHARES_GAS: u64 = 1_400_000;
 /// Units of the smallest unit in a whole token.
 const WHOLE: u64 = 1_000_000_000_000_000_000;
 

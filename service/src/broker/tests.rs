@@ -6,6 +6,7 @@ mod crashes;
 mod hostile;
 mod interference;
 mod nodes;
+mod quotes;
 mod reorganisations;
 mod shares;
 

@@ -151,6 +151,11 @@ contract EscrowProofTest is Fixture {
         _settles("settlement-classify-1");
     }
 
+    /// A full batch of one adapter: what a request costs when sixteen share one proof.
+    function test_sixteen() public {
+        _settles("settlement-classify-16");
+    }
+
     function test_embed() public {
         _settles("settlement-embed-2");
     }

@@ -137,10 +137,6 @@ pub enum Command {
     /// Ask a service: answers, proofs, checks, models
     #[cfg(feature = "serve")]
     Remote(remote::RemoteArgs),
-    /// The proving process of the service; it speaks with it over a pipe
-    #[cfg(feature = "serve")]
-    #[command(hide = true)]
-    ProvingProcess,
 }
 
 /// Parses the arguments and runs the command.
@@ -148,14 +144,15 @@ pub enum Command {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     start_log();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // The service starts itself as this; it is no command of people, so no help and no suggestion knows it.
+    #[cfg(feature = "serve")]
+    if arguments.get(1..).is_some_and(|rest| rest == [serve::PROVING_PROCESS]) {
+        return lorica_service::run_child();
+    }
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => return refuse_usage(&arguments, &error),
     };
-    #[cfg(feature = "serve")]
-    if matches!(cli.command, Command::ProvingProcess) {
-        return lorica_service::run_child();
-    }
     let out = Output::new(cli.json);
     match run(&cli.command, &out) {
         Ok(()) => ExitCode::SUCCESS,
@@ -213,8 +210,5 @@ fn run(command: &Command, out: &Output) -> Result<(), Error> {
         Command::ApiKey(command) => api_key::run(command, out),
         #[cfg(feature = "serve")]
         Command::Remote(args) => remote::run(args, out),
-        // `main` has run it.
-        #[cfg(feature = "serve")]
-        Command::ProvingProcess => Ok(()),
     }
 }

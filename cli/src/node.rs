@@ -7,7 +7,7 @@ use clap::{Arg, Args};
 use lorica::address::has_right_checksum;
 use lorica::amount::Amount;
 use lorica::files::store;
-use lorica_chain::alloy_primitives::{Address, U256};
+use lorica_chain::alloy_primitives::{Address, B256, U256};
 use lorica_chain::contracts::check::CheckContracts;
 use lorica_chain::contracts::market::Market;
 use lorica_chain::contracts::pins::{self, Pin};
@@ -33,7 +33,7 @@ const MAX_TEXT_BYTES: u64 = 1 << 16;
 #[derive(Args, Debug)]
 pub struct NodeArgs {
     /// JSON-RPC address of a node of the chain
-    #[arg(long, value_name = "URL", env = "LORICA_RPC")]
+    #[arg(long, value_name = "URL", env = "LORICA_RPC", value_parser = parse_url)]
     pub rpc: String,
     /// How many blocks, its own included, a transaction must be deep before it counts as done. If absent: 3, and 1 on a
     /// development chain (31337, 1337)
@@ -273,6 +273,25 @@ pub fn parse_account(text: &str) -> Result<Address, String> {
         Address::ZERO => Err("nobody has the zero address".into()),
         address => Ok(address),
     }
+}
+
+/// Reads the address of a node or a service.
+///
+/// # Errors
+/// What is expected.
+pub fn parse_url(text: &str) -> Result<String, String> {
+    let known = ["http://", "https://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    if known { Ok(text.into()) } else { Err("an address that begins with http:// or https:// is expected".into()) }
+}
+
+/// Reads an id: a word of 32 bytes.
+///
+/// # Errors
+/// What is expected.
+pub fn parse_id(text: &str) -> Result<B256, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let expected = || format!("0x and 64 hexadecimal digits are expected, got {} digits", digits.len());
+    digits.parse().map_err(|_| expected())
 }
 
 /// A token on the command line.

@@ -411,7 +411,9 @@ pub fn add_key(
 ) -> Result<(String, KeyEntry), ServeError> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if tenant.is_empty() || tenant.len() > 63 || !tenant.chars().all(is_plain) {
-        return Err(ServeError::Key("a tenant's name has 1 to 63 small letters, digits and hyphens".into()));
+        return Err(ServeError::Key(format!(
+            "{tenant:?}: a tenant's name has 1 to 63 small letters, digits and hyphens"
+        )));
     }
     if tenant == MARKET {
         return Err(ServeError::Key(format!("`{MARKET}` is the tenant of what is settled")));

@@ -32,7 +32,7 @@ use super::routes;
 use super::settlement_key::settler;
 use super::verify_settlement::{answers, index_json, read_key};
 use crate::error::Error;
-use crate::node::{self, AccountArgs, MarketArgs, NodeArgs, parse_account};
+use crate::node::{self, AccountArgs, MarketArgs, NodeArgs, parse_account, parse_id};
 use crate::output::Output;
 use crate::srs_args::SrsArgs;
 use crate::srs_args::policy;
@@ -174,7 +174,7 @@ pub struct RegisterArgs {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub settlement_key: Vec<PathBuf>,
     /// Circuit ids that you have from a source that you trust. The keys are then compared with these, and not made again
-    #[arg(long, value_name = "ID", num_args = 1.., requires = "settlement_key")]
+    #[arg(long, value_name = "ID", num_args = 1.., requires = "settlement_key", value_parser = parse_id)]
     pub circuit: Vec<B256>,
     #[command(flatten)]
     /// The SRS with which settlement keys are made again.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::word;
 use crate::error::Error;
-use crate::node::{self, MarketArgs, SenderArgs, Token, parse_account, parse_token, token_name};
+use crate::node::{self, MarketArgs, SenderArgs, Token, parse_account, parse_id, parse_token, token_name};
 use crate::output::Output;
 
 /// Entries of one transaction: about 4 million gas.
@@ -102,7 +102,7 @@ pub struct ClaimArgs {
     #[arg(long, value_name = "SLOT")]
     pub slot: Option<u16>,
     /// Salt of a contributor that is a digest: keccak256(abi.encode(account, salt)) is the digest
-    #[arg(long, value_name = "HEX", requires = "slot")]
+    #[arg(long, value_name = "HEX", requires = "slot", value_parser = parse_id)]
     pub salt: Option<B256>,
     /// Account that receives it. If absent: the account itself
     #[arg(long, value_name = "ADDRESS", value_parser = parse_account)]

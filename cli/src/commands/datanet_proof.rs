@@ -22,7 +22,7 @@ use super::settlement_key::settler;
 use super::verify_settlement::read_key;
 use super::{short, word};
 use crate::error::{Error, Kind};
-use crate::node::SenderArgs;
+use crate::node::{SenderArgs, parse_id};
 use crate::output::{Output, joined, milliseconds, peak_memory, phases_json, size, time};
 use crate::srs_args::SrsArgs;
 
@@ -83,7 +83,7 @@ pub struct VerifyArgs {
     pub key: Option<PathBuf>,
     /// Circuit id that the settlement must have, from a source that you trust or from `lorica settlement-key`. Without it a false
     /// key file can make any settlement pass
-    #[arg(long, value_name = "ID", requires = "key")]
+    #[arg(long, value_name = "ID", requires = "key", value_parser = parse_id)]
     pub circuit: Option<B256>,
 }
 

@@ -61,7 +61,7 @@ pub struct WithdrawArgs {
     /// Withdraw what the escrow of prepaid requests owes, instead of the escrow of locked requests
     #[arg(long)]
     pub prepaid: bool,
-    /// Withdraw the contributors' share of that line instead of the owner's; only the contributors' pot may
+    /// Withdraw the contributors' share of the line of --model instead of the owner's; only the contributors' pot may
     #[arg(long, requires = "model")]
     pub pot: bool,
 }
@@ -105,7 +105,7 @@ pub fn balance(args: &BalanceArgs, out: &Output) -> Result<(), Error> {
     let key = args.account.find()?;
     let of = args.of.or(key.as_ref().map(|key| key.account()));
     if of.is_none() && args.model.is_empty() {
-        return Err(Error::Usage("whose: --of ADDRESS, an account's key, or --model FILE".into()));
+        return Err(Error::Usage("say whose balance: --of ADDRESS, --key-file FILE, or --model FILE".into()));
     }
     let (market, mut chain) = args.market.connect(None)?;
     let escrow = if args.prepaid { market.prepaid().0 } else { market.escrow() };

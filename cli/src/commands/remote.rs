@@ -16,6 +16,7 @@ mod quote;
 mod shares;
 
 use crate::error::Error;
+use crate::node::parse_url;
 use crate::output::{Output, joined, size};
 
 /// Time for a call that does not wait for a proof.
@@ -25,9 +26,9 @@ const CALL: Duration = Duration::from_secs(60);
 #[derive(Args, Debug)]
 pub struct RemoteArgs {
     /// Address of the service
-    #[arg(long, global = true, value_name = "URL", env = "LORICA_SERVER", default_value = "http://127.0.0.1:7443")]
+    #[arg(long, global = true, value_name = "URL", env = "LORICA_SERVER", value_parser = parse_url, default_value = "http://127.0.0.1:7443")]
     pub server: String,
-    /// File with the API key. Without it: the variable LORICA_API_KEY, or no key
+    /// File with the API key, which begins with lrk_; no account's key. Without it: the variable LORICA_API_KEY, or no key
     #[arg(long, global = true, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
     /// Certificate authority of an https:// service (PEM)
@@ -123,7 +124,7 @@ pub struct GetArgs {
     #[command(flatten)]
     /// Which one.
     pub proof: NameArgs,
-    /// File to write the proof to; the command waits for it
+    /// File to write the proof to; the command waits until it is made. If absent: print where it stands
     #[arg(short, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -186,6 +187,10 @@ pub fn run(args: &RemoteArgs, out: &Output) -> Result<(), Error> {
         Some(path) => Some(read_key(path)?),
         None => std::env::var("LORICA_API_KEY").ok().filter(|key| !key.is_empty()),
     };
+    if args.key_file.is_none() && key.as_ref().is_some_and(|key| !key.trim().starts_with(KEY_PREFIX)) {
+        let reason = format!("LORICA_API_KEY holds no API key, which begins with {KEY_PREFIX}; nothing was sent");
+        return Err(Error::Usage(reason));
+    }
     let ca = args.ca.as_deref().map(|path| store::read(path, 1 << 20)).transpose()?;
     let connect = |address: &str, key: Option<&str>| Client::connect(address, key.map(str::trim), ca.clone());
     if let Call::Quote(own) = &args.call {
@@ -288,9 +293,19 @@ fn models(client: &mut Client, out: &Output) -> Result<(), Error> {
     Ok(())
 }
 
-/// The key in a file.
+/// What API keys begin with.
+const KEY_PREFIX: &str = "lrk_";
+
+/// The API key in a file. What is none is not sent: it may be an account's private key.
 fn read_key(path: &Path) -> Result<String, Error> {
-    String::from_utf8(store::read(path, 4_096)?).map_err(|_| Error::refused(path, "no key"))
+    let key = String::from_utf8(store::read(path, 4_096)?).unwrap_or_default();
+    if !key.trim().starts_with(KEY_PREFIX) {
+        let reason = format!(
+            "not an API key, which begins with {KEY_PREFIX}, as `lorica api-key add` prints it; nothing was sent"
+        );
+        return Err(Error::refused(path, reason));
+    }
+    Ok(key)
 }
 
 /// The base, if there is one only.

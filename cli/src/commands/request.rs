@@ -34,7 +34,7 @@ use super::routes::state;
 use super::verify_settlement::read_key;
 use crate::error::{Error, amount_usage};
 use crate::node::{
-    self, AccountArgs, MarketArgs, SenderArgs, Token, parse_account, parse_address, parse_token, token_name,
+    self, AccountArgs, MarketArgs, SenderArgs, Token, parse_account, parse_address, parse_id, parse_token, token_name,
 };
 use crate::output::{Output, joined};
 
@@ -112,15 +112,15 @@ pub struct SignArgs {
     /// The most to pay: whole tokens such as 1.5, or smallest units such as 1500wei
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
     pub max_fee: Amount,
-    /// Begin with this price, which rises to --max-fee during --ramp: accepting the request fixes the price. It needs a --stake, a
-    /// --prover, or --prepaid
+    /// Begin with this price, which rises to --max-fee during --ramp: accepting the request fixes the price. It needs --ramp, and
+    /// one of --stake, --prover and --prepaid
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse, requires = "ramp")]
     pub min_fee: Option<Amount>,
     /// Seconds from now in which the price rises from --min-fee to --max-fee
     #[arg(long, value_name = "SECONDS", requires = "min_fee")]
     pub ramp: Option<u32>,
     /// Routes that may settle the request, by their ids. If absent: all that the file of addresses pins
-    #[arg(long, value_name = "ID", num_args = 1..)]
+    #[arg(long, value_name = "ID", num_args = 1.., value_parser = parse_id)]
     pub route: Vec<B256>,
     /// Token to pay in: open, native (the gas token), or a token's address
     #[arg(long, default_value = "open", value_parser = parse_token)]

@@ -16,7 +16,7 @@ use lorica_chain::rpc::RpcChain;
 use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::node::{self, AccountArgs, MarketArgs, NodeArgs};
+use crate::node::{self, AccountArgs, MarketArgs, NodeArgs, parse_id};
 use crate::output::Output;
 
 /// Arguments of `chain routes`.
@@ -36,7 +36,7 @@ pub struct PinArgs {
     /// The node and the contracts on its chain.
     pub market: MarketArgs,
     /// Id of the route, as `lorica chain routes` prints it
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse_id)]
     pub route: B256,
 }
 
@@ -70,7 +70,7 @@ pub struct PauseArgs {
     /// The guardian's account.
     pub by: RouterArgs,
     /// Ids of the routes, as `lorica chain routes` prints them
-    #[arg(long, value_name = "ID", num_args = 1.., required = true)]
+    #[arg(long, value_name = "ID", num_args = 1.., required = true, value_parser = parse_id)]
     pub route: Vec<B256>,
     /// For how many seconds; 604,800 (7 days) at most
     #[arg(long, value_name = "SECONDS")]
@@ -84,7 +84,7 @@ pub struct ResumeArgs {
     /// The account of the guardian or of the router's owner.
     pub by: RouterArgs,
     /// Id of the route, as `lorica chain routes` prints it
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse_id)]
     pub route: B256,
 }
 
@@ -96,10 +96,10 @@ pub struct FreezeArgs {
     /// The account of the router's owner.
     pub by: RouterArgs,
     /// Id of the route, as `lorica chain routes` prints it
-    #[arg(long, value_name = "ID", group = "which")]
+    #[arg(long, value_name = "ID", group = "which", value_parser = parse_id)]
     pub route: Option<B256>,
     /// Id of a circuit, as `lorica settlement-key` and `lorica inspect` print it: all its routes are frozen
-    #[arg(long, value_name = "ID", group = "which")]
+    #[arg(long, value_name = "ID", group = "which", value_parser = parse_id)]
     pub circuit: Option<B256>,
     /// Confirm that you mean it: a frozen route stays frozen, and requests that name no other route end unserved
     #[arg(long, required = true)]

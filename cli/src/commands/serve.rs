@@ -43,6 +43,9 @@ impl ConfigArgs {
     }
 }
 
+/// The argument that makes this program the proving process of a service, which speaks with it over a pipe.
+pub const PROVING_PROCESS: &str = "proving-process";
+
 /// Arguments of `serve`.
 #[derive(Args, Debug)]
 pub struct ServeArgs {
@@ -58,13 +61,13 @@ pub struct ServeArgs {
     /// Address of the HTTP interface with JSON, in place of listen.http; without either there is none
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<SocketAddr>,
-    /// An imported base (.lorica), besides models.bases
+    /// An imported base (.lorica), besides models.bases; may be given several times
     #[arg(long, value_name = "FILE")]
     pub base: Vec<PathBuf>,
-    /// An imported adapter (.lorica), besides models.adapters
+    /// An imported adapter (.lorica), besides models.adapters; may be given several times
     #[arg(long, value_name = "FILE")]
     pub adapter: Vec<PathBuf>,
-    /// A datanet (.lorica) of one of these adapters, besides models.datanets: answers come with proven shares where they are asked for
+    /// A datanet (.lorica) of one of these adapters, besides models.datanets; may be given several times: answers come with proven shares where they are asked for
     #[arg(long, value_name = "FILE")]
     pub datanet: Vec<PathBuf>,
     /// The SRS that the bases were imported with, in place of models.srs
@@ -96,13 +99,18 @@ pub fn run(args: &ServeArgs, out: &Output) -> Result<(), Error> {
     }
     config.check().map_err(ServeError::from)?;
     if args.check {
+        let models = &config.models;
+        let files = models.bases.iter().chain(&models.adapters).chain(&models.datanets).chain(&models.srs);
+        if let Some(absent) = files.into_iter().find(|path| !path.is_file()) {
+            return Err(Error::refused(absent, "there is no file of this name"));
+        }
         out.line(config.explain().trim_end());
         out.finish("lorica.serve.check/1", json!({ "explained": config.explain() }));
         return Ok(());
     }
     let path = std::env::current_exe()
         .map_err(|error| ServeError::System(format!("this program's own file is not known: {error}")))?;
-    let program = ChildProgram { path, arguments: vec!["proving-process".into()] };
+    let program = ChildProgram { path, arguments: vec![PROVING_PROCESS.into()] };
     let signer = match &config.broker {
         None => None,
         Some(broker) => {

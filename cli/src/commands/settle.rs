@@ -23,7 +23,7 @@ use super::settlement_key::settler;
 use super::verify_settlement::{answers, index_json};
 use super::{shape_json, shape_text, short, word};
 use crate::error::Error;
-use crate::node::{MarketArgs, NodeArgs, parse_account};
+use crate::node::{MarketArgs, NodeArgs, parse_account, parse_url};
 use crate::output::{Output, peak_memory, phases_json, size, time};
 use crate::srs_args::SrsArgs;
 
@@ -50,7 +50,7 @@ pub struct SettleArgs {
     #[arg(long, value_name = "FILE", num_args = 1.., requires_all = ["rpc", "contracts", "payee"])]
     pub requests: Vec<PathBuf>,
     /// For --requests: JSON-RPC address of a node of the chain
-    #[arg(long, value_name = "URL", env = "LORICA_RPC")]
+    #[arg(long, value_name = "URL", env = "LORICA_RPC", value_parser = parse_url)]
     pub rpc: Option<String>,
     /// For --requests: file with the contracts' addresses, as `lorica chain deploy` writes it
     #[arg(long, value_name = "FILE", env = "LORICA_CONTRACTS")]

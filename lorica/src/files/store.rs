@@ -90,7 +90,11 @@ fn folder(path: &Path) -> &Path {
 /// [`FileError::Io`], [`FileError::TooLarge`].
 pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, FileError> {
     let file = File::open(path).map_err(FileError::reading(path))?;
-    let length = file.metadata().map_err(FileError::reading(path))?.len();
+    let metadata = file.metadata().map_err(FileError::reading(path))?;
+    if metadata.is_dir() {
+        return Err(FileError::content(path, "a folder, not a file"));
+    }
+    let length = metadata.len();
     if length > max {
         return Err(FileError::TooLarge { path: path.into(), max });
     }

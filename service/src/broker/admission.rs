@@ -48,14 +48,10 @@ impl Desk {
         chain: &mut RpcChain,
         adapter: &Word,
     ) -> Result<Option<Word>, Refusal> {
-        // Only an adapter that names a datanet's version can be.
-        if models.adapters.get(adapter).is_none_or(|own| own.key.commitments.version.is_none()) {
-            return Ok(None);
+        match index_of(&self.settings, models, chain, adapter).map_err(chain_failed)? {
+            Some(index) if !models.datanets.contains_key(&index) => Err(unserved()),
+            index => Ok(index),
         }
-        let registry = self.settings.market.models();
-        let index = registry.index_of(chain, U256::from_be_bytes(*adapter)).map_err(chain_failed)?;
-        let Some(index) = index.map(|id| id.to_be_bytes()) else { return Ok(None) };
-        if models.datanets.contains_key(&index) { Ok(Some(index)) } else { Err(unserved()) }
     }
 
     /// Looks at a request, with the models and the chain: all that can be known before it is executed. `accepted` requests
@@ -104,6 +100,21 @@ impl Desk {
             }
         }
     }
+}
+
+/// The id of the index that an adapter was published with.
+pub fn index_of(
+    settings: &Settings,
+    models: &Models,
+    chain: &mut RpcChain,
+    adapter: &Word,
+) -> Result<Option<Word>, ChainError> {
+    // Only an adapter that names a datanet's version can have one.
+    if models.adapters.get(adapter).is_none_or(|own| own.key.commitments.version.is_none()) {
+        return Ok(None);
+    }
+    let index = settings.market.models().index_of(chain, U256::from_be_bytes(*adapter))?;
+    Ok(index.map(|id| id.to_be_bytes()))
 }
 
 fn unserved() -> Refusal {

@@ -12,14 +12,14 @@ use lorica::signed_request::SignedRequest;
 use prost::Message;
 use uuid::Uuid;
 
-use super::admission::{Like, circuit_of, reason};
+use super::admission::{Like, circuit_of, index_of, reason};
 use super::sending::dead;
 use super::{BATCH_FAILED, Broker, BrokerError, Did, WATCHED_BLOCKS};
 use crate::proto;
 use crate::store::market::{
     Advance, Breaker, Effects, Intent, IntentKind, IntentState, MARKET, MarketRequest, MarketState, NewIntent,
 };
-use crate::store::{Job, State, millis, now};
+use crate::store::{Job, State, Word, millis, now};
 use crate::target::Target;
 use crate::terms;
 
@@ -223,6 +223,10 @@ impl Broker {
             let effects = Effects { from_block: Some(self.chain.block_number()?), ..Effects::default() };
             return self.step_to(row, MarketState::Accepted, "ACCEPTED_BEFORE", effects);
         }
+        // It may have been handed in before its adapter was published. What is locked is published, and how is for good.
+        if self.pinned_index(row)? != row.datanet {
+            return self.step_to(row, MarketState::Declined, "DATANET_OTHER", Effects::default());
+        }
         let circuit = match self.circuit(row, &seen.signed)? {
             Ok(circuit) => circuit,
             Err(reason) => return self.step_to(row, MarketState::Declined, reason, Effects::default()),
@@ -248,6 +252,12 @@ impl Broker {
         let data = escrow.accept_data(terms).map_err(ChainError::from)?;
         let intent = self.intent(IntentKind::Accept, row.digest, vec![row.id], data, 0);
         self.step_to(row, MarketState::Accepting, "DECIDED", Effects { intent: Some(intent), ..effects })
+    }
+
+    /// The index that a request's adapter was published with.
+    fn pinned_index(&mut self, row: &MarketRequest) -> Result<Option<Word>, BrokerError> {
+        let Some(adapter) = row.adapter else { return Ok(None) };
+        Ok(index_of(&self.settings, &self.models, &mut self.chain, &adapter)?)
     }
 
     /// Its acceptance is being sent; it was not taken if nothing is on its way any more.

@@ -47,6 +47,7 @@ use super::admission::Desk;
 use super::settings::TakenToken;
 use super::*;
 use crate::error::Refusal;
+use crate::models::Executed;
 use crate::proto;
 use crate::store::market::{Entry, EntryKind, NewRequest};
 use crate::store::sqlite::{Access, SqliteStore};
@@ -297,7 +298,13 @@ impl Party {
         let asked = if datanet.is_some() { crate::world::attributed(asked) } else { asked };
         let executed = WORLD.models.execute(&asked).expect("an answer");
         assert_eq!(executed.datanet, datanet);
-        let new = NewRequest {
+        let new = self.admitted(request, executed);
+        store.ask(move |store| store.admit(now(), &new, 9)).map(drop).map_err(Refusal::from)
+    }
+
+    /// What is admitted of an executed request.
+    fn admitted(&self, request: &SignedRequest, executed: Executed) -> NewRequest {
+        NewRequest {
             id: Uuid::now_v7(),
             digest: request.id.0,
             chain: CHAIN_ID,
@@ -311,8 +318,7 @@ impl Party {
             token_ids: executed.ids,
             salt: request.salt,
             answer: executed.answer.encode_to_vec(),
-        };
-        store.ask(move |store| store.admit(now(), &new, 9)).map(drop).map_err(Refusal::from)
+        }
     }
 
     fn row(&self, store: &StoreThread, request: &SignedRequest) -> MarketRequest {

@@ -19,7 +19,7 @@ fn each_term_has_its_refusal() {
     assert_eq!(of(&|_| {}), Ok(()), "an honest one");
     let stranger = Address::repeat_byte(0x77);
     type Change<'c> = &'c dyn Fn(&mut InferenceRequest);
-    let cases: [(&str, Change<'_>, Reason); 16] = [
+    let cases: [(&str, Change<'_>, Reason); 15] = [
         ("another text's digest", &|terms| terms.inputDigest += U256::ONE, Reason::TextOther),
         ("another prover", &|terms| terms.prover = stranger, Reason::ProverOther),
         ("no prover", &|terms| terms.prover = Address::ZERO, Reason::ProverOther),
@@ -27,11 +27,6 @@ fn each_term_has_its_refusal() {
         ("a deadline that passed", &|terms| terms.deadline = clock() - 1, Reason::DeadlineInfeasible),
         ("an acceptance that ends", &|terms| terms.acceptTime = 100, Reason::DeadlineInfeasible),
         ("an unknown adapter", &|terms| terms.adapter += U256::ONE, Reason::AdapterUnknown),
-        (
-            "an adapter whose settlements attribute",
-            &|terms| terms.adapter = abi::word(&WORLD.adapters[2].key.commitments.id()),
-            Reason::TermsUnsupported,
-        ),
         ("an unknown base", &|terms| terms.base += U256::ONE, Reason::BaseUnknown),
         ("an unknown route", &|terms| terms.routes = U256::ONE << 200, Reason::RouteUntrusted),
         ("a kind without a circuit", &|terms| terms.kind = OutputKind::Embed.number(), Reason::CircuitUnknown),

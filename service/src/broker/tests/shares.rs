@@ -98,3 +98,20 @@ fn what_cannot_be_settled_with_shares_is_declined() {
     let looked = elsewhere.desk().look(&WORLD.models, &elsewhere.sign(terms, salt), 0);
     assert!(looked.is_ok_and(|datanet| datanet.is_none()));
 }
+
+/// A request that was handed in before its adapter was published with an index is not accepted as if it had none.
+#[test]
+fn an_index_that_came_later_is_noticed() {
+    let party = Party::on(&PAYING, |_| {});
+    let store = party.store();
+    let request = party.signed();
+    party.lock(&request);
+    let executed = WORLD.models.execute(&crate::world::asked(TEXT, 2, 5)).expect("an answer");
+    let new = party.admitted(&request, executed);
+    assert!(new.datanet.is_none());
+    store.ask(move |store| store.admit(now(), &new, 9)).expect("admitted");
+    steps(&mut party.broker(&store), |_| false);
+    let row = party.row(&store, &request);
+    assert_eq!((row.state, row.reason.as_str()), (MarketState::Declined, "DATANET_OTHER"));
+    assert_eq!(party.sent(), 0);
+}

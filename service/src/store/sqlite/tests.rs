@@ -2,12 +2,22 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::store::{market_suite, suite};
 
+/// Opens it once whoever had it is gone: a process that another test begins holds the lock for a moment too.
 fn open(folder: &Path) -> Box<dyn Store> {
-    Box::new(SqliteStore::open(folder, Access::Service).expect("a store"))
+    let start = Instant::now();
+    loop {
+        match SqliteStore::open(folder, Access::Service) {
+            Ok(store) => return Box::new(store),
+            Err(StoreError::InUse(_)) if start.elapsed() < Duration::from_secs(10) => sleep(Duration::from_millis(1)),
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 fn with(test: impl Fn(&mut dyn Store)) {

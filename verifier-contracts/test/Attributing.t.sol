@@ -348,6 +348,11 @@ contract AttributingTest is Fixture {
         registry.registerIndex(ofLarge, 14, tiles);
         vm.expectRevert(abi.encodeWithSelector(CommitmentRegistry.AlreadyRegistered.selector, c.settlement.index));
         registry.registerIndex(adapter, 11, tiles);
+        uint256[2] memory counts = [uint256(0), 1_025];
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.expectRevert(abi.encodeWithSelector(CommitmentRegistry.PointCount.selector, 1_024, counts[i]));
+            registry.registerIndex(adapter, 14, new Point[](counts[i]));
+        }
         Point[] memory bad = new Point[](4);
         (bad[0], bad[1], bad[2]) = (Point(1, 3), Point(0, 0), Point(1 + 2 ** 255, 2));
         for (uint256 i = 0; i < 3; ++i) {

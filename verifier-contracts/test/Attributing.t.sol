@@ -348,6 +348,11 @@ contract AttributingTest is Fixture {
         registry.registerIndex(ofLarge, 14, tiles);
         vm.expectRevert(abi.encodeWithSelector(CommitmentRegistry.AlreadyRegistered.selector, c.settlement.index));
         registry.registerIndex(adapter, 11, tiles);
+        uint256[2] memory counts = [uint256(0), 1_025];
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.expectRevert(abi.encodeWithSelector(CommitmentRegistry.PointCount.selector, 1_024, counts[i]));
+            registry.registerIndex(adapter, 14, new Point[](counts[i]));
+        }
         Point[] memory bad = new Point[](4);
         (bad[0], bad[1], bad[2]) = (Point(1, 3), Point(0, 0), Point(1 + 2 ** 255, 2));
         for (uint256 i = 0; i < 3; ++i) {
@@ -357,5 +362,41 @@ contract AttributingTest is Fixture {
             registry.registerIndex(adapter, 14, tiles);
             tiles[1] = honest;
         }
+    }
+
+    /// A record of any other kind, or zero plus r, in the place of a base's architecture, of an adapter's base, of an index'
+    /// adapter, and of the datanet that an index' adapter names.
+    function test_recordsInEachOthersPlace() public {
+        vm.pauseGasMetering();
+        Case memory c = _load(THREE);
+        Point[] memory tiles = _tiles(c);
+        uint256[6] memory ids = [
+            vm.parseJsonUint(c.json, ".architecture"),
+            c.settlement.base,
+            c.settlement.requests[0].adapter,
+            vm.parseJsonUint(c.json, ".indexes[0].version"),
+            c.settlement.index,
+            R
+        ];
+        for (uint256 i = 0; i < 6; ++i) {
+            if (i != 0) {
+                vm.expectRevert(abi.encodeWithSelector(CommitmentRegistry.UnknownArchitecture.selector, ids[i]));
+                registry.registerBase(ids[i], tiles, 1);
+            }
+            if (i != 1) {
+                vm.expectRevert(abi.encodeWithSelector(CommitmentRegistry.UnknownBase.selector, ids[i]));
+                registry.registerAdapter(ids[i], 0, tiles);
+            }
+            if (i != 2) {
+                vm.expectRevert(abi.encodeWithSelector(CommitmentRegistry.UnknownAdapter.selector, ids[i]));
+                registry.registerIndex(ids[i], 11, tiles);
+            }
+            // r is no version of a datanet.
+            if (i == 3 || i == 5) continue;
+            uint256 misled = registry.registerAdapter(c.settlement.base, ids[i], tiles);
+            vm.expectRevert(abi.encodeWithSelector(CommitmentRegistry.UnknownDatanet.selector, ids[i]));
+            registry.registerIndex(misled, 11, tiles);
+        }
+        vm.resumeGasMetering();
     }
 }

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {DataContract} from "../src/DataContract.sol";
 import {P, R} from "../src/Bn254.sol";
 import {Halo2Verifier} from "../src/Halo2Verifier.sol";
+import {KEY_ATTRIBUTION, KEY_FIXED, KEY_INDEX_BYTES, KEY_OCCUPIED, KEY_OMEGA} from "../src/SettlementKey.sol";
 import {Fixture} from "./Fixture.sol";
 import {Testing} from "./Testing.sol";
 import {vm} from "./Vm.sol";
@@ -239,6 +240,53 @@ contract Halo2VerifierTest is Fixture {
         _setWord(v.content, 9, 0x090689d0585ff075ec9e99ad690c3395bc4b313370b38ef355acdadcd122975b);
         _setWord(v.content, 10, 0x12c85ea5db8c6deb4aab71808dcb408fe3d1e7690c43d37b4ce6cc0166fa7daa);
         assertTrue(!_holds(v), "another tau");
+    }
+
+    /// The content so long, with zeros behind it if it is longer, under its own id.
+    function _resize(Vector memory v, uint256 length) private {
+        bytes memory content = new bytes(length);
+        for (uint256 i = 0; i < length && i < v.content.length; ++i) {
+            content[i] = v.content[i];
+        }
+        (v.circuit, v.key) = (keccak256(content), DataContract.store(content));
+    }
+
+    /// Keys that end before their commitments do, which would then be what a caller's words lie there.
+    function test_keysThatAreTooShort() public {
+        Vector memory v = _vector();
+        uint256[3] memory plain = [KEY_OCCUPIED - 1, KEY_OCCUPIED - 32, 0x20];
+        for (uint256 i = 0; i < 3; ++i) {
+            _resize(v, plain[i]);
+            _expectRejected(v, Halo2Verifier.KeyFormat.selector);
+        }
+        _setWord(v.content, KEY_ATTRIBUTION / 32, 11);
+        uint256[3] memory attributing = [KEY_OCCUPIED, KEY_OCCUPIED + 32, KEY_OCCUPIED + KEY_INDEX_BYTES - 1];
+        for (uint256 i = 0; i < 3; ++i) {
+            _resize(v, attributing[i]);
+            _expectRejected(v, Halo2Verifier.KeyFormat.selector);
+        }
+    }
+
+    /// A key whose generator is 1: x and ωx are one point.
+    function test_nothingToInterpolate() public {
+        Vector memory v = _vector();
+        _setWord(v.content, KEY_OMEGA / 32, 1);
+        (v.circuit, v.key) = (keccak256(v.content), DataContract.store(v.content));
+        _expectRejected(v, Halo2Verifier.Degenerate.selector);
+    }
+
+    /// A key's commitment that is off the curve, each of them.
+    function test_commitmentsOffTheCurve() public {
+        Vector memory v = _vector();
+        for (uint256 i = KEY_FIXED / 32; i < KEY_OCCUPIED / 32; i += 2) {
+            uint256 word = _word(v.content, i);
+            _setWord(v.content, i, word ^ 1);
+            (v.circuit, v.key) = (keccak256(v.content), DataContract.store(v.content));
+            bytes memory call = abi.encodeCall(Halo2Verifier.accumulate, (v.circuit, v.key, v.instances, v.proof));
+            (bool ok, bytes memory reason) = address(halo2).staticcall(call);
+            assertTrue(!ok && bytes4(reason) == Halo2Verifier.PrecompileFailed.selector, vm.toString(i));
+            _setWord(v.content, i, word);
+        }
     }
 
     function _expectRejected(Vector memory v, bytes4 selector) private view {

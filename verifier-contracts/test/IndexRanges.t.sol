@@ -19,6 +19,7 @@ import {
     KEY_LOG_TILE,
     KEY_OUTPUT_KIND,
     KEY_REQUESTS,
+    KEY_TAU_G2,
     KEY_TILE_BITS,
     KEY_TOKENS
 } from "../src/SettlementKey.sol";
@@ -311,11 +312,22 @@ contract IndexRangesTest is Fixture {
         assertTrue(!ok && bytes4(reason) == GroupClaim.KeyFormat.selector, "an index' key that attributes");
     }
 
-    function _addEdited(uint256 place, uint256 word) private returns (bool added, bytes32 edited) {
-        bytes memory changed = content;
+    function _contentWord(uint256 place) private view returns (uint256 word) {
+        bytes memory own = content;
+        assembly {
+            word := mload(add(add(own, 0x20), place))
+        }
+    }
+
+    function _edited(uint256 place, uint256 word) private view returns (bytes memory changed) {
+        changed = content;
         assembly {
             mstore(add(add(changed, 0x20), place), word)
         }
+    }
+
+    function _addEdited(uint256 place, uint256 word) private returns (bool added, bytes32 edited) {
+        bytes memory changed = _edited(place, word);
         edited = keccak256(changed);
         address stored = DataContract.store(changed);
         try ranges.addCircuit(edited, stored) {
@@ -349,6 +361,72 @@ contract IndexRangesTest is Fixture {
         }
         circuit = own;
         assertTrue(!ranges.ranged(index), "none");
+    }
+
+    /// Keys that say of themselves what no key of an index proof says are not even added.
+    function test_keysOfNoIndexProof() public {
+        uint256 tau = _contentWord(KEY_LOG_TILE);
+        uint256 instances = _contentWord(KEY_INSTANCES);
+        uint256[17] memory places = [
+            KEY_OUTPUT_KIND,
+            KEY_OUTPUT_KIND,
+            KEY_OUTPUT_KIND,
+            KEY_OUTPUT_KIND,
+            KEY_REQUESTS,
+            KEY_REQUESTS,
+            KEY_TOKENS,
+            KEY_TOKENS,
+            KEY_LOG_TILE,
+            KEY_ATTRIBUTION,
+            KEY_ATTRIBUTION,
+            KEY_ATTRIBUTION,
+            KEY_ATTRIBUTION,
+            KEY_ATTRIBUTION,
+            KEY_INSTANCES,
+            KEY_INSTANCES,
+            KEY_TILE_BITS
+        ];
+        uint256[17] memory words = [
+            uint256(0),
+            1,
+            2,
+            256 + 3,
+            1,
+            1 << 32,
+            1,
+            1 << 32,
+            tau + (1 << 32),
+            0,
+            10,
+            12,
+            17,
+            11 + (1 << 32),
+            instances + 1,
+            instances - 1,
+            _contentWord(KEY_TILE_BITS) + 1
+        ];
+        for (uint256 i = 0; i < places.length; ++i) {
+            bytes memory changed = _edited(places[i], words[i]);
+            bytes memory call =
+                abi.encodeCall(IndexRanges.addCircuit, (keccak256(changed), DataContract.store(changed)));
+            assertTrue(_reason(ranges, call) == GroupClaim.KeyFormat.selector, vm.toString(i));
+        }
+    }
+
+    /// τ and [τ]₂ of the key are those of the index' architecture. The circuit knows nothing of [τ]₂: under another one, whose τ
+    /// somebody knows, any points open to anything.
+    function test_tauOfTheKeyIsTheArchitectures() public {
+        bytes32 own = circuit;
+        for (uint256 i = 0; i < 5; ++i) {
+            uint256 place = i < 4 ? KEY_TAU_G2 + 32 * i : KEY_LOG_TILE;
+            (bool added, bytes32 edited) = _addEdited(place, _contentWord(place) - 1);
+            assertTrue(added, "added");
+            circuit = edited;
+            _expect(settlement, GroupClaim.Foreign.selector, vm.toString(i));
+        }
+        circuit = own;
+        ranges.prove(circuit, index, settlement);
+        assertTrue(ranges.ranged(index), "unchanged");
     }
 
     /// Content that is not the circuit's.

@@ -456,12 +456,18 @@ contract AttributionTest is AttributionWorld {
     /// Whatever the proof says: an adapter with an index is settled by that index.
     function test_aPinnedAdapterIsSettledByItsIndex() public {
         (, uint256 second) = _publishAttributed(3, _split(6_000, 2_000, 1_000, 1_000));
-        uint256[3] memory others = [uint256(0), second, 7];
-        for (uint256 i = 0; i < 3; ++i) {
+        // Another index of the same adapter and version, in range, which is registered and not pinned.
+        uint256 unpinned = registry.registerIndex(attributed, 11, _tiles(5));
+        ranges.set(unpinned, true);
+        (uint256 ofAdapter, uint256 version) = registry.indexParents(unpinned);
+        (, uint256 pinned) = registry.indexParents(index);
+        assertTrue(unpinned != index && ofAdapter == attributed && version == pinned, "an index of the adapter");
+        uint256[4] memory others = [uint256(0), second, 7, unpinned];
+        for (uint256 i = 0; i < 4; ++i) {
             (bool ok, bytes memory reason) = _settleWith(_ask(i + 1), others[i], others[i] == 0 ? 0 : 4);
             assertTrue(!ok && bytes4(reason) == SettlementPayments.OtherIndex.selector, vm.toString(i));
         }
-        (bool fine,) = _settleWith(_ask(4), index, 4);
+        (bool fine,) = _settleWith(_ask(5), index, 4);
         assertTrue(fine, "by its own");
     }
 

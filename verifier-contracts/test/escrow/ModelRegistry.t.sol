@@ -59,6 +59,10 @@ contract ModelRegistryTest is World {
         assertTrue(keccak256(bytes(licence)) == keccak256("Apache-2.0"), "licence");
         assertEq(models.lineOf(adapters[0]), line, "lineOf");
         assertTrue(registry.adapters(adapters[0]) != address(0), "registered");
+        (,, parent, kind,,,,,) = models.versions(base);
+        assertTrue(parent == 1 && kind == Kind.Base, "the architecture's serial");
+        (,, parent, kind,,,,,) = models.versions(architecture);
+        assertTrue(parent == 0 && kind == Kind.Architecture, "nothing above it");
     }
 
     function test_fees() public {
@@ -195,6 +199,26 @@ contract ModelRegistryTest is World {
         models.setDeploymentFee(Kind.Adapter, 0);
         vm.prank(STRANGER);
         models.publishAdapter(base, 0, _tiles(2), _terms(STRANGER, _good(), 0), _noPermit());
+    }
+
+    /// As much as the publisher's terms allow, and no unit more.
+    function test_feeIsWithinTheTerms() public {
+        _reserve(_adapterId(base, 2), STRANGER);
+        vm.prank(GOVERNANCE);
+        models.setDeploymentFee(Kind.Adapter, 3 ether + 1);
+        _refused(
+            STRANGER,
+            2,
+            _terms(STRANGER, _good(), 0),
+            abi.encodeWithSelector(ModelRegistry.DeploymentFeeAboveMaximum.selector, 3 ether, 3 ether + 1)
+        );
+        vm.prank(GOVERNANCE);
+        models.setDeploymentFee(Kind.Adapter, 3 ether);
+        uint256 before = open.balanceOf(STRANGER);
+        vm.prank(STRANGER);
+        models.publishAdapter(base, 0, _tiles(2), _terms(STRANGER, _good(), 0), _noPermit());
+        assertEq(before - open.balanceOf(STRANGER), 3 ether, "paid");
+        assertEq(models.accruedFees(), 9 ether, "accrued");
     }
 
     function _permit(uint256 key) private view returns (Permit memory permit) {
@@ -392,19 +416,15 @@ contract ModelRegistryTest is World {
     }
 
     function test_architectureEarnsNothing() public {
-        string memory json = _read("settlement-classify-1");
-        vm.prank(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(SplitOfArchitecture.selector));
-        models.publishArchitecture(
-            FAMILY_ENCODER,
-            new bytes(37),
-            16,
-            7,
-            _tau(json),
-            _tiles(1),
-            _terms(STRANGER, _split(0, 0, 0, 1), 0),
-            _noPermit()
-        );
+        uint256[4] memory tau = _tau(_read("settlement-classify-1"));
+        Split[4] memory splits =
+            [_split(1, 0, 0, 0), _split(0, 1, 0, 0), _split(0, 0, 1, 0), _split(0, 0, 0, 1)];
+        for (uint256 i = 0; i < 4; ++i) {
+            Terms memory terms = _terms(STRANGER, splits[i], 0);
+            vm.prank(STRANGER);
+            vm.expectRevert(abi.encodeWithSelector(SplitOfArchitecture.selector));
+            models.publishArchitecture(FAMILY_ENCODER, new bytes(37), 16, 7, tau, _tiles(1), terms, _noPermit());
+        }
     }
 
     function test_parents() public {

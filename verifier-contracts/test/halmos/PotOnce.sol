@@ -100,7 +100,7 @@ contract PotOnceCheck {
         words[0] |= uint256(first) << 12 | uint256(second) << 40;
     }
 
-    function _chain(uint96[2] calldata amounts, uint16[4] calldata shares) private {
+    function _chain(uint96[2] memory amounts, uint16[4] memory shares) private {
         cheats.deal(address(this), uint256(amounts[0]) + amounts[1]);
         for (uint256 i = 0; i < 2; ++i) {
             _entries[i] = AttributionPot.Entry(i + 1, address(0), amounts[i], _words(shares[2 * i], shares[2 * i + 1]));
@@ -119,21 +119,46 @@ contract PotOnceCheck {
     }
 
     /// What slot 0 or 1 has of an entry.
-    function _part(uint256 entry, uint256 slot, uint16[4] calldata shares) private view returns (uint256) {
+    function _part(uint256 entry, uint256 slot, uint16[4] memory shares) private view returns (uint256) {
         if (uint256(shares[2 * entry]) + shares[2 * entry + 1] > WHOLE_SHARE) return 0;
         return _entries[entry].amount * shares[2 * entry + slot] / WHOLE_SHARE;
     }
 
-    /// Three tries of any of the three pieces, each from a place that the caller chooses.
-    function check_creditOnce(
-        uint96[2] calldata amounts,
-        uint16[4] calldata shares,
-        uint8[3] calldata pieces,
-        uint8[3] calldata places
-    ) external {
+    /// Three tries of any of the three pieces, each from a place that the caller chooses; any amounts, and shares that are a whole
+    /// of the first entry and next to nothing of the second. (Any shares: {check_creditOfAnyShares}. Both at once are too many
+    /// paths: 729 choices of pieces and places, and up to 64 for the shares.)
+    function check_creditOnce(uint96[2] calldata amounts, uint8[3] calldata pieces, uint8[3] calldata places) external {
+        _creditOnce(amounts, [uint16(40_000), 25_535, 0, 1], pieces, places, 3);
+    }
+
+    /// The same in two tries.
+    function check_creditOnceOfTwo(uint96[2] calldata amounts, uint8[3] calldata pieces, uint8[3] calldata places)
+        external
+    {
+        _creditOnce(amounts, [uint16(40_000), 25_535, 0, 1], pieces, places, 2);
+    }
+
+    /// Any shares, of which those of more than a whole credit nothing: both entries in one call, and again.
+    function check_creditOfAnyShares(uint96[2] calldata amounts, uint16[4] calldata shares) external {
+        _chain(amounts, shares);
+        assert(_try(0, 2, 0));
+        assert(!_try(0, 2, 0));
+        for (uint256 slot = 0; slot < 2; ++slot) {
+            uint256 due = _part(0, slot, shares) + _part(1, slot, shares);
+            assert(_pot.owed(_contributors, slot, address(0)) == due);
+        }
+    }
+
+    function _creditOnce(
+        uint96[2] memory amounts,
+        uint16[4] memory shares,
+        uint8[3] memory pieces,
+        uint8[3] memory places,
+        uint256 tries
+    ) private {
         _chain(amounts, shares);
         uint256[2] memory times;
-        for (uint256 i = 0; i < 3; ++i) {
+        for (uint256 i = 0; i < tries; ++i) {
             vm.assume(pieces[i] < 3 && places[i] < 3);
             uint256 from = pieces[i] == 1 ? 1 : 0;
             uint256 to = pieces[i] == 0 ? 1 : 2;

@@ -54,6 +54,11 @@ contract AttributingTest is Fixture {
         _accept(THREE);
     }
 
+    /// A full batch, all of one index.
+    function test_accepts_sixteen() public {
+        _accept("settlement-attributing-16");
+    }
+
     /// The least change of every word of the call's data.
     function test_everyWordCounts() public {
         vm.pauseGasMetering();

@@ -76,6 +76,10 @@ contract LoricaVerifierTest is Fixture {
         _accept("settlement-classify-3");
     }
 
+    function test_accepts_sixteen() public {
+        _accept("settlement-classify-16");
+    }
+
     /// One without an adapter.
     function test_accepts_twoEmbeddings() public {
         _accept("settlement-embed-2");

@@ -23,8 +23,8 @@ Markdown, JSON and plots into a folder.
 
 One of these does something else instead:
 
-  --truth FILE            how well the scores predict adapters that were trained again elsewhere: study/retrain/six-layer.json is of all
-                          six layers (study/retrain/retrain.py makes such a file)
+  --truth FILE            how well the scores predict adapters that were trained again in all layers: study/retrain/retrain.py makes
+                          such a file
   --write-questions FILE  the questions and the adapter's answers, for that script
   --draw-attackers        what cheating gains nine draws of twelve attackers, the first study's not among them
   --guesses               how often shares tell which text was asked

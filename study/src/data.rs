@@ -10,12 +10,22 @@ use lorica_quant::import::{FloatAdapter, FloatEncoder, Tokenizer};
 use lorica_quant::index::FEATURE_EXPONENT;
 use lorica_quant::integer::{AdapterModel, Executor, Pooled, calibrate, quantise_adapter};
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
+use crate::arguments::Arguments;
 use crate::error::StudyError;
 use crate::head::{CLASSES, Design};
+use crate::random::Random;
+use crate::steps::Steps;
 
 /// Largest rank that the base takes, as `lorica import base` has it unless told otherwise.
 const R_MAX: usize = 16;
+/// Seed of the choice of questions.
+const QUESTION_SEED: u64 = 40_000;
+/// The records, in the folder of the fixtures.
+pub const RECORDS: &str = "debian/train.jsonl";
+/// Rows that are no records.
+pub const HELD_OUT: &str = "debian/heldout.jsonl";
 
 /// A labelled text.
 #[derive(Clone, Debug)]
@@ -144,4 +154,118 @@ pub fn rows(path: &Path, labels: &[String], contributors: &mut HashMap<String, u
         Ok(Row { text, label, contributor })
     };
     text.lines().enumerate().map(row).collect()
+}
+
+/// Rows with what the model makes of them.
+#[derive(Debug)]
+pub struct Rows {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// By row.
+    pub features: Vec<Feature>,
+    /// By row.
+    pub labels: Vec<usize>,
+    /// Features as floats.
+    pub design: Design,
+    /// The adapter's logits in floats, by row.
+    pub logits: Vec<[f64; CLASSES]>,
+}
+
+impl Rows {
+    /// Runs the model on rows of a file.
+    pub fn new(model: &Model, path: &Path, rows: Vec<Row>) -> Result<Self, StudyError> {
+        let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+        let features = model.features(path, &texts)?;
+        let labels = rows.iter().map(|row| row.label).collect();
+        let design = design(&features, model.hidden());
+        let logits = features.iter().map(|feature| model.logits(&feature.values)).collect();
+        Ok(Self { rows, features, labels, design, logits })
+    }
+
+    /// Some of them.
+    pub fn chosen(&self, chosen: &[usize], hidden: usize) -> Self {
+        let features: Vec<Feature> = chosen.iter().map(|&i| self.features[i].clone()).collect();
+        Self {
+            rows: chosen.iter().map(|&i| self.rows[i].clone()).collect(),
+            labels: chosen.iter().map(|&i| self.labels[i]).collect(),
+            design: design(&features, hidden),
+            logits: chosen.iter().map(|&i| self.logits[i]).collect(),
+            features,
+        }
+    }
+
+    /// The adapter's answers.
+    pub fn answers(&self) -> Vec<usize> {
+        self.features.iter().map(|feature| feature.answer).collect()
+    }
+
+    /// Pooled values.
+    pub fn pooled(&self) -> Vec<&[i16]> {
+        self.features.iter().map(|feature| feature.values.as_slice()).collect()
+    }
+
+    /// Numbers of their contributors.
+    pub fn contributors(&self) -> Vec<usize> {
+        self.rows.iter().map(|row| row.contributor).collect()
+    }
+}
+
+/// Both files of the fixture, and the questions.
+#[derive(Debug)]
+pub struct Fixture {
+    /// The model.
+    pub model: Model,
+    /// Rows of the index.
+    pub records: Rows,
+    /// Rows that may be asked.
+    pub held_out: Rows,
+    /// Which of them are.
+    pub chosen: Vec<usize>,
+    /// They.
+    pub questions: Rows,
+    /// Contributors of the records in the order of their names.
+    pub by_name: Vec<usize>,
+}
+
+impl Fixture {
+    /// Reads and computes all of it.
+    pub fn load(arguments: &Arguments, steps: &mut Steps) -> Result<Self, StudyError> {
+        let fixtures = &arguments.fixtures;
+        let calibration = fixtures.join("calibration.txt");
+        let model = steps.run("import", || Model::load(&arguments.model, &arguments.adapter, &calibration))?;
+        let (train, held_out) = (fixtures.join(RECORDS), fixtures.join(HELD_OUT));
+        let mut names = HashMap::new();
+        let records = rows(&train, model.labels(), &mut names)?;
+        let mut by_name: Vec<(String, usize)> = names.clone().into_iter().collect();
+        by_name.sort_unstable();
+        let asked = rows(&held_out, model.labels(), &mut names)?;
+        let (records, held_out) = steps
+            .run("features", || Ok((Rows::new(&model, &train, records)?, Rows::new(&model, &held_out, asked)?)))?;
+        let chosen = choose(arguments.questions, held_out.rows.len());
+        let questions = held_out.chosen(&chosen, model.hidden());
+        let by_name = by_name.into_iter().map(|(_, contributor)| contributor).collect();
+        Ok(Self { model, records, held_out, chosen, questions, by_name })
+    }
+}
+
+/// Numbers of the questions among the held-out rows, and the adapter's answers: of a fixture of which nothing else is computed.
+pub fn questions(arguments: &Arguments, steps: &mut Steps) -> Result<(Vec<usize>, Vec<usize>), StudyError> {
+    let (calibration, path) = (arguments.fixtures.join("calibration.txt"), arguments.fixtures.join(HELD_OUT));
+    let model = steps.run("import", || Model::load(&arguments.model, &arguments.adapter, &calibration))?;
+    let rows = rows(&path, model.labels(), &mut HashMap::new())?;
+    let chosen = choose(arguments.questions, rows.len());
+    let rows = chosen.iter().map(|&i| rows[i].clone()).collect();
+    let questions = steps.run("features", || Rows::new(&model, &path, rows))?;
+    Ok((chosen, questions.answers()))
+}
+
+/// The questions among the held-out rows.
+fn choose(count: usize, rows: usize) -> Vec<usize> {
+    Random::new(QUESTION_SEED).choose(count, rows)
+}
+
+/// SHA-256 of a file, in hexadecimal.
+pub fn digest(path: &Path) -> Result<String, StudyError> {
+    let bytes = std::fs::read(path).map_err(|source| StudyError::File { path: path.into(), source })?;
+    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -74,6 +74,14 @@ pub enum StudyError {
         /// Norm of its gradient.
         gradient: f64,
     },
+    /// A file of models that were trained again, which is not of this fixture.
+    #[error("{}: {what}", path.display())]
+    Retrained {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
     /// A covariance without inverse.
     #[error("a matrix of the study is not positive definite")]
     Singular,

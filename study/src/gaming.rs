@@ -1,14 +1,18 @@
 //! What contributors gain by cheating: their pay after an attack over their pay before it. The adapter stays, the index is built
 //! again, scores are the proven integers.
 
+use std::path::Path;
+
+use lorica_quant::index::IndexCells;
+use lorica_quant::index::inverse::{Inverse, invert};
 use rayon::prelude::*;
 
-use crate::data::{Feature, Row};
+use crate::data::{Feature, Fixture, Row};
 use crate::dedup::Pool;
 use crate::error::StudyError;
 use crate::head::CLASSES;
 use crate::random::Random;
-use crate::scores::{WHOLE_WEIGHT, index};
+use crate::scores::{RIDGE, WHOLE_WEIGHT, classes, index_with};
 
 /// Contributors that attack.
 pub const ATTACKERS: usize = 12;
@@ -18,9 +22,11 @@ const EARLIER: [usize; ATTACKERS] = [1, 2, 4, 5, 10, 14, 16, 17, 21, 24, 25, 29]
 /// Rows that an attacker has.
 pub const ROWS: std::ops::RangeInclusive<usize> = 5..=40;
 /// Rows that an attacker adds.
-const ADDED: usize = 20;
+pub const ADDED: usize = 20;
 /// Seed of the choice of attackers and of what they do.
 pub const SEED: u64 = 30_000;
+/// Between the seeds of two draws.
+const DRAW_STEP: u64 = 1_000_000;
 
 /// What an attacker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +51,9 @@ impl Attack {
     /// All of them.
     pub const ALL: [Self; 7] =
         [Self::Split, Self::FlipAll, Self::FlipHalf, Self::SecondLabel, Self::Junk, Self::Salad, Self::Duplicates];
+
+    /// Those of drawn attackers: what has a limit, and random words.
+    pub const DRAWN: [Self; 4] = [Self::Split, Self::FlipAll, Self::Junk, Self::Salad];
 
     /// Its key in JSON.
     pub fn key(self) -> &'static str {
@@ -132,6 +141,28 @@ impl Additions {
     }
 }
 
+/// Them with what the model makes of them.
+#[derive(Debug)]
+pub struct Added {
+    /// The texts.
+    pub texts: Additions,
+    junk: Vec<Feature>,
+    salad: Vec<Feature>,
+}
+
+impl Added {
+    /// Runs the model on them.
+    pub fn new(fixture: &Fixture) -> Result<Self, StudyError> {
+        let texts = Additions::new(&fixture.records.rows);
+        let features = |texts: &[String]| {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            fixture.model.features(Path::new("additions"), &texts)
+        };
+        let (junk, salad) = (features(&texts.junk)?, features(&texts.salad)?);
+        Ok(Self { texts, junk, salad })
+    }
+}
+
 /// A row of an index: the number of its text, its label and its owner.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -156,20 +187,56 @@ pub struct Game<'a> {
     /// Pooled values of the questions.
     pub questions: Vec<&'a [i16]>,
     /// Answers to them.
-    pub answers: &'a [usize],
+    pub answers: Vec<usize>,
     /// Channels.
     pub hidden: usize,
     /// Contributors.
     pub contributors: usize,
     /// Contributors in the order of their names.
-    pub by_name: Vec<usize>,
-    /// Whether attackers are drawn anew, and not those of the earlier study.
-    pub drawn: bool,
+    pub by_name: &'a [usize],
 }
 
-impl Game<'_> {
-    /// Mean share of each slot over the questions.
-    fn pay(&self, entries: &[Entry], dedup: bool) -> Result<Vec<f64>, StudyError> {
+/// Who attacks.
+#[derive(Clone, Debug)]
+pub struct Attackers {
+    /// Their numbers.
+    pub contributors: Vec<usize>,
+    /// Rows of each.
+    pub rows: Vec<usize>,
+    /// Seed of what they do.
+    pub seed: u64,
+}
+
+/// The matrix of an index, and of which texts and weights it is.
+#[derive(Debug)]
+struct Known {
+    rows: Vec<(usize, u8)>,
+    inverse: Inverse,
+}
+
+impl<'a> Game<'a> {
+    /// The fixture and what is added to it.
+    pub fn new(fixture: &'a Fixture, added: &'a Added) -> Self {
+        let records = &fixture.records;
+        let mut pool = Pool::default();
+        records.rows.iter().for_each(|row| pool.add(&row.text));
+        added.texts.junk.iter().chain(&added.texts.salad).for_each(|text| pool.add(text));
+        Self {
+            rows: &records.rows,
+            features: records.features.iter().chain(&added.junk).chain(&added.salad).collect(),
+            pool,
+            junk: added.junk.len(),
+            logits: &records.logits,
+            questions: fixture.questions.pooled(),
+            answers: fixture.questions.answers(),
+            hidden: fixture.model.hidden(),
+            contributors: fixture.by_name.len(),
+            by_name: &fixture.by_name,
+        }
+    }
+
+    /// Rows that an index keeps, with their weights.
+    fn kept(&self, entries: &[Entry], dedup: bool) -> Vec<(Entry, u8)> {
         let weights: Vec<Option<u8>> = if dedup {
             let texts: Vec<usize> = entries.iter().map(|entry| entry.text).collect();
             let ids: Vec<&[u32]> = texts.iter().map(|&text| self.features[text].ids.as_slice()).collect();
@@ -177,46 +244,80 @@ impl Game<'_> {
         } else {
             vec![Some(WHOLE_WEIGHT); entries.len()]
         };
-        let kept: Vec<(&Entry, u8)> = entries.iter().zip(&weights).filter_map(|(e, w)| Some((e, (*w)?))).collect();
-        let features = kept.iter().flat_map(|(entry, _)| &self.features[entry.text].values).copied().collect();
+        entries.iter().zip(&weights).filter_map(|(&entry, weight)| Some((entry, (*weight)?))).collect()
+    }
+
+    /// An index of rows, with the `G` of `known` if that is of the same texts and weights: labels and slots do not change it.
+    fn index(&self, entries: &[Entry], dedup: bool, known: Option<&Known>) -> Result<(Known, Vec<f64>), StudyError> {
+        let kept = self.kept(entries, dedup);
+        let features: Vec<i16> =
+            kept.iter().flat_map(|(entry, _)| &self.features[entry.text].values).copied().collect();
         let labels: Vec<usize> = kept.iter().map(|(entry, _)| entry.label).collect();
         let weights: Vec<u8> = kept.iter().map(|&(_, weight)| weight).collect();
+        let classes = classes(&labels, &weights);
+        let rows: Vec<(usize, u8)> = kept.iter().map(|&(entry, weight)| (entry.text, weight)).collect();
+        let inverse = match known.filter(|known| known.rows == rows) {
+            Some(known) => known.inverse.clone(),
+            None => invert(&features, self.hidden, &classes, RIDGE)?.0,
+        };
         let slots = kept.iter().map(|(entry, _)| entry.slot).collect();
-        let cells = index(features, self.hidden, &labels, &weights, slots)?;
-        let slots = entries.iter().map(|entry| usize::from(entry.slot) + 1).max().unwrap_or(0);
-        let shares = self.questions.par_iter().zip(self.answers).map(|(pooled, &answer)| {
+        let cells = index_with(&inverse, features, self.hidden, classes, slots)?;
+        let count = entries.iter().map(|entry| usize::from(entry.slot) + 1).max().unwrap_or(0);
+        Ok((Known { rows, inverse }, self.pay(&cells, count)))
+    }
+
+    /// Mean share of each slot over the questions.
+    fn pay(&self, cells: &IndexCells, slots: usize) -> Vec<f64> {
+        let shares = self.questions.par_iter().zip(&self.answers).map(|(pooled, &answer)| {
             let mut sums = vec![0.0; slots];
             let scores = cells.scores(pooled, answer);
             scores.iter().zip(&cells.slots).for_each(|(&score, &slot)| sums[usize::from(slot)] += score as f64);
             crate::truth::normalised(sums)
         });
         let shares: Vec<Vec<f64>> = shares.collect();
-        Ok((0..slots).map(|slot| shares.iter().map(|s| s[slot]).sum::<f64>() / shares.len() as f64).collect())
+        (0..slots).map(|slot| shares.iter().map(|s| s[slot]).sum::<f64>() / shares.len() as f64).collect()
     }
 
-    /// Rows of each attacker.
-    pub fn sizes(&self) -> Vec<usize> {
-        let size = |attacker: usize| self.rows.iter().filter(|row| row.contributor == attacker).count();
-        self.attackers().into_iter().map(size).collect()
-    }
-
-    /// The attackers: some contributors with 5 to 40 rows.
-    fn attackers(&self) -> Vec<usize> {
+    /// Rows of each contributor.
+    fn counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.contributors];
         self.rows.iter().for_each(|row| counts[row.contributor] += 1);
-        let able: Vec<usize> = self.by_name.iter().copied().filter(|&c| ROWS.contains(&counts[c])).collect();
-        if !self.drawn && EARLIER.iter().all(|&place| place < able.len()) {
-            return EARLIER.map(|place| able[place]).to_vec();
+        counts
+    }
+
+    /// Contributors with 5 to 40 rows, in the order of their names.
+    pub fn able(&self) -> Vec<usize> {
+        let counts = self.counts();
+        self.by_name.iter().copied().filter(|&c| ROWS.contains(&counts[c])).collect()
+    }
+
+    /// The attackers of the earlier study, or of the first draw where the rows are others.
+    pub fn earlier(&self) -> Attackers {
+        let able = self.able();
+        if EARLIER.iter().any(|&place| place >= able.len()) {
+            return self.drawn(0);
         }
-        Random::new(SEED).choose(ATTACKERS, able.len()).into_iter().map(|i| able[i]).collect()
+        self.attackers(EARLIER.map(|place| able[place]).to_vec(), SEED)
+    }
+
+    /// Attackers of a draw.
+    pub fn drawn(&self, draw: u64) -> Attackers {
+        let (able, seed) = (self.able(), SEED + DRAW_STEP * draw);
+        let chosen = Random::new(seed).choose(ATTACKERS, able.len());
+        self.attackers(chosen.into_iter().map(|i| able[i]).collect(), seed)
+    }
+
+    fn attackers(&self, contributors: Vec<usize>, seed: u64) -> Attackers {
+        let counts = self.counts();
+        Attackers { rows: contributors.iter().map(|&c| counts[c]).collect(), contributors, seed }
     }
 
     /// The rows after an attack.
-    fn attacked(&self, honest: &[Entry], attack: Attack, attacker: usize, order: usize) -> Vec<Entry> {
+    fn attacked(&self, honest: &[Entry], attack: Attack, attacker: usize, order: usize, seed: u64) -> Vec<Entry> {
         let mut entries = honest.to_vec();
         let own: Vec<usize> = (0..honest.len()).filter(|&i| usize::from(honest[i].slot) == attacker).collect();
         let slot = honest[own[0]].slot;
-        let mut random = Random::new(SEED + 100 * (1 + order as u64) + attack as u64);
+        let mut random = Random::new(seed + 100 * (1 + order as u64) + attack as u64);
         let first = u16::try_from(self.contributors).unwrap_or(u16::MAX);
         match attack {
             Attack::Split => {
@@ -261,24 +362,34 @@ impl Game<'_> {
         entries
     }
 
-    /// All gains; `done` hears how many attacks have been run.
-    pub fn play(&self, mut done: impl FnMut(usize, usize)) -> Result<Vec<Gains>, StudyError> {
+    /// The rows as they are.
+    fn honest(&self) -> Vec<Entry> {
         let entry = |(text, row): (usize, &Row)| Entry {
             text,
             label: row.label,
             slot: u16::try_from(row.contributor).unwrap_or(u16::MAX),
         };
-        let honest: Vec<Entry> = self.rows.iter().enumerate().map(entry).collect();
-        let before = [self.pay(&honest, false)?, self.pay(&honest, true)?];
-        let attackers = self.attackers();
-        let mut gains = Vec::with_capacity(Attack::ALL.len());
-        for attack in Attack::ALL {
+        self.rows.iter().enumerate().map(entry).collect()
+    }
+
+    /// Gains of some attackers; `done` hears how many attacks have been run.
+    pub fn play(
+        &self,
+        attacks: &[Attack],
+        attackers: &Attackers,
+        mut done: impl FnMut(usize, usize),
+    ) -> Result<Vec<Gains>, StudyError> {
+        let honest = self.honest();
+        let before = [self.index(&honest, false, None)?, self.index(&honest, true, None)?];
+        let count = attackers.contributors.len();
+        let mut gains = Vec::with_capacity(attacks.len());
+        for &attack in attacks {
             let mut both = [Vec::new(), Vec::new()];
-            for (order, &attacker) in attackers.iter().enumerate() {
-                done(gains.len() * attackers.len() + order, Attack::ALL.len() * attackers.len());
-                let entries = self.attacked(&honest, attack, attacker, order);
-                for (dedup, (gains, before)) in both.iter_mut().zip(&before).enumerate() {
-                    let pay = self.pay(&entries, dedup == 1)?;
+            for (order, &attacker) in attackers.contributors.iter().enumerate() {
+                done(gains.len() * count + order, attacks.len() * count);
+                let entries = self.attacked(&honest, attack, attacker, order, attackers.seed);
+                for (dedup, (gains, (known, before))) in both.iter_mut().zip(&before).enumerate() {
+                    let (_, pay) = self.index(&entries, dedup == 1, Some(known))?;
                     let sybils: f64 = pay[self.contributors..].iter().sum();
                     gains.push((pay[attacker] + sybils) / before[attacker]);
                 }
@@ -336,20 +447,18 @@ mod tests {
             junk: 20,
             logits: &logits,
             questions: vec![&question],
-            answers: &[0],
+            answers: vec![0],
             hidden: 2,
             contributors: 3,
-            by_name: vec![0, 1, 2],
-            drawn: false,
+            by_name: &[0, 1, 2],
         };
-        let honest: Vec<Entry> = rows
-            .iter()
-            .enumerate()
-            .map(|(text, row)| Entry { text, label: row.label, slot: row.contributor as u16 })
-            .collect();
-        let after = game.attacked(&honest, attack, 0, 0);
+        let honest = game.honest();
+        let after = game.attacked(&honest, attack, 0, 0, SEED);
         let gain = |dedup| {
-            let (before, after) = (game.pay(&honest, dedup).unwrap(), game.pay(&after, dedup).unwrap());
+            let (known, before) = game.index(&honest, dedup, None).unwrap();
+            let (_, again) = game.index(&after, dedup, None).unwrap();
+            let (_, after) = game.index(&after, dedup, Some(&known)).unwrap();
+            assert_eq!(after, again);
             (after[0] + after[3..].iter().sum::<f64>()) / before[0]
         };
         (gain(false), gain(true))

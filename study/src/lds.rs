@@ -5,6 +5,9 @@ use rayon::prelude::*;
 
 use crate::random::Random;
 
+/// Seed of the resamples.
+pub const BOOTSTRAP_SEED: u64 = 50_000;
+
 /// One number per question and retrained model, `[questions][models]`.
 pub type Table = Vec<Vec<f64>>;
 
@@ -89,6 +92,33 @@ pub fn estimate(value: f64, mut resamples: Vec<f64>) -> Estimate {
         resamples.get(index).copied().unwrap_or(value)
     };
     Estimate { value, low: at(0.025), high: at(0.975) }
+}
+
+/// Several predictions of one truth, measured in the same resamples.
+#[derive(Clone, Debug)]
+pub struct Paired {
+    values: Vec<f64>,
+    resamples: Vec<Vec<f64>>,
+}
+
+impl Paired {
+    /// Measures predictions.
+    pub fn new(predicted: &[Table], truth: &Table, resamples: usize) -> Self {
+        Self {
+            values: predicted.iter().map(|predicted| lds(predicted, truth)).collect(),
+            resamples: bootstrap(predicted, truth, resamples, BOOTSTRAP_SEED),
+        }
+    }
+
+    /// The score of prediction `k`.
+    pub fn of(&self, k: usize) -> Estimate {
+        estimate(self.values[k], self.resamples.iter().map(|r| r[k]).collect())
+    }
+
+    /// The score of `a` less that of `b`.
+    pub fn less(&self, a: usize, b: usize) -> Estimate {
+        estimate(self.values[a] - self.values[b], self.resamples.iter().map(|r| r[a] - r[b]).collect())
+    }
 }
 
 #[cfg(test)]

@@ -103,7 +103,8 @@ pub fn limits(outcome: &Outcome) -> Vec<Limit> {
     limits
 }
 
-fn interval(estimate: &Estimate) -> String {
+/// A value and its interval.
+pub fn interval(estimate: &Estimate) -> String {
     format!("{:.3} [{:.3}, {:.3}]", estimate.value, estimate.low, estimate.high)
 }
 
@@ -131,7 +132,6 @@ pub fn markdown(outcome: &Outcome) -> String {
     let _ = writeln!(text, "\n| difference, paired | records | contributors |\n|---|---|---|");
     for difference in &outcome.differences {
         let (records, contributors) = (&difference.records, &difference.contributors);
-        let signed = |e: &Estimate| format!("{:+.3} [{:+.3}, {:+.3}]", e.value, e.low, e.high);
         let _ = writeln!(text, "| {} | {} | {} |", difference.name, signed(records), signed(contributors));
     }
     if !outcome.gains.is_empty() {
@@ -163,13 +163,23 @@ pub fn markdown(outcome: &Outcome) -> String {
     text
 }
 
-fn rounded(value: f64) -> f64 {
+/// A difference and its interval.
+pub fn signed(estimate: &Estimate) -> String {
+    format!("{:+.3} [{:+.3}, {:+.3}]", estimate.value, estimate.low, estimate.high)
+}
+
+/// To six places, as files have it.
+pub fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
+}
+
+/// An estimate for programs.
+pub fn estimate(e: &Estimate) -> Value {
+    json!({ "value": rounded(e.value), "low": rounded(e.low), "high": rounded(e.high) })
 }
 
 /// Everything for programs.
 pub fn json(outcome: &Outcome) -> Value {
-    let estimate = |e: &Estimate| json!({ "value": rounded(e.value), "low": rounded(e.low), "high": rounded(e.high) });
     let list = |values: &[f64]| values.iter().map(|&v| rounded(v)).collect::<Vec<_>>();
     let scores: Vec<Value> = outcome
         .scores

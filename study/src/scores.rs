@@ -2,9 +2,11 @@
 
 use lorica_circuits::shape::LABELS;
 use lorica_quant::index::IndexCells;
-use lorica_quant::index::inverse::{Cholesky, invert};
+use lorica_quant::index::inverse::{Cholesky, Inverse, invert};
 use rayon::prelude::*;
 
+use crate::data::Fixture;
+use crate::dedup::Pool;
 use crate::error::StudyError;
 use crate::head::{CLASSES, Design, softmax};
 use crate::lds::Table;
@@ -129,6 +131,16 @@ impl Parts<'_> {
     }
 }
 
+/// The class vectors of rows.
+pub fn classes(labels: &[usize], weights: &[u8]) -> Vec<[u8; LABELS]> {
+    let class = |(&label, &weight): (&usize, &u8)| {
+        let mut class = [0; LABELS];
+        class[label] = weight;
+        class
+    };
+    labels.iter().zip(weights).map(class).collect()
+}
+
 /// The cells of an index, with `G` as `lorica datanet build` makes it.
 pub fn index(
     features: Vec<i16>,
@@ -137,17 +149,23 @@ pub fn index(
     weights: &[u8],
     slots: Vec<u16>,
 ) -> Result<IndexCells, StudyError> {
-    let class = |(&label, &weight): (&usize, &u8)| {
-        let mut class = [0; LABELS];
-        class[label] = weight;
-        class
-    };
-    let classes: Vec<[u8; LABELS]> = labels.iter().zip(weights).map(class).collect();
+    let classes = classes(labels, weights);
     let (inverse, _) = invert(&features, hidden, &classes, RIDGE)?;
+    index_with(&inverse, features, hidden, classes, slots)
+}
+
+/// The cells of an index, with a `G` that belongs to these rows.
+pub fn index_with(
+    inverse: &Inverse,
+    features: Vec<i16>,
+    hidden: usize,
+    classes: Vec<[u8; LABELS]>,
+    slots: Vec<u16>,
+) -> Result<IndexCells, StudyError> {
     let rows: Vec<&[i16]> = inverse.cells.chunks_exact(hidden + 1).collect();
     let cells = IndexCells {
         hidden_size: hidden,
-        count: labels.len(),
+        count: classes.len(),
         features,
         classes,
         slots,
@@ -166,6 +184,65 @@ pub fn proven(cells: &IndexCells, questions: &[&[i16]], answers: &[usize]) -> Ta
         cells.scores(pooled, answer).into_iter().map(|score| score as f64).collect()
     };
     questions.par_iter().zip(answers).map(row).collect()
+}
+
+/// All scores: the proven integers first, their float second; `more` are ridges that are of interest besides.
+pub fn all(fixture: &Fixture, more: &[(&'static str, &'static str, f64)]) -> Result<Vec<Scored>, StudyError> {
+    let Fixture { model, records, questions, .. } = fixture;
+    let (hidden, pooled, answers) = (model.hidden(), questions.pooled(), questions.answers());
+    let contributors = records.contributors();
+    let slot = |&c: &usize| u16::try_from(c).unwrap_or(u16::MAX);
+    let integers = |kept: &[usize], weights: &[u8]| {
+        let features = kept.iter().flat_map(|&i| &records.features[i].values).copied().collect();
+        let labels: Vec<usize> = kept.iter().map(|&i| records.labels[i]).collect();
+        let slots = kept.iter().map(|&i| slot(&contributors[i])).collect();
+        Ok::<_, StudyError>(proven(&index(features, hidden, &labels, weights, slots)?, &pooled, &answers))
+    };
+    let rows: Vec<usize> = (0..records.rows.len()).collect();
+    let equal = integers(&rows, &vec![WHOLE_WEIGHT; rows.len()])?;
+
+    let mut pool = Pool::default();
+    records.rows.iter().for_each(|row| pool.add(&row.text));
+    let ids: Vec<&[u32]> = records.features.iter().map(|feature| feature.ids.as_slice()).collect();
+    let weights = pool.weigh(&rows, &ids);
+    let kept: Vec<usize> = rows.iter().copied().filter(|&i| weights[i].is_some()).collect();
+    eprintln!("           {} of {} rows are no duplicates", kept.len(), rows.len());
+    let weights: Vec<u8> = weights.into_iter().flatten().collect();
+    let built: Table = integers(&kept, &weights)?
+        .into_iter()
+        .map(|scores| {
+            let mut row = vec![0.0; rows.len()];
+            kept.iter().zip(scores).for_each(|(&i, score)| row[i] = score);
+            row
+        })
+        .collect();
+
+    let parts = Parts {
+        records: &records.design,
+        labels: &records.labels,
+        logits: &records.logits,
+        questions: &questions.design,
+        question_logits: &questions.logits,
+        answers: &answers,
+    };
+    let scored = |key, name, values| Scored { key, name, values };
+    let mut scores = vec![
+        scored("proven", "proven integers, equal weights", equal),
+        scored("match_white_1", "match × white, r = 1, float", parts.white(1.0)?),
+        scored("proven_built", "proven integers, as `datanet build` weighs", built),
+        scored("match_white_0.3", "match × white, r = 0.3, float", parts.white(0.3)?),
+        scored("match_white_3", "match × white, r = 3, float", parts.white(3.0)?),
+    ];
+    for &(key, name, ridge) in more {
+        scores.push(scored(key, name, parts.white(ridge)?));
+    }
+    scores.extend([
+        scored("match_identity", "match × dot product (G = I)", parts.plain()),
+        scored("match_cosine", "same label × cosine", parts.cosine()),
+        scored("match", "same label", parts.label()),
+        scored("tracin", "last-layer TracIn, relu", parts.tracin()),
+    ]);
+    Ok(scores)
 }
 
 /// Sums of scores over the records that each retrained model saw, `[questions][models]`.

@@ -111,25 +111,19 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Random halves of the records.
-pub fn record_subsets(count: usize, subsets: usize) -> Vec<Vec<bool>> {
-    let subset = |k: u64| {
-        let mut seen = vec![false; count];
-        Random::new(RECORD_SEED + k).choose(count / 2, count).into_iter().for_each(|i| seen[i] = true);
-        seen
-    };
-    (0..subsets as u64).map(subset).collect()
+/// A random half of the records.
+pub fn record_subset(count: usize, number: u64) -> Vec<bool> {
+    let mut seen = vec![false; count];
+    Random::new(RECORD_SEED + number).choose(count / 2, count).into_iter().for_each(|i| seen[i] = true);
+    seen
 }
 
 /// Records of contributors of whom each is in with probability one half.
-pub fn contributor_subsets(contributors: &[usize], subsets: usize) -> Vec<Vec<bool>> {
+pub fn contributor_subset(contributors: &[usize], number: u64) -> Vec<bool> {
     let count = contributors.iter().max().map_or(0, |most| most + 1);
-    let subset = |k: u64| {
-        let mut random = Random::new(CONTRIBUTOR_SEED + k);
-        let chosen: Vec<bool> = (0..count).map(|_| random.below(2) == 0).collect();
-        contributors.iter().map(|&c| chosen[c]).collect()
-    };
-    (0..subsets as u64).map(subset).collect()
+    let mut random = Random::new(CONTRIBUTOR_SEED + number);
+    let chosen: Vec<bool> = (0..count).map(|_| random.below(2) == 0).collect();
+    contributors.iter().map(|&c| chosen[c]).collect()
 }
 
 /// Contributors with at least [`LEAST_ROWS`] rows.
@@ -168,11 +162,11 @@ mod tests {
 
     #[test]
     fn subsets_are_halves_and_contributors_whole() {
-        let records = record_subsets(101, 5);
+        let records: Vec<Vec<bool>> = (0..5).map(|number| record_subset(101, number)).collect();
         assert!(records.iter().all(|seen| seen.iter().filter(|&&s| s).count() == 50));
         assert_ne!(records[0], records[1]);
         let contributors = [0, 1, 1, 2, 0, 3, 2, 2];
-        for seen in contributor_subsets(&contributors, 8) {
+        for seen in (0..8).map(|number| contributor_subset(&contributors, number)) {
             assert!(seen[0] == seen[4] && seen[1] == seen[2] && seen[3] == seen[6] && seen[6] == seen[7]);
         }
         assert_eq!(large_contributors(&contributors), [2]);

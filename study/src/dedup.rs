@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::scores::WHOLE_WEIGHT;
+/// Weight of a row without near-duplicates.
+pub const WHOLE_WEIGHT: u8 = 240;
 
 /// Texts by what they are compared by.
 #[derive(Clone, Debug, Default)]

@@ -8,11 +8,11 @@ use lorica_quant::index::inverse::{Inverse, invert};
 use rayon::prelude::*;
 
 use crate::data::{Feature, Fixture, Row};
-use crate::dedup::Pool;
+use crate::dedup::{Pool, WHOLE_WEIGHT};
 use crate::error::StudyError;
 use crate::head::CLASSES;
 use crate::random::Random;
-use crate::scores::{RIDGE, WHOLE_WEIGHT, classes, index_with};
+use crate::scores::{RIDGE, classes, index_with};
 
 /// Contributors that attack.
 pub const ATTACKERS: usize = 12;

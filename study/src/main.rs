@@ -33,6 +33,7 @@ use std::process::ExitCode;
 use crate::against::Against;
 use crate::arguments::{Arguments, HELP, Task};
 use crate::data::{Fixture, Rows};
+use crate::dedup::WHOLE_WEIGHT;
 use crate::draws::{DRAWS, Draw};
 use crate::error::StudyError;
 use crate::gaming::{Added, Attack, Game};
@@ -41,7 +42,7 @@ use crate::lds::{BOOTSTRAP_SEED, Estimate, Paired, Table, estimate, pearson};
 use crate::random::Random;
 use crate::report::{Difference, Measured, Outcome};
 use crate::retrained::Expected;
-use crate::scores::{Scored, WHOLE_WEIGHT, by_contributor, index, predicted};
+use crate::scores::{Scored, by_contributor, index, predicted};
 use crate::steps::Steps;
 use crate::truth::{
     Retrained, Trainer, contributor_subset, large_contributors, normalised, record_subset, total_variation, true_shares,

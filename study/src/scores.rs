@@ -6,15 +6,13 @@ use lorica_quant::index::inverse::{Cholesky, Inverse, invert};
 use rayon::prelude::*;
 
 use crate::data::Fixture;
-use crate::dedup::Pool;
+use crate::dedup::{Pool, WHOLE_WEIGHT};
 use crate::error::StudyError;
 use crate::head::{CLASSES, Design, softmax};
 use crate::lds::Table;
 
 /// Ridge of the index, in thousandths of the mean eigenvalue: the default of `lorica datanet build`.
 pub const RIDGE: u32 = 1_000;
-/// Weight of a row without near-duplicates.
-pub const WHOLE_WEIGHT: u8 = 240;
 
 /// A score and its values.
 #[derive(Clone, Debug)]

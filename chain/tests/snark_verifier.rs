@@ -42,6 +42,8 @@ const POINT: usize = 64;
 const KEY_TRANSCRIPT: usize = 6;
 const KEY_TAU_G2: usize = 7;
 const KEY_FIXED: usize = 26;
+/// Records of the index by which a circuit attributes, or whose cells it ranges; then two words of its region stand before the commitments.
+const KEY_ATTRIBUTION: usize = 15;
 /// Fixed columns, and the permutation of five advice columns.
 const COMMITMENTS: usize = FIXED + 5;
 /// Words of a proof: 13 points, 25 scalars, two points.
@@ -65,8 +67,13 @@ impl Key {
         self.0[word * WORD..word * WORD + bytes.len()].copy_from_slice(bytes);
     }
 
+    /// Where the commitments begin.
+    fn fixed(&self) -> usize {
+        if self.bytes(KEY_ATTRIBUTION) == [0; WORD] { KEY_FIXED } else { KEY_FIXED + 2 }
+    }
+
     fn commitment(&self, index: usize) -> G1Affine {
-        decode_point(&self.bytes(KEY_FIXED + 2 * index)).unwrap()
+        decode_point(&self.bytes(self.fixed() + 2 * index)).unwrap()
     }
 
     fn log_rows(&self) -> u32 {
@@ -328,7 +335,7 @@ fn no_commitment_of_a_key_may_change() {
         for index in 0..COMMITMENTS {
             let mut key = honest.key.clone();
             let other = (key.commitment(index) + G1Affine::generator()).into();
-            key.set(KEY_FIXED + 2 * index, &encode_point(&other));
+            key.set(key.fixed() + 2 * index, &encode_point(&other));
             // With the old digest, so that all challenges are those of the proof: halo2 has no such key.
             let mut forged = Subject::new(key.clone(), honest.words.clone(), honest.proof.clone());
             assert!(!forged.agreed(&honest.words, &honest.proof, &format!("{name}: commitment {index}")));

@@ -186,8 +186,9 @@ fn text(path: &Path) -> Result<String, Error> {
 
 fn file<T>(path: &Path, what: &str, read: impl FnOnce(&Value) -> Option<T>) -> Result<T, Error> {
     let refuse = |reason: String| Error::refused(path, reason);
-    let value: Value = serde_json::from_str(&text(path)?).map_err(|error| refuse(error.to_string()))?;
-    read(&value).ok_or_else(|| refuse(format!("not a file of addresses{what}, as `chain deploy` writes it")))
+    let not = format!("not a file of addresses{what}, as `chain deploy` writes it");
+    let value: Value = serde_json::from_str(&text(path)?).map_err(|error| refuse(format!("{not}: {error}")))?;
+    read(&value).ok_or_else(|| refuse(not))
 }
 
 /// Reads the addresses of the contracts that check.

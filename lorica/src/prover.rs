@@ -50,7 +50,9 @@ pub enum ProverError {
         request: usize,
     },
     /// No request uses the index' adapter.
-    #[error("no request of the batch has the adapter that the datanet's index is of")]
+    #[error(
+        "no request has the adapter that the datanet's index is of: `datanet build` wrote it beside the datanet (.adapter.lorica)"
+    )]
     IndexOfNoRequest,
     /// Embeddings are not attributed.
     #[error("answers are attributed if they are labels: an embedding has none, and its adapter no index")]

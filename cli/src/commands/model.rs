@@ -143,7 +143,8 @@ fn fetch(out: &Output) -> Result<(), Error> {
 fn import(args: &ImportArgs, out: &Output) -> Result<(), Error> {
     check_output(&args.out, BASE_MAGIC, BASE_KEY_MAGIC)?;
     if !args.dir.is_dir() {
-        return Err(Error::refused(&args.dir, "no folder of this name"));
+        let reason = if args.dir.exists() { "a file, not a folder" } else { "no folder of this name" };
+        return Err(Error::refused(&args.dir, reason));
     }
     let srs = args.srs.load(args.tau, out)?;
     let texts = calibration_texts(args.calibrate.as_deref())?;

@@ -32,6 +32,9 @@ pub fn run(args: &VerifyArgs, out: &Output) -> Result<(), Error> {
     if base.verifier_key().is_insecure() {
         out.warn(INSECURE);
     }
+    if args.settlement.is_none() && (args.key.is_some() || args.circuit.is_some()) {
+        out.warn("--key and --circuit are for --settlement: they were not looked at");
+    }
     let path = match (&args.proof, &args.settlement, &args.key) {
         (Some(path), _, _) => path,
         (None, Some(settlement), Some(key)) => {

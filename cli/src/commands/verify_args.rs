@@ -29,11 +29,11 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with_all = ["text", "requests", "context"])]
     pub settlement: Option<PathBuf>,
     /// Settlement key (.vk) of the settlement
-    #[arg(long, value_name = "FILE", requires = "settlement", conflicts_with = "proof")]
+    #[arg(long, value_name = "FILE", requires = "settlement")]
     pub key: Option<PathBuf>,
     /// Circuit id that the settlement must have, from a source that you trust or from `lorica settlement-key`. Without it a false
     /// key file can make any settlement pass
-    #[arg(long, value_name = "ID", requires = "settlement", conflicts_with = "proof", value_parser = parse_id)]
+    #[arg(long, value_name = "ID", requires = "settlement", value_parser = parse_id)]
     pub circuit: Option<B256>,
     /// Reject the proof if it is not about this text
     #[arg(long, allow_hyphen_values = true, conflicts_with = "requests")]

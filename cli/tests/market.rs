@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use lorica_chain::embedded::serve::DevelopmentNode;
 use lorica_chain::keys::PrivateKey;
 use serde_json::{Value, json};
-use service::Service;
+use service::{Service, http};
 use support::{Lorica, Ran};
 
 const TEXT: &str = "hello world a b";
@@ -123,7 +123,7 @@ fn requests_are_served_unattended_and_survive_kills() {
     market.configure("broker.toml", "");
     let explained = market.world.line("serve --check --config broker.toml").expect(0).stdout;
     assert!(explained.contains("a3.key") && explained.contains("SENDS TRANSACTIONS"), "{explained}");
-    let arguments = ["--config", "broker.toml", "--keyless-loopback"];
+    let arguments = ["--config", "broker.toml", "--keyless-loopback", "--http", "127.0.0.1:0"];
     let mut service = Service::start(&market.world, "market", &arguments);
     let node = market.remote(&service, &["node"]).expect(0).json();
     assert_eq!((&node["account"], &node["closed"]), (&json!(market.prover), &json!("")));
@@ -167,6 +167,38 @@ fn requests_are_served_unattended_and_survive_kills() {
     assert_eq!(own["state"], "MARKET_STATE_PAID", "{own}");
     assert_eq!(market.money(&market.prover), (open(50), open(30)));
     assert_eq!(market.money(&requester), (open(840), "0".into()));
+
+    // The operator sees where the money is, and what became of each request.
+    let seen = |path: &str| -> Value {
+        let (status, text) = http(service.http.as_deref().expect("an address"), "GET", path, &[], "");
+        assert!(status == 200 && !text.contains("hello"), "{text}");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let all = seen("/v1/overview");
+    let money = &all["market"]["tokens"][0];
+    let units = |name: &str| money[name]["units"].as_str().expect("an amount").to_owned();
+    assert_eq!(
+        [units("earned"), units("withdrawn"), units("owed"), units("accepted")],
+        [open(80), open(50), open(30), "0".into()]
+    );
+    let states: Vec<_> = all["requests"].as_array().expect("a list").iter().map(|own| own["state"].as_str()).collect();
+    assert_eq!((states, &all["breaker"]), (vec![Some("PAID"); 2], &Value::Null));
+    let id = second.rsplit('/').next().expect("an id");
+    let history = seen(&format!("/v1/overview/requests/{id}"));
+    let ends = |name: &str, of: &str| -> Vec<_> {
+        history[name]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|own| own[of].as_str().expect("a word").to_owned())
+            .collect()
+    };
+    assert_eq!(
+        (ends("events", "to").first(), ends("events", "to").last()),
+        (Some(&"WAITING".into()), Some(&"PAID".into()))
+    );
+    assert!(ends("transactions", "kind").ends_with(&["ACCEPT".to_owned(), "SETTLE".to_owned()]), "{history}");
+    assert_eq!((&history["decision"]["taken"], &history["max_fee"]["whole"]), (&json!(true), &json!("6")));
 
     // Refused early, by the reason.
     market.sign("poor.json", "0.5");

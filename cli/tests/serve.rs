@@ -6,8 +6,6 @@ use super::service;
 use super::support;
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::Command;
 use std::sync::LazyLock;
 use std::thread::sleep;
@@ -17,7 +15,7 @@ use lorica_service::client::{Client, ClientError};
 use lorica_service::proto;
 use lorica_verifier::protocol::proof::InferenceProof;
 use serde_json::{Value, json};
-use service::{CALL, Service, done, names, request, text};
+use service::{CALL, Service, done, http, names, request, text};
 use support::Lorica;
 
 static WORLD: LazyLock<Lorica> = LazyLock::new(Lorica::small_world);
@@ -540,23 +538,6 @@ fn a_configuration_is_explained_without_a_service() {
     assert!(!WORLD.path("lorica-service").exists(), "a service that does not start leaves nothing");
 }
 
-/// One call of the JSON face, written by hand: status and body.
-fn http(address: &str, method: &str, path: &str, headers: &[&str], body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("it answers");
-    let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
-    if !headers.iter().any(|header| header.starts_with("host:")) {
-        head.push_str(&format!("host: {address}\r\n"));
-    }
-    headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
-    stream.write_all(format!("{head}\r\n{body}").as_bytes()).expect("writable");
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("readable");
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, body.to_owned())
-}
-
 #[test]
 fn the_json_face_has_the_same_calls_and_the_same_keys() {
     let service = Service::start(&WORLD, "json", &["--http", "127.0.0.1:0"]);
@@ -601,4 +582,28 @@ fn the_json_face_has_the_same_calls_and_the_same_keys() {
     assert_eq!(get("/livez", &[]), (200, "alive\n".into()));
     assert_eq!(get("/readyz", &[]).0, 200);
     assert!(get("/metrics", &[]).1.contains("lorica_proofs{state=\"PROVEN\"} 1\n"));
+
+    // The operator's page needs no key and says nothing; what it draws wants a key of its own scope, and has no text, no salt and no answer.
+    let (status, page) = get("/", &[]);
+    assert_eq!((status, page.contains("<title>Lorica service</title>")), (200, true));
+    let operator = format!("authorization: Bearer {}", service.key(&WORLD, "nora", "operate"));
+    assert_eq!((get("/v1/overview", &[]).0, get("/v1/overview", &[&key]).0), (401, 403));
+    let (status, text) = get("/v1/overview", &[&operator]);
+    let seen: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((status, &seen["jobs"]["PROVEN"], &seen["proven"]["count"]), (200, &json!(1), &json!(1)), "{seen}");
+    assert_eq!(
+        (&seen["batches"]["requests"], &seen["market"], &seen["requests"]),
+        (&json!(1), &Value::Null, &json!([]))
+    );
+    let tenants: Vec<_> =
+        seen["tenants"].as_array().expect("a list").iter().map(|own| (&own["id"], &own["proven"])).collect();
+    assert!(tenants.contains(&(&json!("erin"), &json!(1))), "{seen}");
+    let full: Value = serde_json::from_str(&get(&path, &[&key]).1).expect("JSON");
+    let salt = full["salt"].as_str().expect("a salt");
+    assert!(!text.contains("hello") && !text.contains(salt) && !text.contains("logits"), "{text}");
+    // Such a key reads and asks for nothing else.
+    assert_eq!((get(&path, &[&operator]).0, post("/v1/infer", &[&operator, json], &asked).0), (403, 403));
+    let unknown = format!("/v1/overview/requests/0x{}", "ab".repeat(32));
+    assert_eq!((get(&unknown, &[&operator]).0, get(&unknown, &[&key]).0, get(&unknown, &[]).0), (404, 403, 401));
+    assert_eq!(get("/v1/overview/requests/0xab", &[&operator]).0, 400);
 }

@@ -1,4 +1,4 @@
-//! The JSON face: the same calls for `curl` and programs without gRPC, probes, and numbers for Prometheus.
+//! The JSON face: the same calls for `curl` and programs without gRPC, probes, numbers for Prometheus, and the operator's page.
 //!
 //! It listens to this machine only; whoever wants it elsewhere puts a server with TLS in front. Each call is handed to the
 //! gRPC handler, so that keys, limits and refusals are the same. Calls under another host name are refused: a page in a
@@ -23,7 +23,9 @@ use tonic_types::StatusExt;
 
 use crate::api::inference::Inference;
 use crate::api::model::Model;
+use crate::broker::admission::Desk;
 use crate::error::{Reason, Refusal};
+use crate::overview;
 use crate::proto;
 use crate::proto::inference_service_server::InferenceService;
 use crate::proto::model_service_server::ModelService;
@@ -36,10 +38,12 @@ const MAX_BODY: usize = 1 << 20;
 pub struct Face {
     pub inference: Arc<Inference>,
     pub model: Arc<Model>,
+    /// None without a broker.
+    pub desk: Option<Arc<Desk>>,
 }
 
 /// A refusal as JSON.
-struct Refused(Status);
+pub struct Refused(Status);
 
 impl From<Status> for Refused {
     fn from(status: Status) -> Self {
@@ -73,18 +77,18 @@ impl IntoResponse for Refused {
     }
 }
 
-type Answered = Result<Response, Refused>;
+pub type Answered = Result<Response, Refused>;
 
 fn json_response(status: StatusCode, content: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{content}\n")).into_response()
 }
 
-fn ok(content: &Value) -> Answered {
+pub fn ok(content: &Value) -> Answered {
     Ok(json_response(StatusCode::OK, content))
 }
 
 /// A message as a gRPC call with the key of the HTTP call.
-fn call<T>(headers: &HeaderMap, message: T) -> Request<T> {
+pub fn call<T>(headers: &HeaderMap, message: T) -> Request<T> {
     let mut own = HeaderMap::new();
     if let Some(key) = headers.get(header::AUTHORIZATION) {
         own.insert(header::AUTHORIZATION, key.clone());
@@ -342,6 +346,9 @@ pub fn router(face: Face) -> Router {
         .route("/v1/proofs/{id}", get(get_proof))
         .route("/v1/proofs/{id}/bytes", get(get_bytes))
         .route("/v1/proofs/{id}/cancel", post(cancel))
+        .route("/", get(overview::page))
+        .route("/v1/overview", get(overview::overview))
+        .route("/v1/overview/requests/{digest}", get(overview::history))
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))

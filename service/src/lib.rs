@@ -2,7 +2,7 @@
 //!
 //! * [`server`]: the service as a whole; [`config`]: its configuration; [`keys`]: what API keys are for
 //! * `api`: the calls of clients; [`error`]: what they are refused with
-//! * `http`: the same calls as JSON, probes, numbers
+//! * `http`: the same calls as JSON, probes, numbers; `overview`: the operator's page
 //! * `models`: execution at admission, and the check of what a worker returns
 //! * `store`: the one truth about jobs, in SQLite; `batching`: how many a batch takes
 //! * `broker`: requests that an escrow pays, from the text to the money; [`terms`]: what was signed, as a message
@@ -22,6 +22,7 @@ pub mod error;
 mod http;
 pub mod keys;
 mod models;
+mod overview;
 pub mod quote;
 pub mod server;
 mod store;

@@ -272,9 +272,9 @@ async fn run(
         server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
     }
     let inference = Arc::new(Inference { shared: shared.clone() });
-    let market = Market { shared: shared.clone(), desk };
+    let market = Market { shared: shared.clone(), desk: desk.clone() };
     let model = Arc::new(Model { shared });
-    let face = http::router(Face { inference: inference.clone(), model: model.clone() });
+    let face = http::router(Face { inference: inference.clone(), model: model.clone(), desk });
     let (http, mut json) = match config.listen.http {
         Some(address) => {
             let listen = |source| ServeError::Listen { address, source };

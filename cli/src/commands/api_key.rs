@@ -51,6 +51,8 @@ pub enum ScopeArg {
     Read,
     /// Handing in requests that an escrow pays
     Settle,
+    /// Seeing what the service does for all tenants, without their texts
+    Operate,
 }
 
 impl From<ScopeArg> for Scope {
@@ -60,6 +62,7 @@ impl From<ScopeArg> for Scope {
             ScopeArg::Prove => Self::Prove,
             ScopeArg::Read => Self::Read,
             ScopeArg::Settle => Self::Settle,
+            ScopeArg::Operate => Self::Operate,
         }
     }
 }

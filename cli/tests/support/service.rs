@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -183,4 +184,21 @@ pub fn done(client: &mut Client, name: &str) -> proto::Proof {
         }
         assert!(start.elapsed() < PATIENCE, "{name} is not done");
     }
+}
+
+/// One call of the JSON face, written by hand: status and body.
+pub fn http(address: &str, method: &str, path: &str, headers: &[&str], body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("it answers");
+    let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+    if !headers.iter().any(|header| header.starts_with("host:")) {
+        head.push_str(&format!("host: {address}\r\n"));
+    }
+    headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).expect("writable");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("readable");
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, body.to_owned())
 }

@@ -2,6 +2,7 @@
 //!
 //! * [`Store`]: what every store does, the same for one machine and for many; [`suite`] and [`market_suite`] are its contract as tests
 //! * [`market`]: requests that an escrow pays, and the transactions about them
+//! * [`overview`]: what an operator sees
 //! * [`sqlite`]: the store of one machine
 //! * [`blobs`]: contents by their SHA-256
 //! * [`thread`]: a store behind a channel, for asynchronous callers
@@ -19,6 +20,7 @@ pub mod blobs;
 pub mod market;
 #[cfg(test)]
 mod market_suite;
+pub mod overview;
 pub mod sqlite;
 #[cfg(test)]
 pub mod suite;
@@ -345,7 +347,7 @@ pub enum StoreError {
 
 /// What every store does. Each method is one transaction: it happens wholly and is on disk when the method returns, or not at
 /// all.
-pub trait Store: market::MarketStore + Send {
+pub trait Store: market::MarketStore + overview::OverviewStore + Send {
     /// Queues a job, once per tenant and request id.
     fn submit(&mut self, now: Millis, job: &NewJob, max_open: u32) -> Result<Submitted, StoreError>;
     /// A tenant's job.

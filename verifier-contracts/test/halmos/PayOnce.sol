@@ -7,6 +7,7 @@ import {InferenceRequest} from "../../src/InferenceRequest.sol";
 import {Testing} from "../Testing.sol";
 import {ModelRegistry} from "../../src/ModelRegistry.sol";
 import {OUTPUT_CLASSIFY} from "../../src/OutputKind.sol";
+import {WHOLE} from "../../src/ModelTerms.sol";
 import {Status} from "../../src/RequestRecord.sol";
 import {Point, Request, Settlement} from "../../src/Settlement.sol";
 import {KEY_OCCUPIED, KEY_OUTPUT_KIND} from "../../src/SettlementKey.sol";
@@ -134,18 +135,79 @@ contract PayOnceCheck {
         return uint256(owner) + contributors;
     }
 
-    function check_payOnce(
+    /// What the solver is told of parts, which are a product and a quotient to it that may be anything. It is true: with shares
+    /// r + s + t <= W = 10,000, floor(fr/W) + floor(fs/W) + floor(ft/W) <= f(r + s + t)/W <= f.
+    function _tell(uint256 fee, uint16[3] calldata shares) private pure {
+        vm.assume(uint256(shares[0]) + shares[1] + shares[2] <= WHOLE);
+        unchecked {
+            (uint256 one, uint256 two, uint256 three) =
+                (fee * shares[0] / WHOLE, fee * shares[1] / WHOLE, fee * shares[2] / WHOLE);
+            vm.assume(one <= fee && two <= fee && three <= fee);
+            vm.assume(one + two + three <= fee);
+        }
+    }
+
+    /// The first call is a settlement; the second, as in the checks that follow, is any.
+    function check_settleFirst(
         uint96 fee,
         uint16[3] calldata shares,
-        uint8[2] calldata kinds,
+        uint8 second,
         address[2] calldata callers,
         address[2] calldata payees,
         uint32[2] calldata delays,
         bool accepted
     ) external {
+        _payOnce(fee, shares, [0, second], callers, payees, delays, accepted);
+    }
+
+    function check_refundFirst(
+        uint96 fee,
+        uint16[3] calldata shares,
+        uint8 second,
+        address[2] calldata callers,
+        address[2] calldata payees,
+        uint32[2] calldata delays,
+        bool accepted
+    ) external {
+        _payOnce(fee, shares, [1, second], callers, payees, delays, accepted);
+    }
+
+    function check_cancelFirst(
+        uint96 fee,
+        uint16[3] calldata shares,
+        uint8 second,
+        address[2] calldata callers,
+        address[2] calldata payees,
+        uint32[2] calldata delays,
+        bool accepted
+    ) external {
+        _payOnce(fee, shares, [2, second], callers, payees, delays, accepted);
+    }
+
+    function check_refuseFirst(
+        uint96 fee,
+        uint16[3] calldata shares,
+        uint8 second,
+        address[2] calldata callers,
+        address[2] calldata payees,
+        uint32[2] calldata delays,
+        bool accepted
+    ) external {
+        _payOnce(fee, shares, [3, second], callers, payees, delays, accepted);
+    }
+
+    function _payOnce(
+        uint96 fee,
+        uint16[3] calldata shares,
+        uint8[2] memory kinds,
+        address[2] calldata callers,
+        address[2] calldata payees,
+        uint32[2] calldata delays,
+        bool accepted
+    ) private {
         vm.assume(fee != 0);
-        vm.assume(uint256(shares[0]) + shares[1] + shares[2] <= 10_000);
-        vm.assume(kinds[0] < 4 && kinds[1] < 4);
+        _tell(fee, shares);
+        vm.assume(kinds[1] < 4);
         vm.assume(payees[0] != REQUESTER && payees[1] != REQUESTER && payees[0] != payees[1]);
         _models.setShares(shares[0], shares[1], shares[2]);
         cheats.deal(REQUESTER, fee);

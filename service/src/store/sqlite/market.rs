@@ -191,30 +191,30 @@ pub(super) fn set_breaker(change: &mut Change<'_>, breaker: &Breaker) -> Result<
 const REQUEST: &str = "SELECT id, digest, chain, state, reason, terms, base, adapter, kind, deadline, answer, decision,
     from_block, job, accept_tx, settle_tx, seq, created, updated, datanet FROM requests";
 
-fn request(row: &Row<'_>) -> Result<(String, MarketRequest), rusqlite::Error> {
+fn request(row: &Row<'_>, from: usize) -> Result<(String, MarketRequest), rusqlite::Error> {
     let own = MarketRequest {
-        id: row.get(0)?,
-        digest: row.get(1)?,
-        chain: row.get(2)?,
+        id: row.get(from)?,
+        digest: row.get(from + 1)?,
+        chain: row.get(from + 2)?,
         state: MarketState::Waiting,
-        reason: row.get(4)?,
-        terms: row.get(5)?,
-        base: row.get(6)?,
-        adapter: row.get(7)?,
-        kind: row.get(8)?,
-        deadline: row.get(9)?,
-        answer: row.get(10)?,
-        decision: row.get(11)?,
-        from_block: row.get(12)?,
-        job: row.get(13)?,
-        accept_tx: row.get(14)?,
-        settle_tx: row.get(15)?,
-        sequence: row.get(16)?,
-        created: row.get(17)?,
-        updated: row.get(18)?,
-        datanet: row.get(19)?,
+        reason: row.get(from + 4)?,
+        terms: row.get(from + 5)?,
+        base: row.get(from + 6)?,
+        adapter: row.get(from + 7)?,
+        kind: row.get(from + 8)?,
+        deadline: row.get(from + 9)?,
+        answer: row.get(from + 10)?,
+        decision: row.get(from + 11)?,
+        from_block: row.get(from + 12)?,
+        job: row.get(from + 13)?,
+        accept_tx: row.get(from + 14)?,
+        settle_tx: row.get(from + 15)?,
+        sequence: row.get(from + 16)?,
+        created: row.get(from + 17)?,
+        updated: row.get(from + 18)?,
+        datanet: row.get(from + 19)?,
     };
-    Ok((row.get(3)?, own))
+    Ok((row.get(from + 3)?, own))
 }
 
 fn with_state((state, own): (String, MarketRequest)) -> Result<MarketRequest, StoreError> {
@@ -223,18 +223,30 @@ fn with_state((state, own): (String, MarketRequest)) -> Result<MarketRequest, St
 
 pub(super) fn get(connection: &Connection, tenant: &str, digest: &Word) -> Result<Option<MarketRequest>, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{REQUEST} WHERE tenant = ?1 AND digest = ?2"))?;
-    statement.query_row(params![tenant, digest], request).optional()?.map(with_state).transpose()
+    statement.query_row(params![tenant, digest], |row| request(row, 0)).optional()?.map(with_state).transpose()
 }
 
 pub(super) fn by_id(connection: &Connection, id: Uuid) -> Result<Option<MarketRequest>, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{REQUEST} WHERE id = ?1"))?;
-    statement.query_row([id], request).optional()?.map(with_state).transpose()
+    statement.query_row([id], |row| request(row, 0)).optional()?.map(with_state).transpose()
 }
 
 pub(super) fn open(connection: &Connection) -> Result<Vec<MarketRequest>, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{REQUEST} WHERE state IN {OPEN} ORDER BY deadline, id"))?;
-    let rows = statement.query_map([], request)?;
+    let rows = statement.query_map([], |row| request(row, 0))?;
     rows.map(|row| row.map_err(StoreError::from).and_then(with_state)).collect()
+}
+
+/// Requests with their tenants, the latest change first.
+pub(super) fn latest(connection: &Connection, limit: u32) -> Result<Vec<(String, MarketRequest)>, StoreError> {
+    let columns = REQUEST.replacen("SELECT", "SELECT tenant,", 1);
+    let mut statement = connection.prepare_cached(&format!("{columns} ORDER BY updated DESC, id DESC LIMIT ?1"))?;
+    let mut rows = statement.query([limit])?;
+    let mut latest = Vec::new();
+    while let Some(row) = rows.next()? {
+        latest.push((row.get(0)?, with_state(request(row, 1)?)?));
+    }
+    Ok(latest)
 }
 
 pub(super) fn input(connection: &Connection, id: Uuid) -> Result<Option<(Vec<u32>, [u8; 31])>, StoreError> {

@@ -8,6 +8,7 @@ mod intents;
 mod jobs;
 mod keys;
 mod market;
+mod overview;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -25,6 +26,7 @@ use super::market::{
     Account, Advance, Block, Breaker, Entry, Intent, IntentEnd, MarketEvent, MarketRequest, MarketState, MarketStore,
     NewIntent, NewRequest,
 };
+use super::overview::{History, Money, Overview, OverviewStore};
 use super::{
     ApiKey, BatchFailure, Completed, Event, Held, Job, Lease, Millis, NewJob, ProvenShape, Retention, State, Store,
     StoreError, Submitted, Word,
@@ -334,6 +336,21 @@ impl Store for SqliteStore {
 
     fn take_changed(&mut self) -> Vec<Uuid> {
         std::mem::take(&mut self.changed)
+    }
+}
+
+impl OverviewStore for SqliteStore {
+    fn overview(&mut self, since: Millis) -> Result<Overview, StoreError> {
+        let jobs = self.counts()?;
+        overview::overview(&self.connection, since, jobs)
+    }
+
+    fn money(&mut self, chain: u64, account: &Account) -> Result<Money, StoreError> {
+        overview::money(&self.connection, chain, account)
+    }
+
+    fn history(&mut self, digest: &Word) -> Result<Option<History>, StoreError> {
+        overview::history(&self.connection, digest)
     }
 }
 

@@ -153,8 +153,18 @@ contract PotOnceCheck {
         _creditOnce(amounts, [uint16(40_000), 25_535, 0, 1], pieces, places, 2);
     }
 
-    /// Any shares, of which those of more than a whole credit nothing: both entries in one call, and again.
-    function check_creditOfAnyShares(uint96[2] calldata amounts, uint16[4] calldata shares) external {
+    /// Any shares of the first entry, of which those of more than a whole credit nothing; a whole of the second: both in one call,
+    /// and again.
+    function check_creditOfAnyShares(uint96[2] calldata amounts, uint16[2] calldata shares) external {
+        _creditOfShares(amounts, [shares[0], shares[1], 40_000, 25_535]);
+    }
+
+    /// The same with any shares of the second entry.
+    function check_creditOfAnySharesLater(uint96[2] calldata amounts, uint16[2] calldata shares) external {
+        _creditOfShares(amounts, [uint16(40_000), 25_535, shares[0], shares[1]]);
+    }
+
+    function _creditOfShares(uint96[2] memory amounts, uint16[4] memory shares) private {
         _chain(amounts, shares);
         assert(_try(0, 2, 0));
         assert(!_try(0, 2, 0));

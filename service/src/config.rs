@@ -8,8 +8,15 @@ use std::time::Duration;
 use lorica::files::store;
 use serde::Deserialize;
 
+use crate::store::place::Place;
+use crate::store::postgres::Address;
+
 /// Largest configuration file.
 const MAX_BYTES: u64 = 1 << 20;
+/// Folder of the database where nothing else is said.
+const FOLDER: &str = "lorica-service";
+/// Holds the password of the database's user, if no file does.
+const PASSWORD_VARIABLE: &str = "LORICA_STORE_PASSWORD";
 
 /// How a service runs. Paths are relative to the folder of the configuration file, or to the current one without a file.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -31,12 +38,18 @@ pub struct Config {
     pub broker: Option<BrokerConfig>,
 }
 
-/// Where jobs and proofs are kept.
+/// Where jobs and proofs are kept: in a folder, or in a database that several services share.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
-    /// Folder of the database.
-    pub folder: PathBuf,
+    /// Folder of the database. If absent, and `postgres` too: `lorica-service`.
+    pub folder: Option<PathBuf>,
+    /// Address of a Postgres database, `postgres://user@host:port/database`, in place of a folder.
+    pub postgres: Option<String>,
+    /// The password of the database's user. If absent, the variable LORICA_STORE_PASSWORD; without either there is none.
+    pub password_file: Option<PathBuf>,
+    /// The service's name among those that share the database. If absent: `service`.
+    pub name: Option<String>,
     /// Seconds that token ids and salts are kept after a proof is done.
     pub keep_inputs_seconds: u64,
     /// Seconds that a proof is kept after it is done. It shows token ids and salt.
@@ -45,7 +58,53 @@ pub struct StoreConfig {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { folder: "lorica-service".into(), keep_inputs_seconds: 3_600, keep_proofs_seconds: 7 * 86_400 }
+        let (keep_inputs_seconds, keep_proofs_seconds) = (3_600, 7 * 86_400);
+        let (folder, postgres, password_file, name) = (None, None, None, None);
+        Self { folder, postgres, password_file, name, keep_inputs_seconds, keep_proofs_seconds }
+    }
+}
+
+impl StoreConfig {
+    /// The folder, if it is not the database of several services.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_else(|| FOLDER.into())
+    }
+
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("service")
+    }
+
+    /// The database's address, without its password; none for a folder.
+    fn address(&self) -> Result<Option<Address>, ConfigError> {
+        let refused = |field, reason: &str| Err(ConfigError::Store { field, reason: reason.into() });
+        let Some(url) = &self.postgres else {
+            return match (&self.password_file, &self.name) {
+                (Some(_), _) => refused("password_file", "a folder has no password: it is that of store.postgres"),
+                (_, Some(_)) => refused("name", "it tells services apart that share a database (store.postgres)"),
+                _ => Ok(None),
+            };
+        };
+        if self.folder.is_some() {
+            return refused("folder", "with store.postgres everything is in the database: one of both is expected");
+        }
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if self.name().is_empty() || self.name().len() > 63 || !self.name().chars().all(is_plain) {
+            return refused("name", "1 to 63 small letters, digits and hyphens are expected");
+        }
+        Address::parse(url).map(Some).or_else(|error| refused("postgres", &error.to_string()))
+    }
+
+    /// Where the store is, with the password that opens it.
+    pub(crate) fn place(&self) -> Result<Place, ConfigError> {
+        let Some(mut address) = self.address()? else { return Ok(Place::Folder(self.folder())) };
+        if let Some(path) = &self.password_file {
+            let text = store::read(path, MAX_BYTES)?;
+            address = address.with_password(text.trim_ascii_end());
+        } else if let Some(text) = std::env::var_os(PASSWORD_VARIABLE).filter(|text| !text.is_empty()) {
+            address = address.with_password(text.as_encoded_bytes());
+        }
+        Ok(Place::Postgres { address, name: self.name().into() })
     }
 }
 
@@ -263,6 +322,14 @@ pub enum ConfigError {
         /// What is expected.
         expected: &'static str,
     },
+    /// Where the store is.
+    #[error("store.{field}: {reason}")]
+    Store {
+        /// The field of `[store]`.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A list that must not be empty.
     #[error("{field} is empty: {reason}")]
     Empty {
@@ -292,7 +359,11 @@ impl Config {
         })?;
         let folder = path.parent().unwrap_or(Path::new("."));
         let place = |path: &mut PathBuf| *path = folder.join(&path);
-        place(&mut config.store.folder);
+        if config.store.postgres.is_none() {
+            config.store.folder.get_or_insert_with(|| FOLDER.into());
+        }
+        config.store.folder.iter_mut().for_each(place);
+        config.store.password_file.iter_mut().for_each(place);
         config.models.bases.iter_mut().for_each(place);
         config.models.adapters.iter_mut().for_each(place);
         config.models.datanets.iter_mut().for_each(place);
@@ -328,6 +399,7 @@ impl Config {
             let reason = "the JSON face listens to this machine only: put a server with TLS in front of it";
             return Err(ConfigError::Http { address, reason });
         }
+        self.store.address()?;
         let number = |field, got, most, expected| match (1..=most).contains(&got) {
             true => Ok(()),
             false => Err(ConfigError::Number { field, got, expected }),
@@ -383,7 +455,16 @@ impl Config {
         let mut line = |name: &str, value: &dyn std::fmt::Display, meaning: &str| {
             let _ = writeln!(text, "{name:<28} {value:<24} {meaning}");
         };
-        line("store.folder", &store.folder.display(), "database, proofs; readable by its owner only");
+        match store.address() {
+            Ok(None) => line("store.folder", &store.folder().display(), "database, proofs; readable by its owner only"),
+            Ok(Some(address)) => {
+                line("store.postgres", &address, "jobs, texts, proofs; readable by whoever may read the database");
+                let file = store.password_file.as_ref().map(|path| path.display().to_string());
+                line("store.password_file", &file.as_deref().unwrap_or(PASSWORD_VARIABLE), "opens the database");
+                line("store.name", &store.name(), "no other service of the database has it");
+            }
+            Err(error) => line("store.postgres", &"?", &error.to_string()),
+        }
         line("store.keep_inputs_seconds", &store.keep_inputs_seconds, "token ids and salts, after a proof is done");
         line("store.keep_proofs_seconds", &store.keep_proofs_seconds, "answers and proofs, which show token ids");
         line(
@@ -478,12 +559,10 @@ mod tests {
     #[test]
     fn an_empty_file_is_the_defaults() {
         let config = read("").expect("defaults");
-        assert!(config.store.folder.ends_with("lorica-service"));
+        assert!(config.store.folder.as_ref().is_some_and(|folder| folder.ends_with("lorica-service")));
         let defaults = Config::default();
-        assert_eq!(
-            Config { store: StoreConfig { folder: defaults.store.folder.clone(), ..config.store }, ..config },
-            defaults
-        );
+        assert_eq!(Config { store: StoreConfig { folder: None, ..config.store }, ..config }, defaults);
+        assert_eq!(defaults.store.folder(), Path::new("lorica-service"));
         assert!(defaults.check().is_ok());
         assert!(defaults.explain().contains("every call needs a key"));
     }
@@ -497,6 +576,12 @@ mod tests {
             ("[listen]\nhttp = '0.0.0.0:1'", "listen.http"),
             ("[worker]\nhang_seconds = 0", "worker.hang_seconds = 0"),
             ("[store]\nkeep_inputs_seconds = 10\nkeep_proofs_seconds = 9", "keep_inputs_seconds"),
+            ("[store]\npostgres = 'postgres://a@localhost/b'\nfolder = 'c'", "store.folder: with store.postgres"),
+            ("[store]\npostgres = 'postgres://a:hush@localhost/b'", "store.password_file"),
+            ("[store]\npostgres = 'postgres://a@db.example/b'", "db.example"),
+            ("[store]\npostgres = 'postgres://a@localhost/b'\nname = 'A b'", "store.name"),
+            ("[store]\nname = 'a'", "store.name"),
+            ("[store]\npassword_file = 'a'", "store.password_file"),
             ("[limits]\nopen_proofs = 0", "limits.open_proofs"),
             ("store = 1", "invalid type"),
             ("[broker]\nrpc = 'http://a'", "missing field"),
@@ -518,7 +603,7 @@ mod tests {
         ] {
             let error = read(content).expect_err(content).to_string();
             assert!(error.contains(named), "{content}: {error}");
-            assert!(!error.contains('\n'), "{content}: {error}");
+            assert!(!error.contains('\n') && !error.contains("hush"), "{content}: {error}");
         }
         assert!(read("[listen]\ngrpc = '0.0.0.0:1'\n[tls]\ncert = 'a'\nkey = 'b'").is_ok());
     }

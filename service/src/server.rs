@@ -33,9 +33,8 @@ use crate::proto::inference_service_server::InferenceServiceServer;
 use crate::proto::market_service_server::MarketServiceServer;
 use crate::proto::model_service_server::ModelServiceServer;
 use crate::store::market::MARKET;
-use crate::store::sqlite::{Access, DATABASE, SqliteStore};
 use crate::store::thread::StoreThread;
-use crate::store::{ApiKey, Millis, Retention, Store, StoreError, millis, now};
+use crate::store::{ApiKey, Millis, Retention, StoreError, millis, now};
 use crate::worker::frames::SetUp;
 use crate::worker::{ChildProgram, Worker, WorkerError};
 
@@ -107,7 +106,10 @@ impl ServeError {
 
 impl From<StoreError> for ServeError {
     fn from(error: StoreError) -> Self {
-        Self::Store(error.to_string())
+        match error {
+            StoreError::Absent(_) => Self::Key(error.to_string()),
+            other => Self::Store(other.to_string()),
+        }
     }
 }
 
@@ -154,11 +156,33 @@ pub fn serve(
             return Err(SettingsError::Field { field: "key_file", reason }.into());
         }
     };
+    let opened = Opened::open(config)?;
     let runtime = runtime()?;
-    let result = runtime.block_on(run(config, models, program, cache, money, started));
+    let result = runtime.block_on(run(config, models, program, cache, opened, money, started));
     // Whoever still holds a connection does not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
+}
+
+/// The store, as the service begins with it. It is opened outside of the asynchronous runtime: it blocks.
+struct Opened {
+    store: StoreThread,
+    owner: String,
+    recovered: usize,
+    locked: bool,
+}
+
+impl Opened {
+    fn open(config: &Config) -> Result<Self, ServeError> {
+        let place = config.store.place()?;
+        let (mut store, owner) = (place.open()?, place.owner());
+        let recovered = store.recover(now(), &owner)?;
+        store.expire(now())?;
+        store.wipe(now(), config.retention())?;
+        let opens = |key: &ApiKey| key.expires.is_none_or(|end| end > now());
+        let locked = !config.listen.keyless_loopback && !store.keys()?.iter().any(opens);
+        Ok(Self { store: StoreThread::start(store), owner, recovered, locked })
+    }
 }
 
 /// All that a broker needs, before anything is served.
@@ -187,23 +211,17 @@ async fn run(
     models: Models,
     program: ChildProgram,
     cache: PathBuf,
+    Opened { store, owner, recovered, locked }: Opened,
     money: Option<Money>,
     started: impl FnOnce(&Started),
 ) -> Result<(), ServeError> {
-    let mut store = SqliteStore::open(&config.store.folder, Access::Service)?;
-    let recovered = store.recover(now())?;
-    store.expire(now())?;
-    store.wipe(now(), config.retention())?;
-    let opens = |key: &ApiKey| key.expires.is_none_or(|end| end > now());
-    let locked = !config.listen.keyless_loopback && !store.keys()?.iter().any(opens);
-    let store = StoreThread::start(Box::new(store));
-
     let (models, wake) = (Arc::new(models), Arc::new(Notify::new()));
     let (end, ending) = watch::channel(false);
     let (has_ended, ended) = watch::channel(false);
     let path = |path: &PathBuf| path.display().to_string();
     let worker = Worker {
         store: store.clone(),
+        owner,
         models: models.clone(),
         program,
         set_up: SetUp {
@@ -395,10 +413,6 @@ pub struct KeyEntry {
     pub expires: Option<Millis>,
 }
 
-fn keys(config: &Config) -> Result<SqliteStore, ServeError> {
-    Ok(SqliteStore::open(&config.store.folder, Access::Keys)?)
-}
-
 /// Makes a key for a tenant, who is made known by it. The key is returned, and nowhere else to be had.
 ///
 /// # Errors
@@ -431,7 +445,7 @@ pub fn add_key(
         created,
         expires: lifetime.map(|lifetime| created.saturating_add(millis(lifetime))),
     };
-    keys(config)?.add_key(&key)?;
+    config.store.place()?.open_beside(true)?.add_key(&key)?;
     Ok((secret.text(), entry(&key)))
 }
 
@@ -440,8 +454,7 @@ pub fn add_key(
 /// # Errors
 /// [`ServeError`].
 pub fn list_keys(config: &Config) -> Result<Vec<KeyEntry>, ServeError> {
-    expect_store(config)?;
-    Ok(keys(config)?.keys()?.iter().map(entry).collect())
+    Ok(config.store.place()?.open_beside(false)?.keys()?.iter().map(entry).collect())
 }
 
 /// Removes a key by its id. It opens nothing from then on. False if there is none.
@@ -452,17 +465,7 @@ pub fn remove_key(config: &Config, id: &str) -> Result<bool, ServeError> {
     let mut bytes = [0; 8];
     let expected = || ServeError::Key(format!("{id}: an id of 16 hexadecimal digits is expected"));
     hex::decode_to_slice(id, &mut bytes).map_err(|_| expected())?;
-    expect_store(config)?;
-    Ok(keys(config)?.remove_key(&bytes)?)
-}
-
-/// Keys are looked for where there is a store: a mistyped folder would be a new one.
-fn expect_store(config: &Config) -> Result<(), ServeError> {
-    let folder = &config.store.folder;
-    match folder.join(DATABASE).is_file() {
-        true => Ok(()),
-        false => Err(ServeError::Key(format!("{}: there is no store of a service", folder.display()))),
-    }
+    Ok(config.store.place()?.open_beside(false)?.remove_key(&bytes)?)
 }
 
 fn entry(key: &ApiKey) -> KeyEntry {

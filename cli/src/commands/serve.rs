@@ -37,7 +37,7 @@ impl ConfigArgs {
             None => Config::default(),
         };
         if let Some(folder) = &self.store {
-            config.store.folder.clone_from(folder);
+            config.store.folder = Some(folder.clone());
         }
         Ok(config)
     }

@@ -3,8 +3,8 @@
 //! * [`Store`]: what every store does, the same for one machine and for many; [`suite`] and [`market_suite`] are its contract as tests
 //! * [`market`]: requests that an escrow pays, and the transactions about them
 //! * [`overview`]: what an operator sees
-//! * [`sqlite`]: the store of one machine
-//! * [`blobs`]: contents by their SHA-256
+//! * [`sql`]: the store over a database; [`sqlite`]: that of one machine; [`postgres`]: that of several
+//! * [`place`]: which of them it is; [`blobs`]: contents by their SHA-256
 //! * [`thread`]: a store behind a channel, for asynchronous callers
 //!
 //! ```text
@@ -15,15 +15,25 @@
 //! ```
 //! A transition names the state that it leaves, and a lease the epoch that it was given: what comes late changes nothing.
 //! Each transition writes one event in the same transaction.
+//!
+//! A call whose connection was lost may have happened or not. Whoever repeats it gets what he would have got: `submit` and `admit` the
+//! first one's id, `complete` a duplicate, `cancel` the job as it is; `fail`, `advance`, `intend`, `finish` and `remove_key` say that it is
+//! done already; `extend`, `expire`, `recover`, `wipe`, `take_back` and `set_breaker` find it as they leave it. `sign`, `advance_all` and
+//! `add_key` are refused: who reads again sees why. A `lease` that nobody heard of ends by its time, and an epoch of `take_over` by the next.
 
 pub mod blobs;
 pub mod market;
 #[cfg(test)]
 mod market_suite;
 pub mod overview;
+pub mod place;
+pub mod postgres;
+pub mod sql;
 pub mod sqlite;
 #[cfg(test)]
 pub mod suite;
+#[cfg(test)]
+mod tests;
 pub mod thread;
 
 use std::fmt;
@@ -40,6 +50,8 @@ pub type Millis = i64;
 /// An id of a base or adapter, a context, a digest.
 pub type Word = [u8; 32];
 
+/// Most jobs of a batch.
+pub const MAX_BATCH: u32 = 16;
 /// Failures of the work itself before a job fails.
 pub const MAX_ATTEMPTS: u32 = 3;
 /// Losses of whoever did the work before a job fails.
@@ -329,12 +341,20 @@ pub enum StoreError {
     Missing(Word),
     #[error("{}: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{}: another service uses it", .0.display())]
-    InUse(PathBuf),
+    #[error("{0}: another service uses it")]
+    InUse(String),
+    #[error("{0}: there is no store of a service")]
+    Absent(String),
     #[error("the database has version {got}, this program knows {known}")]
     Version { got: i64, known: i64 },
     #[error("the database: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(String),
+    #[error("the database is out of reach: {0}")]
+    Unavailable(String),
+    #[error("others are in the way again and again")]
+    Conflict,
+    #[error("a number is too large for the database")]
+    Number,
     #[error("the database holds {0}")]
     Content(&'static str),
     #[error("the disk is full")]
@@ -383,8 +403,8 @@ pub trait Store: market::MarketStore + overview::OverviewStore + Send {
     fn cancel(&mut self, now: Millis, tenant: &str, id: Uuid) -> Result<Option<Job>, StoreError>;
     /// Ends leases and jobs whose time is over.
     fn expire(&mut self, now: Millis) -> Result<(), StoreError>;
-    /// Ends all leases: whoever held them died with the process before. How many there were.
-    fn recover(&mut self, now: Millis) -> Result<usize, StoreError>;
+    /// Ends all leases of an owner: it died with the process before. How many there were.
+    fn recover(&mut self, now: Millis, owner: &str) -> Result<usize, StoreError>;
     /// Deletes what was kept long enough. How many inputs and jobs.
     fn wipe(&mut self, now: Millis, retention: Retention) -> Result<(usize, usize), StoreError>;
     /// A content by its digest, which is checked.
@@ -399,6 +419,8 @@ pub trait Store: market::MarketStore + overview::OverviewStore + Send {
     fn keys(&mut self) -> Result<Vec<ApiKey>, StoreError>;
     /// Removes a key. False if there is none.
     fn remove_key(&mut self, id: &[u8; 8]) -> Result<bool, StoreError>;
-    /// Jobs that changed since this was asked last.
+    /// Hears what others changed who write to the same database, if there can be any.
+    fn listen(&mut self) {}
+    /// Jobs and requests that changed since this was asked last.
     fn take_changed(&mut self) -> Vec<Uuid>;
 }

@@ -256,7 +256,8 @@ fn play(open: Open<'_>, commands: &[Command]) {
                 drop(store.take());
                 let mut again = open();
                 let live: Vec<Uuid> = model.batches.iter().filter(|(_, b)| b.live).map(|(id, _)| *id).collect();
-                assert_eq!(again.recover(model.now).expect("writable"), live.len());
+                assert_eq!(again.recover(model.now, "another").expect("writable"), 0, "others' leases stay");
+                assert_eq!(again.recover(model.now, "test").expect("writable"), live.len());
                 live.into_iter().for_each(|batch| model.lost(batch, &BatchFailure::Lost("")));
                 store = Some(again);
             }

@@ -1,8 +1,9 @@
 //! A store on a thread of its own. A call that was sent is carried out, whether or not its caller still waits: a deadline that
 //! passes, or a client that goes, never leaves half a change.
 
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
 use uuid::Uuid;
@@ -11,6 +12,8 @@ use super::{Store, StoreError};
 
 /// Calls that may wait.
 const WAITING: usize = 1024;
+/// How often it is listened for what others changed, while nobody calls.
+const LISTEN: Duration = Duration::from_millis(200);
 /// Changes that a slow listener may be behind before it has to look for itself.
 const CHANGES: usize = 4096;
 
@@ -30,8 +33,12 @@ impl StoreThread {
         let (changes, _) = broadcast::channel(CHANGES);
         let told = changes.clone();
         thread::spawn(move || {
-            for call in incoming {
-                call(store.as_mut());
+            loop {
+                match incoming.recv_timeout(LISTEN) {
+                    Ok(call) => call(store.as_mut()),
+                    Err(RecvTimeoutError::Timeout) => store.listen(),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
                 for id in store.take_changed() {
                     // Nobody listens: fine.
                     let _ = told.send(id);

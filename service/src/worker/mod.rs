@@ -61,6 +61,8 @@ pub enum WorkerError {
 /// The worker.
 pub struct Worker {
     pub store: StoreThread,
+    /// Who it is to the store.
+    pub owner: String,
     pub models: Arc<Models>,
     pub program: ChildProgram,
     pub set_up: SetUp,
@@ -125,7 +127,8 @@ impl Worker {
             let until = now().saturating_add(millis(LEASE));
             // Listened to before the lease: what changes after it is not missed.
             let changes = self.store.changes();
-            let lease = match self.store.call(move |store| store.lease(now(), "in-process", until)).await {
+            let owner = self.owner.clone();
+            let lease = match self.store.call(move |store| store.lease(now(), &owner, until)).await {
                 Ok(Some(lease)) => lease,
                 Ok(None) => {
                     self.idle().await;

@@ -39,6 +39,7 @@ async fn outcome(script: &str) -> (State, Option<String>, u32) {
     let (end, ending) = watch::channel(false);
     let worker = Worker {
         store: store.clone(),
+        owner: "test".into(),
         models: WORLD.models.clone(),
         program: ChildProgram { path: "sh".into(), arguments: vec!["-c".into(), script.into()] },
         set_up: SetUp { bases: vec!["base".into()], ..SetUp::default() },

@@ -79,6 +79,13 @@ CREATE TABLE job_events (
     PRIMARY KEY (job, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- Content by its SHA-256: small here, larger in a file of that name.
+CREATE TABLE blobs (
+    sha256 BLOB PRIMARY KEY CHECK (length(sha256) = 32),
+    bytes INTEGER NOT NULL,
+    content BLOB
+) STRICT;
+
 -- A batch exists from its lease on; a job that is leased again is in another batch.
 CREATE TABLE batches (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
@@ -98,13 +105,6 @@ CREATE TABLE batches (
 ) STRICT;
 CREATE INDEX batches_leased ON batches (lease_until) WHERE state = 'LEASED';
 CREATE INDEX batches_of_proof ON batches (proof_sha256) WHERE proof_sha256 IS NOT NULL;
-
--- Content by its SHA-256: small here, larger in a file of that name.
-CREATE TABLE blobs (
-    sha256 BLOB PRIMARY KEY CHECK (length(sha256) = 32),
-    bytes INTEGER NOT NULL,
-    content BLOB
-) STRICT;
 
 -- Epochs of leases come from here.
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;

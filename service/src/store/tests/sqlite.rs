@@ -5,8 +5,12 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::*;
-use crate::store::{market_suite, suite};
+use rusqlite::Connection;
+
+use crate::store::blobs::digest;
+use crate::store::sql::schema::{SCHEMAS, VERSION};
+use crate::store::sqlite::{Access, SqliteStore};
+use crate::store::{ProvenShape, Retention, Store, StoreError, market_suite, suite};
 
 /// Opens it once whoever had it is gone: a process that another test begins holds the lock for a moment too.
 fn open(folder: &Path) -> Box<dyn Store> {
@@ -70,15 +74,16 @@ fn taken_over(version: usize) {
     for schema in &SCHEMAS[..version] {
         old.execute_batch(schema).expect("an older version");
     }
-    old.pragma_update(None, "application_id", APPLICATION).expect("writable");
-    old.pragma_update(None, "user_version", version).expect("writable");
+    old.pragma_update(None, "application_id", 0x4c6f_7269).expect("writable");
+    old.pragma_update(None, "user_version", version as i64).expect("writable");
     old.execute_batch("INSERT INTO tenants (id) VALUES ('kept')").expect("writable");
     drop(old);
     let mut store = SqliteStore::open(folder.path(), Access::Service).expect("taken over");
-    let kept: i64 = store
-        .connection
+    let beside = Connection::open(&path).expect("a database");
+    let kept: i64 = beside
         .query_row("SELECT count(*) FROM tenants WHERE id = 'kept'", [], |row| row.get(0))
         .expect("readable");
+    drop(beside);
     assert_eq!(kept, 1);
     suite::request_ids(&mut store);
     drop(store);

@@ -104,10 +104,17 @@ contract PotOnceCheck {
     /// a < 2^96 and shares s, t with s + t <= W = 65,535, floor(as/W) + floor(at/W) <= a(s + t)/W <= a. Without it halmos asks again
     /// with true products for every sum that might overflow, and no solver answers.
     function _tell(uint256 amount, uint256 first, uint256 second) private pure {
+        (uint256 one, uint256 other) = (_share(amount, first), _share(amount, second));
+        vm.assume(one <= amount && other <= amount);
         unchecked {
-            (uint256 one, uint256 other) = (amount * first / WHOLE_SHARE, amount * second / WHOLE_SHARE);
-            vm.assume(one <= amount && other <= amount);
             vm.assume(first + second > WHOLE_SHARE || one + other <= amount);
+        }
+    }
+
+    /// The product has its factors in the contract's order: exchanged, it is another one to the solver.
+    function _share(uint256 amount, uint256 share) private pure returns (uint256 part) {
+        assembly ("memory-safe") {
+            part := div(mul(amount, share), 65535)
         }
     }
 
@@ -133,10 +140,7 @@ contract PotOnceCheck {
     /// What slot 0 or 1 has of an entry.
     function _part(uint256 entry, uint256 slot, uint16[4] memory shares) private view returns (uint256) {
         if (uint256(shares[2 * entry]) + shares[2 * entry + 1] > WHOLE_SHARE) return 0;
-        // Below 2^112.
-        unchecked {
-            return _entries[entry].amount * shares[2 * entry + slot] / WHOLE_SHARE;
-        }
+        return _share(_entries[entry].amount, shares[2 * entry + slot]);
     }
 
     /// Three tries of any of the three pieces, each from a place that the caller chooses; any amounts, and shares that are a whole
@@ -153,18 +157,8 @@ contract PotOnceCheck {
         _creditOnce(amounts, [uint16(40_000), 25_535, 0, 1], pieces, places, 2);
     }
 
-    /// Any shares of the first entry, of which those of more than a whole credit nothing; a whole of the second: both in one call,
-    /// and again.
-    function check_creditOfAnyShares(uint96[2] calldata amounts, uint16[2] calldata shares) external {
-        _creditOfShares(amounts, [shares[0], shares[1], 40_000, 25_535]);
-    }
-
-    /// The same with any shares of the second entry.
-    function check_creditOfAnySharesLater(uint96[2] calldata amounts, uint16[2] calldata shares) external {
-        _creditOfShares(amounts, [uint16(40_000), 25_535, shares[0], shares[1]]);
-    }
-
-    function _creditOfShares(uint96[2] memory amounts, uint16[4] memory shares) private {
+    /// Any shares, of which those of more than a whole credit nothing: both entries in one call, and again.
+    function check_creditOfAnyShares(uint96[2] calldata amounts, uint16[4] calldata shares) external {
         _chain(amounts, shares);
         assert(_try(0, 2, 0));
         assert(!_try(0, 2, 0));

@@ -469,3 +469,28 @@ pub fn keys(store: &mut dyn Store) {
     assert!(store.remove_key(&[1; 8]).expect("writable") && !store.remove_key(&[1; 8]).expect("writable"));
     assert_eq!(store.key(&[1; 8]).expect("readable"), None);
 }
+
+/// Proofs are listed page by page, all or those in a state; texts come back as they were, but for the zeros in them.
+pub fn pages(store: &mut dyn Store) {
+    let jobs: Vec<NewJob> = (0..5).map(|number| job("a", number)).collect();
+    for job in &jobs {
+        store.submit(1, job, 9).expect("writable");
+    }
+    store.cancel(2, "a", jobs[3].id).expect("writable");
+    let mut ids: Vec<Uuid> = jobs.iter().map(|job| job.id).collect();
+    ids.sort_unstable();
+    ids.reverse();
+    let mut list = |state, before, limit| -> Vec<Uuid> {
+        store.list("a", state, before, limit).expect("readable").into_iter().map(|job| job.id).collect()
+    };
+    assert_eq!(list(None, None, 9), ids);
+    assert_eq!(list(None, Some(ids[1]), 2), ids[2..4]);
+    assert_eq!(list(Some(State::Cancelled), None, 9), [jobs[3].id]);
+    assert_eq!(list(Some(State::Queued), Some(ids[0]), 9).len(), if ids[0] == jobs[3].id { 4 } else { 3 });
+    let lease = store.lease(3, "test", LEASE).expect("writable").expect("work");
+    let failure = BatchFailure::Lost("zero\0");
+    assert!(store.fail(4, lease.batch, lease.epoch, &failure).expect("writable"));
+    let events = store.events("a", lease.members[0].id, 0).expect("readable");
+    assert_eq!(events.last().map(|event| event.cause.as_str()), Some("zero\u{fffd}"));
+    assert_eq!(store.events("a", lease.members[0].id, u64::MAX).expect("readable"), []);
+}

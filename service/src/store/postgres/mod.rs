@@ -19,7 +19,7 @@ use postgres::{Client, NoTls, Statement};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-pub use address::{Address, AddressError};
+pub use address::Address;
 
 use super::sql::SqlStore;
 use super::sql::driver::{Driver, Mode, Row, Value};
@@ -90,6 +90,13 @@ impl PostgresStore {
     pub fn open(address: &Address, opener: Opener<'_>) -> Result<Self, StoreError> {
         Self::new(Postgres::open(address, opener)?, None)
     }
+
+    /// The same, whose writes the database checks instead of having them take turns: what decision 0052 compares.
+    #[cfg(test)]
+    pub fn serializable(address: &Address, opener: Opener<'_>) -> Result<Self, StoreError> {
+        let driver = Postgres::open(address, opener)?;
+        Self::new(Postgres { begin: "BEGIN ISOLATION LEVEL SERIALIZABLE".into(), ..driver }, None)
+    }
 }
 
 impl Postgres {
@@ -111,13 +118,6 @@ impl Postgres {
             made.and_then(|()| own.commit(&[]))?;
         }
         Ok(own)
-    }
-
-    /// Has writes checked by the database instead of taking turns: what the numbers of decision 0052 compare.
-    #[cfg(test)]
-    pub fn serializable(mut self) -> Self {
-        self.begin = "BEGIN ISOLATION LEVEL SERIALIZABLE".into();
-        self
     }
 
     fn session(&mut self) -> Result<&mut Session, StoreError> {
@@ -147,7 +147,10 @@ impl Postgres {
             }
             Err(error) => return Err(named(failed(&error))),
         };
-        self.prepare(&mut client).map_err(|error| named(failed(&error)))?;
+        let encoding = self.prepare(&mut client).map_err(|error| named(failed(&error)))?;
+        if encoding != "UTF8" {
+            return Err(named(StoreError::Database(format!("its texts are in {encoding}, UTF8 is expected"))));
+        }
         if let Some(name) = &self.name {
             let own = key("service", name);
             if !take(&mut client, own, self.process).map_err(|error| named(failed(&error)))? {
@@ -159,13 +162,14 @@ impl Postgres {
         Ok(client)
     }
 
-    fn prepare(&self, client: &mut Client) -> Result<(), postgres::Error> {
+    /// Makes the session what it should be. In which encoding the database has its texts.
+    fn prepare(&self, client: &mut Client) -> Result<String, postgres::Error> {
         client.batch_execute(SETTINGS)?;
-        let row = client.query_one("SELECT current_setting('fsync')", &[])?;
+        let row = client.query_one("SELECT current_setting('fsync'), current_setting('server_encoding')", &[])?;
         if row.try_get::<_, String>(0)? == "off" {
             tracing::warn!(database = %self.address, "the server does not synchronise (fsync = off): what is committed can be lost");
         }
-        Ok(())
+        row.try_get(1)
     }
 
     /// Runs something on the connection. It is given up if it is lost, and with it the transaction.

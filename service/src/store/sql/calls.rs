@@ -10,6 +10,14 @@ use crate::store::{
     StoreError, Submitted, Word,
 };
 
+#[cfg(test)]
+impl<D: Driver> SqlStore<D> {
+    /// Queues many jobs by one transaction.
+    pub fn submit_all(&mut self, now: Millis, all: &[NewJob]) -> Result<(), StoreError> {
+        self.write(now, |change| all.iter().try_for_each(|job| jobs::submit(change, job, u32::MAX).map(|_| ())))
+    }
+}
+
 impl<D: Driver> Store for SqlStore<D> {
     fn submit(&mut self, now: Millis, job: &NewJob, max_open: u32) -> Result<Submitted, StoreError> {
         self.write(now, |change| jobs::submit(change, job, max_open))

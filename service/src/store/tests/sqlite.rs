@@ -39,18 +39,7 @@ fn store_and_model_agree() {
 
 #[test]
 fn the_contract_holds() {
-    with(suite::request_ids);
-    with(suite::batches_do_not_mix);
-    with(suite::tenants_take_turns);
-    with(suite::poison_is_cut_out);
-    with(suite::retention);
-    with(suite::keys);
-    with(market_suite::requests_are_once);
-    with(market_suite::money_is_moved_once);
-    with(market_suite::groups_go_together);
-    with(market_suite::requests_move_together);
-    with(market_suite::blocks_are_taken_back);
-    with(market_suite::requests_are_wiped);
+    super::contract(|test| with(test));
 }
 
 #[test]

@@ -10,8 +10,8 @@ use super::market::*;
 use super::suite::Open;
 use super::*;
 
-const ACCOUNT: Account = [7; 20];
-const CHAIN: u64 = 31_337;
+pub const ACCOUNT: Account = [7; 20];
+pub const CHAIN: u64 = 31_337;
 
 /// A request of a tenant, told apart by a number.
 pub fn request(tenant: &str, number: u8) -> NewRequest {
@@ -32,7 +32,7 @@ pub fn request(tenant: &str, number: u8) -> NewRequest {
     }
 }
 
-fn intent(kind: IntentKind, subject: u8, request: Option<Uuid>) -> NewIntent {
+pub fn intent(kind: IntentKind, subject: u8, request: Option<Uuid>) -> NewIntent {
     NewIntent {
         id: Uuid::now_v7(),
         chain: CHAIN,
@@ -59,7 +59,7 @@ fn entry(tx: u8, log: u64, request: Option<u8>) -> Entry {
     }
 }
 
-fn advance(request: Uuid, from: MarketState, to: MarketState, effects: Effects) -> Advance {
+pub fn advance(request: Uuid, from: MarketState, to: MarketState, effects: Effects) -> Advance {
     Advance { request, from, to, reason: "TEST".into(), effects }
 }
 

@@ -26,6 +26,8 @@ pub mod market;
 #[cfg(test)]
 mod market_suite;
 pub mod overview;
+#[cfg(test)]
+mod overview_suite;
 pub mod place;
 pub mod postgres;
 pub mod sql;

@@ -35,7 +35,8 @@ impl<D: Driver> OverviewStore for SqlStore<D> {
 fn overview(sql: &mut Statements<'_>, since: Millis) -> Result<Overview, StoreError> {
     let oldest = "SELECT min(created) FROM jobs WHERE state = 'QUEUED'";
     // Sums of numbers are numbers of another kind in Postgres.
-    let batches = "SELECT count(*), CAST(coalesce(sum(requests), 0) AS BIGINT), CAST(coalesce(sum(spent_ms), 0) AS BIGINT)
+    let batches =
+        "SELECT count(*), CAST(coalesce(sum(requests), 0) AS BIGINT), CAST(coalesce(sum(spent_ms), 0) AS BIGINT)
                    FROM batches WHERE state = 'DONE' AND created >= $1";
     Ok(Overview {
         jobs: jobs::counts(sql)?,
@@ -114,7 +115,8 @@ fn troubles(sql: &mut Statements<'_>) -> Result<Vec<Trouble>, StoreError> {
     )
 }
 
-const INTENT: &str = "SELECT i.kind, i.state, i.nonce, (SELECT count(*) FROM versions WHERE intent = i.id), i.reason, i.tx,
+const INTENT: &str =
+    "SELECT i.kind, i.state, i.nonce, (SELECT count(*) FROM versions WHERE intent = i.id), i.reason, i.tx,
     i.block, i.gas, i.created FROM intents i";
 
 fn intent(row: &Row) -> Result<IntentRow, StoreError> {

@@ -10,7 +10,7 @@ mod postgres;
 mod several;
 mod sqlite;
 
-use super::{Store, market_suite, suite};
+use super::{Store, market_suite, overview_suite, suite};
 
 /// All that a store must do, each part in a fresh one.
 fn contract(with: impl Fn(&dyn Fn(&mut dyn Store))) {
@@ -27,4 +27,6 @@ fn contract(with: impl Fn(&dyn Fn(&mut dyn Store))) {
     with(&market_suite::requests_move_together);
     with(&market_suite::blocks_are_taken_back);
     with(&market_suite::requests_are_wiped);
+    with(&overview_suite::operators_see_all_tenants);
+    with(&overview_suite::operators_see_what_became_of_a_request);
 }

@@ -91,7 +91,10 @@ fn services_do_not_do_the_same() {
         let proven: Vec<Uuid> = done.iter().flat_map(|own| own.proven.iter().copied()).collect();
         assert_eq!((proven.iter().copied().collect::<BTreeSet<_>>(), proven.len()), (created.clone(), created.len()));
         let mut leases: BTreeMap<Uuid, usize> = BTreeMap::new();
-        done.iter().flat_map(|own| &own.leased).flat_map(|lease| &lease.1).for_each(|id| *leases.entry(*id).or_default() += 1);
+        done.iter()
+            .flat_map(|own| &own.leased)
+            .flat_map(|lease| &lease.1)
+            .for_each(|id| *leases.entry(*id).or_default() += 1);
 
         let mut store = cluster.store(&database, "afterwards");
         let mut events = 0;

@@ -16,11 +16,13 @@ pub enum Scope {
     Read,
     /// Handing in requests that an escrow pays.
     Settle,
+    /// Proving for the service on another machine: it shows the texts of all tenants. A key with it has no other scope.
+    Work,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Infer, Self::Prove, Self::Read, Self::Settle];
+    pub const ALL: [Self; 5] = [Self::Infer, Self::Prove, Self::Read, Self::Settle, Self::Work];
 
     /// The name on the command line.
     #[must_use]
@@ -30,6 +32,7 @@ impl Scope {
             Self::Prove => "prove",
             Self::Read => "read",
             Self::Settle => "settle",
+            Self::Work => "work",
         }
     }
 

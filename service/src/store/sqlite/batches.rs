@@ -7,7 +7,7 @@ use super::Change;
 use crate::batching;
 use crate::store::blobs::{INLINE, digest};
 use crate::store::{
-    BatchFailure, Completed, Lease, MAX_ATTEMPTS, MAX_INFRA_ATTEMPTS, Member, Millis, ProvenShape, State, StoreError,
+    BatchFailure, Claim, Completed, Lease, MAX_ATTEMPTS, MAX_INFRA_ATTEMPTS, Member, Millis, ProvenShape, State, StoreError,
     Word, token_class,
 };
 
@@ -103,6 +103,27 @@ fn read(change: &Change<'_>, batch: Uuid, epoch: i64, tenant: String) -> Result<
     }
     let (base, kind, context, binding, datanet) = common.ok_or(StoreError::Content("a batch without jobs"))?;
     Ok(Lease { batch, epoch, tenant, base, datanet, kind, context, binding, members })
+}
+
+/// What a batch under an epoch is to an owner.
+pub(super) fn claim(change: &Change<'_>, batch: Uuid, epoch: i64, owner: &str) -> Result<Claim, StoreError> {
+    let query = "SELECT state, tenant, proof_sha256 FROM batches WHERE id = ?1 AND epoch = ?2 AND owner = ?3";
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let mut statement = change.transaction.prepare_cached(query)?;
+    let known: Option<(String, String, Option<Word>)> =
+        statement.query_row(params![batch, epoch, owner], row).optional()?;
+    drop(statement);
+    let Some((state, tenant, proof)) = known else { return Ok(Claim::Lost) };
+    match (state.as_str(), proof) {
+        ("LEASED", _) => match read(change, batch, epoch, tenant) {
+            Ok(lease) => Ok(Claim::Held(lease)),
+            // All inputs were wiped: nobody waits for it.
+            Err(StoreError::Content(_)) => Ok(Claim::Lost),
+            Err(error) => Err(error),
+        },
+        (_, Some(sha256)) => Ok(Claim::Done(sha256)),
+        _ => Ok(Claim::Lost),
+    }
 }
 
 /// Takes a proof for those members that still wait for it.

@@ -26,7 +26,7 @@ use super::market::{
     NewIntent, NewRequest,
 };
 use super::{
-    ApiKey, BatchFailure, Completed, Event, Held, Job, Lease, Millis, NewJob, ProvenShape, Retention, State, Store,
+    ApiKey, BatchFailure, Claim, Completed, Event, Held, Job, Lease, Millis, NewJob, ProvenShape, Retention, State, Store,
     StoreError, Submitted, Word,
 };
 
@@ -257,6 +257,10 @@ impl Store for SqliteStore {
                      WHERE id = ?1 AND epoch = ?2 AND state = 'LEASED'";
         let held = self.connection.prepare_cached(query)?.execute(params![batch, epoch, until]).map_err(full)?;
         Ok(if held > 0 { Held::Yes } else { Held::No })
+    }
+
+    fn claim(&mut self, batch: Uuid, epoch: i64, owner: &str) -> Result<Claim, StoreError> {
+        self.write(0, |change| batches::claim(change, batch, epoch, owner))
     }
 
     fn complete(

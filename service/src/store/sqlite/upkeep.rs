@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
 use super::{Change, batches};
-use crate::store::{BatchFailure, Retention, State, StoreError, Word, millis};
+use crate::store::{BatchFailure, REMOTE, RETURN, Retention, State, StoreError, Word, millis};
 
 /// Ends a job that is not done, and its batch if nobody else waits for it.
 fn end(change: &mut Change<'_>, id: Uuid, to: State, cause: &str) -> Result<(), StoreError> {
@@ -45,9 +45,13 @@ pub(super) fn expire(change: &mut Change<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Ends all leases.
+/// Ends all leases but those of owners on other machines, who get time to come back.
 pub(super) fn recover(change: &mut Change<'_>) -> Result<usize, StoreError> {
-    let batches = change.ids("SELECT id FROM batches WHERE state = 'LEASED'", [])?;
+    let keep = "UPDATE batches SET lease_until = max(lease_until, ?1) WHERE state = 'LEASED' AND owner GLOB ?2";
+    let remote = format!("{REMOTE}*");
+    change.transaction.execute(keep, params![change.now.saturating_add(RETURN), remote])?;
+    let own = "SELECT id FROM batches WHERE state = 'LEASED' AND owner NOT GLOB ?1";
+    let batches = change.ids(own, [remote])?;
     for batch in &batches {
         lose(change, *batch, "RESTARTED")?;
     }

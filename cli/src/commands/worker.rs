@@ -89,17 +89,14 @@ pub fn run(args: &WorkerArgs, out: &Output) -> Result<(), Error> {
         hang: Duration::from_secs(args.hang_seconds),
         drain: Duration::from_secs(args.drain_seconds),
     };
-    let told = out.clone();
-    let gateway = args.gateway.clone();
-    let tell = move |notice: &Notice| match notice {
-        Notice::Fetching(file, bytes) => told.line(format!("fetching {file}: {}", size(*bytes))),
-        Notice::Ready => told.line(format!("{name} proves for {gateway}")),
-        Notice::Waiting(reason) => told.line(format!("waiting for the gateway: {reason}")),
-        Notice::Back => told.line("the gateway is back"),
-        Notice::Delivered(lease) => told.line(format!("{lease}: a result of an earlier run was taken")),
-        Notice::Discarded(lease) => told.line(format!("{lease}: a result of an earlier run came too late")),
-    };
-    work(config, program, Box::new(tell))?;
+    work(config, program, |notice| match notice {
+        Notice::Fetching(file, bytes) => out.line(format!("fetching {file}: {}", size(*bytes))),
+        Notice::Ready => out.line(format!("{name} proves for {}", args.gateway)),
+        Notice::Waiting(reason) => out.line(format!("waiting for the gateway: {reason}")),
+        Notice::Back => out.line("the gateway is back"),
+        Notice::Delivered(lease) => out.line(format!("{lease}: a result of an earlier run was taken")),
+        Notice::Discarded(lease) => out.line(format!("{lease}: a result of an earlier run came too late")),
+    })?;
     out.finish("lorica.worker/1", json!({ "ended": true }));
     Ok(())
 }

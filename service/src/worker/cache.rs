@@ -92,7 +92,7 @@ impl Cache {
         if digest_of(&path).await?.is_some_and(|own| own == *sha256) {
             return Ok(path);
         }
-        link.tell(&Notice::Fetching(name.into(), bytes));
+        link.tell(Notice::Fetching(name.into(), bytes));
         let part = path.with_extension("part");
         let file = private_file().create(true).truncate(false).read(true).write(true).open(&part);
         let mut file = file.map_err(FileError::writing(&part))?;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
@@ -48,7 +48,7 @@ pub enum Notice {
 }
 
 /// Where notices go.
-pub type Told = Box<dyn Fn(&Notice) + Send + Sync>;
+pub type Told = mpsc::UnboundedSender<Notice>;
 
 /// Why a call brought nothing.
 #[derive(Debug)]
@@ -122,8 +122,9 @@ impl Link {
     }
 
     /// Tells people something.
-    pub fn tell(&self, notice: &Notice) {
-        (self.told)(notice);
+    pub fn tell(&self, notice: Notice) {
+        // Nobody listens: fine.
+        let _ = self.told.send(notice);
     }
 
     /// The session as calls carry it.
@@ -147,13 +148,13 @@ impl Link {
             Err(Failure::Away(error)) => {
                 if !self.is_away.swap(true, Ordering::Relaxed) {
                     tracing::warn!(%error, "waiting for the gateway");
-                    self.tell(&Notice::Waiting(error.to_string()));
+                    self.tell(Notice::Waiting(error.to_string()));
                 }
             }
             _ => {
                 if self.is_away.swap(false, Ordering::Relaxed) {
                     tracing::info!("the gateway is back");
-                    self.tell(&Notice::Back);
+                    self.tell(Notice::Back);
                 }
             }
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lorica::files::FileError;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Builder;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -88,19 +88,31 @@ pub enum RemoteError {
     System(#[from] std::io::Error),
 }
 
-/// Proves for a service until it is told to end (SIGTERM, or an interrupt), or until the service refuses it.
+/// Proves for a service until it is told to end (SIGTERM, or an interrupt), or until the service refuses it. What it has to say to
+/// people meanwhile goes to `told`.
 ///
 /// # Errors
 /// [`RemoteError`].
-pub fn work(config: RemoteConfig, program: ChildProgram, told: Told) -> Result<(), RemoteError> {
+pub fn work(
+    config: RemoteConfig,
+    program: ChildProgram,
+    mut told: impl FnMut(&Notice),
+) -> Result<(), RemoteError> {
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let (end, ending) = watch::channel(false);
+        let (notices, mut heard) = mpsc::unbounded_channel();
         let drain = config.drain;
-        let mut working = tokio::spawn(prove(config, program, told, ending));
-        tokio::select! {
-            ended = &mut working => return flat(ended),
-            told = signal::wait() => told?,
+        let mut working = tokio::spawn(prove(config, program, notices, ending));
+        let signal = signal::wait();
+        tokio::pin!(signal);
+        loop {
+            tokio::select! {
+                biased;
+                Some(notice) = heard.recv() => told(&notice),
+                ended = &mut working => return flat(ended),
+                signalled = &mut signal => break signalled?,
+            }
         }
         tracing::info!("the worker ends");
         end.send_replace(true);
@@ -134,7 +146,7 @@ pub(super) async fn prove(
         let source = Remote::start(config, told, ending.clone()).await?;
         let worker = Worker { source, program, hang, drain, ending: ending.clone() };
         let process = worker.start().await?;
-        worker.source.link.tell(&Notice::Ready);
+        worker.source.link.tell(Notice::Ready);
         Ok::<_, RemoteError>((worker, process))
     };
     let started = tokio::select! {
@@ -272,8 +284,8 @@ impl Remote {
         for (path, batch, own) in self.spool.results()? {
             let name = batch_name(&batch);
             match self.hand_in(&name, own).await {
-                Handed::Taken => self.link.tell(&Notice::Delivered(name)),
-                Handed::Late => self.link.tell(&Notice::Discarded(name)),
+                Handed::Taken => self.link.tell(Notice::Delivered(name)),
+                Handed::Late => self.link.tell(Notice::Discarded(name)),
                 Handed::Kept => return Ok(()),
             }
             self.spool.remove(&path);

@@ -20,6 +20,8 @@ pub mod client;
 pub mod config;
 mod digest;
 pub mod error;
+#[cfg(test)]
+mod gate;
 mod http;
 pub mod keys;
 mod models;

@@ -442,3 +442,6 @@ impl WorkerService for WorkerCalls {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

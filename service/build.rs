@@ -6,9 +6,13 @@ use std::{env, fs};
 
 use prost::Message;
 
-/// What the service speaks. The other files of the folder are sketches.
-const FILES: [&str; 3] =
-    ["lorica/v1/inference_service.proto", "lorica/v1/market_service.proto", "lorica/v1/model_service.proto"];
+/// What the service speaks.
+const FILES: [&str; 4] = [
+    "lorica/v1/inference_service.proto",
+    "lorica/v1/market_service.proto",
+    "lorica/v1/model_service.proto",
+    "lorica/v1/worker_service.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

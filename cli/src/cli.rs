@@ -10,7 +10,7 @@ use crate::commands::{
     request, settle, settlement_key, srs, stake, verify,
 };
 #[cfg(feature = "serve")]
-use crate::commands::{api_key, remote, serve};
+use crate::commands::{api_key, remote, serve, worker};
 use crate::error::Error;
 use crate::output::{Output, start_log};
 
@@ -130,6 +130,17 @@ pub enum Command {
     /// told to (SIGTERM): the batch in progress is finished or handed back.
     #[cfg(feature = "serve")]
     Serve(serve::ServeArgs),
+    /// Prove for a service on another machine: takes batches, proves them, hands the proofs in
+    ///
+    /// Fetches the models that the service serves, and needs the SRS that they were imported with, a key with the scope `work`
+    /// (`lorica api-key add --scopes work`), and no other access to the service's machine. It sees the texts that it proves. The
+    /// service checks every proof; whoever returns a false one gets nothing more. A result is kept in the worker's folder until the
+    /// service has answered. It ends in order when it is told to (SIGTERM): the batch in progress is finished or handed back.
+    ///
+    /// Exit codes: 0 told to end, 1 the service found a proof of this worker false, 3 the key, the SRS, the models or the version
+    /// were refused, 4 the service was not there at the start, the disk is full, or the proving process cannot be started.
+    #[cfg(feature = "serve")]
+    Worker(worker::WorkerArgs),
     /// API keys of the service: make one for a tenant, list them, remove one
     #[cfg(feature = "serve")]
     #[command(subcommand)]
@@ -206,6 +217,8 @@ fn run(command: &Command, out: &Output) -> Result<(), Error> {
         Command::Inspect(args) => inspect::run(args, out),
         #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(args, out),
+        #[cfg(feature = "serve")]
+        Command::Worker(args) => worker::run(args, out),
         #[cfg(feature = "serve")]
         Command::ApiKey(command) => api_key::run(command, out),
         #[cfg(feature = "serve")]

@@ -85,6 +85,10 @@ pub enum Error {
     #[cfg(feature = "serve")]
     #[error(transparent)]
     Serve(#[from] lorica_service::server::ServeError),
+    /// A worker does not run, or runs no more.
+    #[cfg(feature = "serve")]
+    #[error(transparent)]
+    Worker(#[from] lorica_service::remote::RemoteError),
     /// A service refused, or is not there.
     #[cfg(feature = "serve")]
     #[error(transparent)]
@@ -233,6 +237,8 @@ impl Error {
                 }
             }
             #[cfg(feature = "serve")]
+            Self::Worker(error) => worker_kind(error),
+            #[cfg(feature = "serve")]
             Self::Client(error) => client_kind(error),
             #[cfg(feature = "serve")]
             Self::NotProven(_) => Kind::Rejected,
@@ -275,6 +281,22 @@ fn client_kind(error: &lorica_service::client::ClientError) -> Kind {
             | Code::Unknown => Kind::Environment,
             _ => Kind::Input,
         },
+    }
+}
+
+/// Who has to act on a worker that ended.
+#[cfg(feature = "serve")]
+fn worker_kind(error: &lorica_service::remote::RemoteError) -> Kind {
+    use lorica_service::WorkerError;
+    use lorica_service::remote::RemoteError;
+    match error {
+        RemoteError::Client(error) => client_kind(error),
+        RemoteError::Banned(_) => Kind::Rejected,
+        RemoteError::Served { .. } | RemoteError::Worker(WorkerError::Models(_)) => Kind::Input,
+        RemoteError::File(error) => error.kind().into(),
+        RemoteError::Worker(WorkerError::Process { .. }) | RemoteError::InUse(_) | RemoteError::System(_) => {
+            Kind::Environment
+        }
     }
 }
 

@@ -13,12 +13,16 @@ use crate::proto;
 use crate::proto::inference_service_client::InferenceServiceClient;
 use crate::proto::market_service_client::MarketServiceClient;
 use crate::proto::model_service_client::ModelServiceClient;
+use crate::proto::worker_service_client::WorkerServiceClient;
 
 /// Largest message that is taken: a base's key with its tokenizer, or a proof.
 const MAX_MESSAGE: usize = 64 << 20;
 
 /// How long a call waits for a proof.
 pub use prost_types::Duration as WaitTime;
+
+/// A point in time.
+pub use prost_types::Timestamp;
 
 /// A point in time, by seconds since 1970.
 #[must_use]
@@ -62,6 +66,7 @@ pub struct Client {
     inference: InferenceServiceClient<Channel>,
     models: ModelServiceClient<Channel>,
     market: MarketServiceClient<Channel>,
+    workers: WorkerServiceClient<Channel>,
     bearer: Option<MetadataValue<Ascii>>,
     address: String,
 }
@@ -74,24 +79,8 @@ impl Client {
     /// [`ClientError`].
     pub fn connect(address: &str, key: Option<&str>, ca: Option<Vec<u8>>) -> Result<Self, ClientError> {
         let input = |error: &dyn std::fmt::Display| ClientError::Input(error.to_string());
-        let mut endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| input(&error))?;
-        endpoint = endpoint.connect_timeout(Duration::from_secs(10));
-        let is_secure = address.starts_with("https://");
-        if key.is_some() && !is_secure && !is_loopback(&endpoint) {
-            return Err(ClientError::Input(format!("{address}: a key is sent over https:// only, or to this machine")));
-        }
-        if is_secure {
-            let tls = match ca {
-                Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)),
-                None => ClientTlsConfig::new().with_webpki_roots(),
-            };
-            endpoint = endpoint.tls_config(tls).map_err(|error| input(&error))?;
-        }
-        let bearer = key.map(|key| format!("Bearer {key}").parse::<MetadataValue<Ascii>>()).transpose();
-        let mut bearer = bearer.map_err(|_| ClientError::Input("the key has characters that no key has".into()))?;
-        if let Some(bearer) = &mut bearer {
-            bearer.set_sensitive(true);
-        }
+        let endpoint = endpoint(address, key.is_some(), ca)?;
+        let bearer = key.map(bearer).transpose()?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| input(&error))?;
         let unreachable = |error: tonic::transport::Error| {
             let mut reason = error.to_string();
@@ -105,8 +94,9 @@ impl Client {
         let channel = runtime.block_on(endpoint.connect()).map_err(unreachable)?;
         let inference = InferenceServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE);
         let models = ModelServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE);
-        let market = MarketServiceClient::new(channel);
-        Ok(Self { runtime, inference, models, market, bearer, address: address.into() })
+        let market = MarketServiceClient::new(channel.clone());
+        let workers = WorkerServiceClient::new(channel);
+        Ok(Self { runtime, inference, models, market, workers, bearer, address: address.into() })
     }
 
     fn request<T>(&self, message: T, timeout: Duration) -> Request<T> {
@@ -119,13 +109,45 @@ impl Client {
     }
 
     fn refused(&self, status: &Status) -> ClientError {
-        let info = status.get_details_error_info();
-        if info.is_none() && status.code() == Code::Unavailable {
-            return ClientError::Unreachable { address: self.address.clone(), reason: status.message().into() };
-        }
-        let reason = info.map_or_else(|| format!("{:?}", status.code()), |info| info.reason);
-        ClientError::Refused { reason, message: status.message().into(), code: status.code() }
+        refused(&self.address, status)
     }
+}
+
+/// A service's address, to be connected to. A key is sent over TLS only, or to this machine.
+pub(crate) fn endpoint(address: &str, has_key: bool, ca: Option<Vec<u8>>) -> Result<Endpoint, ClientError> {
+    let input = |error: &dyn std::fmt::Display| ClientError::Input(format!("{address}: {error}"));
+    let mut endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| input(&error))?;
+    endpoint = endpoint.connect_timeout(Duration::from_secs(10));
+    let is_secure = address.starts_with("https://");
+    if has_key && !is_secure && !is_loopback(&endpoint) {
+        return Err(ClientError::Input(format!("{address}: a key is sent over https:// only, or to this machine")));
+    }
+    if is_secure {
+        let tls = match ca {
+            Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)),
+            None => ClientTlsConfig::new().with_webpki_roots(),
+        };
+        endpoint = endpoint.tls_config(tls).map_err(|error| input(&error))?;
+    }
+    Ok(endpoint)
+}
+
+/// A key as calls carry it; it is in no log.
+pub(crate) fn bearer(key: &str) -> Result<MetadataValue<Ascii>, ClientError> {
+    let bearer = format!("Bearer {key}").parse::<MetadataValue<Ascii>>();
+    let mut bearer = bearer.map_err(|_| ClientError::Input("the key has characters that no key has".into()))?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
+}
+
+/// A status as an error.
+pub(crate) fn refused(address: &str, status: &Status) -> ClientError {
+    let info = status.get_details_error_info();
+    if info.is_none() && status.code() == Code::Unavailable {
+        return ClientError::Unreachable { address: address.into(), reason: status.message().into() };
+    }
+    let reason = info.map_or_else(|| format!("{:?}", status.code()), |info| info.reason);
+    ClientError::Refused { reason, message: status.message().into(), code: status.code() }
 }
 
 /// A fresh request id.
@@ -214,6 +236,20 @@ calls! {
     market.get_node(GetNodeRequest) -> GetNodeResponse;
     /// What a request would have to pay, signed by whom it would have to name.
     market.get_quote(GetQuoteRequest) -> GetQuoteResponse;
+    /// Makes a worker known.
+    workers.register(RegisterRequest) -> RegisterResponse;
+    /// A batch to prove, or none after a while.
+    workers.lease(LeaseRequest) -> LeaseResponse;
+    /// Prolongs a lease.
+    workers.heartbeat(HeartbeatRequest) -> HeartbeatResponse;
+    /// Hands in what was made of a batch.
+    workers.complete(CompleteRequest) -> CompleteResponse;
+    /// Says that nothing is made of a batch.
+    workers.fail(FailRequest) -> FailResponse;
+    /// A piece of a served file.
+    workers.get_blob(GetBlobRequest) -> GetBlobResponse;
+    /// Who proves.
+    workers.list_workers(ListWorkersRequest) -> ListWorkersResponse;
 }
 
 impl Client {

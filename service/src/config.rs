@@ -167,15 +167,19 @@ pub struct ModelsConfig {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerConfig {
+    /// Whether the service proves itself. If not, all is proven by workers on other machines (`lorica worker`).
+    pub in_process: bool,
     /// Seconds without a sign of life after which the proving process is killed.
     pub hang_seconds: u64,
     /// Seconds that a batch in progress has when the service ends; then it is handed back.
     pub drain_seconds: u64,
+    /// Seconds that one batch may take on another machine; then it is handed to somebody else.
+    pub longest_seconds: u64,
 }
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { hang_seconds: 120, drain_seconds: 30 }
+        Self { in_process: true, hang_seconds: 120, drain_seconds: 30, longest_seconds: 3_600 }
     }
 }
 
@@ -407,6 +411,7 @@ impl Config {
         let (day, year) = (86_400, 366 * 86_400);
         number("worker.hang_seconds", self.worker.hang_seconds, day, "1 to 86400 are expected")?;
         number("worker.drain_seconds", self.worker.drain_seconds, day, "1 to 86400 are expected")?;
+        number("worker.longest_seconds", self.worker.longest_seconds, day, "1 to 86400 are expected")?;
         number("store.keep_proofs_seconds", self.store.keep_proofs_seconds, year, "1 second to a year is expected")?;
         if self.store.keep_inputs_seconds > self.store.keep_proofs_seconds {
             let (field, got) = ("store.keep_inputs_seconds", self.store.keep_inputs_seconds);
@@ -495,6 +500,12 @@ impl Config {
         let insecure =
             if models.insecure_dev_srs { "ANYONE CAN FORGE PROOFS" } else { "the development SRS is refused" };
         line("models.insecure_dev_srs", &models.insecure_dev_srs, insecure);
+        let here = match worker.in_process {
+            true => "this machine proves; workers with a key of the scope `work` may help",
+            false => "NOTHING IS PROVEN HERE: proofs wait for `lorica worker` on other machines",
+        };
+        line("worker.in_process", &worker.in_process, here);
+        line("worker.longest_seconds", &worker.longest_seconds, "for one batch on another machine");
         line("worker.hang_seconds", &worker.hang_seconds, "silence after which the proving process is killed");
         line("worker.drain_seconds", &worker.drain_seconds, "for the batch in progress when the service ends");
         line("limits.open_proofs", &limits.open_proofs, "of a tenant");

@@ -113,6 +113,16 @@ reasons! {
     RequestUnknown = "REQUEST_UNKNOWN", NotFound,
     /// The chain cannot be asked.
     ChainUnavailable = "CHAIN_UNAVAILABLE", Unavailable,
+    /// The worker's program or protocol has another version.
+    VersionOther = "VERSION_OTHER", FailedPrecondition,
+    /// The worker's session is not known, or not any more: it has to register.
+    SessionUnknown = "SESSION_UNKNOWN", NotFound,
+    /// The batch's lease has ended, or is another session's.
+    LeaseLost = "LEASE_LOST", FailedPrecondition,
+    /// The worker returned a false proof.
+    WorkerBanned = "WORKER_BANNED", PermissionDenied,
+    /// No served file has that digest.
+    BlobUnknown = "BLOB_UNKNOWN", NotFound,
     /// The worker made no proof of what was executed here.
     ProvingFailed = "PROVING_FAILED", Internal,
     /// The worker's proof was not one of this batch.

@@ -295,7 +295,12 @@ fn proof(own: &proto::Proof) -> Value {
 async fn ready(State(face): State<Face>) -> Response {
     let shared = &face.inference.shared;
     let is_open = shared.expect_open().is_ok() && shared.store.call(|store| store.counts()).await.is_ok();
-    if is_open { "ready\n".into_response() } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response() }
+    match is_open {
+        // It answers and takes requests; that nobody proves is for the operator to read.
+        true if !shared.in_process && !shared.workers.any() => "ready, but no worker is here\n".into_response(),
+        true => "ready\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response(),
+    }
 }
 
 /// Numbers of the service in the text form of Prometheus. None of them is a tenant's alone.
@@ -315,6 +320,10 @@ async fn metrics(State(face): State<Face>) -> Answered {
     }
     let open = u8::from(breaker.is_some());
     let _ = writeln!(text, "# TYPE lorica_breaker_open gauge\nlorica_breaker_open {open}");
+    text.push_str("# TYPE lorica_workers gauge\n");
+    for (state, count) in shared.workers.counts() {
+        let _ = writeln!(text, "lorica_workers{{state=\"{}\"}} {count}", state.trim_start_matches("WORKER_STATE_"));
+    }
     let free = shared.running.available_permits();
     let _ = writeln!(text, "# TYPE lorica_executions_free gauge\nlorica_executions_free {free}");
     let _ = writeln!(text, "# TYPE lorica_ending gauge\nlorica_ending {}", u8::from(*shared.ending.borrow()));

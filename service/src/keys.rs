@@ -18,11 +18,13 @@ pub enum Scope {
     Settle,
     /// Seeing what the service does for all tenants, without their texts: an operator's.
     Operate,
+    /// Proving for the service on another machine: it shows the texts of all tenants. A key with it has no other scope.
+    Work,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Infer, Self::Prove, Self::Read, Self::Settle, Self::Operate];
+    pub const ALL: [Self; 6] = [Self::Infer, Self::Prove, Self::Read, Self::Settle, Self::Operate, Self::Work];
 
     /// The name on the command line.
     #[must_use]
@@ -33,6 +35,7 @@ impl Scope {
             Self::Read => "read",
             Self::Settle => "settle",
             Self::Operate => "operate",
+            Self::Work => "work",
         }
     }
 

@@ -6,7 +6,7 @@
 //! * `models`: execution at admission, and the check of what a worker returns
 //! * `store`: the one truth about jobs, in SQLite; `batching`: how many a batch takes
 //! * `broker`: requests that an escrow pays, from the text to the money; [`terms`]: what was signed, as a message
-//! * [`worker`]: the proving process, which can be killed
+//! * [`worker`]: who proves, here or on another machine, by a process that can be killed
 //! * [`client`]: a client that blocks; [`proto`]: the messages
 //!
 //! Alone in being asynchronous: nothing below this crate is.
@@ -18,13 +18,17 @@ mod batching;
 mod broker;
 pub mod client;
 pub mod config;
+mod digest;
 pub mod error;
+#[cfg(test)]
+mod gate;
 mod http;
 pub mod keys;
 mod models;
 mod overview;
 pub mod quote;
 pub mod server;
+mod signal;
 mod store;
 mod target;
 pub mod terms;
@@ -35,8 +39,9 @@ mod world;
 pub use broker::settings::Signer;
 /// For programs that look at statuses.
 pub use tonic;
-pub use worker::ChildProgram;
 pub use worker::child::run as run_child;
+pub use worker::remote;
+pub use worker::{ChildProgram, WorkerError};
 
 /// The messages of `lorica.v1`, and its services; generated from `service/proto`.
 #[allow(missing_docs, clippy::all, reason = "generated")]

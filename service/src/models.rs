@@ -27,9 +27,9 @@ use lorica::verifier::protocol::proof::{Output, Share};
 use crate::config::ModelsConfig;
 use crate::error::{Reason, Refusal};
 use crate::proto;
-use crate::store::Word;
+use crate::store::{Lease, Word};
 
-pub use checks::{Verdict, Verified};
+pub use checks::{Made, Verdict, Verified};
 
 /// Why the models cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,8 @@ pub enum ModelsError {
 /// A base that is served.
 #[derive(Debug)]
 pub struct ServedBase {
+    /// Where the worker finds it.
+    pub path: PathBuf,
     /// Its key.
     pub key: BaseKey,
     id: Fr,
@@ -210,7 +212,7 @@ impl Models {
         let executor =
             Executor::new(Arc::new(model)).map_err(|source| ModelsError::Model { path: path.into(), source })?;
         let id = key.commitments.id();
-        let base = ServedBase { key, id, tokenizer, executor };
+        let base = ServedBase { path: path.into(), key, id, tokenizer, executor };
         match self.bases.insert(encode_scalar(&id), base) {
             Some(_) => Err(ModelsError::Twice(path.into())),
             None => Ok(()),
@@ -283,9 +285,12 @@ impl Models {
         Ok((id, datanet))
     }
 
-    /// Where a datanet's file is.
-    pub fn datanet_path(&self, id: &Word) -> Option<String> {
-        self.datanets.get(id).map(|own| own.path.display().to_string())
+    /// Whether all that a batch needs is served.
+    pub fn serves(&self, lease: &Lease) -> bool {
+        let mut adapters = lease.members.iter().filter_map(|member| member.adapter);
+        self.bases.contains_key(&lease.base)
+            && adapters.all(|id| self.adapters.contains_key(&id))
+            && lease.datanet.is_none_or(|id| self.datanets.contains_key(&id))
     }
 
     /// Executes a request: tens of milliseconds of processor.

@@ -19,6 +19,8 @@ use crate::api::deadline::Deadlines;
 use crate::api::inference::Inference;
 use crate::api::market::Market;
 use crate::api::model::Model;
+use crate::api::sessions::Sessions;
+use crate::api::worker::{WorkerCalls, Workers};
 use crate::api::{LOCAL, Shared};
 use crate::broker::Broker;
 use crate::broker::admission::Desk;
@@ -32,12 +34,17 @@ use crate::proto::DESCRIPTORS;
 use crate::proto::inference_service_server::InferenceServiceServer;
 use crate::proto::market_service_server::MarketServiceServer;
 use crate::proto::model_service_server::ModelServiceServer;
+use crate::proto::worker_service_server::WorkerServiceServer;
+use crate::signal;
 use crate::store::market::MARKET;
 use crate::store::thread::StoreThread;
 use crate::store::{ApiKey, Millis, Retention, StoreError, millis, now};
 use crate::worker::frames::SetUp;
+use crate::worker::local::Local;
 use crate::worker::{ChildProgram, Worker, WorkerError};
 
+/// The tenant of workers' keys, who asks for nothing.
+pub const WORKERS: &str = "workers";
 /// Largest message that is taken: a proof to be checked, with room.
 const MAX_MESSAGE: usize = 1 << 20;
 /// Calls at once on one connection.
@@ -179,7 +186,7 @@ impl Opened {
         let recovered = store.recover(now(), &owner)?;
         store.expire(now())?;
         store.wipe(now(), config.retention())?;
-        let opens = |key: &ApiKey| key.expires.is_none_or(|end| end > now());
+        let opens = |key: &ApiKey| key.scopes != Scope::Work.bit() && key.expires.is_none_or(|end| end > now());
         let locked = !config.listen.keyless_loopback && !store.keys()?.iter().any(opens);
         Ok(Self { store: StoreThread::start(store), owner, recovered, locked })
     }
@@ -220,24 +227,28 @@ async fn run(
     let (has_ended, ended) = watch::channel(false);
     let path = |path: &PathBuf| path.display().to_string();
     let worker = Worker {
-        store: store.clone(),
-        owner,
-        models: models.clone(),
-        program,
-        set_up: SetUp {
-            bases: config.models.bases.iter().map(path).collect(),
-            srs: config.models.srs.as_ref().map(path).unwrap_or_default(),
-            insecure_dev_srs: config.models.insecure_dev_srs,
-            cache: path(&cache),
-            settlement_keys: path(&cache.join("settlement")),
+        source: Local {
+            store: store.clone(),
+            owner,
+            models: models.clone(),
+            set_up: SetUp {
+                bases: models.bases.values().map(|base| path(&base.path)).collect(),
+                base_ids: models.bases.keys().map(|id| id.to_vec()).collect(),
+                srs: config.models.srs.as_ref().map(path).unwrap_or_default(),
+                insecure_dev_srs: config.models.insecure_dev_srs,
+                cache: path(&cache),
+                settlement_keys: path(&cache.join("settlement")),
+            },
+            wake: wake.clone(),
+            ending: ending.clone(),
         },
+        program,
         hang: Duration::from_secs(config.worker.hang_seconds),
         drain: Duration::from_secs(config.worker.drain_seconds),
-        wake: wake.clone(),
         ending: ending.clone(),
     };
     // Before anybody is listened to: a service that cannot prove says so, and takes nothing.
-    let process = worker.start().await?;
+    let process = if config.worker.in_process { Some(worker.start().await?) } else { None };
 
     let (running, admitted) = Shared::executions(config.limits.executions);
     let insecure = models.is_insecure();
@@ -258,12 +269,15 @@ async fn run(
         running,
         admitted,
         wake,
+        workers: Sessions::default(),
+        in_process: config.worker.in_process,
         ending,
         ended: ended.clone(),
     });
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<InferenceServiceServer<Inference>>().await;
     health.set_serving::<ModelServiceServer<Model>>().await;
+    health.set_serving::<WorkerServiceServer<WorkerCalls>>().await;
     if desk.is_some() {
         health.set_serving::<MarketServiceServer<Market>>().await;
     }
@@ -291,6 +305,7 @@ async fn run(
     }
     let inference = Arc::new(Inference { shared: shared.clone() });
     let market = Market { shared: shared.clone(), desk: desk.clone() };
+    let workers = Workers::new(shared.clone(), Duration::from_secs(config.worker.longest_seconds));
     let model = Arc::new(Model { shared });
     let face = http::router(Face { inference: inference.clone(), model: model.clone(), desk });
     let (http, mut json) = match config.listen.http {
@@ -314,6 +329,7 @@ async fn run(
         .add_service(InferenceServiceServer::from_arc(inference).max_decoding_message_size(MAX_MESSAGE))
         .add_service(MarketServiceServer::new(market).max_decoding_message_size(MAX_MESSAGE))
         .add_service(ModelServiceServer::from_arc(model).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(WorkerServiceServer::new(WorkerCalls(Arc::new(workers))).max_decoding_message_size(MAX_MESSAGE))
         .add_service(health_service)
         .add_optional_service(reflection)
         .add_optional_service(older_reflection);
@@ -322,13 +338,13 @@ async fn run(
         // An error means that whoever tells is gone, which is the same.
         let _ = stop.wait_for(|ended| *ended).await;
     }));
-    let working = tokio::spawn(worker.run(process));
+    let working = process.map(|process| tokio::spawn(worker.run(process)));
     let upkeep = tokio::spawn(upkeep(store, config.retention()));
     let broker = broker.map(|(broker, lock)| Running::start(broker, lock));
     started(&Started { address, http, recovered, insecure, prover, locked });
 
     tokio::select! {
-        signal = signal() => signal?,
+        told = signal::wait() => told.map_err(|error| ServeError::System(error.to_string()))?,
         served = &mut serving => return served.map_err(|error| ServeError::System(error.to_string()))?.map_err(Into::into),
         served = &mut json => {
             let source = served.map_err(|error| ServeError::System(error.to_string()))?;
@@ -342,10 +358,13 @@ async fn run(
         broker.stop();
     }
     health.set_not_serving::<MarketServiceServer<Market>>().await;
+    health.set_not_serving::<WorkerServiceServer<WorkerCalls>>().await;
     health.set_not_serving::<InferenceServiceServer<Inference>>().await;
     health.set_not_serving::<ModelServiceServer<Model>>().await;
     let drain = Duration::from_secs(config.worker.drain_seconds) + GOING;
-    if timeout(drain, working).await.is_err() {
+    if let Some(working) = working
+        && timeout(drain, working).await.is_err()
+    {
         tracing::warn!("the worker did not end in time");
     }
     has_ended.send_replace(true);
@@ -384,22 +403,6 @@ async fn upkeep(store: StoreThread, retention: Retention) {
     }
 }
 
-/// Waits for a signal to end.
-async fn signal() -> Result<(), ServeError> {
-    let system = |error: std::io::Error| ServeError::System(error.to_string());
-    #[cfg(unix)]
-    {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(system)?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(system),
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(system)
-}
-
 /// A key without its secret.
 #[derive(Clone, Debug)]
 pub struct KeyEntry {
@@ -427,6 +430,15 @@ pub fn add_key(
     if tenant.is_empty() || tenant.len() > 63 || !tenant.chars().all(is_plain) {
         return Err(ServeError::Key(format!(
             "{tenant:?}: a tenant's name has 1 to 63 small letters, digits and hyphens"
+        )));
+    }
+    let works = scopes.contains(&Scope::Work);
+    if works && scopes.len() > 1 {
+        return Err(ServeError::Key("the scope `work` stands alone: a worker's key is for nothing else".into()));
+    }
+    if works != (tenant == WORKERS) {
+        return Err(ServeError::Key(format!(
+            "keys with the scope `work`, and no others, are the tenant `{WORKERS}`'s"
         )));
     }
     if tenant == MARKET {

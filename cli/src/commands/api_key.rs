@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use lorica_service::keys::Scope;
-use lorica_service::server::{KeyEntry, ServeError, add_key, list_keys, remove_key};
+use lorica_service::server::{KeyEntry, ServeError, WORKERS, add_key, list_keys, remove_key};
 use serde_json::{Value, json};
 
 use super::serve::ConfigArgs;
@@ -25,10 +25,10 @@ pub enum ApiKeyCommand {
 /// Arguments of `api-key add`.
 #[derive(Args, Debug)]
 pub struct AddArgs {
-    /// Whose key it is: small letters, digits and hyphens. Tenants do not see each other's texts and proofs
-    #[arg(long)]
-    pub tenant: String,
-    /// What it is for, separated by commas. If absent: infer,prove,read
+    /// Whose key it is: small letters, digits and hyphens. Tenants do not see each other's texts and proofs. A worker's key has none
+    #[arg(long, required_unless_present = "scopes")]
+    pub tenant: Option<String>,
+    /// What it is for, separated by commas; `work` stands alone. If absent: infer,prove,read
     #[arg(long, value_delimiter = ',', hide_default_value = true,
         default_values_t = [ScopeArg::Infer, ScopeArg::Prove, ScopeArg::Read])]
     pub scopes: Vec<ScopeArg>,
@@ -53,6 +53,8 @@ pub enum ScopeArg {
     Settle,
     /// Seeing what the service does for all tenants, without their texts
     Operate,
+    /// Proving for the service (`lorica worker`): whoever has the key sees texts of all tenants
+    Work,
 }
 
 impl From<ScopeArg> for Scope {
@@ -63,6 +65,7 @@ impl From<ScopeArg> for Scope {
             ScopeArg::Read => Self::Read,
             ScopeArg::Settle => Self::Settle,
             ScopeArg::Operate => Self::Operate,
+            ScopeArg::Work => Self::Work,
         }
     }
 }
@@ -97,7 +100,14 @@ pub fn run(command: &ApiKeyCommand, out: &Output) -> Result<(), Error> {
         ApiKeyCommand::Add(args) => {
             let scopes: Vec<Scope> = args.scopes.iter().map(|scope| Scope::from(*scope)).collect();
             let lifetime = args.days.map(|days| Duration::from_secs(u64::from(days) * 86_400));
-            let (secret, entry) = add_key(&args.config.load()?, &args.tenant, &scopes, lifetime)?;
+            let tenant = match &args.tenant {
+                Some(tenant) => tenant,
+                None if scopes == [Scope::Work] => WORKERS,
+                None => {
+                    return Err(Error::Usage("--tenant is needed: only a key with the scope `work` has none".into()));
+                }
+            };
+            let (secret, entry) = add_key(&args.config.load()?, tenant, &scopes, lifetime)?;
             out.line(&secret);
             out.finish("lorica.api-key.add/1", joined(json!({ "key": secret }), json_of(&entry)));
         }

@@ -35,6 +35,8 @@ pub mod stake;
 pub mod verify;
 mod verify_args;
 pub mod verify_settlement;
+#[cfg(feature = "serve")]
+pub mod worker;
 
 use lorica_circuits::bn254::Fr;
 use lorica_circuits::families::encoder::Architecture;

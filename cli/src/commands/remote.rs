@@ -1,7 +1,7 @@
 //! `lorica remote`: a client of the service.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 use lorica::files::{MAX_PROOF_BYTES, store};
@@ -78,6 +78,8 @@ pub enum Call {
     Request(RequestArgs),
     /// Print each change of a request until it is paid or ends otherwise
     Follow(RequestArgs),
+    /// List the workers that prove for the service, with a key of the scope `work`
+    Workers,
 }
 
 /// What is asked.
@@ -183,14 +185,7 @@ pub struct RequestArgs {
 /// # Errors
 /// [`Error`].
 pub fn run(args: &RemoteArgs, out: &Output) -> Result<(), Error> {
-    let key = match &args.key_file {
-        Some(path) => Some(read_key(path)?),
-        None => std::env::var("LORICA_API_KEY").ok().filter(|key| !key.is_empty()),
-    };
-    if args.key_file.is_none() && key.as_ref().is_some_and(|key| !key.trim().starts_with(KEY_PREFIX)) {
-        let reason = format!("LORICA_API_KEY holds no API key, which begins with {KEY_PREFIX}; nothing was sent");
-        return Err(Error::Usage(reason));
-    }
+    let key = find_key(args.key_file.as_deref())?;
     let ca = args.ca.as_deref().map(|path| store::read(path, 1 << 20)).transpose()?;
     let connect = |address: &str, key: Option<&str>| Client::connect(address, key.map(str::trim), ca.clone());
     if let Call::Quote(own) = &args.call {
@@ -255,6 +250,7 @@ pub fn run(args: &RemoteArgs, out: &Output) -> Result<(), Error> {
         Call::Quote(_) => Ok(()),
         Call::Submit(args) => market::submit(&mut client, args, out),
         Call::Request(args) => market::show(&mut client, args, out),
+        Call::Workers => workers(&mut client, out),
         Call::Follow(args) => market::follow(&mut client, &args.name, "lorica.remote.follow/1", out),
     }
 }
@@ -293,8 +289,56 @@ fn models(client: &mut Client, out: &Output) -> Result<(), Error> {
     Ok(())
 }
 
+fn workers(client: &mut Client, out: &Output) -> Result<(), Error> {
+    let listed = client.list_workers(proto::ListWorkersRequest {}, CALL)?;
+    let seconds = |time: &Option<lorica_service::client::Timestamp>| time.as_ref().map(|time| time.seconds);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs().cast_signed());
+    let ago = |time: &Option<_>| {
+        seconds(time).map_or_else(String::new, |at| format!("{} s ago", now.saturating_sub(at).max(0)))
+    };
+    let state = |own: &proto::Worker| own.state().as_str_name().trim_start_matches("WORKER_STATE_").to_owned();
+    for own in &listed.workers {
+        let work = match own.lease.as_str() {
+            "" => String::new(),
+            lease => format!(", {lease} since {}", ago(&own.lease_time).trim_end_matches(" ago")),
+        };
+        let (completed, failed, seen) = (own.completed, own.failed, ago(&own.seen_time));
+        let name = &own.name;
+        out.line(format!(
+            "{name} {}{work}, seen {seen}, {completed} done, {failed} failed, key {}",
+            state(own),
+            own.key
+        ));
+    }
+    out.line(if listed.in_process { "the service proves itself, too" } else { "the service does not prove itself" });
+    let shown = |own: &proto::Worker| {
+        json!({ "name": own.name, "state": state(own), "key": own.key, "lease": own.lease,
+            "lease_time": seconds(&own.lease_time), "seen_time": seconds(&own.seen_time),
+            "register_time": seconds(&own.register_time), "completed": own.completed, "failed": own.failed })
+    };
+    let workers: Vec<Value> = listed.workers.iter().map(shown).collect();
+    out.finish("lorica.remote.workers/1", json!({ "workers": workers, "in_process": listed.in_process }));
+    Ok(())
+}
+
 /// What API keys begin with.
 const KEY_PREFIX: &str = "lrk_";
+
+/// The API key of a file or of the variable LORICA_API_KEY, if there is one.
+///
+/// # Errors
+/// [`Error`] names the file or the variable that holds something else.
+pub(super) fn find_key(file: Option<&Path>) -> Result<Option<String>, Error> {
+    let key = match file {
+        Some(path) => Some(read_key(path)?),
+        None => std::env::var("LORICA_API_KEY").ok().filter(|key| !key.is_empty()),
+    };
+    if file.is_none() && key.as_ref().is_some_and(|key| !key.trim().starts_with(KEY_PREFIX)) {
+        let reason = format!("LORICA_API_KEY holds no API key, which begins with {KEY_PREFIX}; nothing was sent");
+        return Err(Error::Usage(reason));
+    }
+    Ok(key)
+}
 
 /// The API key in a file. What is none is not sent: it may be an account's private key.
 fn read_key(path: &Path) -> Result<String, Error> {

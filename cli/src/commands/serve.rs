@@ -79,6 +79,9 @@ pub struct ServeArgs {
     /// Take calls without an API key, on a loopback address only
     #[arg(long)]
     pub keyless_loopback: bool,
+    /// Prove nothing on this machine, as worker.in_process = false: all is proven by `lorica worker` on others
+    #[arg(long)]
+    pub no_prover: bool,
 }
 
 /// Runs it until it is told to end.
@@ -90,6 +93,7 @@ pub fn run(args: &ServeArgs, out: &Output) -> Result<(), Error> {
     config.listen.grpc = args.grpc.unwrap_or(config.listen.grpc);
     config.listen.http = args.http.or(config.listen.http);
     config.listen.keyless_loopback |= args.keyless_loopback;
+    config.worker.in_process &= !args.no_prover;
     config.models.bases.extend(args.base.iter().cloned());
     config.models.adapters.extend(args.adapter.iter().cloned());
     config.models.datanets.extend(args.datanet.iter().cloned());
@@ -128,6 +132,9 @@ pub fn run(args: &ServeArgs, out: &Output) -> Result<(), Error> {
         }
         if started.recovered > 0 {
             out.line(format!("{} unfinished batches are proven again", started.recovered));
+        }
+        if !config.worker.in_process {
+            out.line("nothing is proven on this machine: proofs wait for `lorica worker`");
         }
         if let Some(address) = started.http {
             out.line(format!("JSON at http://{address}"));

@@ -1,17 +1,21 @@
 //! The calls of clients.
 //!
-//! * [`inference`], [`market`], [`model`]: one file per gRPC service
+//! * [`inference`], [`market`], [`model`], [`worker`]: one file per gRPC service
+//! * [`sessions`]: workers on other machines as the service knows them; [`catalog`]: the files that they fetch
 //! * [`message`]: jobs as messages, fields of messages
 //! * [`deadline`]: the layer that answers calls whose deadline passes
 //!
 //! A call that is given up by its client drops its handler wherever that waits. So whatever changes something is one command to
 //! the store's thread, which is carried out once it was sent, and is sent from a task of its own.
 
+mod catalog;
 pub mod deadline;
 pub mod inference;
 pub mod market;
 pub mod message;
 pub mod model;
+pub mod sessions;
+pub mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +27,9 @@ use crate::error::{Reason, Refusal};
 use crate::keys::{Scope, Secret};
 use crate::models::{Asked, Executed, Models};
 use crate::store::thread::StoreThread;
-use crate::store::{Store, StoreError, now};
+use crate::store::{ApiKey, Store, StoreError, now};
 use deadline::CallDeadline;
+use sessions::Sessions;
 
 /// The tenant of calls without a key.
 pub const LOCAL: &str = "local";
@@ -45,6 +50,10 @@ pub struct Shared {
     pub admitted: Arc<Semaphore>,
     /// There is work.
     pub wake: Arc<Notify>,
+    /// Workers on other machines.
+    pub workers: Sessions,
+    /// The service proves itself, too.
+    pub in_process: bool,
     /// The service ends: nothing new is taken.
     pub ending: watch::Receiver<bool>,
     /// The worker has ended: nobody is kept waiting.
@@ -58,23 +67,35 @@ impl Shared {
         (Arc::new(Semaphore::new(running)), Arc::new(Semaphore::new(admitted)))
     }
 
-    /// The tenant of a call whose key has a scope.
+    /// The tenant of a call whose key has a scope. A worker's key is for nothing else, whatever else it is said to be for.
     pub async fn tenant(&self, metadata: &MetadataMap, scope: Scope) -> Result<String, Refusal> {
+        if self.keyless && metadata.get("authorization").is_none() {
+            return Ok(LOCAL.into());
+        }
+        let key = self.key(metadata).await?;
+        if key.scopes & scope.bit() == 0 || key.scopes & Scope::Work.bit() != 0 {
+            return Err(lacks(scope));
+        }
+        Ok(key.tenant)
+    }
+
+    /// The id of a worker's key. Nobody works without one, also where calls without a key are taken.
+    pub async fn worker_key(&self, metadata: &MetadataMap) -> Result<[u8; 8], Refusal> {
+        let key = self.key(metadata).await?;
+        if key.scopes == Scope::Work.bit() { Ok(key.id) } else { Err(lacks(Scope::Work)) }
+    }
+
+    /// The key of a call, which holds.
+    async fn key(&self, metadata: &MetadataMap) -> Result<ApiKey, Refusal> {
         let invalid =
             || Refusal::new(Reason::KeyInvalid, "`authorization: Bearer lrk_...` with a key that holds is needed");
-        let Some(header) = metadata.get("authorization") else {
-            return if self.keyless { Ok(LOCAL.into()) } else { Err(invalid()) };
-        };
+        let header = metadata.get("authorization").ok_or_else(invalid)?;
         let text = header.to_str().map_err(|_| invalid())?;
         let bearer = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let secret = bearer.and_then(|(_, secret)| Secret::parse(secret)).ok_or_else(invalid)?;
         let id = secret.id;
         let known = self.store.call(move |store| store.key(&id)).await?;
-        let key = known.filter(|key| secret.opens(key, now())).ok_or_else(invalid)?;
-        if key.scopes & scope.bit() == 0 {
-            return Err(Refusal::new(Reason::ScopeMissing, format!("the key lacks the scope `{}`", scope.name())));
-        }
-        Ok(key.tenant)
+        known.filter(|key| secret.opens(key, now())).ok_or_else(invalid)
     }
 
     /// Refuses what is new while the service ends.
@@ -116,6 +137,10 @@ impl Shared {
         let fault = |_| Refusal::new(Reason::Internal, "the change did not come to its end");
         Ok(task.await.map_err(fault)??)
     }
+}
+
+fn lacks(scope: Scope) -> Refusal {
+    Refusal::new(Reason::ScopeMissing, format!("the key lacks the scope `{}`", scope.name()))
 }
 
 /// When the client of a call stops waiting, if it said so.

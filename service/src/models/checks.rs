@@ -28,6 +28,19 @@ pub struct Verified {
     pub requests: Vec<proto::ProvenRequest>,
 }
 
+/// What a worker made of a batch.
+pub enum Made {
+    /// A proof.
+    Proof(Vec<u8>),
+    /// A settlement, and the key that checks it.
+    Settlement {
+        /// The settlement.
+        bytes: Vec<u8>,
+        /// Of its circuit.
+        key: Vec<u8>,
+    },
+}
+
 /// Why a proof is not accepted.
 pub enum Verdict {
     /// It does not hold.
@@ -41,6 +54,16 @@ impl Models {
     fn index_of(&self, lease: &Lease) -> Result<Option<&ServedDatanet>, String> {
         let find = |id| self.datanets.get(id).ok_or_else(|| "the datanet is served no more".to_owned());
         lease.datanet.as_ref().map(find).transpose()
+    }
+
+    /// Whether what was made is of exactly this batch, and what was wanted of it. A worker is not believed.
+    pub fn expect_made_of(&self, lease: &Lease, made: &Made) -> Result<ProvenShape, String> {
+        match (made, &lease.binding) {
+            (Made::Proof(bytes), None) => self.expect_proof_of(lease, bytes),
+            (Made::Settlement { bytes, key }, Some(_)) => self.expect_settlement_of(lease, bytes, key),
+            (Made::Proof(_), Some(_)) => Err("a settlement is wanted, and a proof was made".into()),
+            (Made::Settlement { .. }, None) => Err("a proof is wanted, and a settlement was made".into()),
+        }
     }
 
     /// Whether a settlement is of exactly this batch, which is to be settled: it holds by its key, and has the batch's binding,

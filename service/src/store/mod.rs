@@ -59,6 +59,11 @@ pub const MAX_ATTEMPTS: u32 = 3;
 /// Losses of whoever did the work before a job fails.
 pub const MAX_INFRA_ATTEMPTS: u32 = 10;
 
+/// Owners of leases whose name begins so are on other machines: they outlive this program.
+pub const REMOTE: &str = "remote:";
+/// Milliseconds that owners on other machines have to come back when this program starts.
+pub const RETURN: Millis = 60_000;
+
 /// The time now.
 pub fn now() -> Millis {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
@@ -272,6 +277,17 @@ pub struct Lease {
     pub members: Vec<Member>,
 }
 
+/// What a batch is to who says that it was handed to him.
+#[derive(Clone, Debug)]
+pub enum Claim {
+    /// He holds it. What is left of its inputs.
+    Held(Lease),
+    /// His result was taken: its digest.
+    Done(Word),
+    /// It is another's, ended without a result, or never was.
+    Lost,
+}
+
 /// Whether a lease is still held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
@@ -390,6 +406,8 @@ pub trait Store: market::MarketStore + overview::OverviewStore + Send {
     fn lease(&mut self, now: Millis, owner: &str, until: Millis) -> Result<Option<Lease>, StoreError>;
     /// Prolongs a lease that is still held.
     fn extend(&mut self, batch: Uuid, epoch: i64, until: Millis) -> Result<Held, StoreError>;
+    /// What a batch under an epoch is to an owner.
+    fn claim(&mut self, batch: Uuid, epoch: i64, owner: &str) -> Result<Claim, StoreError>;
     /// Takes a proof.
     fn complete(
         &mut self,
@@ -405,7 +423,8 @@ pub trait Store: market::MarketStore + overview::OverviewStore + Send {
     fn cancel(&mut self, now: Millis, tenant: &str, id: Uuid) -> Result<Option<Job>, StoreError>;
     /// Ends leases and jobs whose time is over.
     fn expire(&mut self, now: Millis) -> Result<(), StoreError>;
-    /// Ends all leases of an owner: it died with the process before. How many there were.
+    /// Ends all leases of an owner: it died with the process before. How many there were. Owners on other machines ([`REMOTE`]) keep
+    /// theirs, and have [`RETURN`] to say so.
     fn recover(&mut self, now: Millis, owner: &str) -> Result<usize, StoreError>;
     /// Deletes what was kept long enough. How many inputs and jobs.
     fn wipe(&mut self, now: Millis, retention: Retention) -> Result<(usize, usize), StoreError>;

@@ -120,7 +120,7 @@ fn load(set_up: &SetUp) -> Result<Loaded, String> {
     let policy = if set_up.insecure_dev_srs { SrsPolicy::DevelopmentForTests } else { SrsPolicy::Ceremony };
     let mut srs: BTreeMap<u32, Arc<AcceptedSrs>> = BTreeMap::new();
     let mut provers = BTreeMap::new();
-    for path in &set_up.bases {
+    for (place, path) in set_up.bases.iter().enumerate() {
         let base = BaseFile::load(Path::new(path)).map_err(|error| error.to_string())?;
         let log_tile = base.key.commitments.log_tile;
         let accepted = match srs.get(&log_tile) {
@@ -140,9 +140,21 @@ fn load(set_up: &SetUp) -> Result<Loaded, String> {
         };
         let settler = Settler::new(accepted.clone()).with_cache(&set_up.settlement_keys);
         let prover = Prover::new(accepted, base).map_err(|error| format!("{path}: {error}"))?;
-        provers.insert(encode_scalar(&prover.id()), (prover, settler));
+        let id = encode_scalar(&prover.id());
+        if !set_up.base_ids.is_empty() {
+            expect_id(path, &id, set_up.base_ids.get(place).map_or(&[], Vec::as_slice))?;
+        }
+        provers.insert(id, (prover, settler));
     }
     Ok(Loaded { provers, adapters: BTreeMap::new(), datanet: None })
+}
+
+/// That a file is what it is said to be, and not only well made.
+fn expect_id(path: &str, id: &Word, expected: &[u8]) -> Result<(), String> {
+    if id.as_slice() == expected {
+        return Ok(());
+    }
+    Err(format!("{path}: it has the id {}, and {} is expected", hex::encode(id), hex::encode(expected)))
 }
 
 impl Loaded {
@@ -152,12 +164,20 @@ impl Loaded {
         let (prover, settler) = self.provers.get(&base).ok_or_else(|| always("a base that was not loaded"))?;
         let context: Word = batch.context.as_slice().try_into().map_err(|_| always("no context"))?;
         let context = decode_scalar(&context).map_err(|_| always("a context that is no word"))?;
-        for path in batch.items.iter().map(|item| &item.adapter).filter(|path| !path.is_empty()) {
+        for (path, expected) in batch.items.iter().map(|item| (&item.adapter, &item.adapter_id)) {
+            if path.is_empty() && !expected.is_empty() {
+                return Err(always("an adapter without a file"));
+            }
+            if path.is_empty() {
+                continue;
+            }
             if !self.adapters.contains_key(path) {
                 let file = AdapterFile::load(Path::new(path), prover.key()).map_err(|e| always(&e.to_string()))?;
                 let adapter = prover.load_adapter(file).map_err(|error| always(&error.to_string()))?;
                 self.adapters.insert(path.clone(), adapter);
             }
+            let id = self.adapters.get(path).map_or([0; 32], |own| encode_scalar(&own.id()));
+            expect_id(path, &id, expected).map_err(|error| always(&error))?;
         }
         let mut jobs = Vec::with_capacity(batch.items.len());
         for item in &batch.items {
@@ -170,6 +190,10 @@ impl Loaded {
             self.datanet = Some((batch.datanet.clone(), index));
         }
         let index = self.datanet.as_ref().map(|(_, index)| index).filter(|_| !batch.datanet.is_empty());
+        let index_id = index.map(|own| encode_scalar(&own.key().id()).to_vec()).unwrap_or_default();
+        if index_id != batch.datanet_id {
+            return Err(always("a datanet of another id"));
+        }
         let target = match batch.binding.as_slice() {
             [] => None,
             bytes => Some(Target::decode(bytes).map_err(|error| always(&error))?),

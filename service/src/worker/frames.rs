@@ -47,6 +47,9 @@ pub struct SetUp {
     /// Where settlement keys are kept; they are made when they are absent.
     #[prost(string, tag = "5")]
     pub settlement_keys: String,
+    /// The ids that the bases must have, in their order; none are expected if this is empty.
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    pub base_ids: Vec<Vec<u8>>,
 }
 
 /// A batch.
@@ -66,9 +69,12 @@ pub struct Prove {
     /// The datanet's file by whose index the answers are attributed, or none.
     #[prost(string, tag = "6")]
     pub datanet: String,
+    /// The id that its index must have.
+    #[prost(bytes, tag = "7")]
+    pub datanet_id: Vec<u8>,
 }
 
-/// One request. The adapter's file, or none.
+/// One request. The adapter's file and the id that it must have, or none.
 #[derive(Clone, PartialEq, Message)]
 pub struct Item {
     #[prost(uint32, repeated, tag = "1")]
@@ -77,6 +83,8 @@ pub struct Item {
     pub salt: Vec<u8>,
     #[prost(string, tag = "3")]
     pub adapter: String,
+    #[prost(bytes, tag = "4")]
+    pub adapter_id: Vec<u8>,
 }
 
 /// Gives the batch up.

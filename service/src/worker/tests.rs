@@ -1,10 +1,17 @@
 //! A proving process that lies, and one that cannot be started.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
+use super::frames::SetUp;
+use super::local::Local;
 use super::*;
 use crate::store::sqlite::{Access, SqliteStore};
-use crate::store::{MAX_ATTEMPTS, NewJob, State, Store};
+use crate::store::thread::StoreThread;
+use crate::store::{MAX_ATTEMPTS, NewJob, State, Store, now};
 use crate::world::{WORLD, lease};
 
 /// Says that it is ready, and answers every order with something that is no proof.
@@ -38,14 +45,17 @@ async fn outcome(script: &str) -> (State, Option<String>, u32) {
     let store = StoreThread::start(Box::new(store));
     let (end, ending) = watch::channel(false);
     let worker = Worker {
-        store: store.clone(),
-        owner: "test".into(),
-        models: WORLD.models.clone(),
+        source: Local {
+            store: store.clone(),
+            owner: "test".into(),
+            models: WORLD.models.clone(),
+            set_up: SetUp { bases: vec!["base".into()], ..SetUp::default() },
+            wake: Arc::new(Notify::new()),
+            ending: ending.clone(),
+        },
         program: ChildProgram { path: "sh".into(), arguments: vec!["-c".into(), script.into()] },
-        set_up: SetUp { bases: vec!["base".into()], ..SetUp::default() },
         hang: Duration::from_secs(60),
         drain: Duration::from_secs(1),
-        wake: Arc::new(Notify::new()),
         ending,
     };
     let process = worker.start().await.expect("a process");

@@ -25,6 +25,15 @@ contract StubCommitments {
     }
 }
 
+/// Keeps the order of its factors: it is compiled apart from who calls it.
+contract Product {
+    function of(uint256 first, uint256 second) external pure returns (uint256) {
+        unchecked {
+            return first * second;
+        }
+    }
+}
+
 /// An escrow that has two requests' contributors' parts for the pot, in the gas token, and the chain of their entries.
 contract StubEscrow {
     AttributionPot public immutable pot;
@@ -70,6 +79,7 @@ contract PotOnceCheck {
     address private constant SECOND = address(0xb2);
 
     AttributionPot private _pot;
+    Product private _product;
     StubEscrow private _escrow;
     bytes32 private _contributors;
     bytes32 private _root;
@@ -85,6 +95,7 @@ contract PotOnceCheck {
         _contributors = Records.contributorsDigest(2, _root);
         _escrow = new StubEscrow(address(new StubCommitments(2, _contributors)));
         _pot = _escrow.pot();
+        _product = new Product();
     }
 
     function _leaf(uint256 slot, address account) private pure returns (bytes32) {
@@ -103,7 +114,11 @@ contract PotOnceCheck {
     /// What the solver is told of parts, which are a product and a quotient to it that may be anything. It is true: of an amount
     /// a < 2^96 and shares s, t with s + t <= W = 65,535, floor(as/W) + floor(at/W) <= a(s + t)/W <= a. Without it halmos asks again
     /// with true products for every sum that might overflow, and no solver answers.
-    function _tell(uint256 amount, uint256 first, uint256 second) private pure {
+    ///
+    /// Nor does it know that factors may be exchanged, as the compiler does.
+    function _tell(uint256 amount, uint256 first, uint256 second) private view {
+        vm.assume(_product.of(amount, first) == _product.of(first, amount));
+        vm.assume(_product.of(amount, second) == _product.of(second, amount));
         (uint256 one, uint256 other) = (_share(amount, first), _share(amount, second));
         vm.assume(one <= amount && other <= amount);
         unchecked {
@@ -111,10 +126,9 @@ contract PotOnceCheck {
         }
     }
 
-    /// The product has its factors in the contract's order: exchanged, it is another one to the solver.
-    function _share(uint256 amount, uint256 share) private pure returns (uint256 part) {
-        assembly ("memory-safe") {
-            part := div(mul(amount, share), 65535)
+    function _share(uint256 amount, uint256 share) private pure returns (uint256) {
+        unchecked {
+            return amount * share / WHOLE_SHARE;
         }
     }
 

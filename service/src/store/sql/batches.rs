@@ -2,13 +2,13 @@
 
 use uuid::Uuid;
 
-use super::driver::{Parameter, params};
+use super::driver::{Parameter, Statements, params};
 use super::{Change, token_ids};
 use crate::batching;
 use crate::store::blobs::{INLINE, digest};
 use crate::store::{
-    BatchFailure, Completed, Lease, MAX_ATTEMPTS, MAX_INFRA_ATTEMPTS, Member, Millis, ProvenShape, State, StoreError,
-    Word, token_class,
+    BatchFailure, Claim, Completed, Lease, MAX_ATTEMPTS, MAX_INFRA_ATTEMPTS, Member, Millis, ProvenShape, State,
+    StoreError, Word, token_class,
 };
 
 /// What makes a job wait its turn: the earliest deadline first, then the oldest.
@@ -74,13 +74,13 @@ pub(super) fn lease(change: &mut Change<'_>, owner: &str, until: Millis) -> Resu
     }
     let cost = batching::cost(ids.len(), class).checked_div(weight).unwrap_or(i64::MAX).max(1);
     change.sql.execute("UPDATE tenants SET vtime = vtime + $2 WHERE id = $1", params![tenant, cost])?;
-    read(change, batch, epoch, tenant).map(Some)
+    read(&mut change.sql, batch, epoch, tenant).map(Some)
 }
 
 /// A batch with its members' inputs.
-fn read(change: &mut Change<'_>, batch: Uuid, epoch: i64, tenant: String) -> Result<Lease, StoreError> {
+fn read(sql: &mut Statements<'_>, batch: Uuid, epoch: i64, tenant: String) -> Result<Lease, StoreError> {
     let mut common = None;
-    let members = change.sql.rows(
+    let members = sql.rows(
         "SELECT j.id, j.adapter, i.token_ids, i.salt, a.answer, j.base, j.kind, j.context, j.binding, j.datanet FROM jobs j
          JOIN job_inputs i ON i.job = j.id JOIN job_answers a ON a.job = j.id WHERE j.batch = $1 ORDER BY j.place",
         params![batch],
@@ -97,6 +97,24 @@ fn read(change: &mut Change<'_>, batch: Uuid, epoch: i64, tenant: String) -> Res
     )?;
     let (base, kind, context, binding, datanet) = common.ok_or(StoreError::Content("a batch without jobs"))?;
     Ok(Lease { batch, epoch, tenant, base, datanet, kind, context, binding, members })
+}
+
+/// What a batch under an epoch is to an owner.
+pub(super) fn claim(sql: &mut Statements<'_>, batch: Uuid, epoch: i64, owner: &str) -> Result<Claim, StoreError> {
+    let query = "SELECT state, tenant, proof_sha256 FROM batches WHERE id = $1 AND epoch = $2 AND owner = $3";
+    let known: Option<(String, String, Option<Word>)> =
+        sql.row(query, params![batch, epoch, owner], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let Some((state, tenant, proof)) = known else { return Ok(Claim::Lost) };
+    match (state.as_str(), proof) {
+        ("LEASED", _) => match read(sql, batch, epoch, tenant) {
+            Ok(lease) => Ok(Claim::Held(lease)),
+            // All inputs were wiped: nobody waits for it.
+            Err(StoreError::Content(_)) => Ok(Claim::Lost),
+            Err(error) => Err(error),
+        },
+        (_, Some(sha256)) => Ok(Claim::Done(sha256)),
+        _ => Ok(Claim::Lost),
+    }
 }
 
 /// Takes a proof for those members that still wait for it.

@@ -6,8 +6,8 @@ use super::driver::{Driver, params};
 use super::{SqlStore, batches, jobs, keys, upkeep};
 use crate::store::blobs::digest;
 use crate::store::{
-    ApiKey, BatchFailure, Completed, Event, Held, Job, Lease, Millis, NewJob, ProvenShape, Retention, State, Store,
-    StoreError, Submitted, Word,
+    ApiKey, BatchFailure, Claim, Completed, Event, Held, Job, Lease, Millis, NewJob, ProvenShape, Retention, State,
+    Store, StoreError, Submitted, Word,
 };
 
 #[cfg(test)]
@@ -55,6 +55,10 @@ impl<D: Driver> Store for SqlStore<D> {
                      WHERE id = $1 AND epoch = $2 AND state = 'LEASED'";
         let held = self.write(0, |change| change.sql.execute(query, params![batch, epoch, until]))?;
         Ok(if held > 0 { Held::Yes } else { Held::No })
+    }
+
+    fn claim(&mut self, batch: Uuid, epoch: i64, owner: &str) -> Result<Claim, StoreError> {
+        self.read(|sql| batches::claim(sql, batch, epoch, owner))
     }
 
     fn complete(

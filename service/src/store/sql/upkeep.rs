@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::driver::params;
 use super::{Change, batches};
-use crate::store::{BatchFailure, Retention, State, StoreError, Word, millis};
+use crate::store::{BatchFailure, REMOTE, RETURN, Retention, State, StoreError, Word, millis};
 
 /// Ends a job that is not done, and its batch if nobody else waits for it.
 fn end(change: &mut Change<'_>, id: Uuid, to: State, cause: &str) -> Result<(), StoreError> {
@@ -42,8 +42,11 @@ pub(super) fn expire(change: &mut Change<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Ends all leases of an owner.
+/// Ends all leases of an owner. Owners on other machines get time to come back.
 pub(super) fn recover(change: &mut Change<'_>, owner: &str) -> Result<usize, StoreError> {
+    let remote = format!("substr(owner, 1, {}) = $2", REMOTE.len());
+    let keep = format!("UPDATE batches SET lease_until = $1 WHERE state = 'LEASED' AND lease_until < $1 AND {remote}");
+    change.sql.execute(&keep, params![change.now.saturating_add(RETURN), REMOTE])?;
     let query = "SELECT id FROM batches WHERE state = 'LEASED' AND owner = $1";
     let batches: Vec<Uuid> = change.sql.rows(query, params![owner], |row| row.get(0))?;
     for batch in &batches {

@@ -1,0 +1,236 @@
+//! A service for workers on other machines, on a store in a folder, for tests: the real calls behind a real address.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lorica::Fr;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Status};
+use tonic_types::StatusExt;
+use uuid::Uuid;
+
+use crate::api::Shared;
+use crate::api::inference::Inference;
+use crate::api::model::Model;
+use crate::api::sessions::Sessions;
+use crate::api::worker::{WorkerCalls, Workers};
+use crate::keys::{Scope, Secret};
+use crate::proto;
+use crate::proto::inference_service_server::InferenceServiceServer;
+use crate::proto::model_service_server::ModelServiceServer;
+use crate::proto::worker_service_client::WorkerServiceClient;
+use crate::proto::worker_service_server::WorkerServiceServer;
+use crate::store::sqlite::{Access, SqliteStore};
+use crate::store::thread::StoreThread;
+use crate::store::{ApiKey, Job, NewJob, Store, now};
+use crate::world::{WORLD, lease, prove};
+
+pub struct Gate {
+    pub address: SocketAddr,
+    pub shared: Arc<Shared>,
+    serving: JoinHandle<()>,
+}
+
+impl Gate {
+    pub async fn start(folder: &Path) -> Self {
+        Self::start_at(folder, ([127, 0, 0, 1], 0).into(), Duration::from_secs(3_600)).await
+    }
+
+    pub async fn start_at(folder: &Path, address: SocketAddr, longest: Duration) -> Self {
+        let mut store = SqliteStore::open(folder, Access::Service).expect("a store");
+        store.recover(now()).expect("writable");
+        let (running, admitted) = Shared::executions(2);
+        let shared = Arc::new(Shared {
+            store: StoreThread::start(Box::new(store)),
+            models: WORLD.models.clone(),
+            keyless: true,
+            open_proofs: 100,
+            running,
+            admitted,
+            wake: Arc::new(Notify::new()),
+            workers: Sessions::default(),
+            in_process: false,
+            ending: watch::channel(false).1,
+            ended: watch::channel(false).1,
+        });
+        let listener = TcpListener::bind(address).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let workers = Workers::new(shared.clone(), longest);
+        let router = Server::builder()
+            .add_service(WorkerServiceServer::new(WorkerCalls(Arc::new(workers))).max_decoding_message_size(1 << 20))
+            .add_service(InferenceServiceServer::new(Inference { shared: shared.clone() }))
+            .add_service(ModelServiceServer::new(Model { shared: shared.clone() }));
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let serving = tokio::spawn(async move { router.serve_with_incoming(incoming).await.expect("served") });
+        Self { address, shared, serving }
+    }
+
+    /// Ends as a crash does: nobody is told, and the store is free for the next one.
+    pub async fn kill(self) {
+        self.serving.abort();
+        let _ = self.serving.await;
+        let store = self.shared.store.clone();
+        drop(self.shared);
+        // Handlers that are dropped by now hold the thread no longer than this call.
+        let _ = store.call(|_| Ok(())).await;
+        drop(store);
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A key of these scopes.
+    pub async fn key(&self, scopes: &[Scope]) -> String {
+        let secret = Secret::random().expect("randomness");
+        let key = ApiKey {
+            id: secret.id,
+            tenant: "t".into(),
+            secret_sha256: secret.sha256(),
+            scopes: scopes.iter().fold(0, |bits, scope| bits | scope.bit()),
+            created: 1,
+            expires: None,
+        };
+        self.shared.store.call(move |store| store.add_key(&key)).await.expect("writable");
+        secret.text()
+    }
+
+    /// A worker that speaks with its own tongue.
+    pub async fn worker(&self, key: &str, name: &str) -> Result<Tongue, Status> {
+        let mut tongue = Tongue::new(self, key).await;
+        let answer = tongue.register(name, Vec::new()).await?;
+        tongue.session = answer.session;
+        Ok(tongue)
+    }
+
+    /// Queues a job; its salt is of this byte, so its proof can be made beforehand.
+    pub async fn submit(&self, text: &str, salt: u8) -> Uuid {
+        let member = lease(&[(text, 0, salt)]).members.remove(0);
+        let id = Uuid::now_v7();
+        let job = NewJob {
+            id,
+            tenant: "a".into(),
+            request_id: id,
+            body: [1; 32],
+            base: crate::world::base(),
+            adapter: member.adapter,
+            datanet: None,
+            kind: 1,
+            context: [0; 32],
+            deadline: None,
+            token_ids: member.token_ids,
+            salt: member.salt,
+            answer: member.answer,
+            binding: None,
+            group: None,
+        };
+        self.shared.store.call(move |store| store.submit(now(), &job, 99)).await.expect("writable");
+        self.shared.wake.notify_one();
+        id
+    }
+
+    pub async fn job(&self, id: Uuid) -> Job {
+        self.shared.store.call(move |store| store.job("a", id)).await.expect("readable").expect("there")
+    }
+
+    /// Ends leases as if so much time had passed.
+    pub async fn pass(&self, seconds: i64) {
+        self.shared.store.call(move |store| store.expire(now() + 1_000 * seconds)).await.expect("writable");
+    }
+
+    /// All causes of a job's events.
+    pub async fn causes(&self, id: Uuid) -> Vec<String> {
+        let events = self.shared.store.call(move |store| store.events("a", id, 0)).await.expect("readable");
+        events.into_iter().map(|event| event.cause).collect()
+    }
+}
+
+/// An honest proof of a job of [`Gate::submit`].
+pub fn proof(text: &str, salt: u8) -> Vec<u8> {
+    prove(&lease(&[(text, 0, salt)]), Fr::zero())
+}
+
+/// The reason of a refusal.
+pub fn reason<T: std::fmt::Debug>(answer: Result<T, Status>) -> String {
+    let status = answer.expect_err("a refusal");
+    status.get_details_error_info().map_or_else(|| format!("{:?}", status.code()), |info| info.reason)
+}
+
+/// Calls of a worker, honest or not.
+#[derive(Clone)]
+pub struct Tongue {
+    pub client: WorkerServiceClient<tonic::transport::Channel>,
+    pub key: String,
+    pub session: Vec<u8>,
+}
+
+impl Tongue {
+    pub async fn new(gate: &Gate, key: &str) -> Self {
+        let client = WorkerServiceClient::connect(gate.url()).await.expect("it answers");
+        Self { client, key: key.into(), session: Vec::new() }
+    }
+
+    pub fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if !self.key.is_empty() {
+            let bearer = format!("Bearer {}", self.key).parse().expect("a header");
+            request.metadata_mut().insert("authorization", bearer);
+        }
+        request.set_timeout(Duration::from_secs(30));
+        request
+    }
+
+    pub async fn register(&mut self, name: &str, session: Vec<u8>) -> Result<proto::RegisterResponse, Status> {
+        let message = proto::RegisterRequest {
+            worker: name.into(),
+            version: crate::worker::remote::VERSION.into(),
+            protocol: crate::worker::remote::PROTOCOL,
+            session,
+        };
+        let request = self.request(message);
+        Ok(self.client.register(request).await?.into_inner())
+    }
+
+    pub async fn lease(&mut self, seconds: i64) -> Result<Option<proto::Lease>, Status> {
+        let wait = Some(prost_types::Duration { seconds, nanos: 0 });
+        let request = self.request(proto::LeaseRequest { session: self.session.clone(), wait });
+        Ok(self.client.lease(request).await?.into_inner().lease)
+    }
+
+    pub async fn heartbeat(&mut self, lease: &str, epoch: u64) -> Result<proto::HeartbeatResponse, Status> {
+        let message = proto::HeartbeatRequest { session: self.session.clone(), lease: lease.into(), epoch };
+        let request = self.request(message);
+        Ok(self.client.heartbeat(request).await?.into_inner())
+    }
+
+    pub async fn complete(&mut self, lease: &str, epoch: u64, result: Vec<u8>) -> Result<bool, Status> {
+        let message = proto::CompleteRequest {
+            session: self.session.clone(),
+            lease: lease.into(),
+            epoch,
+            sha256: crate::store::blobs::digest(&result).to_vec(),
+            result,
+            settlement_key: Vec::new(),
+        };
+        let request = self.request(message);
+        Ok(self.client.complete(request).await?.into_inner().duplicate)
+    }
+
+    pub async fn fail(&mut self, lease: &str, epoch: u64, reason: i32) -> Result<(), Status> {
+        let message = proto::FailRequest { session: self.session.clone(), lease: lease.into(), epoch, reason };
+        let request = self.request(message);
+        self.client.fail(request).await.map(|_| ())
+    }
+
+    pub async fn blob(&mut self, sha256: &[u8], offset: u64) -> Result<Vec<u8>, Status> {
+        let message = proto::GetBlobRequest { session: self.session.clone(), sha256: sha256.to_vec(), offset };
+        let request = self.request(message);
+        Ok(self.client.get_blob(request).await?.into_inner().chunk)
+    }
+}

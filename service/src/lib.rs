@@ -38,9 +38,9 @@ mod world;
 pub use broker::settings::Signer;
 /// For programs that look at statuses.
 pub use tonic;
-pub use worker::{ChildProgram, WorkerError};
-pub use worker::remote;
 pub use worker::child::run as run_child;
+pub use worker::remote;
+pub use worker::{ChildProgram, WorkerError};
 
 /// The messages of `lorica.v1`, and its services; generated from `service/proto`.
 #[allow(missing_docs, clippy::all, reason = "generated")]

@@ -423,7 +423,9 @@ pub fn add_key(
         return Err(ServeError::Key("the scope `work` stands alone: a worker's key is for nothing else".into()));
     }
     if works != (tenant == WORKERS) {
-        return Err(ServeError::Key(format!("keys with the scope `work`, and no others, are the tenant `{WORKERS}`'s")));
+        return Err(ServeError::Key(format!(
+            "keys with the scope `work`, and no others, are the tenant `{WORKERS}`'s"
+        )));
     }
     if tenant == MARKET {
         return Err(ServeError::Key(format!("`{MARKET}` is the tenant of what is settled")));

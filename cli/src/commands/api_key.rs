@@ -100,7 +100,9 @@ pub fn run(command: &ApiKeyCommand, out: &Output) -> Result<(), Error> {
             let tenant = match &args.tenant {
                 Some(tenant) => tenant,
                 None if scopes == [Scope::Work] => WORKERS,
-                None => return Err(Error::Usage("--tenant is needed: only a key with the scope `work` has none".into())),
+                None => {
+                    return Err(Error::Usage("--tenant is needed: only a key with the scope `work` has none".into()));
+                }
             };
             let (secret, entry) = add_key(&args.config.load()?, tenant, &scopes, lifetime)?;
             out.line(&secret);

@@ -293,7 +293,9 @@ fn workers(client: &mut Client, out: &Output) -> Result<(), Error> {
     let listed = client.list_workers(proto::ListWorkersRequest {}, CALL)?;
     let seconds = |time: &Option<lorica_service::client::Timestamp>| time.as_ref().map(|time| time.seconds);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs().cast_signed());
-    let ago = |time: &Option<_>| seconds(time).map_or_else(String::new, |at| format!("{} s ago", now.saturating_sub(at).max(0)));
+    let ago = |time: &Option<_>| {
+        seconds(time).map_or_else(String::new, |at| format!("{} s ago", now.saturating_sub(at).max(0)))
+    };
     let state = |own: &proto::Worker| own.state().as_str_name().trim_start_matches("WORKER_STATE_").to_owned();
     for own in &listed.workers {
         let work = match own.lease.as_str() {
@@ -302,7 +304,11 @@ fn workers(client: &mut Client, out: &Output) -> Result<(), Error> {
         };
         let (completed, failed, seen) = (own.completed, own.failed, ago(&own.seen_time));
         let name = &own.name;
-        out.line(format!("{name} {}{work}, seen {seen}, {completed} done, {failed} failed, key {}", state(own), own.key));
+        out.line(format!(
+            "{name} {}{work}, seen {seen}, {completed} done, {failed} failed, key {}",
+            state(own),
+            own.key
+        ));
     }
     out.line(if listed.in_process { "the service proves itself, too" } else { "the service does not prove itself" });
     let shown = |own: &proto::Worker| {

@@ -50,7 +50,8 @@ pub struct WorkerArgs {
 /// This machine's name, as far as it can be one of a worker.
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name: String = name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).take(63).collect();
+    let name: String =
+        name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).take(63).collect();
     if name.is_empty() { "worker".into() } else { name }
 }
 
@@ -60,7 +61,8 @@ fn host_name() -> String {
 /// [`Error`].
 pub fn run(args: &WorkerArgs, out: &Output) -> Result<(), Error> {
     let key = find_key(args.key_file.as_deref())?;
-    let key = key.ok_or_else(|| Error::Usage("a key is needed: --key-file FILE, or the variable LORICA_API_KEY".into()))?;
+    let key =
+        key.ok_or_else(|| Error::Usage("a key is needed: --key-file FILE, or the variable LORICA_API_KEY".into()))?;
     if !args.srs.is_given() {
         let reason = "an SRS is needed: --srs FILE or LORICA_SRS, or for tests --insecure-dev-srs";
         return Err(Error::Usage(reason.into()));

@@ -143,9 +143,7 @@ impl Source for Local {
             Outcome::GivenUp => return false,
             Outcome::Failed(failure) => (Err(failure), false),
             Outcome::Proof(proof) => self.judge(&lease, Made::Proof(proof)).await,
-            Outcome::Settled(own) => {
-                self.judge(&lease, Made::Settlement { bytes: own.settlement, key: own.key }).await
-            }
+            Outcome::Settled(own) => self.judge(&lease, Made::Settlement { bytes: own.settlement, key: own.key }).await,
         };
         let (batch, epoch) = (lease.batch, lease.epoch);
         // A result is not thrown away because the disk is full for a moment.

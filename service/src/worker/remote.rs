@@ -93,11 +93,7 @@ pub enum RemoteError {
 ///
 /// # Errors
 /// [`RemoteError`].
-pub fn work(
-    config: RemoteConfig,
-    program: ChildProgram,
-    mut told: impl FnMut(&Notice),
-) -> Result<(), RemoteError> {
+pub fn work(config: RemoteConfig, program: ChildProgram, mut told: impl FnMut(&Notice)) -> Result<(), RemoteError> {
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let (end, ending) = watch::channel(false);
@@ -215,11 +211,7 @@ async fn beat(link: Arc<Link>, lease: String, epoch: u64, held: watch::Sender<bo
 
 impl Remote {
     /// Registers, hands in what an earlier run left, and fetches what is served.
-    async fn start(
-        config: RemoteConfig,
-        told: Told,
-        ending: watch::Receiver<bool>,
-    ) -> Result<Self, RemoteError> {
+    async fn start(config: RemoteConfig, told: Told, ending: watch::Receiver<bool>) -> Result<Self, RemoteError> {
         let spool = Spool::open(&config.folder).map_err(|error| match error {
             FolderError::InUse => RemoteError::InUse(config.folder.clone()),
             FolderError::File(error) => error.into(),
@@ -566,3 +558,6 @@ pub fn batch_id(name: &str) -> Option<Uuid> {
     let id = Uuid::try_parse(name.strip_prefix("batches/")?).ok()?;
     (batch_name(&id) == name).then_some(id)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,8 @@ use super::Change;
 use crate::batching;
 use crate::store::blobs::{INLINE, digest};
 use crate::store::{
-    BatchFailure, Claim, Completed, Lease, MAX_ATTEMPTS, MAX_INFRA_ATTEMPTS, Member, Millis, ProvenShape, State, StoreError,
-    Word, token_class,
+    BatchFailure, Claim, Completed, Lease, MAX_ATTEMPTS, MAX_INFRA_ATTEMPTS, Member, Millis, ProvenShape, State,
+    StoreError, Word, token_class,
 };
 
 /// What makes a job wait its turn: the earliest deadline first, then the oldest.

@@ -26,8 +26,8 @@ use super::market::{
     NewIntent, NewRequest,
 };
 use super::{
-    ApiKey, BatchFailure, Claim, Completed, Event, Held, Job, Lease, Millis, NewJob, ProvenShape, Retention, State, Store,
-    StoreError, Submitted, Word,
+    ApiKey, BatchFailure, Claim, Completed, Event, Held, Job, Lease, Millis, NewJob, ProvenShape, Retention, State,
+    Store, StoreError, Submitted, Word,
 };
 
 /// The database in a store's folder.

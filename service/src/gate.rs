@@ -68,7 +68,14 @@ impl Gate {
             ending: watch::channel(false).1,
             ended: watch::channel(false).1,
         });
-        let listener = TcpListener::bind(address).await.expect("a free port");
+        let listener = loop {
+            match TcpListener::bind(address).await {
+                Err(_) if since.elapsed() < Duration::from_secs(10) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                bound => break bound.expect("a free port"),
+            }
+        };
         let address = listener.local_addr().expect("an address");
         let mut workers = Workers::new(shared.clone(), Duration::from_secs(3_600));
         set(&mut workers);

@@ -495,8 +495,9 @@ async fn a_lease_outlives_the_service_and_is_its_sessions_alone_then_too() {
     let (address, key) = (gate.address, gate.key(&[Scope::Work]).await);
     let mut worker = gate.worker(&key, "one").await.expect("registered");
     let other = gate.worker(&key, "two").await.expect("registered");
-    let (first, second) = (gate.submit(TEXT, 1).await, gate.submit("a b ab ba", 2).await);
+    let first = gate.submit(TEXT, 1).await;
     let (lease, epoch) = batch(&mut worker).await;
+    let second = gate.submit("a b ab ba", 2).await;
     gate.kill();
 
     let gate = Gate::start_at(folder.path(), address, |_| {}).await;

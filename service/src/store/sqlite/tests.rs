@@ -41,6 +41,7 @@ fn the_contract_holds() {
     with(suite::poison_is_cut_out);
     with(suite::retention);
     with(suite::keys);
+    with(suite::claims);
     with(market_suite::requests_are_once);
     with(market_suite::money_is_moved_once);
     with(market_suite::groups_go_together);

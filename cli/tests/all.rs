@@ -11,3 +11,4 @@ mod serve;
 #[path = "support/service.rs"]
 mod service;
 mod support;
+mod worker;

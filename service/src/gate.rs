@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use lorica::Fr;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Status};
@@ -28,23 +28,32 @@ use crate::proto::worker_service_client::WorkerServiceClient;
 use crate::proto::worker_service_server::WorkerServiceServer;
 use crate::store::sqlite::{Access, SqliteStore};
 use crate::store::thread::StoreThread;
-use crate::store::{ApiKey, Job, NewJob, Store, now};
+use crate::store::{ApiKey, Job, NewJob, Store, StoreError, now};
 use crate::world::{WORLD, lease, prove};
 
 pub struct Gate {
     pub address: SocketAddr,
     pub shared: Arc<Shared>,
-    serving: JoinHandle<()>,
+    runtime: Option<Runtime>,
 }
 
 impl Gate {
     pub async fn start(folder: &Path) -> Self {
-        Self::start_at(folder, ([127, 0, 0, 1], 0).into(), Duration::from_secs(3_600)).await
+        Self::start_at(folder, ([127, 0, 0, 1], 0).into(), |_| {}).await
     }
 
-    pub async fn start_at(folder: &Path, address: SocketAddr, longest: Duration) -> Self {
-        let mut store = SqliteStore::open(folder, Access::Service).expect("a store");
-        store.recover(now()).expect("writable");
+    pub async fn start_at(folder: &Path, address: SocketAddr, set: impl FnOnce(&mut Workers)) -> Self {
+        let since = std::time::Instant::now();
+        let mut store = loop {
+            match SqliteStore::open(folder, Access::Service) {
+                // The one before is on its way out.
+                Err(StoreError::InUse(_)) if since.elapsed() < Duration::from_secs(10) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                opened => break opened.expect("a store"),
+            }
+        };
+        store.recover(now(), "in-process").expect("writable");
         let (running, admitted) = Shared::executions(2);
         let shared = Arc::new(Shared {
             store: StoreThread::start(Box::new(store)),
@@ -59,27 +68,35 @@ impl Gate {
             ending: watch::channel(false).1,
             ended: watch::channel(false).1,
         });
-        let listener = TcpListener::bind(address).await.expect("a free port");
+        let listener = loop {
+            match TcpListener::bind(address).await {
+                Err(_) if since.elapsed() < Duration::from_secs(10) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                bound => break bound.expect("a free port"),
+            }
+        };
         let address = listener.local_addr().expect("an address");
-        let workers = Workers::new(shared.clone(), longest);
+        let mut workers = Workers::new(shared.clone(), Duration::from_secs(3_600));
+        set(&mut workers);
         let router = Server::builder()
             .add_service(WorkerServiceServer::new(WorkerCalls(Arc::new(workers))).max_decoding_message_size(1 << 20))
             .add_service(InferenceServiceServer::new(Inference { shared: shared.clone() }))
             .add_service(ModelServiceServer::new(Model { shared: shared.clone() }));
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let serving = tokio::spawn(async move { router.serve_with_incoming(incoming).await.expect("served") });
-        Self { address, shared, serving }
+        // All that it does ends with its runtime, also for those who are connected.
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+        let listener = listener.into_std().expect("a listener");
+        runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).expect("a listener");
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            router.serve_with_incoming(incoming).await.expect("served");
+        });
+        Self { address, shared, runtime: Some(runtime) }
     }
 
     /// Ends as a crash does: nobody is told, and the store is free for the next one.
-    pub async fn kill(self) {
-        self.serving.abort();
-        let _ = self.serving.await;
-        let store = self.shared.store.clone();
-        drop(self.shared);
-        // Handlers that are dropped by now hold the thread no longer than this call.
-        let _ = store.call(|_| Ok(())).await;
-        drop(store);
+    pub fn kill(self) {
+        drop(self);
     }
 
     pub fn url(&self) -> String {
@@ -144,10 +161,28 @@ impl Gate {
         self.shared.store.call(move |store| store.expire(now() + 1_000 * seconds)).await.expect("writable");
     }
 
+    /// Hands a batch to a worker as if that had been a minute ago.
+    pub async fn leased_before(&self, worker: &Tongue) -> (String, u64) {
+        let key = Secret::parse(&worker.key).expect("a key").id;
+        let owner = self.shared.workers.admit(&key, &worker.session).expect("registered").owner;
+        let then = now() - 61_000;
+        let lease = self.shared.store.call(move |store| store.lease(now(), &owner, then + 60_000)).await;
+        let lease = lease.expect("writable").expect("work");
+        (format!("batches/{}", lease.batch), lease.epoch.unsigned_abs())
+    }
+
     /// All causes of a job's events.
     pub async fn causes(&self, id: Uuid) -> Vec<String> {
         let events = self.shared.store.call(move |store| store.events("a", id, 0)).await.expect("readable");
         events.into_iter().map(|event| event.cause).collect()
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

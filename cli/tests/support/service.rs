@@ -77,8 +77,10 @@ impl Service {
     /// Makes a key beside the running service.
     pub fn key(&self, world: &Lorica, tenant: &str, scopes: &str) -> String {
         let store = self.store.to_str().expect("a plain name");
-        let add = ["api-key", "add", "--tenant", tenant, "--scopes", scopes, "--store", store, "--json"];
-        let json = world.run(add).expect(0).json();
+        // A worker's key has no tenant.
+        let tenant = if scopes == "work" { vec![] } else { vec!["--tenant", tenant] };
+        let add = ["api-key", "add", "--scopes", scopes, "--store", store, "--json"];
+        let json = world.run(add.iter().chain(&tenant)).expect(0).json();
         json["key"].as_str().expect("a key").to_owned()
     }
 
@@ -108,14 +110,7 @@ impl Service {
 
     /// Its proving process.
     pub fn child(&self) -> Option<u32> {
-        let own = self.process.id().to_string();
-        let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
-        processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(|id: &u32| {
-            // `id (name) state parent ..`
-            let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-            let parent = stat.rsplit(')').next().unwrap_or_default().split_whitespace().nth(1);
-            parent == Some(own.as_str())
-        })
+        child_of(self.process.id())
     }
 
     pub fn log(&self) -> String {
@@ -137,6 +132,18 @@ impl Service {
         collect(&self.store, &mut found);
         found
     }
+}
+
+/// A process that another one started.
+pub fn child_of(process: u32) -> Option<u32> {
+    let own = process.to_string();
+    let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok);
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(|id: &u32| {
+        // `id (name) state parent ..`
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let parent = stat.rsplit(')').next().unwrap_or_default().split_whitespace().nth(1);
+        parent == Some(own.as_str())
+    })
 }
 
 impl Drop for Service {

@@ -37,6 +37,8 @@ pub struct Workers {
     pub checks: Arc<Semaphore>,
     /// Longest time that one batch may take.
     pub longest: Duration,
+    /// How often a poll looks for itself.
+    pub look: Duration,
 }
 
 type Answered<T> = Result<Response<T>, Status>;
@@ -59,7 +61,7 @@ fn word(field: &'static str, bytes: &[u8]) -> Result<Word, Refusal> {
 impl Workers {
     pub fn new(shared: Arc<Shared>, longest: Duration) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { shared, catalog: OnceCell::new(), checks: Arc::new(Semaphore::new(cores)), longest }
+        Self { shared, catalog: OnceCell::new(), checks: Arc::new(Semaphore::new(cores)), longest, look: LOOK }
     }
 
     async fn admit(&self, metadata: &MetadataMap, session: &[u8]) -> Result<Caller, Refusal> {
@@ -327,7 +329,7 @@ impl WorkerService for WorkerCalls {
             if Instant::now() >= end || !shared.workers.may_have(&caller, poll) {
                 return Ok(Response::new(proto::LeaseResponse { lease: None }));
             }
-            let again = rest.unwrap_or_else(|| Instant::now() + LOOK).min(end);
+            let again = rest.unwrap_or_else(|| Instant::now() + self.0.look).min(end);
             tokio::select! {
                 () = shared.wake.notified(), if rest.is_none() => {}
                 () = sleep_until(again) => {}

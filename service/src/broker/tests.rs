@@ -47,7 +47,7 @@ use super::admission::Desk;
 use super::settings::TakenToken;
 use super::*;
 use crate::error::Refusal;
-use crate::models::Executed;
+use crate::models::{Executed, Made};
 use crate::proto;
 use crate::store::market::{Entry, EntryKind, NewRequest};
 use crate::store::sqlite::{Access, SqliteStore};
@@ -396,6 +396,11 @@ fn prove(store: &StoreThread) -> bool {
         .expect("a settlement");
     let (bytes, key) = (settled.settlement.encode(), settled.key.verifying().encode());
     let shape = WORLD.models.expect_settlement_of(&lease, &bytes, &key).expect("it is of this batch");
+    // The proof behind it shows texts of several tenants: it is never taken in its place.
+    let unsettled = Made::Proof(proven.proof.encode());
+    assert!(WORLD.models.expect_made_of(&lease, &unsettled).is_err(), "a proof where a settlement is wanted");
+    let made = Made::Settlement { bytes: bytes.clone(), key: key.clone() };
+    assert_eq!(WORLD.models.expect_made_of(&lease, &made), Ok(shape));
     // Of no other one.
     let mut other = lease.clone();
     other.members[0].salt = [6; 31];

@@ -494,3 +494,56 @@ pub fn pages(store: &mut dyn Store) {
     assert_eq!(events.last().map(|event| event.cause.as_str()), Some("zero\u{fffd}"));
     assert_eq!(store.events("a", lease.members[0].id, u64::MAX).expect("readable"), []);
 }
+
+/// A lease is its owner's under its epoch; owners on other machines keep theirs when the program starts again, for a while.
+pub fn claims(store: &mut dyn Store) {
+    let kept = Retention { inputs: Duration::ZERO, proofs: Duration::from_secs(1_000) };
+    let [remote, other] = ["remote:a", "remote:b"];
+    let taken = |store: &mut dyn Store, number: u8, owner: &str| {
+        let job = NewJob { context: [number; 32], ..job("a", number) };
+        store.submit(1, &job, 9).expect("writable");
+        (job.id, store.lease(1, owner, LEASE).expect("writable").expect("work"))
+    };
+    let claim = |store: &mut dyn Store, lease: &Lease, owner: &str| {
+        store.claim(lease.batch, lease.epoch, owner).expect("readable")
+    };
+    let (_, first) = taken(store, 1, remote);
+    let Claim::Held(held) = claim(store, &first, remote) else { panic!("it is held") };
+    assert_eq!(
+        (held.members[0].salt, &held.members[0].token_ids),
+        (first.members[0].salt, &first.members[0].token_ids)
+    );
+    assert_eq!((held.base, held.kind, held.context, held.epoch), (first.base, first.kind, first.context, first.epoch));
+    for (batch, epoch, owner) in [
+        (first.batch, first.epoch, other),
+        (first.batch, first.epoch, "remote:"),
+        (first.batch, first.epoch, ""),
+        (first.batch, first.epoch + 1, remote),
+        (first.batch, i64::MAX, remote),
+        (Uuid::now_v7(), first.epoch, remote),
+    ] {
+        assert!(matches!(store.claim(batch, epoch, owner).expect("readable"), Claim::Lost), "{batch} {epoch} {owner}");
+    }
+    assert_eq!(store.complete(2, first.batch, first.epoch, b"proof", SHAPE).expect("writable"), Completed::Done);
+    assert!(matches!(claim(store, &first, remote), Claim::Done(own) if own == blobs::digest(b"proof")));
+    assert!(matches!(claim(store, &first, other), Claim::Lost));
+
+    // What was begun here ends with the program, what was begun elsewhere has time to come back.
+    let (own_job, own) = taken(store, 2, "in-process");
+    let (far_job, far) = taken(store, 3, remote);
+    assert_eq!(store.recover(LEASE + 1, "in-process").expect("writable"), 1);
+    let state = |store: &mut dyn Store, id| store.job("a", id).expect("readable").expect("there").state;
+    assert_eq!((state(store, own_job), state(store, far_job)), (State::Queued, State::Proving));
+    assert!(matches!(claim(store, &own, "in-process"), Claim::Lost));
+    store.expire(LEASE + RETURN).expect("writable");
+    assert!(matches!(claim(store, &far, remote), Claim::Held(_)));
+    store.expire(LEASE + RETURN + 1).expect("writable");
+    assert_eq!(state(store, far_job), State::Queued);
+    assert!(matches!(claim(store, &far, remote), Claim::Lost));
+
+    // Given up and wiped under its lease: nothing is left to be held.
+    let (gone_job, gone) = taken(store, 4, remote);
+    store.cancel(LEASE, "a", gone_job).expect("writable");
+    store.wipe(LEASE + 1, kept).expect("writable");
+    assert!(matches!(claim(store, &gone, remote), Claim::Lost));
+}

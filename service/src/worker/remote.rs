@@ -558,3 +558,6 @@ pub fn batch_id(name: &str) -> Option<Uuid> {
     let id = Uuid::try_parse(name.strip_prefix("batches/")?).ok()?;
     (batch_name(&id) == name).then_some(id)
 }
+
+#[cfg(test)]
+mod tests;

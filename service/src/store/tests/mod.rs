@@ -21,6 +21,7 @@ fn contract(with: impl Fn(&dyn Fn(&mut dyn Store))) {
     with(&suite::retention);
     with(&suite::keys);
     with(&suite::pages);
+    with(&suite::claims);
     with(&market_suite::requests_are_once);
     with(&market_suite::money_is_moved_once);
     with(&market_suite::groups_go_together);

@@ -5,7 +5,6 @@
 //! browser that had its name pointed here would send them.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -17,14 +16,9 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tonic::metadata::MetadataMap;
-use tonic::{Code, Extensions, Request, Status};
-use tonic_types::StatusExt;
 
-use crate::api::inference::Inference;
-use crate::api::model::Model;
-use crate::broker::admission::Desk;
 use crate::error::{Reason, Refusal};
+use crate::face::{Answered, Face, Refused, call, json_response, ok};
 use crate::overview;
 use crate::proto;
 use crate::proto::inference_service_server::InferenceService;
@@ -32,69 +26,6 @@ use crate::proto::model_service_server::ModelService;
 
 /// Largest body: as gRPC's largest message.
 const MAX_BODY: usize = 1 << 20;
-
-/// The handlers that calls are handed to.
-#[derive(Clone)]
-pub struct Face {
-    pub inference: Arc<Inference>,
-    pub model: Arc<Model>,
-    /// None without a broker.
-    pub desk: Option<Arc<Desk>>,
-}
-
-/// A refusal as JSON.
-pub struct Refused(Status);
-
-impl From<Status> for Refused {
-    fn from(status: Status) -> Self {
-        Self(status)
-    }
-}
-
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        Self(refusal.into())
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let status = match self.0.code() {
-            Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition => StatusCode::BAD_REQUEST,
-            Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Code::PermissionDenied => StatusCode::FORBIDDEN,
-            Code::NotFound => StatusCode::NOT_FOUND,
-            Code::AlreadyExists => StatusCode::CONFLICT,
-            Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
-            Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
-            Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        let reason = self.0.get_details_error_info().map(|info| info.reason);
-        let field = self.0.get_details_bad_request().and_then(|own| Some(own.field_violations.first()?.field.clone()));
-        json_response(status, &json!({ "reason": reason, "field": field, "message": self.0.message() }))
-    }
-}
-
-pub type Answered = Result<Response, Refused>;
-
-fn json_response(status: StatusCode, content: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], format!("{content}\n")).into_response()
-}
-
-pub fn ok(content: &Value) -> Answered {
-    Ok(json_response(StatusCode::OK, content))
-}
-
-/// A message as a gRPC call with the key of the HTTP call.
-pub fn call<T>(headers: &HeaderMap, message: T) -> Request<T> {
-    let mut own = HeaderMap::new();
-    if let Some(key) = headers.get(header::AUTHORIZATION) {
-        own.insert(header::AUTHORIZATION, key.clone());
-    }
-    Request::from_parts(MetadataMap::from_headers(own), Extensions::default(), message)
-}
 
 /// A body of JSON. It must say that it is JSON: a form in a browser cannot.
 fn body<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Refused> {

@@ -2,7 +2,7 @@
 //!
 //! * [`server`]: the service as a whole; [`config`]: its configuration; [`keys`]: what API keys are for
 //! * `api`: the calls of clients; [`error`]: what they are refused with
-//! * `http`: the same calls as JSON, probes, numbers; `overview`: the operator's page
+//! * `http`: the same calls as JSON, probes, numbers; `overview`: the operator's page; `face`: what both share
 //! * `models`: execution at admission, and the check of what a worker returns
 //! * `store`: the one truth about jobs, in SQLite; `batching`: how many a batch takes
 //! * `broker`: requests that an escrow pays, from the text to the money; [`terms`]: what was signed, as a message
@@ -20,6 +20,7 @@ pub mod client;
 pub mod config;
 mod digest;
 pub mod error;
+mod face;
 #[cfg(test)]
 mod gate;
 mod http;

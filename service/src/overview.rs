@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::broker::settings::Settings;
 use crate::error::{Reason, Refusal};
-use crate::http::{Answered, Face, ok};
+use crate::face::{Answered, Face, call, ok};
 use crate::keys::Scope;
 use crate::proto;
 use crate::store::market::{Entry, EntryKind, MarketRequest};
@@ -88,7 +88,7 @@ pub async fn history(State(face): State<Face>, Path(digest): Path<String>, heade
 }
 
 fn metadata(headers: &HeaderMap) -> tonic::metadata::MetadataMap {
-    crate::http::call(headers, ()).into_parts().0
+    call(headers, ()).into_parts().0
 }
 
 /// One of a sorted list.

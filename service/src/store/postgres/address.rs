@@ -36,7 +36,9 @@ pub enum AddressError {
     #[error("{0}")]
     Part(String),
     /// Whoever reads the configuration would read it.
-    #[error("a password has no place in an address: name its file with store.password_file, or set LORICA_STORE_PASSWORD")]
+    #[error(
+        "a password has no place in an address: name its file with store.password_file, or set LORICA_STORE_PASSWORD"
+    )]
     Password,
     /// A part that has to be said.
     #[error("it names no {0}")]

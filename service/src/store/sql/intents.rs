@@ -154,11 +154,7 @@ pub(super) fn of_request(sql: &mut Statements<'_>, request: Uuid) -> Result<Vec<
     read(sql, rest, params![request])
 }
 
-pub(super) fn next_nonce(
-    sql: &mut Statements<'_>,
-    chain: u64,
-    account: &Account,
-) -> Result<Option<u64>, StoreError> {
+pub(super) fn next_nonce(sql: &mut Statements<'_>, chain: u64, account: &Account) -> Result<Option<u64>, StoreError> {
     let query = "SELECT max(nonce) + 1 FROM intents WHERE chain = $1 AND account = $2";
     sql.one(query, params![chain, account], |row| row.get(0))
 }

@@ -138,12 +138,7 @@ pub(super) fn list(
 }
 
 /// A job's transitions after one.
-pub(super) fn events(
-    sql: &mut Statements<'_>,
-    tenant: &str,
-    id: Uuid,
-    after: u64,
-) -> Result<Vec<Event>, StoreError> {
+pub(super) fn events(sql: &mut Statements<'_>, tenant: &str, id: Uuid, after: u64) -> Result<Vec<Event>, StoreError> {
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     sql.rows(
         "SELECT e.seq, e.from_state, e.to_state, e.at, e.cause FROM job_events e JOIN jobs j ON j.id = e.job

@@ -160,11 +160,10 @@ pub(super) fn take_back(change: &mut Change<'_>, chain: u64, (block, hash): &Blo
         params![chain, block, hash, change.now],
     )?;
     taken += change.sql.execute(&format!("DELETE FROM ledger WHERE {by}"), params![chain, block, hash])?;
-    let requests: Vec<(Uuid, String)> = change.sql.rows(
-        &format!("SELECT id, state FROM requests WHERE {by}"),
-        params![chain, block, hash],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
+    let requests: Vec<(Uuid, String)> =
+        change.sql.rows(&format!("SELECT id, state FROM requests WHERE {by}"), params![chain, block, hash], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     for (id, state) in requests {
         let from = MarketState::of(&state)?;
         let reason = "REORGANISED".to_owned();
@@ -219,11 +218,7 @@ fn state_of(row: &Row, place: usize) -> Result<MarketState, StoreError> {
     MarketState::of(&row.get::<String>(place)?)
 }
 
-pub(super) fn get(
-    sql: &mut Statements<'_>,
-    tenant: &str,
-    digest: &Word,
-) -> Result<Option<MarketRequest>, StoreError> {
+pub(super) fn get(sql: &mut Statements<'_>, tenant: &str, digest: &Word) -> Result<Option<MarketRequest>, StoreError> {
     sql.row(&format!("{REQUEST} WHERE tenant = $1 AND digest = $2"), params![tenant, digest], request)
 }
 

@@ -76,17 +76,15 @@ pub(super) fn wipe(change: &mut Change<'_>, retention: Retention) -> Result<(usi
                  AND updated <= $1";
     // Intents, versions and the ledger have nothing of a text, and stay.
     jobs += sql.execute(&format!("DELETE FROM requests WHERE id IN ({ended})"), params![proofs_until])?;
-    inputs +=
-        sql.execute(&format!("DELETE FROM request_inputs WHERE request IN ({ended})"), params![inputs_until])?;
+    inputs += sql.execute(&format!("DELETE FROM request_inputs WHERE request IN ({ended})"), params![inputs_until])?;
     if jobs > 0 {
         let unused = "state <> 'LEASED' AND NOT EXISTS (SELECT 1 FROM jobs WHERE batch = batches.id)";
         sql.execute(&format!("DELETE FROM batches WHERE {unused}"), params![])?;
     }
     let unused = "NOT EXISTS (SELECT 1 FROM batches WHERE proof_sha256 = blobs.sha256)";
-    let removed = sql.rows(
-        &format!("DELETE FROM blobs WHERE {unused} RETURNING sha256, content IS NULL"),
-        params![],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
+    let removed =
+        sql.rows(&format!("DELETE FROM blobs WHERE {unused} RETURNING sha256, content IS NULL"), params![], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     Ok((inputs, jobs, removed.into_iter().filter(|(_, is_file)| *is_file).map(|(sha256, _)| sha256).collect()))
 }

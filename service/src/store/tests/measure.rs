@@ -17,7 +17,8 @@ const TIME: Duration = Duration::from_secs(4);
 /// Submits for a while, then leases and completes sixteens for a while: how many of each a second, and how many failed.
 fn run<D: Driver>(stores: Vec<SqlStore<D>>, name: &str) {
     let clients = stores.len();
-    let each = |round: &(dyn Fn(&mut SqlStore<D>, usize) -> Result<bool, String> + Sync), mut stores: Vec<SqlStore<D>>| {
+    let each = |round: &(dyn Fn(&mut SqlStore<D>, usize) -> Result<bool, String> + Sync),
+                mut stores: Vec<SqlStore<D>>| {
         let start = Instant::now();
         let (mut done, mut failed) = (0, 0);
         let counts: Vec<(u64, u64)> = std::thread::scope(|scope| {

@@ -3,9 +3,7 @@
 use super::cluster::{ASKED, Cluster, PASSWORD, shared};
 use crate::store::postgres::{Address, Opener, PostgresStore};
 use crate::store::sql::schema::VERSION;
-use crate::store::{
-    ProvenShape, State, Store, StoreError, Submitted, blobs, market::MarketStore, market_suite, suite,
-};
+use crate::store::{ProvenShape, State, Store, StoreError, Submitted, blobs, market::MarketStore, market_suite, suite};
 
 const SHAPE: ProvenShape = ProvenShape { requests: 1, tokens: 16, log_tile: 14 };
 
@@ -57,7 +55,8 @@ fn a_lost_connection_is_made_again() {
     let database = cluster.database();
     let mut store = cluster.store(&database, "one");
     let mut beside = cluster.client(&database);
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lorica' AND datname = $1";
+    let end =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lorica' AND datname = $1";
     assert_eq!(beside.query(end, &[&database]).expect("readable").len(), 1);
     let lost = store.submit(1, &suite::job("a", 1), 9).expect_err("it is lost");
     assert!(matches!(lost, StoreError::Unavailable(_)), "{lost}");
@@ -137,7 +136,9 @@ fn foreign_and_newer_databases_are_refused() {
         let newer = open(opener).expect_err("refused");
         assert!(matches!(newer, StoreError::Version { got, known } if got == known + 1), "{newer}");
     }
-    beside.batch_execute("DROP SCHEMA lorica CASCADE; CREATE SCHEMA lorica; CREATE TABLE lorica.own ()").expect("writable");
+    beside
+        .batch_execute("DROP SCHEMA lorica CASCADE; CREATE SCHEMA lorica; CREATE TABLE lorica.own ()")
+        .expect("writable");
     let foreign = open(Opener::Service("one")).expect_err("refused");
     assert!(matches!(foreign, StoreError::Content(_)), "{foreign}");
 }
@@ -161,7 +162,10 @@ fn errors_name_what_is_wrong() {
     // It may connect, but nobody has allowed it to make anything.
     let (_, text) = refused(&asked.clone().with_password(PASSWORD.as_bytes()));
     assert!(text.contains("permission denied"), "{text}");
-    cluster.client(&database).batch_execute(&format!("GRANT CREATE ON DATABASE {database} TO {ASKED}")).expect("granted");
+    cluster
+        .client(&database)
+        .batch_execute(&format!("GRANT CREATE ON DATABASE {database} TO {ASKED}"))
+        .expect("granted");
     let with = asked.with_password(PASSWORD.as_bytes());
     suite::keys(&mut PostgresStore::open(&with, Opener::Service("one")).expect("it is allowed now"));
 

@@ -69,9 +69,8 @@ fn taken_over(version: usize) {
     drop(old);
     let mut store = SqliteStore::open(folder.path(), Access::Service).expect("taken over");
     let beside = Connection::open(&path).expect("a database");
-    let kept: i64 = beside
-        .query_row("SELECT count(*) FROM tenants WHERE id = 'kept'", [], |row| row.get(0))
-        .expect("readable");
+    let kept: i64 =
+        beside.query_row("SELECT count(*) FROM tenants WHERE id = 'kept'", [], |row| row.get(0)).expect("readable");
     drop(beside);
     assert_eq!(kept, 1);
     suite::request_ids(&mut store);

@@ -104,7 +104,7 @@ impl StoreConfig {
         } else if let Some(text) = std::env::var_os(PASSWORD_VARIABLE).filter(|text| !text.is_empty()) {
             address = address.with_password(text.as_encoded_bytes());
         }
-        Ok(Place::Postgres { address, name: self.name().into() })
+        Ok(Place::Postgres { address: Box::new(address), name: self.name().into() })
     }
 }
 

@@ -14,7 +14,7 @@ pub enum Place {
     /// That of all services with this address.
     Postgres {
         /// The database.
-        address: Address,
+        address: Box<Address>,
         /// The service's name among them.
         name: String,
     },

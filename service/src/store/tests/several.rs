@@ -64,52 +64,39 @@ fn work(store: &mut PostgresStore, own: usize, done: &mut Done) {
 #[test]
 fn services_do_not_do_the_same() {
     let Some(cluster) = shared() else { return };
-    for serializable in [false, true] {
-        let database = cluster.database();
-        if serializable {
-            // Made beforehand: a schema is made by turns alone.
-            drop(cluster.store(&database, "first"));
-        }
-        let open = |own: usize| {
-            let name = format!("service-{own}");
-            if serializable {
-                PostgresStore::serializable(&cluster.address(&database), Opener::Service(&name)).expect("a store")
-            } else {
-                cluster.store(&database, &name)
-            }
-        };
-        let done: Vec<Done> = std::thread::scope(|scope| {
-            let open = &open;
-            let running: Vec<_> = (0..SERVICES).map(|own| scope.spawn(move || serve(&mut open(own), own))).collect();
-            running.into_iter().map(|own| own.join().expect("no panic")).collect()
-        });
-        let created: BTreeSet<Uuid> = done.iter().flat_map(|own| own.created.iter().copied()).collect();
-        assert_eq!(done.iter().map(|own| own.created.len()).sum::<usize>(), JOBS as usize);
-        assert_eq!(created.len(), JOBS as usize);
-        let epochs: BTreeSet<i64> = done.iter().flat_map(|own| own.leased.iter().map(|lease| lease.0)).collect();
-        assert_eq!(epochs.len(), done.iter().map(|own| own.leased.len()).sum::<usize>(), "an epoch is one lease's");
-        let proven: Vec<Uuid> = done.iter().flat_map(|own| own.proven.iter().copied()).collect();
-        assert_eq!((proven.iter().copied().collect::<BTreeSet<_>>(), proven.len()), (created.clone(), created.len()));
-        let mut leases: BTreeMap<Uuid, usize> = BTreeMap::new();
-        done.iter()
-            .flat_map(|own| &own.leased)
-            .flat_map(|lease| &lease.1)
-            .for_each(|id| *leases.entry(*id).or_default() += 1);
+    let database = cluster.database();
+    let open = |own: usize| cluster.store(&database, &format!("service-{own}"));
+    let done: Vec<Done> = std::thread::scope(|scope| {
+        let open = &open;
+        let running: Vec<_> = (0..SERVICES).map(|own| scope.spawn(move || serve(&mut open(own), own))).collect();
+        running.into_iter().map(|own| own.join().expect("no panic")).collect()
+    });
+    let created: BTreeSet<Uuid> = done.iter().flat_map(|own| own.created.iter().copied()).collect();
+    assert_eq!(done.iter().map(|own| own.created.len()).sum::<usize>(), JOBS as usize);
+    assert_eq!(created.len(), JOBS as usize);
+    let epochs: BTreeSet<i64> = done.iter().flat_map(|own| own.leased.iter().map(|lease| lease.0)).collect();
+    assert_eq!(epochs.len(), done.iter().map(|own| own.leased.len()).sum::<usize>(), "an epoch is one lease's");
+    let proven: Vec<Uuid> = done.iter().flat_map(|own| own.proven.iter().copied()).collect();
+    assert_eq!((proven.iter().copied().collect::<BTreeSet<_>>(), proven.len()), (created.clone(), created.len()));
+    let mut leases: BTreeMap<Uuid, usize> = BTreeMap::new();
+    done.iter()
+        .flat_map(|own| &own.leased)
+        .flat_map(|lease| &lease.1)
+        .for_each(|id| *leases.entry(*id).or_default() += 1);
 
-        let mut store = cluster.store(&database, "afterwards");
-        let mut events = 0;
-        for number in 0..JOBS {
-            let tenant = format!("tenant-{}", number % 3);
-            let (id, _) = store.requested(&tenant, Uuid::from_u128(number)).expect("readable").expect("there");
-            let own = store.events(&tenant, id, 0).expect("readable");
-            assert!(own.windows(2).all(|pair| pair[1].from == Some(pair[0].to)), "{own:?}");
-            assert_eq!(own.iter().filter(|event| event.to == State::Proving).count(), leases[&id]);
-            events += own.len();
-        }
-        // Made, leased, handed back, leased again, proven.
-        let handed_back: usize = done.iter().map(|own| own.handed_back).sum();
-        assert_eq!(events, created.len() * 3 + handed_back * 2);
+    let mut store = cluster.store(&database, "afterwards");
+    let mut events = 0;
+    for number in 0..JOBS {
+        let tenant = format!("tenant-{}", number % 3);
+        let (id, _) = store.requested(&tenant, Uuid::from_u128(number)).expect("readable").expect("there");
+        let own = store.events(&tenant, id, 0).expect("readable");
+        assert!(own.windows(2).all(|pair| pair[1].from == Some(pair[0].to)), "{own:?}");
+        assert_eq!(own.iter().filter(|event| event.to == State::Proving).count(), leases[&id]);
+        events += own.len();
     }
+    // Made, leased, handed back, leased again, proven.
+    let handed_back: usize = done.iter().map(|own| own.handed_back).sum();
+    assert_eq!(events, created.len() * 3 + handed_back * 2);
 }
 
 /// A service that starts ends its own leases, not those of others; a name is one service's.

@@ -4,7 +4,7 @@
 //! * `api`: the calls of clients; [`error`]: what they are refused with
 //! * `http`: the same calls as JSON, probes, numbers; `overview`: the operator's page; `face`: what both share
 //! * `models`: execution at admission, and the check of what a worker returns
-//! * `store`: the one truth about jobs, in SQLite; `batching`: how many a batch takes
+//! * `store`: the one truth about jobs, in SQLite or Postgres; `batching`: how many a batch takes
 //! * `broker`: requests that an escrow pays, from the text to the money; [`terms`]: what was signed, as a message
 //! * [`worker`]: who proves, here or on another machine, by a process that can be killed
 //! * [`client`]: a client that blocks; [`proto`]: the messages

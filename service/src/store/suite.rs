@@ -478,11 +478,15 @@ pub fn claims(store: &mut dyn Store) {
         store.submit(1, &job, 9).expect("writable");
         (job.id, store.lease(1, owner, LEASE).expect("writable").expect("work"))
     };
-    let claim =
-        |store: &mut dyn Store, lease: &Lease, owner: &str| store.claim(lease.batch, lease.epoch, owner).expect("readable");
+    let claim = |store: &mut dyn Store, lease: &Lease, owner: &str| {
+        store.claim(lease.batch, lease.epoch, owner).expect("readable")
+    };
     let (_, first) = taken(store, 1, remote);
     let Claim::Held(held) = claim(store, &first, remote) else { panic!("it is held") };
-    assert_eq!((held.members[0].salt, &held.members[0].token_ids), (first.members[0].salt, &first.members[0].token_ids));
+    assert_eq!(
+        (held.members[0].salt, &held.members[0].token_ids),
+        (first.members[0].salt, &first.members[0].token_ids)
+    );
     assert_eq!((held.base, held.kind, held.context, held.epoch), (first.base, first.kind, first.context, first.epoch));
     for (batch, epoch, owner) in [
         (first.batch, first.epoch, other),

@@ -246,6 +246,8 @@ calls! {
     workers.complete(CompleteRequest) -> CompleteResponse;
     /// Says that nothing is made of a batch.
     workers.fail(FailRequest) -> FailResponse;
+    /// Says that a worker ends.
+    workers.leave(LeaveRequest) -> LeaveResponse;
     /// A piece of a served file.
     workers.get_blob(GetBlobRequest) -> GetBlobResponse;
     /// Who proves.

@@ -263,6 +263,11 @@ impl Tongue {
         self.client.fail(request).await.map(|_| ())
     }
 
+    pub async fn leave(&mut self) -> Result<(), Status> {
+        let request = self.request(proto::LeaveRequest { session: self.session.clone() });
+        self.client.leave(request).await.map(|_| ())
+    }
+
     pub async fn blob(&mut self, sha256: &[u8], offset: u64) -> Result<Vec<u8>, Status> {
         let message = proto::GetBlobRequest { session: self.session.clone(), sha256: sha256.to_vec(), offset };
         let request = self.request(message);

@@ -102,7 +102,7 @@ pub fn run(command: &ApiKeyCommand, out: &Output) -> Result<(), Error> {
             let lifetime = args.days.map(|days| Duration::from_secs(u64::from(days) * 86_400));
             let tenant = match &args.tenant {
                 Some(tenant) => tenant,
-                None if scopes == [Scope::Work] => WORKERS,
+                None if scopes.contains(&Scope::Work) => WORKERS,
                 None => {
                     return Err(Error::Usage("--tenant is needed: only a key with the scope `work` has none".into()));
                 }

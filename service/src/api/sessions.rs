@@ -259,12 +259,14 @@ impl Sessions {
         });
     }
 
-    /// The worker ends.
-    pub fn leave(&self, caller: &Caller, batch: Uuid, epoch: i64) {
-        self.with(caller, |own| {
-            own.end(batch, epoch);
+    /// The worker ends: its polls get nothing any more. The batch that it had, or that was on its way to it.
+    pub fn leave(&self, caller: &Caller) -> Option<Work> {
+        let left = self.with(caller, |own| {
             own.ending = true;
+            own.poll += 1;
+            own.work.take()
         });
+        left.flatten()
     }
 
     /// Bans a worker that returned a false proof.

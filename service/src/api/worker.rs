@@ -405,13 +405,22 @@ impl WorkerService for WorkerCalls {
         tracing::warn!(worker = caller.name, %batch, ?failure, "a worker made nothing of a batch");
         let workers = &self.0.shared.workers;
         match failure {
-            BatchFailure::HandedBack => workers.leave(&caller, batch, epoch),
+            BatchFailure::HandedBack => drop(workers.leave(&caller)),
             _ => workers.failed(&caller, batch, epoch),
         }
         if !self.0.fail(batch, epoch, failure).await? {
             return Err(lost().into());
         }
         Ok(Response::new(proto::FailResponse {}))
+    }
+
+    async fn leave(&self, request: Request<proto::LeaveRequest>) -> Answered<proto::LeaveResponse> {
+        let caller = self.0.admit(request.metadata(), &request.get_ref().session).await?;
+        if let Some(work) = self.0.shared.workers.leave(&caller) {
+            self.0.fail(work.batch, work.epoch, BatchFailure::HandedBack).await?;
+        }
+        tracing::info!(worker = caller.name, "a worker ends");
+        Ok(Response::new(proto::LeaveResponse {}))
     }
 
     async fn get_blob(&self, request: Request<proto::GetBlobRequest>) -> Answered<proto::GetBlobResponse> {

@@ -185,6 +185,7 @@ impl Link {
         heartbeat(HeartbeatRequest) -> HeartbeatResponse;
         complete(CompleteRequest) -> CompleteResponse;
         fail(FailRequest) -> FailResponse;
+        leave(LeaveRequest) -> LeaveResponse;
         get_blob(GetBlobRequest) -> GetBlobResponse;
     }
 

@@ -150,7 +150,9 @@ pub(super) async fn prove(
         _ = ended.wait_for(|ending| *ending) => return Ok(()),
     };
     let (worker, process) = started?;
-    match worker.run(process).await.over {
+    let source = worker.run(process).await;
+    source.leave().await;
+    match source.over {
         Some(error) => Err(error),
         None => Ok(()),
     }
@@ -165,6 +167,8 @@ pub struct Remote {
     fetched: Fetched,
     pauses: Pauses,
     ending: watch::Receiver<bool>,
+    /// A result waits for the next start, and with it its lease.
+    kept: bool,
     /// Why there will be no more batches.
     over: Option<RemoteError>,
 }
@@ -227,6 +231,7 @@ impl Remote {
             fetched: Fetched::default(),
             pauses: Pauses::default(),
             ending,
+            kept: false,
             over: None,
         };
         let answer = remote.link.register().await.map_err(|failure| remote.error(failure))?;
@@ -395,6 +400,15 @@ impl Remote {
         })
     }
 
+    /// Says that the worker ends, so that nothing waits for its lease to end. Unheard, the lease ends by itself.
+    async fn leave(&self) {
+        if !self.kept && self.over.is_none() {
+            let _ =
+                timeout(LAST_CALLS, self.link.leave(proto::LeaveRequest { session: self.link.session() }, LAST_CALLS))
+                    .await;
+        }
+    }
+
     /// Takes up a batch that was handed out.
     async fn take(&mut self, given: proto::Lease) -> Taken<Leased> {
         let Some((batch, work)) = batch_id(&given.name).zip(given.prove) else {
@@ -458,7 +472,7 @@ impl Source for Remote {
         let mut ending = self.ending.clone();
         let asked = tokio::select! {
             asked = self.ask() => asked,
-            // A batch that is on its way is handed out again when nobody prolongs it.
+            // A batch that is on its way is handed out again when the worker leaves.
             _ = ending.wait_for(|ending| *ending) => return Taken::Nothing,
         };
         match asked {
@@ -520,6 +534,7 @@ impl Source for Remote {
         match (handed, path) {
             (Handed::Taken | Handed::Late, Some(path)) => self.spool.remove(&path),
             (Handed::Kept, Some(path)) => {
+                self.kept = true;
                 tracing::warn!(file = %path.display(), "a result is kept for the next start");
             }
             (_, None) => {}

@@ -86,9 +86,10 @@ async fn keys_open_their_own_calls_and_no_others() {
             reason(other.complete(lease, 1, Vec::new()).await),
             reason(other.fail(lease, 1, 1).await),
             reason(other.blob(&[0; 32], 0).await),
+            reason(other.leave().await),
             reason(other.client.list_workers(list).await),
         ];
-        assert_eq!(answers, [*expected; 6], "the session of another key: {wrong}");
+        assert_eq!(answers, [*expected; 7], "the session of another key: {wrong}");
     }
     // Another key of the right scope does not know the session either.
     let mut other = Tongue { key: gate.key(&[Scope::Work]).await, ..worker.clone() };
@@ -456,6 +457,36 @@ async fn failures_are_counted_as_what_they_are_and_let_others_try_first() {
     let session = other.session.clone();
     other.register("two", session).await.expect("registered");
     assert!(other.lease(5).await.expect("no refusal").is_some(), "it is back");
+}
+
+#[tokio::test]
+async fn whoever_leaves_leaves_its_batch_to_others() {
+    let (_folder, gate, key) = start().await;
+    let mut worker = gate.worker(&key, "one").await.expect("registered");
+    let id = gate.submit(TEXT, 1).await;
+    // Also one that it never heard of, since its answer was lost.
+    let (lease, epoch) = batch(&mut worker).await;
+    let mut foreign = Tongue { session: vec![9; 32], ..worker.clone() };
+    assert_eq!(reason(foreign.leave().await), "SESSION_UNKNOWN");
+    worker.leave().await.expect("heard");
+    let job = gate.job(id).await;
+    assert_eq!((job.state, job.attempts), (State::Queued, 0), "it costs nothing");
+    assert_eq!(gate.shared.workers.list()[0].state(), proto::WorkerState::Ending);
+    assert_eq!(reason(worker.complete(&lease, epoch, proof(TEXT, 1)).await), "LEASE_LOST");
+    assert!(worker.lease(1).await.expect("no refusal").is_none());
+    worker.leave().await.expect("heard again");
+
+    // A poll that hangs when its worker leaves gets nothing.
+    let mut other = gate.worker(&key, "two").await.expect("registered");
+    let (lease, epoch) = batch(&mut other).await;
+    assert!(!other.complete(&lease, epoch, proof(TEXT, 1)).await.expect("taken"));
+    let mut polling = other.clone();
+    let poll = tokio::spawn(async move { polling.lease(3).await });
+    sleep(Duration::from_millis(200)).await;
+    other.leave().await.expect("heard");
+    let id = gate.submit(TEXT, 2).await;
+    assert!(poll.await.expect("no panic").expect("no refusal").is_none());
+    assert_eq!(gate.job(id).await.state, State::Queued);
 }
 
 #[tokio::test]

@@ -302,6 +302,7 @@ async fn a_worker_that_is_told_to_end_hands_its_batch_back() {
     let job = gate.job(id).await;
     assert_eq!((job.state, job.attempts), (State::Queued, 0));
     assert_eq!(gate.causes(id).await.last().map(String::as_str), Some("HANDED_BACK"));
+    assert_eq!(gate.shared.workers.list()[0].state(), proto::WorkerState::Ending, "and it has said so");
 }
 
 #[tokio::test]

@@ -270,7 +270,7 @@ fn what_a_worker_cannot_do_is_said_with_a_code_of_its_own() {
     let store = service.store.to_str().expect("a name");
     for (line, code) in [
         ("--tenant acme --scopes work,read", 3),
-        ("--scopes work,read", 2),
+        ("--scopes work,read", 3),
         ("--tenant acme --scopes work", 3),
         ("--tenant workers --scopes read", 3),
         ("--scopes read", 2),

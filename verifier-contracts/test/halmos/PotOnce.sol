@@ -27,7 +27,7 @@ contract StubCommitments {
 
 /// Keeps the order of its factors: it is compiled apart from who calls it.
 contract Product {
-    function of(uint256 first, uint256 second) external pure returns (uint256) {
+    function product(uint256 first, uint256 second) external pure returns (uint256) {
         unchecked {
             return first * second;
         }
@@ -117,8 +117,8 @@ contract PotOnceCheck {
     ///
     /// Nor does it know that factors may be exchanged, as the compiler does.
     function _tell(uint256 amount, uint256 first, uint256 second) private view {
-        vm.assume(_product.of(amount, first) == _product.of(first, amount));
-        vm.assume(_product.of(amount, second) == _product.of(second, amount));
+        vm.assume(_product.product(amount, first) == _product.product(first, amount));
+        vm.assume(_product.product(amount, second) == _product.product(second, amount));
         (uint256 one, uint256 other) = (_share(amount, first), _share(amount, second));
         vm.assume(one <= amount && other <= amount);
         unchecked {
